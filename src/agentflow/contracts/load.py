@@ -1,0 +1,106 @@
+"""Contract files in, a registry out, or every problem of every file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from agentflow.contracts.model import Contract
+from agentflow.contracts.registry import Key, Registry, key_of
+from agentflow.contracts.shape import Kind, contract_of
+from agentflow.contracts.source import Document, Source, read
+from agentflow.errors import ContractFilesError, FileProblem
+
+FOLDERS: dict[str, Kind] = {"events": "event", "entities": "entity", "metrics": "metric"}
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a contracts directory holds, good and bad.
+
+    Attributes:
+        registry: The contracts that could be read.
+        problems: Everything wrong, by file and line.
+    """
+
+    registry: Registry
+    problems: tuple[FileProblem, ...]
+
+
+def load(directory: Path | str) -> Registry:
+    """Read the contracts of a directory: `events/`, `entities/` and `metrics/`, one to a file.
+
+    Raises:
+        ContractFilesError: Something is wrong; it lists all problems of all files.
+    """
+    reading = read_directory(Path(directory))
+    if reading.problems:
+        raise ContractFilesError(reading.problems)
+    return reading.registry
+
+
+def read_directory(directory: Path) -> Reading:
+    """Read what can be read and report the rest."""
+    problems: list[FileProblem] = []
+    contracts: dict[Key, Contract] = {}
+    sources: dict[Key, Source] = {}
+    problems.extend(_folder_problems(directory))
+    for file, kind in _files(directory):
+        document = read(file.relative_to(directory).as_posix(), _content(file))
+        contract, found = _contract(document, kind)
+        problems.extend(found)
+        if contract is None:
+            continue
+        key = key_of(contract)
+        if key in contracts:
+            where = f"{sources[key].file}:{sources[key].line('name')}"
+            message = f'{kind} "{contract.name}" version {contract.version} is already in {where}'
+            problems.append(document.source.problem(("name",), message, "Raise its version."))
+            continue
+        contracts[key] = contract
+        sources[key] = document.source
+    registry = Registry.of(contracts.values(), sources=sources)
+    ordered = sorted(
+        set(problems), key=lambda problem: (problem.file, problem.line, problem.message)
+    )
+    return Reading(registry, tuple(ordered))
+
+
+def _folder_problems(directory: Path) -> Iterator[FileProblem]:
+    if not directory.is_dir():
+        hint = "Point --contracts-dir at a directory with events/, entities/ and metrics/."
+        yield FileProblem(".", 0, f'contracts directory "{directory.name}" does not exist', hint)
+        return
+    for child in sorted(directory.iterdir()):
+        misread = child.suffix in _SUFFIXES and child.is_file()
+        close = get_close_matches(child.name, FOLDERS, n=1, cutoff=0.75)
+        if misread:
+            hint = f"Move it into {', '.join(f'{folder}/' for folder in FOLDERS)}."
+            yield FileProblem(child.name, 0, "contract file is in none of the folders", hint)
+        elif child.is_dir() and close and child.name not in FOLDERS:
+            yield FileProblem(child.name, 0, "folder is not read", f'Did you mean "{close[0]}/"?')
+    if not any(True for _ in _files(directory)):
+        yield FileProblem(".", 0, "no contract files found", "Put one in events/, say.")
+
+
+def _files(directory: Path) -> Iterator[tuple[Path, Kind]]:
+    for folder, kind in FOLDERS.items():
+        for file in sorted((directory / folder).rglob("*")):
+            if file.suffix in _SUFFIXES and file.is_file() and not file.name.startswith("."):
+                yield file, kind
+
+
+def _content(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+def _contract(document: Document, kind: Kind) -> tuple[Contract | None, list[FileProblem]]:
+    """Check one file, by the kind its folder says it is."""
+    problems = list(document.problems)
+    if document.value is None and problems:
+        return None, problems
+    contract, found = contract_of(document, kind)
+    return contract, problems + list(found)

@@ -1,0 +1,152 @@
+"""All contracts of one directory, by name and version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import TypeAlias, TypeVar
+
+from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
+from agentflow.contracts.source import Source
+from agentflow.errors import ContractError, UnknownContractError
+from agentflow.events import EventRef
+
+Versioned: TypeAlias = tuple[str, int]
+Key: TypeAlias = tuple[str, str, int]
+"""Kind, name, version."""
+_C = TypeVar("_C", EventContract, MetricContract, EntityContract)
+
+
+def key_of(contract: Contract) -> Key:
+    """Return what makes a contract unique in a registry."""
+    return (contract.kind, contract.name, contract.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The contracts in force. Immutable; made by `load`, or by `Registry.of` from values.
+
+    Attributes:
+        events: By name and major version.
+        metrics: By name and version; several versions of one metric live side by side.
+        entities: By name and version.
+        sources: Where each contract was read from, for messages and for showing its text.
+        fingerprints: Hash of the meaning of each contract, `sha256:…`.
+    """
+
+    events: Mapping[EventRef, EventContract]
+    metrics: Mapping[Versioned, MetricContract]
+    entities: Mapping[Versioned, EntityContract]
+    sources: Mapping[Key, Source] = field(repr=False)
+    fingerprints: Mapping[Key, str] = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, contracts: Iterable[Contract], *, sources: Mapping[Key, Source] | None = None
+    ) -> Registry:
+        """Build a registry from contract values.
+
+        Raises:
+            ContractError: Two contracts have the same kind, name and version.
+        """
+        by_key: dict[Key, Contract] = {}
+        for contract in contracts:
+            key = key_of(contract)
+            if key in by_key:
+                raise ContractError(f'{key[0]} "{key[1]}" version {key[2]} is given twice')
+            by_key[key] = contract
+        ordered = [by_key[key] for key in sorted(by_key)]
+        return cls(
+            events=MappingProxyType({c.ref: c for c in ordered if c.kind == "event"}),
+            metrics=MappingProxyType(
+                {(c.name, c.version): c for c in ordered if c.kind == "metric"}
+            ),
+            entities=MappingProxyType(
+                {(c.name, c.version): c for c in ordered if c.kind == "entity"}
+            ),
+            sources=MappingProxyType(dict(sources or {})),
+            fingerprints=MappingProxyType({}),
+        )
+
+    def contracts(self) -> tuple[Contract, ...]:
+        """Return every contract: events, entities, metrics, each by name and version."""
+        return (*self.events.values(), *self.entities.values(), *self.metrics.values())
+
+    def event(self, name: str, version: int | None = None) -> EventContract:
+        """Return an event contract; without a version, the one new events are judged by.
+
+        Raises:
+            UnknownContractError: There is none.
+        """
+        return _pick("event", name, version, self.events.values())
+
+    def metric(self, name: str, version: int | None = None) -> MetricContract:
+        """Return a metric contract; without a version, the newest approved one, else the newest.
+
+        Raises:
+            UnknownContractError: There is none.
+        """
+        return _pick("metric", name, version, self.metrics.values())
+
+    def entity(self, name: str, version: int | None = None) -> EntityContract:
+        """Return an entity contract; without a version, the newest approved one, else the newest.
+
+        Raises:
+            UnknownContractError: There is none.
+        """
+        return _pick("entity", name, version, self.entities.values())
+
+    def moved_by(self, ref: EventRef) -> tuple[MetricContract, ...]:
+        """Return every metric version that an event of this type can move."""
+        return tuple(metric for metric in self.metrics.values() if ref in metric.refs)
+
+    def corrections_of(self, ref: EventRef) -> tuple[EventContract, ...]:
+        """Return the event types that take back or amend events of this type."""
+        return tuple(
+            event
+            for event in self.events.values()
+            if event.corrects is not None and event.corrects.ref == ref
+        )
+
+    def entities_of(self, ref: EventRef) -> tuple[EntityContract, ...]:
+        """Return the entities on which an event of this type sets attributes."""
+        return tuple(
+            entity
+            for entity in self.entities.values()
+            if any(source.ref == ref for source in entity.sources)
+        )
+
+    def source(self, contract: Contract) -> Source:
+        """Return where a contract was read from; contracts built from values have no lines."""
+        return self.sources.get(key_of(contract), Source())
+
+    def fingerprint(self, contract: Contract) -> str:
+        """Return the hash of a contract's meaning, `sha256:…`."""
+        return self.fingerprints[key_of(contract)]
+
+
+def _pick(kind: str, name: str, version: int | None, known: Iterable[_C]) -> _C:
+    contracts = list(known)
+    versions = [contract for contract in contracts if contract.name == name]
+    if not versions:
+        raise _unknown(kind, name, sorted({contract.name for contract in contracts}))
+    if version is None:
+        return max(versions, key=_preference)
+    for contract in versions:
+        if contract.version == version:
+            return contract
+    raise _unknown(kind, f"{name}@{version}", [f"{name}@{c.version}" for c in versions])
+
+
+def _preference(contract: Contract) -> tuple[int, int]:
+    """Approved before proposed before deprecated, then the newest."""
+    return (("deprecated", "proposed", "approved").index(contract.status), contract.version)
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> UnknownContractError:
+    error = UnknownContractError(kind, name, known=known)
+    if close := get_close_matches(name, known, n=1):
+        error.hint = f'Did you mean "{close[0]}"? {error.hint}'
+    return error
