@@ -1,0 +1,1 @@
+"""Control state: small, precious, transactional; kept apart from the events."""

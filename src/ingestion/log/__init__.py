@@ -1,0 +1,1 @@
+"""The bus: its port, and the SQLite log that is the embedded default."""

@@ -1,0 +1,187 @@
+"""The bus as its callers see it: topics of records with offsets, positions, and one atomic commit.
+
+The words are those every broker shares (topic, partition, offset, key, headers), so that Kafka and
+Redis Streams can stand behind `Bus` later. `CommitLog` adds what only the embedded log can give: raw
+record, identity, accepted event and dead letter become durable together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from agentflow.events import RawEvent
+
+RAW: Final = "raw"
+VALIDATED: Final = "validated"
+DEAD_LETTERS: Final = "dead_letters"
+CHANGES: Final = "changes"
+
+PIPELINE: Final = "pipeline"
+"""The consumer whose position on `raw` moves inside `CommitLog.commit`."""
+
+
+class NewRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A record that has no offset yet. Records of one key keep their order."""
+
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, str]
+    timestamp_us: int
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A stored record. Offsets grow within (topic, partition); they may have gaps."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, str]
+    timestamp_us: int
+
+
+class Bus(Protocol):
+    """An ordered, durable log of records per topic.
+
+    Delivery: a record is durable when `append` returns. Order: offsets of a topic grow in the order of
+    the calls. Thread-safety: every method may be called from any thread.
+    """
+
+    @property
+    def log_id(self) -> str:
+        """Name of this log, made when it was created; offsets mean nothing under another one."""
+        ...
+
+    def append(self, topic: str, records: Sequence[NewRecord]) -> range:
+        """Store *records* in order, all or none, and return their offsets once they are durable."""
+        ...
+
+    def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
+        """Return up to *limit* records at or after *start* in offset order; empty at the end."""
+        ...
+
+    def end(self, topic: str) -> int:
+        """Return the offset the next record will be given or, after a gap, a lower bound of it."""
+        ...
+
+    def position(self, consumer: str, topic: str) -> int:
+        """Return the next offset *consumer* has to read; 0 when it never stored one."""
+        ...
+
+    def store_position(self, consumer: str, topic: str, offset: int) -> None:
+        """Remember durably that *consumer* is done with everything before *offset*."""
+        ...
+
+
+class Accept(msgspec.Struct, frozen=True, gc=False):
+    """The gate's yes: what to append to `validated` unless the identity is known.
+
+    Attributes:
+        identity: 16 bytes (`agentflow.events.identity_key`); it counts once for ever.
+        key: Ordering key of the event's contract, or None.
+        value: The encoded event.
+        links: 16-byte digests under which `CommitLog.linked` finds this event again.
+    """
+
+    identity: bytes
+    type: str
+    version: int
+    tenant: str
+    key: bytes | None
+    value: bytes
+    occurred_us: int
+    links: tuple[bytes, ...] = ()
+
+
+class Reject(msgspec.Struct, frozen=True, gc=False):
+    """The gate's no: what to append to `dead_letters`. `detail` is a JSON document."""
+
+    tenant: str
+    reason: str
+    detail: bytes
+    type: str | None = None
+    event_id: str | None = None
+
+
+Verdict = Accept | Reject
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Raw events and one verdict for each, in the same order."""
+
+    raws: Sequence[RawEvent]
+    verdicts: Sequence[Verdict]
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """The event is new: `offset` is its place in `validated`."""
+
+    raw_offset: int
+    offset: int
+
+
+class Duplicate(msgspec.Struct, frozen=True, gc=False):
+    """The identity was known: `first_offset` is where it was accepted in `validated`."""
+
+    raw_offset: int
+    first_offset: int
+
+
+class DeadLettered(msgspec.Struct, frozen=True, gc=False):
+    """The event was refused: `offset` is its place in `dead_letters`."""
+
+    raw_offset: int
+    offset: int
+
+
+Outcome = Stored | Duplicate | DeadLettered
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What became of a batch: one outcome per raw event, in order, and the offsets that are new.
+
+    The three ranges are empty (start = stop = the topic's end) when nothing went to the topic.
+    """
+
+    outcomes: Sequence[Outcome]
+    raw: range
+    validated: range
+    dead_letters: range
+
+
+class CommitLog(Bus, Protocol):
+    """A bus that can accept events atomically: the embedded pipeline's half of exactly-once."""
+
+    def commit(self, batch: Batch) -> Committed:
+        """Append raws, new identities, accepted events, links, dead letters and `pipeline`'s position.
+
+        One transaction, durable when it returns. An identity that is stored already, or earlier in
+        the same batch, is a `Duplicate` and appends to `raw` only.
+
+        Raises:
+            StorageFullError: Nothing of the batch was stored; the log stays usable.
+            StorageError: Nothing of the batch was acknowledged; the log may need a restart.
+        """
+        ...
+
+    def read_offsets(self, topic: str, offsets: Iterable[int]) -> Sequence[Record]:
+        """Return the records at *offsets*, in offset order, without those that do not exist."""
+        ...
+
+    def find_identity(self, identity: bytes) -> int | None:
+        """Return where in `validated` the identity was first accepted, or None."""
+        ...
+
+    def linked(self, link: bytes, *, before: int | None = None) -> Sequence[int]:
+        """Return the `validated` offsets of events with that link, ascending, below *before*."""
+        ...
+
+    def linked_many(
+        self, links: Iterable[bytes], *, before: int | None = None
+    ) -> Mapping[bytes, Sequence[int]]:
+        """Return `linked` for each of *links*; those that link to nothing are left out."""
+        ...
