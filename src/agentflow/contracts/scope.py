@@ -1,0 +1,27 @@
+"""The types of an event's fields, as expressions see them."""
+
+from __future__ import annotations
+
+from agentflow.contracts.model import EventContract, FieldContract
+from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
+
+
+def field_type(field: FieldContract) -> ExpressionType:
+    """Return the expression type of a declared field."""
+    return ExpressionType(field.type, scale=field.scale or 0, nullable=not field.required)
+
+
+def declared_scope(contract: EventContract) -> Scope:
+    """Return the types of the fields a producer sends; rules and derived fields read these."""
+    return {name: field_type(field) for name, field in contract.fields.items()}
+
+
+def full_scope(contract: EventContract) -> Scope:
+    """Return the types of declared and derived fields; metrics and entities read these.
+
+    Raises:
+        ExpressionError: If a derived field does not parse or type-check.
+    """
+    declared = declared_scope(contract)
+    derived = {name: infer(parse_scalar(text), declared) for name, text in contract.derived.items()}
+    return {**declared, **derived}

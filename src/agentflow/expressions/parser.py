@@ -1,0 +1,399 @@
+"""Precedence-climbing parser of scalar expressions and of metric expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from decimal import Decimal
+
+from agentflow.errors import ExpressionError
+from agentflow.expressions.nodes import (
+    Aggregate,
+    AggregateInput,
+    AggregateKind,
+    And,
+    Arithmetic,
+    Call,
+    Case,
+    Combine,
+    Comparison,
+    Constant,
+    FieldReference,
+    IsNull,
+    Membership,
+    MetricNode,
+    Negative,
+    Node,
+    Not,
+    Number,
+    Or,
+)
+from agentflow.expressions.tokens import Token, tokenize
+
+_COMPARISONS = {"=": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_AGGREGATES: dict[str, AggregateKind] = {
+    "sum": "sum",
+    "count": "count",
+    "avg": "avg",
+    "min": "min",
+    "max": "max",
+    "quantile": "quantile",
+}
+_RESERVED = frozenset(
+    {"and", "or", "not", "in", "is", "null", "true", "false", "between"}
+    | {"case", "when", "then", "else", "end", "filter", "where", "distinct"}
+)
+MAX_DEPTH = 60
+
+
+def parse_scalar(text: str) -> Node:
+    """Parse an expression over one event's fields.
+
+    >>> parse_scalar("amount > 0")
+    Comparison(operator='>', left=FieldReference(name='amount'), right=Constant(value=0))
+
+    Raises:
+        ExpressionError: With the position of what does not fit.
+    """
+    parser = _Parser(text)
+    node = parser.scalar()
+    parser.expect_end()
+    return node
+
+
+def parse_metric(text: str, *, events: Collection[str]) -> MetricNode:
+    """Parse a metric's value; *events* are the event names that may be spoken of.
+
+    Raises:
+        ExpressionError: With the position of what does not fit.
+    """
+    parser = _Parser(text, events=events)
+    node = parser.metric()
+    parser.expect_end()
+    return node
+
+
+class _Parser:
+    """A cursor over tokens, with one method per precedence level."""
+
+    def __init__(self, text: str, *, events: Collection[str] = ()) -> None:
+        self._tokens = tokenize(text)
+        self._index = 0
+        self._depth = 0
+        self._events = frozenset(events)
+        self._event: str | None = None  # the event whose fields are in scope, once known
+
+    # -- cursor
+
+    @property
+    def _current(self) -> Token:
+        return self._tokens[self._index]
+
+    def _advance(self) -> Token:
+        token = self._current
+        self._index += 1
+        return token
+
+    def _take(self, *texts: str) -> Token | None:
+        token = self._current
+        if token.kind in {"operator", "name"} and token.keyword in texts:
+            return self._advance()
+        return None
+
+    def _expect(self, text: str) -> Token:
+        token = self._take(text)
+        if token is None:
+            raise self._unexpected(f'"{text}"')
+        return token
+
+    def expect_end(self) -> None:
+        """Raise unless everything was read."""
+        if self._current.kind != "end":
+            raise self._unexpected("the end")
+
+    def _unexpected(self, wanted: str) -> ExpressionError:
+        token = self._current
+        found = f'"{token.text}"' if token.text else "the end"
+        return ExpressionError(
+            f"expected {wanted} but found {found} at position {token.position + 1}",
+            position=token.position,
+        )
+
+    def _deeper(self) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise ExpressionError(f"expression is nested deeper than {MAX_DEPTH}")
+
+    # -- scalar expressions
+
+    def scalar(self) -> Node:
+        """Parse the loosest level: `or`."""
+        self._deeper()
+        node = self._conjunction()
+        while self._take("or"):
+            node = Or(node, self._conjunction())
+        self._depth -= 1
+        return node
+
+    def _conjunction(self) -> Node:
+        node = self._negation()
+        while self._take("and"):
+            node = And(node, self._negation())
+        return node
+
+    def _negation(self) -> Node:
+        if self._take("not"):
+            self._deeper()
+            node = Not(self._negation())
+            self._depth -= 1
+            return node
+        return self._comparison()
+
+    def _comparison(self) -> Node:
+        left = self._sum()
+        token = self._take(*_COMPARISONS)
+        if token:
+            return Comparison(_COMPARISONS[token.text], left, self._sum())  # type: ignore[arg-type]
+        if self._take("is"):
+            negated = self._take("not")
+            self._expect("null")
+            return Not(IsNull(left)) if negated else IsNull(left)
+        negated = self._take("not")
+        if self._take("in"):
+            inside: Node = Membership(left, self._options())
+        elif self._take("between"):
+            low = self._sum()
+            self._expect("and")
+            inside = And(Comparison(">=", left, low), Comparison("<=", left, self._sum()))
+        elif negated:
+            raise self._unexpected('"in" or "between"')
+        else:
+            return left
+        return Not(inside) if negated else inside
+
+    def _options(self) -> tuple[Constant, ...]:
+        self._expect("(")
+        options = [self._constant()]
+        while self._take(","):
+            options.append(self._constant())
+        self._expect(")")
+        return tuple(options)
+
+    def _constant(self) -> Constant:
+        node = self._unary()
+        if isinstance(node, Negative) and isinstance(node.operand, Constant):
+            value = node.operand.value
+            if isinstance(value, int | Decimal):
+                return Constant(-value)
+        if not isinstance(node, Constant) or node.value is None:
+            raise self._unexpected("a literal")
+        return node
+
+    def _sum(self) -> Node:
+        node = self._product()
+        while token := self._take("+", "-"):
+            node = Arithmetic(token.text, node, self._product())  # type: ignore[arg-type]
+        return node
+
+    def _product(self) -> Node:
+        node = self._unary()
+        while token := self._take("*", "/"):
+            if token.text == "/":
+                raise ExpressionError(
+                    f"fields cannot be divided, at position {token.position + 1}",
+                    position=token.position,
+                    hint="Division is for metrics: divide aggregates, as in sum(a) / count(b).",
+                )
+            node = Arithmetic("*", node, self._unary())
+        return node
+
+    def _unary(self) -> Node:
+        if self._take("-"):
+            self._deeper()
+            node = Negative(self._unary())
+            self._depth -= 1
+            return node
+        return self._primary()
+
+    def _primary(self) -> Node:
+        token = self._current
+        if token.kind == "number":
+            self._advance()
+            return Constant(_number(token.text))
+        if token.kind == "text":
+            self._advance()
+            return Constant(token.text[1:-1].replace("''", "'"))
+        if self._take("("):
+            node = self.scalar()
+            self._expect(")")
+            return node
+        if token.kind == "name":
+            return self._named(self._advance())
+        raise self._unexpected("a value")
+
+    def _named(self, token: Token) -> Node:
+        keyword = token.keyword
+        if keyword in {"true", "false"}:
+            return Constant(keyword == "true")
+        if keyword == "null":
+            return Constant(None)
+        if keyword == "case":
+            return self._case()
+        if keyword in _RESERVED:
+            self._index -= 1
+            raise self._unexpected("a value")
+        if self._take("("):
+            return self._call(token)
+        return FieldReference(self._field_name(token))
+
+    def _call(self, token: Token) -> Call:
+        arguments = [self.scalar()]
+        while self._take(","):
+            arguments.append(self.scalar())
+        self._expect(")")
+        return Call(token.keyword, tuple(arguments))
+
+    def _case(self) -> Case:
+        branches: list[tuple[Node, Node]] = []
+        while self._take("when"):
+            condition = self.scalar()
+            self._expect("then")
+            branches.append((condition, self.scalar()))
+        if not branches:
+            raise self._unexpected('"when"')
+        otherwise = self.scalar() if self._take("else") else Constant(None)
+        self._expect("end")
+        return Case(tuple(branches), otherwise)
+
+    def _field_name(self, token: Token) -> str:
+        event, _, name = token.text.rpartition(".")
+        if not event:
+            return token.text
+        if event not in self._events:
+            if not self._events:
+                raise ExpressionError(
+                    f'"{token.text}" at position {token.position + 1} is not a field of this event',
+                    position=token.position,
+                    hint="Name fields without their event here: amount, not payment.amount.",
+                )
+            raise self._unknown_event(token, event)
+        if self._event is not None and event != self._event:
+            raise ExpressionError(
+                f'fields of "{self._event}" and "{event}" cannot meet in one aggregate, '
+                f"at position {token.position + 1}",
+                position=token.position,
+                hint="Aggregate each event by itself and combine the aggregates.",
+            )
+        self._event = event
+        return name
+
+    def _unknown_event(self, token: Token, event: str) -> ExpressionError:
+        return ExpressionError(
+            f'event "{event}" does not exist, at position {token.position + 1}',
+            position=token.position,
+            hint=f"Known events: {', '.join(sorted(self._events)) or 'none'}.",
+        )
+
+    # -- metric expressions
+
+    def metric(self) -> MetricNode:
+        """Parse sums and differences of aggregates."""
+        self._deeper()
+        node = self._metric_product()
+        while token := self._take("+", "-"):
+            node = Combine(token.text, node, self._metric_product())  # type: ignore[arg-type]
+        self._depth -= 1
+        return node
+
+    def _metric_product(self) -> MetricNode:
+        node = self._metric_primary()
+        while token := self._take("*", "/"):
+            node = Combine(token.text, node, self._metric_primary())  # type: ignore[arg-type]
+        return node
+
+    def _metric_primary(self) -> MetricNode:
+        token = self._current
+        if token.kind == "number":
+            self._advance()
+            return Number(_number(token.text))
+        if self._take("("):
+            node = self.metric()
+            self._expect(")")
+            return node
+        if token.kind == "name" and token.keyword in _AGGREGATES:
+            self._advance()
+            return self._aggregate(_AGGREGATES[token.keyword])
+        raise ExpressionError(
+            f"expected an aggregate or a number but found "
+            f"{token.text or 'the end'!r} at position {token.position + 1}",
+            position=token.position,
+            hint=f"Aggregates: {', '.join(_AGGREGATES)}, and count(distinct …).",
+        )
+
+    def _aggregate(self, kind: AggregateKind) -> Aggregate:
+        self._expect("(")
+        q: Decimal | None = None
+        if kind == "count":
+            kind, inputs = self._counted()
+        else:
+            inputs = (self._measured(),)
+            if kind == "quantile":
+                self._expect(",")
+                q = self._fraction()
+        self._expect(")")
+        return Aggregate(kind, inputs, self._filter(inputs), q)
+
+    def _counted(self) -> tuple[AggregateKind, tuple[AggregateInput, ...]]:
+        if self._take("distinct"):
+            inputs = [self._measured()]
+            while self._take(","):
+                inputs.append(self._measured())
+            return "distinct", tuple(inputs)
+        inputs = [self._event_input()]
+        while self._take(","):
+            inputs.append(self._event_input())
+        return "count", tuple(inputs)
+
+    def _event_input(self) -> AggregateInput:
+        token = self._current
+        if token.kind != "name":
+            raise self._unexpected("an event name")
+        if token.text not in self._events:
+            raise self._unknown_event(token, token.text)
+        self._advance()
+        return AggregateInput(token.text, None)
+
+    def _measured(self) -> AggregateInput:
+        start = self._current
+        self._event = None
+        value = self.scalar()
+        event = self._event
+        self._event = None
+        if event is None:
+            raise ExpressionError(
+                f"an aggregate must name its event, at position {start.position + 1}",
+                position=start.position,
+                hint="Write event.field, as in sum(payment.captured.amount).",
+            )
+        return AggregateInput(event, value)
+
+    def _filter(self, inputs: tuple[AggregateInput, ...]) -> Node | None:
+        if not self._take("filter"):
+            return None
+        self._expect("(")
+        self._expect("where")
+        self._event = inputs[0].event if len(inputs) == 1 else None
+        node = self.scalar()
+        self._event = None
+        self._expect(")")
+        return node
+
+    def _fraction(self) -> Decimal:
+        token = self._current
+        if token.kind != "number" or not 0 < Decimal(token.text) < 1:
+            raise self._unexpected("a quantile between 0 and 1, such as 0.95")
+        self._advance()
+        return Decimal(token.text)
+
+
+def _number(text: str) -> int | Decimal:
+    return Decimal(text) if "." in text else int(text)

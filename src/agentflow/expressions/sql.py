@@ -1,0 +1,89 @@
+"""Emit DuckDB SQL from scalar expressions.
+
+Literals are rendered, not bound: contract text is reviewed source, and every literal is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from agentflow.expressions.functions import FUNCTIONS
+from agentflow.expressions.nodes import (
+    And,
+    Arithmetic,
+    Call,
+    Case,
+    Comparison,
+    Constant,
+    FieldReference,
+    IsNull,
+    Membership,
+    Negative,
+    Node,
+    Not,
+    Or,
+)
+
+
+def quote_name(name: str) -> str:
+    """Quote an identifier.
+
+    >>> quote_name("order.created")
+    '"order.created"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | int | Decimal | bool | None) -> str:
+    """Render a literal.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case str():
+            return "'" + value.replace("'", "''") + "'"
+        case int() | Decimal():
+            return str(value)
+
+
+def scalar_sql(node: Node, *, field: Callable[[str], str]) -> str:
+    """Return the DuckDB expression of *node*; *field* renders a field's column."""
+
+    def emit(inner: Node) -> str:
+        return scalar_sql(inner, field=field)
+
+    match node:
+        case Constant(value=value):
+            return literal(value)
+        case FieldReference(name=name):
+            return field(name)
+        case Negative(operand=operand):
+            return f"(-{emit(operand)})"
+        case Arithmetic(operator=operator, left=left, right=right):
+            return f"({emit(left)} {operator} {emit(right)})"
+        case Comparison(operator=operator, left=left, right=right):
+            return f"({emit(left)} {'<>' if operator == '!=' else operator} {emit(right)})"
+        case And(left=left, right=right):
+            return f"({emit(left)} AND {emit(right)})"
+        case Or(left=left, right=right):
+            return f"({emit(left)} OR {emit(right)})"
+        case Not(operand=operand):
+            return f"(NOT {emit(operand)})"
+        case IsNull(operand=operand):
+            return f"({emit(operand)} IS NULL)"
+        case Membership(operand=operand, options=options):
+            listed = ", ".join(literal(option.value) for option in options)
+            return f"({emit(operand)} IN ({listed}))"
+        case Case(branches=branches, otherwise=otherwise):
+            whens = " ".join(f"WHEN {emit(when)} THEN {emit(then)}" for when, then in branches)
+            return f"(CASE {whens} ELSE {emit(otherwise)} END)"
+        case Call(name="coalesce", arguments=arguments):
+            return f"COALESCE({', '.join(emit(argument) for argument in arguments)})"
+        case Call(name=name, arguments=arguments):
+            return FUNCTIONS[name].sql.format(*(emit(argument) for argument in arguments))

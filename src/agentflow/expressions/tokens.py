@@ -1,0 +1,60 @@
+"""From text to tokens, each with its position for error messages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from agentflow.errors import ExpressionError
+
+TokenKind = Literal["name", "number", "text", "operator", "end"]
+
+_TOKEN = re.compile(
+    r"(?P<space>\s+)"
+    r"|(?P<number>\d+(?:\.\d+)?)"
+    r"|(?P<text>'(?:[^']|'')*')"
+    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)"
+    r"|(?P<operator><=|>=|<>|!=|[=<>+\-*/(),])"
+)
+MAX_LENGTH = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token. Names keep their dots and case; `keyword` is the lower-cased text."""
+
+    kind: TokenKind
+    text: str
+    position: int
+
+    @property
+    def keyword(self) -> str:
+        """The text in lower case, as keywords are compared."""
+        return self.text.lower()
+
+
+def tokenize(text: str) -> tuple[Token, ...]:
+    """Split *text* into tokens, ending with one of kind `end`.
+
+    Raises:
+        ExpressionError: At the first character that starts no token, or when it is too long.
+    """
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"expression is longer than {MAX_LENGTH} characters")
+    tokens: list[Token] = []
+    position = 0
+    while position < len(text):
+        found = _TOKEN.match(text, position)
+        if found is None:
+            raise ExpressionError(
+                f'unexpected character "{text[position]}" at position {position + 1}',
+                position=position,
+                hint="Text goes in single quotes: status = 'paid'.",
+            )
+        kind = found.lastgroup
+        if kind in {"name", "number", "text", "operator"}:
+            tokens.append(Token(kind, found.group(), position))  # type: ignore[arg-type]
+        position = found.end()
+    tokens.append(Token("end", "", len(text)))
+    return tuple(tokens)
