@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Literal, TypeAlias, get_args, get_origin
+from typing import Annotated, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +20,7 @@ MODELS: Mapping[Kind, type[EventContract | EntityContract | MetricContract]] = {
     "entity": EntityContract,
     "metric": MetricContract,
 }
+_M = TypeVar("_M", bound=BaseModel)
 _EXPECTED = {
     "string_type": "text",
     "int_type": "an integer",
@@ -40,14 +41,20 @@ _EXPECTED = {
 
 def contract_of(document: Document, kind: Kind) -> tuple[Contract | None, tuple[FileProblem, ...]]:
     """Check a document against the shape its kind must have; None when it does not fit."""
+    return checked(document, MODELS[kind], noun="contract")
+
+
+def checked(
+    document: Document, model: type[_M], *, noun: str
+) -> tuple[_M | None, tuple[FileProblem, ...]]:
+    """Check a document against a model; files beside the contracts are checked the same way."""
     if not isinstance(document.value, dict):
-        problem = document.source.problem((), "a contract is a mapping of keys to values")
+        problem = document.source.problem((), f"a {noun} is a mapping of keys to values")
         return None, (problem,)
     try:
-        text = json.dumps(document.value)
-        return MODELS[kind].model_validate_json(text, strict=True), ()
+        return model.model_validate_json(json.dumps(document.value), strict=True), ()
     except ValidationError as error:
-        return None, _problems(error, document.source, MODELS[kind])
+        return None, _problems(error, document.source, model)
 
 
 def _problems(
