@@ -1,0 +1,77 @@
+"""From a cell to the number people see, with how exact it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from agentflow.expressions.nodes import Number
+from agentflow.metrics.arithmetic import Value, combine, rounded
+from agentflow.metrics.plan import AtomRead, Computed, MetricPlan, Reading
+from agentflow.metrics.state import MULTISET_ERROR_BOUND, Distinct, Multiset
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A value of a metric.
+
+    Attributes:
+        value: An integer, a decimal with the metric's scale, or None for a ratio over nothing.
+        events: How many events it is made of.
+        error_bound: Relative error bound of the least exact part; 0 means exact.
+    """
+
+    value: Value
+    events: int
+    error_bound: float = 0.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether no part is approximated."""
+        return self.error_bound == 0
+
+
+def measure(plan: MetricPlan, cell: Sequence[object]) -> Measured:
+    """Read a cell."""
+    events = cell[-1]
+    assert isinstance(events, int)  # noqa: S101 - the last item of every cell
+    bound = max((_error_bound(state) for state in cell[:-1]), default=0.0)
+    return Measured(finish(plan, _read(plan.reading, cell)), events, bound)
+
+
+def finish(plan: MetricPlan, value: Value) -> Value:
+    """Round to the metric's scale; whole metrics give integers."""
+    if value is None:
+        return None
+    return int(rounded(value, 0)) if plan.whole else rounded(value, plan.scale)
+
+
+def _read(node: Reading, cell: Sequence[object]) -> Value:
+    match node:
+        case Number(value=value):
+            return value
+        case Computed(operator=operator, left=left, right=right):
+            return combine(operator, _read(left, cell), _read(right, cell))
+        case AtomRead():
+            return _read_atom(node, cell[node.atom])
+
+
+def _read_atom(read: AtomRead, state: object) -> Value:
+    match state:
+        case Multiset():
+            if read.kind == "quantile":
+                return state.quantile(read.q)
+            return state.minimum() if read.kind == "min" else state.maximum()
+        case Distinct():
+            return state.estimate()
+        case int() | Decimal():
+            return state
+        case _:
+            raise TypeError(type(state))
+
+
+def _error_bound(state: object) -> float:
+    if isinstance(state, Multiset):
+        return MULTISET_ERROR_BOUND if state.coarse else 0.0
+    return state.error_bound() if isinstance(state, Distinct) else 0.0

@@ -1,0 +1,210 @@
+"""The live state of one metric for one tenant: buckets by age, and a running cell per window.
+
+Events only touch `deltas`, one dict entry per five seconds and dimension values. `refresh` folds
+those into buckets and windows. Buckets grow coarser with age, as far as the windows allow, so
+memory depends on time and dimensions and never on the number of events. Windows are kept as running
+totals: a bucket is added when it enters and subtracted when it leaves, so a read is flat in volume.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+
+from agentflow.metrics.evaluator import BUCKET_US, Cell, CellFunctions
+from agentflow.metrics.plan import MetricPlan
+from agentflow.metrics.windows import Window
+
+Key = tuple[object, ...]
+Cells = dict[Key, Cell]
+MAX_DELTAS = 50_000
+CAUSES_KEPT = 10
+
+
+class _Tier:
+    """Buckets of one width; those that start before `floor_us` live in the next, wider tier."""
+
+    __slots__ = ("buckets", "floor_us", "retain_us", "width_us")
+
+    def __init__(self, width_us: int, retain_us: int) -> None:
+        self.width_us = width_us
+        self.retain_us = retain_us
+        self.floor_us = -(2**62)
+        self.buckets: dict[int, Cells] = {}
+
+
+class _Running:
+    """The sum of all buckets inside one window, by cell and in total (per currency)."""
+
+    __slots__ = ("cells", "end_us", "start_us", "totals", "window")
+
+    def __init__(self, window: Window, now_us: int) -> None:
+        self.window = window
+        self.cells: Cells = {}
+        self.totals: Cells = {}
+        self.start_us, self.end_us = window.bounds(now_us)
+
+
+class MetricState:
+    """One metric, one tenant. Not thread-safe: one thread moves and reads it.
+
+    Attributes:
+        deltas: What happened since the last refresh; generated movers write here.
+        moves: How often an event moved (or a correction moved back) this metric: its revision.
+        causes: The newest causes, oldest first.
+    """
+
+    __slots__ = (
+        "_functions", "_now_us", "_running", "_tiers", "causes", "deltas", "expiries",
+        "last_ingested_us", "moves", "plan",
+    )  # fmt: skip
+
+    def __init__(self, plan: MetricPlan, functions: CellFunctions, *, now_us: int) -> None:
+        self.plan = plan
+        self.deltas: Cells = {}
+        self.moves = 0
+        self.expiries = 0
+        self.last_ingested_us: int | None = None
+        self.causes: deque[object] = deque(maxlen=CAUSES_KEPT)
+        self._functions = functions
+        self._now_us = now_us
+        self._running = {window.name: _Running(window, now_us) for window in plan.windows}
+        self._tiers = _tiers(plan.windows)
+        self._demote(now_us)
+
+    # -- writing
+
+    def refresh(self, now_us: int) -> None:
+        """Fold what happened into buckets and windows, then move the windows to *now_us*.
+
+        Time never runs backwards: an earlier *now_us* is read as the latest one seen.
+        """
+        if self.deltas:
+            self._fold()
+        if now_us > self._now_us:
+            self._now_us = now_us
+            self._advance(now_us)
+
+    def _fold(self) -> None:
+        deltas, self.deltas = self.deltas, {}
+        add_delta = self._functions.add_delta
+        running = list(self._running.values())
+        for key, delta in deltas.items():
+            start_us = key[0] * BUCKET_US  # type: ignore[operator]
+            dims = key[1:]
+            cells = self._bucket(start_us)
+            if cells is not None:
+                self._merge(cells, dims, delta, add_delta)
+            for entry in running:
+                if entry.start_us <= start_us < entry.end_us:
+                    self._merge(entry.cells, dims, delta, add_delta)
+                    self._merge(entry.totals, self._total_key(dims), delta, add_delta)
+
+    def _merge(self, cells: Cells, key: Key, cell: Cell, merge: object) -> None:
+        mine = cells.get(key)
+        if mine is None:
+            mine = cells[key] = self._functions.empty()
+        merge(mine, cell)  # type: ignore[operator]
+        if mine[-1] == 0:
+            del cells[key]
+
+    def _total_key(self, dims: Key) -> Key:
+        currency = self.plan.currency
+        return (dims[self.plan.dimensions.index(currency)],) if currency else ()
+
+    def _bucket(self, start_us: int) -> Cells | None:
+        for tier in self._tiers:
+            if start_us >= tier.floor_us:
+                return tier.buckets.setdefault(start_us - start_us % tier.width_us, {})
+        return None  # older than every bounded window: only `all` remembers
+
+    def _advance(self, now_us: int) -> None:
+        for running in self._running.values():
+            start_us, end_us = running.window.bounds(now_us)
+            if (start_us, end_us) == (running.start_us, running.end_us):
+                continue
+            left = (running.start_us, min(start_us, running.end_us))
+            entered = (max(running.end_us, start_us), end_us)
+            for cells in self._between(*left):
+                self._shift(running, cells, self._functions.subtract)
+                self.expiries += 1
+            for cells in self._between(*entered):
+                self._shift(running, cells, self._functions.add)
+                self.expiries += 1
+            running.start_us, running.end_us = start_us, end_us
+        self._demote(now_us)
+
+    def _between(self, start_us: int, end_us: int) -> Iterator[Cells]:
+        for tier in self._tiers:
+            for bucket_us, cells in tier.buckets.items():
+                if start_us <= bucket_us < end_us and cells:
+                    yield cells
+
+    def _shift(self, running: _Running, cells: Cells, merge: object) -> None:
+        for dims, cell in cells.items():
+            self._merge(running.cells, dims, cell, merge)
+            self._merge(running.totals, self._total_key(dims), cell, merge)
+
+    def _demote(self, now_us: int) -> None:
+        for index, tier in enumerate(self._tiers):
+            wider = self._tiers[index + 1] if index + 1 < len(self._tiers) else None
+            width_us = wider.width_us if wider else tier.width_us
+            floor_us = now_us - tier.retain_us
+            floor_us -= floor_us % width_us
+            if floor_us <= tier.floor_us:
+                continue
+            tier.floor_us = floor_us
+            for start_us in [start for start in tier.buckets if start < floor_us]:
+                cells = tier.buckets.pop(start_us)
+                if wider is not None and start_us >= wider.floor_us:
+                    into = wider.buckets.setdefault(start_us - start_us % width_us, {})
+                    for dims, cell in cells.items():
+                        self._merge(into, dims, cell, self._functions.add)
+
+    # -- reading
+
+    def bounds(self, window: str) -> tuple[int, int]:
+        """Return the `[start, end)` the window stands at since the last refresh."""
+        running = self._running[window]
+        return running.start_us, running.end_us
+
+    def group(
+        self, window: str, *, by: Iterable[str] = (), where: Mapping[str, object] | None = None
+    ) -> dict[Key, Cell]:
+        """Return merged cells grouped by the dimensions *by*, for those that match *where*.
+
+        Call `refresh` first. Without `by` and `where` the answer is kept ready.
+        """
+        running, names = self._running[window], tuple(by)
+        wanted = where or {}
+        ready = (self.plan.currency,) if self.plan.currency else ()
+        if names == ready and set(wanted) <= set(ready):
+            return {
+                key: cell
+                for key, cell in running.totals.items()
+                if not wanted or key == tuple(wanted.values())
+            }
+        positions = [self.plan.dimensions.index(name) for name in names]
+        checks = [(self.plan.dimensions.index(name), value) for name, value in wanted.items()]
+        groups: Cells = {}
+        for dims, cell in running.cells.items():
+            if all(dims[position] == value for position, value in checks):
+                key = tuple(dims[position] for position in positions)
+                self._merge(groups, key, cell, self._functions.add)
+        return groups
+
+    def cell_count(self) -> int:
+        """Return how many cells are held; what memory depends on."""
+        tiers = sum(len(cells) for tier in self._tiers for cells in tier.buckets.values())
+        return tiers + sum(len(running.cells) for running in self._running.values())
+
+
+def _tiers(windows: Iterable[Window]) -> list[_Tier]:
+    """Return one tier per step in use, each kept as long as its windows need it."""
+    bounded = [window for window in windows if window.step_us]
+    steps = sorted({window.step_us for window in bounded})
+    tiers = []
+    for step_us in steps:
+        longest = max(window.length_us for window in bounded if window.step_us <= step_us)
+        tiers.append(_Tier(step_us, longest + 2 * step_us))
+    return tiers

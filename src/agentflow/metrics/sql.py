@@ -1,0 +1,335 @@
+"""Emit a metric as DuckDB SQL over the lake: the same numbers, computed in one pass from events.
+
+The query reads one view per event version, named like the event (`"order.created@1"`), with columns
+`tenant`, `event_id`, `occurred_us`, `ingested_us`, `log_offset` and the fields. Values are bound;
+names are quoted and contract literals escaped. Corrections are applied here, with no help from the
+live engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agentflow.contracts.model import EventContract
+from agentflow.contracts.scope import full_scope
+from agentflow.events import EventRef
+from agentflow.expressions import parse_scalar
+from agentflow.expressions.nodes import Number
+from agentflow.expressions.sql import quote_name, scalar_sql
+from agentflow.metrics.arithmetic import DIVISION_SCALE
+from agentflow.metrics.plan import Atom, AtomInput, AtomRead, Computed, MetricPlan, Reading
+from agentflow.metrics.state import SIGNIFICANT_BITS
+
+MACROS = f"""
+CREATE OR REPLACE MACRO agentflow_scaled(value) AS
+  CAST(CAST(value AS DECIMAL(38, {DIVISION_SCALE})) * 1000000000 AS HUGEINT);
+CREATE OR REPLACE MACRO agentflow_divide(numerator, denominator) AS
+  CASE
+    WHEN agentflow_scaled(denominator) = 0 THEN NULL
+    ELSE CAST(
+      CASE WHEN (agentflow_scaled(numerator) < 0) <> (agentflow_scaled(denominator) < 0)
+        THEN -1 ELSE 1 END
+      * ((2 * abs(agentflow_scaled(numerator)) * 1000000000::HUGEINT
+          + abs(agentflow_scaled(denominator)))
+         // (2 * abs(agentflow_scaled(denominator))))
+      AS DECIMAL(38, 0)) * 0.000000001::DECIMAL({DIVISION_SCALE + 1}, {DIVISION_SCALE})
+  END;
+CREATE OR REPLACE MACRO agentflow_coarse(unscaled) AS
+  sign(unscaled) * ((abs(unscaled)
+    >> greatest(length(ltrim(bin(abs(unscaled)), '0')) - {SIGNIFICANT_BITS}, 0)::BIGINT)
+    << greatest(length(ltrim(bin(abs(unscaled)), '0')) - {SIGNIFICANT_BITS}, 0)::BIGINT);
+CREATE OR REPLACE MACRO agentflow_hash(value) AS
+  CAST('0x' || right(md5(value), 8) AS UBIGINT);
+"""
+"""Functions the emitted SQL calls; run once per connection. They compute what arithmetic.py does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Text with `$name` parameters, and the event views it reads."""
+
+    text: str
+    parameters: Mapping[str, object]
+    reads: tuple[EventRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to compute.
+
+    Attributes:
+        start_us: Inclusive, on event time; None is the beginning.
+        end_us: Exclusive.
+        grain_us: Group by buckets of this length, aligned to the epoch; None for one number.
+        up_to_offset: Only events whose log offset is below this; None for all.
+        ingested_before_us: Only events ingested up to and including this instant (as-of).
+        coarse: Atoms (by index) to round to significant bits: those a live answer has rounded.
+        levels: Sampling level of distinct atoms (by index), where a live answer has sampled.
+    """
+
+    tenant: str
+    start_us: int | None = None
+    end_us: int | None = None
+    by: tuple[str, ...] = ()
+    where: Mapping[str, object] = field(default_factory=dict)
+    grain_us: int | None = None
+    up_to_offset: int | None = None
+    ingested_before_us: int | None = None
+    coarse: frozenset[int] = frozenset()
+    levels: Mapping[int, int] = field(default_factory=dict)
+
+
+def metric_query(
+    plan: MetricPlan, question: Question, *, events: Mapping[EventRef, EventContract]
+) -> Query:
+    """Return SQL whose rows are `bucket_us` (with a grain), the `by` dimensions, value, events."""
+    emitter = _Emitter(plan, question, events)
+    return emitter.query()
+
+
+class _Emitter:
+    """Holds the parameters while the parts of one query are written."""
+
+    def __init__(
+        self, plan: MetricPlan, question: Question, events: Mapping[EventRef, EventContract]
+    ) -> None:
+        self._plan = plan
+        self._question = question
+        self._events = events
+        self._parameters: dict[str, object] = {"tenant": question.tenant}
+        self._reads: dict[EventRef, None] = {}
+
+    def query(self) -> Query:
+        corrected = [self._corrected(ref) for ref in self._plan.scopes]
+        moved = "\n  UNION ALL\n".join(self._contributions(ref) for ref in self._plan.scopes)
+        groups = self._group_columns()
+        lines = [
+            "WITH",
+            ",\n".join([*corrected, f"moved AS (\n{moved}\n)"]),
+            "SELECT",
+            ",\n".join(f"  {column}" for column in [*groups, *self._outputs()]),
+            "FROM moved",
+        ]
+        if groups:
+            lines.append(f"GROUP BY {', '.join(groups)}")
+            lines.append(f"ORDER BY {', '.join(groups)}")
+        return Query("\n".join(lines), self._parameters, tuple(self._reads))
+
+    def _group_columns(self) -> list[str]:
+        bucket = ["bucket_us"] if self._question.grain_us is not None else []
+        return bucket + [quote_name(name) for name in self._question.by]
+
+    def _outputs(self) -> list[str]:
+        value = self._reading(self._plan.reading)
+        kind = "HUGEINT" if self._plan.whole else f"DECIMAL(38, {self._plan.scale})"
+        return [f"CAST({value} AS {kind}) AS value", "COUNT(DISTINCT log_offset) AS events"]
+
+    # -- events, with corrections applied
+
+    def _cut(self) -> list[str]:
+        """Conditions on which events are known, the same for base events and corrections."""
+        conditions = ["tenant = $tenant"]
+        if self._question.up_to_offset is not None:
+            self._parameters["up_to_offset"] = self._question.up_to_offset
+            conditions.append("log_offset < $up_to_offset")
+        if self._question.ingested_before_us is not None:
+            self._parameters["ingested_before"] = self._question.ingested_before_us
+            conditions.append("ingested_us <= $ingested_before")
+        return conditions
+
+    def _corrected(self, ref: EventRef) -> str:
+        """Return a CTE of the events of *ref* that still count, with replaced fields."""
+        self._reads[ref] = None
+        correctors = [
+            contract
+            for contract in self._events.values()
+            if contract.corrects is not None and contract.corrects.ref == ref
+        ]
+        for contract in correctors:
+            self._reads[contract.ref] = None
+        name = quote_name(f"effective {ref}")
+        joins: list[str] = []
+        conditions = [f"base.{condition}" for condition in self._cut()]
+        replaced: dict[str, list[str]] = {}
+        for number, contract in enumerate(correctors):
+            correction = contract.corrects
+            if correction is None:
+                continue
+            view, key = quote_name(str(contract.ref)), quote_name(correction.on)
+            known = " AND ".join(self._cut())
+            if correction.effect == "retract":
+                conditions.append(
+                    f"NOT EXISTS (SELECT 1 FROM {view} AS r{number}"
+                    f" WHERE r{number}.{key} = base.{key}"
+                    + "".join(f" AND r{number}.{condition}" for condition in self._cut())
+                    + ")"
+                )
+                continue
+            shared = replaceable(contract, self._events[ref])
+            newest = ", ".join(
+                f"arg_max({quote_name(column)}, (occurred_us, event_id)) AS {quote_name(column)}"
+                for column in shared
+            )
+            if not shared:
+                continue
+            joins.append(
+                f"LEFT JOIN (SELECT {key} AS correction_key, {newest} FROM {view}"
+                f" WHERE {known} GROUP BY {key}) AS u{number}"
+                f" ON u{number}.correction_key = base.{key}"
+            )
+            for column in shared:
+                replaced.setdefault(column, []).append(f"u{number}")
+        columns = ", ".join(self._columns(ref, replaced))
+        where = " AND ".join(conditions)
+        joined = " ".join(joins)
+        view = quote_name(str(ref))
+        return f"{name} AS (SELECT {columns} FROM {view} AS base {joined} WHERE {where})"
+
+    def _columns(self, ref: EventRef, replaced: Mapping[str, Sequence[str]]) -> list[str]:
+        contract = self._events[ref]
+
+        def current(name: str) -> str:
+            column = quote_name(name)
+            sources = [f"{alias}.{column}" for alias in replaced.get(name, ())]
+            return f"COALESCE({', '.join(sources)}, base.{column})" if sources else f"base.{column}"
+
+        columns = ["base.occurred_us", "base.log_offset"]
+        columns += [f"{current(name)} AS {quote_name(name)}" for name in contract.fields]
+        for name, text in contract.derived.items():
+            if replaced:
+                source = scalar_sql(parse_scalar(text), field=current)
+                columns.append(f"{source} AS {quote_name(name)}")
+            else:
+                columns.append(f"base.{quote_name(name)}")
+        return columns
+
+    # -- what each event contributes
+
+    def _contributions(self, ref: EventRef) -> str:
+        inputs = [
+            (index, item)
+            for index, atom in enumerate(self._plan.atoms)
+            for item in atom.inputs
+            if item.ref == ref
+        ]
+        # an atom fed twice by one event type (distinct of two fields) needs a row for each
+        turns: list[dict[int, AtomInput]] = []
+        for index, item in inputs:
+            turn = next((turn for turn in turns if index not in turn), None)
+            if turn is None:
+                turn = {}
+                turns.append(turn)
+            turn[index] = item
+        return "\n  UNION ALL\n".join(self._contribution(ref, turn) for turn in turns)
+
+    def _contribution(self, ref: EventRef, chosen: Mapping[int, AtomInput]) -> str:
+        columns = ["log_offset"]
+        if self._question.grain_us is not None:
+            grain = self._question.grain_us
+            columns.append(
+                f"occurred_us - (occurred_us % {grain} + {grain}) % {grain} AS bucket_us"
+            )
+        columns += [quote_name(name) for name in self._question.by]
+        for index, atom in enumerate(self._plan.atoms):
+            columns.append(f"{self._input(atom, chosen.get(index))} AS a{index}")
+        conditions = self._range()
+        moving = " OR ".join(
+            f"({self._input(self._plan.atoms[index], item)}) IS NOT NULL"
+            for index, item in chosen.items()
+        )
+        conditions.append(f"({moving})")
+        view = quote_name(f"effective {ref}")
+        return f"  SELECT {', '.join(columns)}\n  FROM {view}\n  WHERE {' AND '.join(conditions)}"
+
+    def _range(self) -> list[str]:
+        conditions = []
+        if self._question.start_us is not None:
+            self._parameters["start"] = self._question.start_us
+            conditions.append("occurred_us >= $start")
+        if self._question.end_us is not None:
+            self._parameters["end"] = self._question.end_us
+            conditions.append("occurred_us < $end")
+        for number, (name, value) in enumerate(sorted(self._question.where.items())):
+            if value is None:
+                conditions.append(f"{quote_name(name)} IS NULL")
+                continue
+            self._parameters[f"where{number}"] = value
+            conditions.append(f"{quote_name(name)} = $where{number}")
+        return conditions
+
+    def _input(self, atom: Atom, item: AtomInput | None) -> str:
+        kind = {"sum": f"DECIMAL(38, {atom.scale})", "count": "BIGINT", "distinct": "VARCHAR"}.get(
+            atom.kind, f"DECIMAL(38, {atom.scale})"
+        )
+        if item is None:
+            return f"CAST(NULL AS {kind})"
+        value = "1" if item.value is None else scalar_sql(item.value, field=quote_name)
+        if atom.kind == "count" and item.value is not None:
+            value = f"CASE WHEN {value} IS NOT NULL THEN 1 END"
+        if item.where is not None:
+            condition = scalar_sql(item.where, field=quote_name)
+            value = f"CASE WHEN {condition} THEN {value} END"
+        return f"CAST({value} AS {kind})"
+
+    # -- aggregates and arithmetic
+
+    def _reading(self, node: Reading) -> str:
+        match node:
+            case Number(value=value):
+                return f"{value}"
+            case Computed(operator="/", left=left, right=right):
+                return f"agentflow_divide({self._reading(left)}, {self._reading(right)})"
+            case Computed(operator=operator, left=left, right=right):
+                return f"({self._reading(left)} {operator} {self._reading(right)})"
+            case AtomRead():
+                return self._atom(node)
+
+    def _atom(self, read: AtomRead) -> str:
+        atom, column = self._plan.atoms[read.atom], f"a{read.atom}"
+        match atom.kind:
+            case "sum":
+                return f"CAST(COALESCE(SUM({column}), 0) AS DECIMAL(38, {atom.scale}))"
+            case "count":
+                return f"CAST(COUNT({column}) AS DECIMAL(38, 0))"
+            case "distinct":
+                return self._distinct(read.atom, column)
+            case "multiset":
+                return self._multiset(read, atom, column)
+
+    def _distinct(self, index: int, column: str) -> str:
+        level = self._question.levels.get(index, 0)
+        if level == 0:
+            return f"CAST(COUNT(DISTINCT {column}) AS DECIMAL(38, 0))"
+        sampled = f"agentflow_hash({column}) % {1 << level} = 0"
+        counted = f"COUNT(DISTINCT {column}) FILTER (WHERE {sampled})"
+        return f"CAST({counted} * {1 << level} AS DECIMAL(38, 0))"
+
+    def _multiset(self, read: AtomRead, atom: Atom, column: str) -> str:
+        value = column
+        if read.atom in self._question.coarse:
+            unscaled = f"CAST({column} * {10**atom.scale} AS BIGINT)"
+            value = f"(agentflow_coarse({unscaled}) / {10**atom.scale}::DECIMAL(19, 0))"
+            value = f"CAST({value} AS DECIMAL(38, {atom.scale}))"
+        if read.kind != "quantile":
+            return f"{read.kind.upper()}({value})"
+        numerator, denominator = read.q
+        rank = f"(({numerator} * COUNT({column}) + {denominator - 1}) // {denominator})"
+        return f"list_sort(list({value}) FILTER (WHERE {column} IS NOT NULL))[{rank}]"
+
+
+def replaceable(correcting: EventContract, corrected: EventContract) -> tuple[str, ...]:
+    """Return the fields a `replace` correction overwrites, in the corrected event's order."""
+    correction = correcting.corrects
+    if correction is None or correction.effect != "replace":
+        return ()
+    return tuple(
+        name
+        for name in corrected.fields
+        if name in correcting.fields and name not in {correction.on, corrected.event_time}
+    )
+
+
+def view_columns(contract: EventContract) -> tuple[str, ...]:
+    """Return the field columns a view must have: declared, then derived."""
+    return tuple(full_scope(contract))

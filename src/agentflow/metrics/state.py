@@ -1,0 +1,138 @@
+"""State that can be merged and taken back: counted multisets and counted sets.
+
+Both are exact up to a stated number of different values. Above it a multiset keeps eight
+significant bits of each value (relative error below 1/128), a distinct set keeps a hash sample
+(three standard errors: 3/sqrt of the sample). Hash sampling by level is Wegman's adaptive sampling
+(Flajolet 1990); rounding to significant bits is what HdrHistogram does. Unlike sketches, both can
+retract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from hashlib import md5
+from math import sqrt
+
+MULTISET_LIMIT = 4_096
+DISTINCT_LIMIT = 65_536
+SIGNIFICANT_BITS = 8
+MULTISET_ERROR_BOUND = 1 / 2 ** (SIGNIFICANT_BITS - 1)
+
+Number = int | Decimal
+
+
+def coarse(value: Number, scale: int) -> Number:
+    """Round toward zero to eight significant bits of its unscaled integer.
+
+    >>> coarse(1000, 0)
+    1000
+    >>> coarse(1001, 0)
+    1000
+    """
+    unscaled = int(value.scaleb(scale)) if isinstance(value, Decimal) else value
+    shift = max(abs(unscaled).bit_length() - SIGNIFICANT_BITS, 0)
+    kept = (abs(unscaled) >> shift) << shift
+    signed = -kept if unscaled < 0 else kept
+    return Decimal(signed).scaleb(-scale) if isinstance(value, Decimal) else signed
+
+
+def hash_bits(value: object) -> int:
+    """Return the 32 hash bits that decide whether a value is in a sample.
+
+    They are the last eight hex digits of the MD5 of its text, which every SQL engine has.
+    """
+    return int(md5(str(value).encode(), usedforsecurity=False).hexdigest()[-8:], 16)
+
+
+class Multiset:
+    """Values with how often each occurs."""
+
+    __slots__ = ("coarse", "counts", "scale", "size")
+
+    def __init__(self, scale: int) -> None:
+        self.counts: dict[Number, int] = {}
+        self.scale = scale
+        self.size = 0
+        self.coarse = False
+
+    def merge(self, counts: Mapping[Number, int], *, sign: int = 1, rough: bool = False) -> None:
+        """Add (or with *sign* -1 take back) counted values; *rough* says they are rounded."""
+        if rough and not self.coarse:
+            self._coarsen()
+        mine = self.counts
+        for value, number in counts.items():
+            key = coarse(value, self.scale) if self.coarse and not rough else value
+            left = mine.get(key, 0) + sign * number
+            if left:
+                mine[key] = left
+            else:
+                mine.pop(key, None)
+            self.size += sign * number
+        if len(mine) > MULTISET_LIMIT and not self.coarse:
+            self._coarsen()
+
+    def _coarsen(self) -> None:
+        exact, self.counts, self.size, self.coarse = self.counts, {}, 0, True
+        self.merge(exact)
+
+    def quantile(self, q: tuple[int, int]) -> Number | None:
+        """Return the nearest-rank quantile, the value at rank ceil(q·n); null when empty."""
+        if self.size <= 0:
+            return None
+        rank = -(-q[0] * self.size // q[1])
+        seen = 0
+        for value in sorted(self.counts):
+            seen += self.counts[value]
+            if seen >= rank:
+                return value
+        return None
+
+    def minimum(self) -> Number | None:
+        """Return the least value; null when empty."""
+        return min(self.counts) if self.counts else None
+
+    def maximum(self) -> Number | None:
+        """Return the greatest value; null when empty."""
+        return max(self.counts) if self.counts else None
+
+
+class Distinct:
+    """Different values with how often each occurs, so that the last retraction removes it."""
+
+    __slots__ = ("counts", "level")
+
+    def __init__(self) -> None:
+        self.counts: dict[object, int] = {}
+        self.level = 0
+
+    def merge(self, counts: Mapping[object, int], *, sign: int = 1, level: int = 0) -> None:
+        """Add (or take back) counted values, which may themselves be a sample at *level*."""
+        if level > self.level:
+            self._sample(level)
+        mine, mask = self.counts, (1 << self.level) - 1
+        for value, number in counts.items():
+            if mask and self.level > level and hash_bits(value) & mask:
+                continue
+            left = mine.get(value, 0) + sign * number
+            if left:
+                mine[value] = left
+            else:
+                mine.pop(value, None)
+        while len(mine) > DISTINCT_LIMIT:
+            self._sample(self.level + 1)
+            mine = self.counts
+
+    def _sample(self, level: int) -> None:
+        self.level, mask = level, (1 << level) - 1
+        self.counts = {
+            value: number for value, number in self.counts.items() if not hash_bits(value) & mask
+        }
+
+    def estimate(self) -> int:
+        """Return the number of different values; exact at level 0."""
+        return len(self.counts) << self.level
+
+    def error_bound(self) -> float:
+        """Return three relative standard errors of the estimate; 0 when it is exact."""
+        return 3 / sqrt(len(self.counts)) if self.level and self.counts else 0.0
