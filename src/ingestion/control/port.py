@@ -1,4 +1,4 @@
-"""Control state as its callers see it: idempotency keys, dead-letter triage, the contract changelog.
+"""Control state as its callers see it: idempotency keys, triage, the contract changelog.
 
 Three small ports, because three different callers need them. Each is durable when a method returns
 and may be called from any thread. SQLite stands behind them when embedded, PostgreSQL later.
@@ -139,7 +139,7 @@ class ChangelogStore(Protocol):
     """The append-only history of contracts."""
 
     def publish(self, change: ContractChange) -> bool:
-        """Append *change* unless (kind, name, version) already has that fingerprint as its latest."""
+        """Append *change* unless that contract version's latest fingerprint is the same."""
         ...
 
     def changes(self, *, after: int = 0, limit: int = 100) -> Sequence[tuple[int, ContractChange]]:

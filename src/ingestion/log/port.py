@@ -1,8 +1,8 @@
 """The bus as its callers see it: topics of records with offsets, positions, and one atomic commit.
 
-The words are those every broker shares (topic, partition, offset, key, headers), so that Kafka and
-Redis Streams can stand behind `Bus` later. `CommitLog` adds what only the embedded log can give: raw
-record, identity, accepted event and dead letter become durable together or not at all.
+The words are those every broker shares (topic, partition, offset, key, headers), so that Kafka
+and Redis Streams can stand behind `Bus` later. `CommitLog` adds what only the embedded log can
+give: raw record, identity, accepted event and dead letter become durable together or not at all.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 class Bus(Protocol):
     """An ordered, durable log of records per topic.
 
-    Delivery: a record is durable when `append` returns. Order: offsets of a topic grow in the order of
-    the calls. Thread-safety: every method may be called from any thread.
+    Delivery: a record is durable when `append` returns. Order: offsets of a topic grow in the
+    order of the calls. Thread-safety: every method may be called from any thread.
     """
 
     @property
@@ -157,7 +157,7 @@ class CommitLog(Bus, Protocol):
     """A bus that can accept events atomically: the embedded pipeline's half of exactly-once."""
 
     def commit(self, batch: Batch) -> Committed:
-        """Append raws, new identities, accepted events, links, dead letters and `pipeline`'s position.
+        """Append raws, identities, accepted events, links, dead letters; move `pipeline`.
 
         One transaction, durable when it returns. An identity that is stored already, or earlier in
         the same batch, is a `Duplicate` and appends to `raw` only.

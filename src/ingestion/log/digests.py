@@ -1,0 +1,169 @@
+"""An index from 16-byte digests to offsets that costs a commit almost nothing.
+
+Digests are random, so writing each into a B-tree at once rewrites one page per digest. The index
+keeps the newest digests in memory (the chunks hold them durably) and merges them into the table
+one slice of the key space at a time, in key order, inside a commit that happens anyway. Each slice
+notes up to which offset it was merged; opening stages what came after.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from ingestion.log.chunks import DIGEST_BYTES, OFFSET_BYTES
+
+SLICES: Final = 256
+"""A slice is the first byte of the digest."""
+
+ENTRY_BYTES: Final = DIGEST_BYTES + OFFSET_BYTES
+_LOWEST: Final = bytes(OFFSET_BYTES)
+_HIGHEST: Final = b"\xff" * OFFSET_BYTES
+
+# One statement for any number of entries: the interpreter lock is released once, not per entry.
+_SERIES: Final = (
+    "WITH RECURSIVE series(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM series WHERE i + 1 < :count)"
+)
+
+
+class DigestIndex:
+    """Digest → offsets of one topic, newest part in memory, the rest in *table*.
+
+    Thread-safety: `staged` and `stored` may be called from any thread; all else by the one writer.
+    Calling `staged` before `stored` never misses an entry that was committed before.
+    """
+
+    def __init__(self, name: str, table: str, *, staged_limit: int) -> None:
+        self._name = name
+        self._table = table
+        self._limit = staged_limit
+        self._slices: list[dict[bytes, array[int]]] = [{} for _ in range(SLICES)]
+        self._staged = 0
+        self._next = 0
+        self._merging: list[int] = []
+        self._on_disk = False
+
+    def __len__(self) -> int:
+        """Count the entries in memory."""
+        return self._staged
+
+    def stage(self, entries: Iterable[tuple[bytes, int]]) -> None:
+        """Take entries that are committed in a chunk."""
+        slices = self._slices
+        for digest, offset in entries:
+            part = slices[digest[0]]
+            offsets = part.get(digest)
+            if offsets is None:
+                part[digest] = array("q", (offset,))
+            else:
+                offsets.append(offset)
+            self._staged += 1
+
+    def staged(self, digest: bytes) -> Sequence[int]:
+        """Return the offsets that are in memory, ascending."""
+        return self._slices[digest[0]].get(digest, ())
+
+    def stored(
+        self, connection: sqlite3.Connection, digests: Sequence[bytes]
+    ) -> Iterator[tuple[bytes, int]]:
+        """Yield (digest, offset) pairs from the table for those of *digests* that have any."""
+        if not self._on_disk or not digests:
+            return
+        rows = connection.execute(
+            f"""{_SERIES}
+            SELECT entry FROM series CROSS JOIN {self._table} ON entry
+            BETWEEN substr(:low, 1 + {ENTRY_BYTES} * i, {ENTRY_BYTES})
+            AND substr(:high, 1 + {ENTRY_BYTES} * i, {ENTRY_BYTES})
+            """,  # noqa: S608 - the table is a constant of this package
+            {
+                "count": len(digests),
+                "low": b"".join(digest + _LOWEST for digest in digests),
+                "high": b"".join(digest + _HIGHEST for digest in digests),
+            },
+        )
+        for (entry,) in rows:
+            yield entry[:DIGEST_BYTES], int.from_bytes(entry[DIGEST_BYTES:], "big")
+
+    def offsets(
+        self, connection: sqlite3.Connection, digests: Sequence[bytes]
+    ) -> Mapping[bytes, list[int]]:
+        """Return all offsets of each digest, ascending, without those that have none."""
+        found: dict[bytes, set[int]] = {}
+        for digest in digests:
+            if offsets := self.staged(digest):
+                found.setdefault(digest, set()).update(offsets)
+        for digest, offset in self.stored(connection, digests):
+            found.setdefault(digest, set()).add(offset)
+        return {digest: sorted(offsets) for digest, offsets in found.items()}
+
+    def merge_some(self, connection: sqlite3.Connection, *, upto: int) -> None:
+        """Merge slices until the rest is under the limit; call `merged` once that is committed.
+
+        *upto* is the topic's end: everything staged lies before it.
+        """
+        left = self._staged
+        while left > self._limit and len(self._merging) < SLICES:
+            left -= self._merge_next(connection, upto=upto)
+
+    def merge_all(self, connection: sqlite3.Connection, *, upto: int) -> None:
+        """Merge everything; call `merged` once that is committed."""
+        while len(self._merging) < SLICES:
+            self._merge_next(connection, upto=upto)
+
+    def _merge_next(self, connection: sqlite3.Connection, *, upto: int) -> int:
+        part = (self._next + len(self._merging)) % SLICES
+        count = self.insert(
+            connection,
+            (
+                (digest, offset)
+                for digest, offsets in self._slices[part].items()
+                for offset in offsets
+            ),
+        )
+        connection.execute(
+            "INSERT OR REPLACE INTO merged (digest_index, slice, upto) VALUES (?, ?, ?)",
+            (self._name, part, upto),
+        )
+        self._merging.append(part)
+        return count
+
+    def insert(self, connection: sqlite3.Connection, pairs: Iterable[tuple[bytes, int]]) -> int:
+        """Write (digest, offset) pairs to the table, sorted, and return how many there were."""
+        entries = sorted(digest + offset.to_bytes(OFFSET_BYTES, "big") for digest, offset in pairs)
+        if entries:
+            connection.execute(
+                f"""{_SERIES}
+                INSERT OR IGNORE INTO {self._table}
+                SELECT substr(:entries, 1 + {ENTRY_BYTES} * i, {ENTRY_BYTES}) FROM series
+                """,  # noqa: S608 - the table is a constant of this package
+                {"count": len(entries), "entries": b"".join(entries)},
+            )
+            self._on_disk = True
+        return len(entries)
+
+    def merged(self) -> None:
+        """Drop from memory what the committed transaction merged."""
+        for part in self._merging:
+            self._staged -= sum(map(len, self._slices[part].values()))
+            self._slices[part] = {}
+        self._next = (self._next + len(self._merging)) % SLICES
+        self._merging = []
+
+    def not_merged(self) -> None:
+        """Keep everything: the transaction was rolled back."""
+        self._merging = []
+
+    def resume(self, connection: sqlite3.Connection) -> list[int]:
+        """Return per slice the offset below which everything is in the table, and go on there."""
+        markers = [0] * SLICES
+        rows = connection.execute(
+            "SELECT slice, upto FROM merged WHERE digest_index = ?", (self._name,)
+        )
+        for part, upto in rows:
+            markers[part] = upto
+        self._next = markers.index(min(markers))
+        stored = connection.execute(f"SELECT 1 FROM {self._table} LIMIT 1")  # noqa: S608 - a constant
+        self._on_disk = stored.fetchone() is not None
+        return markers

@@ -1,0 +1,51 @@
+"""Translate what SQLite raises into `agentflow.errors`; a driver's error goes no further."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from agentflow.errors import StorageCorruptError, StorageError, StorageFullError
+
+_SYNC_FAILURES = {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC}
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code (the low byte), 0 when there is none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def sync_failed(error: sqlite3.Error) -> bool:
+    """Tell whether `fsync` itself failed: after that nobody knows what the disk holds."""
+    return getattr(error, "sqlite_errorcode", 0) in _SYNC_FAILURES
+
+
+def storage_error(error: sqlite3.Error, *, path: object) -> StorageError:
+    """Return the deliberate error that stands for *error*, to be raised `from` it."""
+    code = primary_code(error)
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFullError(
+            f'no space left for file "{path}"',
+            hint="Nothing of this call was stored. Free disk space and send it again.",
+        )
+    if code in _CORRUPT:
+        return StorageCorruptError(
+            f'file "{path}" is damaged',
+            hint="Restart: the file is checked, moved aside and what is readable is kept.",
+        )
+    return StorageError(f'file "{path}" failed: {error}')
+
+
+@contextmanager
+def translated(path: object) -> Iterator[None]:
+    """Run a block and turn any SQLite error in it into a `StorageError`.
+
+    Raises:
+        StorageError: Or one of its kinds, whenever the block raised `sqlite3.Error`.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise storage_error(error, path=path) from error

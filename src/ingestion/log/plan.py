@@ -1,0 +1,112 @@
+"""Decide what a batch becomes: a pure function from verdicts and known identities to records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from agentflow.events import RawEvent
+from ingestion.log.port import (
+    Accept,
+    Batch,
+    Committed,
+    DeadLettered,
+    Duplicate,
+    NewRecord,
+    Outcome,
+    Reject,
+    Stored,
+)
+
+
+class Ends(NamedTuple):
+    """The next offset of each topic that a commit appends to."""
+
+    raw: int
+    validated: int
+    dead_letters: int
+
+
+class Plan(NamedTuple):
+    """What to append, and what to answer once that is durable.
+
+    `identities` has one digest per record in `validated`; `links` are (digest, offset) by offset.
+    """
+
+    raw: list[NewRecord]
+    validated: list[NewRecord]
+    dead_letters: list[NewRecord]
+    identities: list[bytes]
+    links: list[tuple[bytes, int]]
+    committed: Committed
+
+
+def plan_commit(batch: Batch, *, known: Mapping[bytes, int], ends: Ends) -> Plan:
+    """Give every raw event its outcome and every record its offset.
+
+    *known* maps identities that were accepted before to their `validated` offset; an identity that
+    repeats inside the batch is a duplicate of its first occurrence.
+    """
+    raw: list[NewRecord] = []
+    validated: list[NewRecord] = []
+    dead_letters: list[NewRecord] = []
+    links: list[tuple[bytes, int]] = []
+    outcomes: list[Outcome] = []
+    fresh: dict[bytes, int] = {}
+    tenants: dict[str, dict[str, str]] = {}
+    next_offset, next_dead = ends.validated, ends.dead_letters
+    for raw_offset, (event, verdict) in enumerate(
+        zip(batch.raws, batch.verdicts, strict=True), ends.raw
+    ):
+        tenant = event.tenant
+        if (headers := tenants.get(tenant)) is None:
+            headers = tenants[tenant] = {"tenant": tenant}
+        raw.append(NewRecord(None, event.value, headers, event.received_us))
+        if isinstance(verdict, Reject):
+            dead_letters.append(_dead_letter(event, verdict, raw_offset))
+            outcomes.append(DeadLettered(raw_offset, next_dead))
+            next_dead += 1
+            continue
+        identity = verdict.identity
+        first = known.get(identity)
+        if first is None:
+            first = fresh.get(identity)
+        if first is not None:
+            outcomes.append(Duplicate(raw_offset, first))
+            continue
+        fresh[identity] = next_offset
+        validated.append(_accepted(event, verdict, raw_offset))
+        outcomes.append(Stored(raw_offset, next_offset))
+        links.extend([(link, next_offset) for link in verdict.links])
+        next_offset += 1
+    committed = Committed(
+        outcomes=outcomes,
+        raw=range(ends.raw, ends.raw + len(raw)),
+        validated=range(ends.validated, next_offset),
+        dead_letters=range(ends.dead_letters, next_dead),
+    )
+    return Plan(raw, validated, dead_letters, list(fresh), links, committed)
+
+
+def _accepted(event: RawEvent, verdict: Accept, raw_offset: int) -> NewRecord:
+    headers = {
+        "type": verdict.type,
+        "version": str(verdict.version),
+        "tenant": verdict.tenant,
+        "occurred_us": str(verdict.occurred_us),
+        "raw_offset": str(raw_offset),
+    }
+    return NewRecord(verdict.key, verdict.value, headers, event.received_us)
+
+
+def _dead_letter(event: RawEvent, verdict: Reject, raw_offset: int) -> NewRecord:
+    headers = {
+        "tenant": verdict.tenant,
+        "reason": verdict.reason,
+        "raw_offset": str(raw_offset),
+    }
+    if verdict.type is not None:
+        headers["type"] = verdict.type
+    if verdict.event_id is not None:
+        headers["event_id"] = verdict.event_id
+    return NewRecord(None, verdict.detail, headers, event.received_us)

@@ -1,0 +1,234 @@
+"""The bus on SQLite: one file, one writer, one fsync per commit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from agentflow.errors import StorageError
+from ingestion.log import schema
+from ingestion.log.chunks import encode_chunks
+from ingestion.log.digests import DigestIndex
+from ingestion.log.faults import storage_error, sync_failed, translated
+from ingestion.log.plan import Ends, Plan, plan_commit
+from ingestion.log.port import (
+    DEAD_LETTERS,
+    PIPELINE,
+    RAW,
+    VALIDATED,
+    Accept,
+    Batch,
+    Committed,
+    NewRecord,
+    Record,
+    Verdict,
+)
+from ingestion.log.reader import LogReader
+
+STAGED_IDENTITIES: Final = 131_072
+STAGED_LINKS: Final = 65_536
+
+_STORE_POSITION = "INSERT OR REPLACE INTO positions (consumer, topic, next_offset) VALUES (?, ?, ?)"
+
+
+class SqliteLog:
+    """A `CommitLog` in one SQLite file. Built by `ingestion.log.opening.open_log`.
+
+    Delivery: what a method returned for is durable (`synchronous=FULL`) and stored once.
+    Order: offsets are dense within a topic but for jumps after a salvage. Thread-safety: any
+    thread; writers take turns, readers use connections of their own and never wait.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        *,
+        identities: DigestIndex,
+        links: DigestIndex,
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._identities = identities
+        self._links = links
+        self._reader = LogReader(path)
+        self._lock = Lock()
+        self._broken = False
+        self._ends = {
+            topic: schema.topic_end(connection, topic, floor=floor)
+            for topic, floor in schema.topics(connection).items()
+        }
+
+    @property
+    def log_id(self) -> str:
+        """Name of this log, made when it was created."""
+        return self._reader.log_id
+
+    def commit(self, batch: Batch) -> Committed:
+        """Store a judged batch in one transaction; see `CommitLog.commit`.
+
+        Raises:
+            StorageFullError: Nothing of the batch was stored; the log stays usable.
+            StorageError: Nothing of the batch was acknowledged; the log may need a restart.
+        """
+        with self._lock:
+            plan = plan_commit(batch, known=self._known(batch.verdicts), ends=self._commit_ends())
+            if plan.raw:
+                with self._transaction():
+                    self._store(plan)
+                self._took(plan)
+        return plan.committed
+
+    def _known(self, verdicts: Sequence[Verdict]) -> dict[bytes, int]:
+        known: dict[bytes, int] = {}
+        unseen: list[bytes] = []
+        staged = self._identities.staged
+        for verdict in verdicts:
+            if isinstance(verdict, Accept):
+                if offsets := staged(verdict.identity):
+                    known[verdict.identity] = offsets[0]
+                else:
+                    unseen.append(verdict.identity)
+        with translated(self._path):
+            known.update(self._identities.stored(self._connection, unseen))
+        return known
+
+    def _commit_ends(self) -> Ends:
+        return Ends(self._ends[RAW], self._ends[VALIDATED], self._ends[DEAD_LETTERS])
+
+    def _store(self, plan: Plan) -> None:
+        raw, validated, dead_letters = self._commit_ends()
+        self._insert(RAW, raw, plan.raw)
+        self._insert(
+            VALIDATED, validated, plan.validated, identities=plan.identities, links=plan.links
+        )
+        self._insert(DEAD_LETTERS, dead_letters, plan.dead_letters)
+        self._connection.execute(_STORE_POSITION, (PIPELINE, RAW, plan.committed.raw.stop))
+        self._identities.merge_some(self._connection, upto=validated)
+        self._links.merge_some(self._connection, upto=validated)
+
+    def _insert(
+        self,
+        topic: str,
+        first: int,
+        records: Sequence[NewRecord],
+        *,
+        identities: Sequence[bytes] = (),
+        links: Sequence[tuple[bytes, int]] = (),
+    ) -> None:
+        for chunk in encode_chunks(first, records, identities=identities, links=links):
+            schema.insert_chunk(self._connection, topic, chunk)
+
+    def _took(self, plan: Plan) -> None:
+        committed = plan.committed
+        self._identities.merged()
+        self._links.merged()
+        self._identities.stage(zip(plan.identities, committed.validated, strict=True))
+        self._links.stage(plan.links)
+        self._ends[RAW] = committed.raw.stop
+        self._ends[VALIDATED] = committed.validated.stop
+        self._ends[DEAD_LETTERS] = committed.dead_letters.stop
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        if self._broken:
+            raise StorageError(
+                f'file "{self._path}" is not written any more: an fsync failed',
+                hint="Check the disk, then restart: what was acknowledged is read back.",
+            )
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._identities.not_merged()
+            self._links.not_merged()
+            if isinstance(error, sqlite3.Error):
+                self._broken = sync_failed(error)
+                raise storage_error(error, path=self._path) from error
+            raise
+
+    def append(self, topic: str, records: Sequence[NewRecord]) -> range:
+        """Store *records* in order, all or none, and return their offsets once they are durable.
+
+        Raises:
+            ParameterError: The topic is no valid name.
+            StorageError: Nothing was acknowledged.
+        """
+        schema.table(topic)
+        with self._lock:
+            first = self._ends.get(topic, 0)
+            if records:
+                with self._transaction():
+                    if topic not in self._ends:
+                        schema.create_topic(self._connection, topic)
+                    self._insert(topic, first, records)
+                self._ends[topic] = first + len(records)
+            return range(first, first + len(records))
+
+    def store_position(self, consumer: str, topic: str, offset: int) -> None:
+        """Remember durably that *consumer* is done with everything before *offset*."""
+        with self._lock, self._transaction():
+            self._connection.execute(_STORE_POSITION, (consumer, topic, offset))
+
+    def remember(self, identities: Iterable[tuple[bytes, int]]) -> None:
+        """Make known (identity, first offset) pairs from elsewhere, such as the lake.
+
+        For a log that had to start empty: what the lake holds must not be counted again.
+        """
+        pairs = list(identities)
+        with self._lock, self._transaction():
+            self._identities.insert(self._connection, pairs)
+
+    def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
+        """Return up to *limit* records at or after *start* in offset order; empty at the end."""
+        return self._reader.read(topic, start=start, limit=limit)
+
+    def read_offsets(self, topic: str, offsets: Iterable[int]) -> Sequence[Record]:
+        """Return the records at *offsets*, in offset order, without those that do not exist."""
+        return self._reader.read_offsets(topic, offsets)
+
+    def end(self, topic: str) -> int:
+        """Return the offset the topic's next record will be given."""
+        return self._ends.get(topic, 0)
+
+    def position(self, consumer: str, topic: str) -> int:
+        """Return the next offset *consumer* has to read; 0 when it never stored one."""
+        return self._reader.position(consumer, topic)
+
+    def find_identity(self, identity: bytes) -> int | None:
+        """Return where in `validated` the identity was first accepted, or None."""
+        with self._reader.connection() as connection:
+            offsets = self._identities.offsets(connection, [identity]).get(identity)
+        return offsets[0] if offsets else None
+
+    def linked(self, link: bytes, *, before: int | None = None) -> Sequence[int]:
+        """Return the `validated` offsets of events with that link, ascending, below *before*."""
+        return self.linked_many([link], before=before).get(link, ())
+
+    def linked_many(
+        self, links: Iterable[bytes], *, before: int | None = None
+    ) -> Mapping[bytes, Sequence[int]]:
+        """Return `linked` for each of *links*; those that link to nothing are left out."""
+        with self._reader.connection() as connection:
+            found = self._links.offsets(connection, list(dict.fromkeys(links)))
+        if before is None:
+            return found
+        kept = {
+            link: [offset for offset in offsets if offset < before]
+            for link, offsets in found.items()
+        }
+        return {link: offsets for link, offsets in kept.items() if offsets}
+
+    def close(self) -> None:
+        """Write the WAL back and release the file; what was acknowledged is safe without it."""
+        self._reader.close()
+        with self._lock:
+            self._connection.close()
