@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from agentflow.contracts.lint import lint
 from agentflow.contracts.model import Contract
 from agentflow.contracts.registry import Key, Registry, key_of
 from agentflow.contracts.shape import Kind, contract_of
@@ -47,12 +48,14 @@ def read_directory(directory: Path) -> Reading:
     problems: list[FileProblem] = []
     contracts: dict[Key, Contract] = {}
     sources: dict[Key, Source] = {}
+    unreadable: set[str] = set()
     problems.extend(_folder_problems(directory))
     for file, kind in _files(directory):
         document = read(file.relative_to(directory).as_posix(), _content(file))
         contract, found = _contract(document, kind)
         problems.extend(found)
         if contract is None:
+            unreadable |= _claimed(document, file)
             continue
         key = key_of(contract)
         if key in contracts:
@@ -63,6 +66,7 @@ def read_directory(directory: Path) -> Reading:
         contracts[key] = contract
         sources[key] = document.source
     registry = Registry.of(contracts.values(), sources=sources)
+    problems.extend(lint(registry, unreadable=frozenset(unreadable)))
     ordered = sorted(
         set(problems), key=lambda problem: (problem.file, problem.line, problem.message)
     )
@@ -91,6 +95,14 @@ def _files(directory: Path) -> Iterator[tuple[Path, Kind]]:
         for file in sorted((directory / folder).rglob("*")):
             if file.suffix in _SUFFIXES and file.is_file() and not file.name.startswith("."):
                 yield file, kind
+
+
+def _claimed(document: Document, file: Path) -> set[str]:
+    """Return the names a broken file probably has, so that nobody is blamed for using them."""
+    names = {file.name.split(".v")[0], file.name.removesuffix(file.suffix)}
+    if isinstance(document.value, dict) and isinstance(name := document.value.get("name"), str):
+        names.add(name)
+    return names
 
 
 def _content(file: Path) -> bytes:

@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from agentflow.events import EventRef
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=80)]
+Ref = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(@[1-9][0-9]{0,8})?$", max_length=96),
+]
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Status = Literal["proposed", "approved", "deprecated"]
 FieldType = Literal["string", "integer", "decimal", "number", "boolean", "timestamp", "date"]
@@ -112,7 +116,7 @@ class Correction(Frozen):
         effect: `retract` uncounts it; `replace` overwrites the fields both share.
     """
 
-    event: str
+    event: Ref
     on: FieldName
     effect: Literal["retract", "replace"]
 
@@ -162,7 +166,7 @@ class EntitySource(Frozen):
         sets: Attribute name → event field name, or a literal written `'cancelled'`.
     """
 
-    event: str
+    event: Ref
     key: FieldName
     sets: dict[FieldName, str] = {}
 
@@ -230,7 +234,7 @@ class MetricContract(Frozen):
     description: str
     unit: str
     value: str
-    moved_by: tuple[str, ...] = Field(min_length=1)
+    moved_by: tuple[Ref, ...] = Field(min_length=1)
     dimensions: tuple[FieldName, ...] = ()
     windows: tuple[str, ...] = Field(min_length=1)
     freshness: Freshness = Freshness(p95="250ms")

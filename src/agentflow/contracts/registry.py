@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
+from agentflow.contracts.fingerprint import fingerprint
 from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
 from agentflow.contracts.source import Source
 from agentflow.errors import ContractError, UnknownContractError
@@ -58,8 +59,9 @@ class Registry:
                 raise ContractError(f'{key[0]} "{key[1]}" version {key[2]} is given twice')
             by_key[key] = contract
         ordered = [by_key[key] for key in sorted(by_key)]
+        events = {c.ref: c for c in ordered if c.kind == "event"}
         return cls(
-            events=MappingProxyType({c.ref: c for c in ordered if c.kind == "event"}),
+            events=MappingProxyType(events),
             metrics=MappingProxyType(
                 {(c.name, c.version): c for c in ordered if c.kind == "metric"}
             ),
@@ -67,7 +69,9 @@ class Registry:
                 {(c.name, c.version): c for c in ordered if c.kind == "entity"}
             ),
             sources=MappingProxyType(dict(sources or {})),
-            fingerprints=MappingProxyType({}),
+            fingerprints=MappingProxyType(
+                {key_of(contract): fingerprint(contract, events) for contract in ordered}
+            ),
         )
 
     def contracts(self) -> tuple[Contract, ...]:

@@ -1,0 +1,138 @@
+"""Checks of event contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentflow.contracts.lint.fields import field_problems, reserved
+from agentflow.contracts.lint.place import Place, did_you_mean
+from agentflow.contracts.model import Correction, EventContract, duration
+from agentflow.contracts.scope import declared_scope
+from agentflow.errors import FileProblem
+from agentflow.expressions import Scope
+
+
+def event_problems(event: EventContract, place: Place) -> Iterator[FileProblem]:
+    """Yield what is wrong with an event contract."""
+    yield from place.lifetime(event.status, event.sunset)
+    yield from field_problems(event, place)
+    yield from _key(event, place)
+    yield from _event_time(event, place)
+    yield from _lateness(event, place)
+    scope = declared_scope(event)
+    yield from _rules(event, place, scope)
+    yield from _derived(event, place, scope)
+    if event.corrects is not None:
+        yield from _correction(event, event.corrects, place)
+
+
+def _key(event: EventContract, place: Place) -> Iterator[FileProblem]:
+    if event.key is None:
+        return
+    field = event.fields.get(event.key)
+    if field is None:
+        message = f'key "{event.key}" is not a field of this event'
+        yield place.problem("key", message=message, hint=did_you_mean(event.key, event.fields))
+    elif field.type not in {"string", "integer"}:
+        message = f'key "{event.key}" must be a string or an integer, it is {field.type}'
+        yield place.problem("key", message=message)
+    elif not field.required:
+        message = f'key "{event.key}" must be a required field'
+        yield place.problem("fields", event.key, message=message, hint="Add required: true.")
+
+
+def _event_time(event: EventContract, place: Place) -> Iterator[FileProblem]:
+    if event.event_time is None:
+        return
+    field = event.fields.get(event.event_time)
+    if field is None:
+        message = f'event_time "{event.event_time}" is not a field of this event'
+        hint = did_you_mean(event.event_time, event.fields)
+        yield place.problem("event_time", message=message, hint=hint)
+    elif field.type != "timestamp":
+        message = f'event_time "{event.event_time}" must be a timestamp, it is {field.type}'
+        yield place.problem("event_time", message=message)
+
+
+def _lateness(event: EventContract, place: Place) -> Iterator[FileProblem]:
+    for key in ("accept", "ahead"):
+        try:
+            duration(getattr(event.lateness, key))
+        except OverflowError:
+            yield place.problem("lateness", key, message=f'"{key}" is longer than time itself')
+
+
+def _rules(event: EventContract, place: Place, scope: Scope) -> Iterator[FileProblem]:
+    names = [rule.name for rule in event.rules]
+    for index, rule in enumerate(event.rules):
+        if rule.name in names[:index]:
+            message = f'rule "{rule.name}" is given twice'
+            yield place.problem("rules", index, "name", message=message)
+        for found in place.expression("rules", index, "check", text=rule.check, scope=scope):
+            if isinstance(found, FileProblem):
+                yield found
+            elif found.kind != "boolean":
+                message = f'rule "{rule.name}" must be true or false, it is {found.kind}'
+                yield place.problem("rules", index, "check", message=message)
+
+
+def _derived(event: EventContract, place: Place, scope: Scope) -> Iterator[FileProblem]:
+    for name, text in event.derived.items():
+        path = ("derived", name)
+        if name in event.fields:
+            yield place.problem(*path, message=f'"{name}" is both a field and derived')
+        if reserved(name):
+            message = f'"{name}" is a word of the expression language, not a field name'
+            yield place.problem(*path, message=message, hint="Give it another name.")
+        for found in place.expression(*path, text=text, scope=scope):
+            if isinstance(found, FileProblem):
+                yield found
+            elif found.kind == "null":
+                yield place.problem(*path, message=f'"{name}" is always null')
+
+
+def _correction(
+    event: EventContract, correction: Correction, place: Place
+) -> Iterator[FileProblem]:
+    target = place.event(correction.ref)
+    if target is None:
+        yield from place.no_event("corrects", "event", ref=correction.ref)
+        return
+    if target.corrects is not None or target.ref == event.ref:
+        message = f'"{target.ref}" is a correction itself and cannot be corrected'
+        yield place.problem("corrects", "event", message=message)
+    yield from _tie(event, target, place)
+    if correction.effect == "replace":
+        yield from _replaced(event, target, place)
+
+
+def _tie(event: EventContract, target: EventContract, place: Place) -> Iterator[FileProblem]:
+    on = event.corrects.on if event.corrects else ""
+    types = []
+    for side in (event, target):
+        field = side.fields.get(on)
+        if field is None:
+            message = f'"{on}" is not a field of "{side.ref}"'
+            hint = did_you_mean(on, side.fields)
+            yield place.problem("corrects", "on", message=message, hint=hint)
+        elif not field.required:
+            message = f'"{on}" must be required in "{side.ref}"'
+            yield place.problem("corrects", "on", message=message)
+        else:
+            types.append(field.type)
+    if len(set(types)) > 1:
+        message = f'"{on}" is {types[0]} here and {types[1]} in "{target.ref}"'
+        yield place.problem("corrects", "on", message=message)
+
+
+def _replaced(event: EventContract, target: EventContract, place: Place) -> Iterator[FileProblem]:
+    on = event.corrects.on if event.corrects else ""
+    shared = (event.fields.keys() & target.fields.keys()) - {on}
+    if not shared:
+        message = f'shares no field with "{target.ref}" but "{on}", so it replaces nothing'
+        yield place.problem("corrects", "effect", message=message)
+    for name in sorted(shared):
+        here, there = event.fields[name], target.fields[name]
+        if (here.type, here.scale, here.unit) != (there.type, there.scale, there.unit):
+            message = f'"{name}" must have the type, scale and unit it has in "{target.ref}"'
+            yield place.problem("fields", name, message=message)

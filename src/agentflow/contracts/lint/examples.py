@@ -1,0 +1,58 @@
+"""Checks of a metric's examples: that they speak of events and dimensions that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentflow.contracts.lint.place import Place, did_you_mean
+from agentflow.contracts.model import MetricContract
+from agentflow.errors import FileProblem
+from agentflow.events import EventRef
+
+ENVELOPE_KEYS = frozenset({"time", "id", "tenant", "source"})
+
+
+def example_problems(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
+    """Yield what is wrong with the examples of a metric."""
+    for index, example in enumerate(metric.examples):
+        for position, given in enumerate(example.given):
+            path = ("examples", index, "given", position)
+            if len(given) != 1:
+                message = f"each item gives one event, this one {len(given)}"
+                yield place.problem(*path, message=message)
+            for written, data in given.items():
+                yield from _event(written, data, path, place)
+        if not example.then:
+            message = "an example without an expected value proves nothing"
+            yield place.problem("examples", index, "then", message=message)
+        for key in example.then:
+            yield from _filter(key, index, metric, place)
+
+
+def _event(
+    written: str, data: dict[str, object], path: tuple[str | int, ...], place: Place
+) -> Iterator[FileProblem]:
+    name, _, version = written.partition("@")
+    refs = [
+        ref
+        for ref in place.registry.events
+        if ref.type == name and version in {"", str(ref.version)}
+    ]
+    if not refs:
+        ref = EventRef(name, int(version) if version.isascii() and version.isdigit() else 1)
+        yield from place.no_event(*path, written, ref=ref)
+        return
+    fields = place.registry.events[max(refs)].fields
+    for field in data.keys() - fields.keys() - ENVELOPE_KEYS:
+        message = f'"{field}" is not a field of "{max(refs)}"'
+        hint = did_you_mean(field, fields)
+        yield place.problem(*path, written, field, message=message, hint=hint)
+
+
+def _filter(key: str, index: int, metric: MetricContract, place: Place) -> Iterator[FileProblem]:
+    for part in filter(None, key.split(",")):
+        name, equals, _ = part.partition("=")
+        if not equals or name not in metric.dimensions:
+            message = f'"{part}" does not say dimension=value of a declared dimension'
+            hint = f"Dimensions: {', '.join(metric.dimensions) or 'none'}."
+            yield place.problem("examples", index, "then", key, message=message, hint=hint)

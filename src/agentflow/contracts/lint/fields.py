@@ -1,0 +1,114 @@
+"""Checks of single event fields: bounds that contradict, patterns that do not compile, units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from keyword import iskeyword
+
+from agentflow.contracts.lint.place import Place
+from agentflow.contracts.model import EventContract, FieldContract
+from agentflow.errors import ExpressionError, FileProblem
+from agentflow.expressions import parse_scalar
+from agentflow.expressions.nodes import FieldReference
+
+_NUMERIC = frozenset({"integer", "decimal", "number"})
+_MAX_INTEGER = 2**63 - 1
+_MAX_WHOLE_DIGITS = 18
+
+
+def field_problems(event: EventContract, place: Place) -> Iterator[FileProblem]:
+    """Yield what is wrong with the declared fields of an event."""
+    for name, field in event.fields.items():
+        if reserved(name):
+            message = f'"{name}" is a word of the expression language, not a field name'
+            yield place.problem("fields", name, message=message, hint="Give it another name.")
+        yield from _bounds(name, field, place)
+        yield from _text(name, field, place)
+        yield from _unit(name, event, place)
+
+
+def reserved(name: str) -> bool:
+    """Tell whether a field of this name could not be spoken of in an expression."""
+    try:
+        return iskeyword(name) or not isinstance(parse_scalar(name), FieldReference)
+    except ExpressionError:
+        return True
+
+
+def _bounds(name: str, field: FieldContract, place: Place) -> Iterator[FileProblem]:
+    low, high = field.minimum, field.maximum
+    if low is not None and high is not None and low > high:
+        message = f'"{name}": minimum {low} is above maximum {high}, nothing would be accepted'
+        yield place.problem("fields", name, "minimum", message=message)
+    for key, bound in (("minimum", low), ("maximum", high)):
+        if bound is not None and (misfit := _misfit(bound, field)):
+            yield place.problem("fields", name, key, message=f'"{name}": {key} {bound} {misfit}')
+
+
+def _misfit(bound: Decimal, field: FieldContract) -> str | None:
+    places = max(0, -int(bound.normalize().as_tuple().exponent))
+    if field.type == "integer":
+        if places:
+            return "is not a whole number, the field is"
+        return "does not fit 64 bits" if abs(bound) > _MAX_INTEGER else None
+    if field.type == "decimal":
+        if places > (field.scale or 0):
+            return f"has more than the {field.scale} digits the field keeps"
+        return "has more than 18 digits" if abs(bound) >= 10**_MAX_WHOLE_DIGITS else None
+    return None
+
+
+def _text(name: str, field: FieldContract, place: Place) -> Iterator[FileProblem]:
+    low, high = field.min_length, field.max_length
+    if low is not None and high is not None and low > high:
+        message = f'"{name}": min_length {low} is above max_length {high}'
+        yield place.problem("fields", name, "min_length", message=message)
+    pattern = None
+    if field.pattern is not None:
+        try:
+            pattern = re.compile(field.pattern)
+        except re.error as error:
+            message = f'"{name}": pattern does not compile, {error}'
+            yield place.problem("fields", name, "pattern", message=message)
+    if field.enum is None:
+        return
+    if not field.enum:
+        message = f'"{name}": enum is empty, nothing would be accepted'
+        yield place.problem("fields", name, "enum", message=message)
+    for index, value in enumerate(field.enum):
+        if value in field.enum[:index]:
+            message = f'"{name}": enum says "{value}" twice'
+            yield place.problem("fields", name, "enum", index, message=message)
+        refused = (pattern is not None and not pattern.search(value)) or not (
+            (low or 0) <= len(value) <= (high if high is not None else len(value))
+        )
+        if refused:
+            message = f'"{name}": enum value "{value}" does not fit its own pattern or length'
+            yield place.problem("fields", name, "enum", index, message=message)
+
+
+def _unit(name: str, event: EventContract, place: Place) -> Iterator[FileProblem]:
+    field = event.fields[name]
+    if field.unit is None:
+        return
+    if field.type not in _NUMERIC:
+        message = f'"{name}": a unit is for numbers, this one is {field.type}'
+        yield place.problem("fields", name, "unit", message=message)
+    holder = event.fields.get(field.unit)
+    if holder is None and field.unit == "currency":
+        message = f'"{name}": there is no field "currency" to hold its unit'
+        hint = "Add a string field currency, or name the unit itself: EUR."
+        yield place.problem("fields", name, "unit", message=message, hint=hint)
+    if holder is None:
+        return
+    if holder.type != "string":
+        message = f'"{name}": the field "{field.unit}" that holds its unit must be a string'
+        yield place.problem("fields", name, "unit", message=message)
+    if field.type == "number":
+        message = f'"{name}": an amount with a varying unit must be a decimal or an integer'
+        yield place.problem("fields", name, "type", message=message)
+    if field.required and not holder.required:
+        message = f'"{name}" is required, so "{field.unit}" that holds its unit must be too'
+        yield place.problem("fields", field.unit, message=message, hint="Add required: true.")

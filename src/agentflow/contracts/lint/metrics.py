@@ -1,0 +1,199 @@
+"""Checks of metric contracts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from agentflow.contracts.lint.examples import example_problems
+from agentflow.contracts.lint.money import money_problems
+from agentflow.contracts.lint.place import Place, did_you_mean, scope_of, sound
+from agentflow.contracts.model import EventContract, MetricContract
+from agentflow.contracts.reads import implied, parsed, pins
+from agentflow.errors import ExpressionError, FileProblem
+from agentflow.events import EventRef
+from agentflow.expressions import Aggregate, ExpressionType, MetricNode, infer
+from agentflow.expressions.nodes import aggregates, events_of
+
+RESERVED_DIMENSIONS = frozenset(
+    {
+        "as_of",
+        "at_least",
+        "by",
+        "cursor",
+        "end",
+        "explain",
+        "fields",
+        "format",
+        "grain",
+        "limit",
+        "start",
+        "tenant",
+        "token",
+        "version",
+        "wait",
+        "window",
+    }
+)
+_ALLOWED = {
+    "distinct": frozenset({"string", "integer", "boolean"}),
+    "dimension": frozenset({"string", "integer", "boolean"}),
+}
+_EXACT = frozenset({"integer", "decimal"})
+_WINDOW = re.compile(r"([1-9][0-9]{0,4})([smhd])\Z")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_STEPS = ((600, 5), (7200, 60), (172800, 900), (400 * 86400, 86400))
+
+
+def metric_problems(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
+    """Yield what is wrong with a metric contract."""
+    yield from place.lifetime(metric.status, metric.sunset)
+    yield from _windows(metric, place)
+    yield from _dimension_names(metric, place)
+    yield from example_problems(metric, place)
+    missing = [
+        (index, ref) for index, ref in enumerate(metric.refs) if ref not in place.registry.events
+    ]
+    for index, ref in missing:
+        yield from place.no_event("moved_by", index, ref=ref)
+    try:
+        node = parsed(metric, place.registry.events)
+    except ExpressionError as error:
+        if not any(name in metric.value for name in place.unreadable):
+            yield place.problem("value", message=str(error), hint=error.hint)
+        return
+    events = _events(metric, node, place)
+    if not all(sound(event) for event in events):
+        return
+    typed = list(_types(metric, node, place))
+    yield from typed
+    yield from _dimensions(metric, events, place)
+    yield from money_problems(metric, node, place)
+    if not missing and not typed:
+        yield from _moved_by(metric, place)
+
+
+def window_problem(name: str) -> str | None:
+    """Return why this is no window name, or None.
+
+    >>> window_problem("24h")
+    >>> window_problem("61m") is None, window_problem("125m")
+    (True, 'is not a whole number of its 15m steps')
+    """
+    if name in {"all", "today"}:
+        return None
+    found = _WINDOW.match(name)
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    step = next((step for limit, step in _STEPS if 0 < seconds <= limit), None)
+    if step is None:
+        return "is not a window"
+    unit = {5: "5s", 60: "1m", 900: "15m", 86400: "1d"}[step]
+    return f"is not a whole number of its {unit} steps" if seconds % step else None
+
+
+def _windows(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
+    for index, name in enumerate(metric.windows):
+        if problem := window_problem(name):
+            hint = "Write today, all, or a length such as 5m, 1h, 24h, 7d, at most 400d."
+            message = f'window "{name}" {problem}'
+            yield place.problem("windows", index, message=message, hint=hint)
+        if name in metric.windows[:index]:
+            yield place.problem("windows", index, message=f'window "{name}" is given twice')
+
+
+def _dimension_names(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
+    for index, name in enumerate(metric.dimensions):
+        if name in RESERVED_DIMENSIONS:
+            message = f'dimension "{name}" has the name of a query parameter'
+            hint = "Derive a field of another name in the event contract."
+            yield place.problem("dimensions", index, message=message, hint=hint)
+        if name in metric.dimensions[:index]:
+            yield place.problem("dimensions", index, message=f'dimension "{name}" is given twice')
+
+
+def _events(metric: MetricContract, node: MetricNode, place: Place) -> list[EventContract]:
+    known = place.registry.events
+    return [known[ref] for name in events_of(node) for ref in pins(metric, name, known)]
+
+
+def _types(metric: MetricContract, node: MetricNode, place: Place) -> Iterator[FileProblem]:
+    for aggregate in aggregates(node):
+        kinds: list[ExpressionType] = []
+        for source in aggregate.inputs:
+            for ref in pins(metric, source.event, place.registry.events):
+                scope = scope_of(place.registry.events[ref])
+                try:
+                    if source.value is not None:
+                        kinds.append(infer(source.value, scope))
+                    if aggregate.where is not None and infer(aggregate.where, scope).kind != (
+                        "boolean"
+                    ):
+                        yield place.problem("value", message="a filter must be true or false")
+                except ExpressionError as error:
+                    message = f"{error}, in {aggregate.kind} over {ref}"
+                    yield place.problem("value", message=message, hint=error.hint)
+        yield from _aggregated(aggregate, kinds, place)
+
+
+def _aggregated(
+    aggregate: Aggregate, kinds: list[ExpressionType], place: Place
+) -> Iterator[FileProblem]:
+    allowed = _ALLOWED.get(aggregate.kind, _EXACT)
+    for kind in dict.fromkeys(found.kind for found in kinds):
+        if kind not in allowed:
+            wanted = " or ".join(sorted(allowed))
+            message = f"{aggregate.kind} is not for {kind} values"
+            hint = f"It takes {wanted}; a number is a float and never exact."
+            yield place.problem("value", message=message, hint=hint)
+    if aggregate.kind == "distinct" and len({found.kind for found in kinds}) > 1:
+        yield place.problem("value", message="count(distinct …) mixes fields of different types")
+
+
+def _dimensions(
+    metric: MetricContract, events: list[EventContract], place: Place
+) -> Iterator[FileProblem]:
+    for index, name in enumerate(metric.dimensions):
+        kinds: dict[str, EventRef] = {}
+        for event in events:
+            scope = scope_of(event)
+            if name not in scope:
+                message = f'dimension "{name}" is not a field of "{event.ref}"'
+                hint = did_you_mean(name, dict(scope))
+                yield place.problem("dimensions", index, message=message, hint=hint)
+                continue
+            if name in event.fields and event.fields[name].pii:
+                message = f'dimension "{name}" is personal data in "{event.ref}"'
+                yield place.problem("dimensions", index, message=message)
+            kinds.setdefault(scope[name].kind, event.ref)
+        if len(kinds) > 1:
+            said = ", ".join(f'{kind} in "{ref}"' for kind, ref in kinds.items())
+            message = f'dimension "{name}" differs in type: {said}'
+            yield place.problem("dimensions", index, message=message)
+        for kind in kinds.keys() - _ALLOWED["dimension"]:
+            message = f'dimension "{name}" is {kind}; few values are needed, not a measure'
+            yield place.problem("dimensions", index, message=message)
+
+
+def _moved_by(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
+    expected = implied(metric, place.registry.events)
+    hint = f"Write moved_by: [{', '.join(map(str, expected))}]."
+    for ref in expected:
+        if ref not in metric.refs:
+            why = _why(ref, metric, place)
+            message = f'"moved_by" lacks "{ref}", {why}'
+            yield place.problem("moved_by", message=message, hint=hint)
+    for index, ref in enumerate(metric.refs):
+        if ref not in expected:
+            message = f'"moved_by" says "{ref}", which cannot move the value'
+            yield place.problem("moved_by", index, message=message, hint=hint)
+        if ref in metric.refs[:index]:
+            yield place.problem("moved_by", index, message=f'"{ref}" is given twice')
+
+
+def _why(ref: EventRef, metric: MetricContract, place: Place) -> str:
+    correction = place.registry.events[ref].corrects
+    named = events_of(parsed(metric, place.registry.events))
+    if correction is None or ref.type in named:
+        return "which the value reads"
+    verb = "takes back" if correction.effect == "retract" else "amends"
+    return f'which {verb} "{correction.event}"'

@@ -1,0 +1,97 @@
+"""Where a check stands: the contracts it may look at, and how it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from difflib import get_close_matches
+
+from agentflow.contracts.model import Contract, EventContract
+from agentflow.contracts.registry import Registry
+from agentflow.contracts.scope import declared_scope, full_scope
+from agentflow.contracts.source import Source
+from agentflow.errors import ContractError, ExpressionError, FileProblem
+from agentflow.events import EventRef
+from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
+
+
+class Place:
+    """One contract under check, among the others.
+
+    Attributes:
+        unreadable: Names claimed by files that could not be read; speaking of them is no mistake.
+    """
+
+    def __init__(self, contract: Contract, registry: Registry, unreadable: frozenset[str]) -> None:
+        self.registry = registry
+        self.unreadable = unreadable
+        self._source: Source = registry.source(contract)
+
+    def problem(self, *path: str | int, message: str, hint: str | None = None) -> FileProblem:
+        """Describe what is wrong at a key path of the contract under check."""
+        return self._source.problem(path, message, hint)
+
+    def expression(
+        self, *path: str | int, text: str, scope: Scope
+    ) -> Iterator[ExpressionType | FileProblem]:
+        """Yield the type of a scalar expression, or what is wrong with it."""
+        try:
+            yield infer(parse_scalar(text), scope)
+        except ExpressionError as error:
+            yield self.problem(*path, message=str(error), hint=error.hint)
+
+    def event(self, ref: EventRef) -> EventContract | None:
+        """Return an event contract, if there is one."""
+        return self.registry.events.get(ref)
+
+    def no_event(self, *path: str | int, ref: EventRef) -> Iterator[FileProblem]:
+        """Yield the problem that an event does not exist, unless its file is already reported."""
+        if ref.type in self.unreadable:
+            return
+        known = [str(known) for known in self.registry.events]
+        yield self.problem(
+            *path, message=f'event "{ref}" does not exist', hint=did_you_mean(str(ref), known)
+        )
+
+    def lifetime(self, status: str, sunset: str | None) -> Iterator[FileProblem]:
+        """Check that what is deprecated says until when, and nothing else does."""
+        if status == "deprecated" and sunset is None:
+            hint = 'Add sunset: "2027-06-30", the last day it is served.'
+            yield self.problem("status", message='deprecated without "sunset"', hint=hint)
+        if sunset is None:
+            return
+        if status != "deprecated":
+            yield self.problem("sunset", message=f'"sunset" is for deprecated, this is {status}')
+        try:
+            date.fromisoformat(sunset)
+        except ValueError:
+            message = f'"sunset" must be a date such as 2027-06-30, not "{sunset}"'
+            yield self.problem("sunset", message=message)
+
+
+def scope_of(event: EventContract) -> Scope:
+    """Return the types of an event's fields, leaving out derived fields that are broken."""
+    try:
+        return full_scope(event)
+    except ContractError:
+        return declared_scope(event)
+
+
+def sound(event: EventContract) -> bool:
+    """Tell whether every derived field of an event has a type."""
+    try:
+        full_scope(event)
+    except ContractError:
+        return False
+    return True
+
+
+def did_you_mean(written: str, known: list[str] | Mapping[str, object]) -> str:
+    """Return a hint that names the closest known name, or all of them.
+
+    >>> did_you_mean("amout", ["amount", "currency"])
+    'Did you mean "amount"?'
+    """
+    if close := get_close_matches(written, known, n=1):
+        return f'Did you mean "{close[0]}"?'
+    return f"Known here: {', '.join(sorted(known)) or 'none'}."

@@ -1,0 +1,45 @@
+"""The order of the checks, one set for each kind of contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentflow.contracts.lint.entities import entity_problems
+from agentflow.contracts.lint.events import event_problems
+from agentflow.contracts.lint.metrics import metric_problems
+from agentflow.contracts.lint.place import Place
+from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
+from agentflow.contracts.registry import Registry
+from agentflow.errors import FileProblem
+
+
+def lint(
+    registry: Registry, *, unreadable: frozenset[str] = frozenset()
+) -> tuple[FileProblem, ...]:
+    """Return everything that does not fit together, in the order of the files.
+
+    Args:
+        registry: The contracts that have the right shape.
+        unreadable: Names of contracts whose files have other problems already.
+    """
+    found = [
+        problem
+        for contract in registry.contracts()
+        for problem in _problems(contract, Place(contract, registry, unreadable))
+    ]
+    return tuple(
+        sorted(set(found), key=lambda problem: (problem.file, problem.line, problem.message))
+    )
+
+
+def _problems(contract: Contract, place: Place) -> Iterator[FileProblem]:
+    for key in ("owner", "description"):
+        if not getattr(contract, key).strip():
+            yield place.problem(key, message=f'"{key}" is empty')
+    match contract:
+        case EventContract():
+            yield from event_problems(contract, place)
+        case EntityContract():
+            yield from entity_problems(contract, place)
+        case MetricContract():
+            yield from metric_problems(contract, place)
