@@ -51,12 +51,14 @@ class MetricState:
     Attributes:
         deltas: What happened since the last refresh; generated movers write here.
         moves: How often an event moved (or a correction moved back) this metric: its revision.
+        announced: The revision subscribers were last told of; for the engine.
+        expiries: How often events left or entered a window because time passed.
         causes: The newest causes, oldest first.
     """
 
     __slots__ = (
-        "_functions", "_now_us", "_running", "_tiers", "causes", "deltas", "expiries",
-        "last_ingested_us", "moves", "plan",
+        "_functions", "_now_us", "_running", "_tiers", "announced", "causes", "deltas", "expiries",
+        "moves", "plan",
     )  # fmt: skip
 
     def __init__(self, plan: MetricPlan, functions: CellFunctions, *, now_us: int) -> None:
@@ -64,7 +66,7 @@ class MetricState:
         self.deltas: Cells = {}
         self.moves = 0
         self.expiries = 0
-        self.last_ingested_us: int | None = None
+        self.announced = 0
         self.causes: deque[object] = deque(maxlen=CAUSES_KEPT)
         self._functions = functions
         self._now_us = now_us

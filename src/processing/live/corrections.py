@@ -1,0 +1,178 @@
+"""What a cancel or an update does to an event that was already counted, in any order of arrival.
+
+An event type that others correct, and the events that correct it, form a *group* per tenant and key.
+The effective event is a fold of its group: gone if anything retracts it, else with each replaced
+field taken from the newest (event time, id) update. A new event in a group therefore moves metrics
+by the difference of two folds, which is what makes late and early corrections equal.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from agentflow.contracts.model import EventContract
+from agentflow.events import Event, EventRef
+from agentflow.metrics.sql import replaceable
+
+GroupKey = tuple[str, EventRef, object]
+GROUPS_KEPT = 50_000
+
+
+class Cause(NamedTuple):
+    """Why a metric moved, when it was not simply a new event of its own.
+
+    Attributes:
+        event: The correction that arrived.
+        before: The effective event that was taken back, if one counted.
+        after: The effective event that counts now, if one does.
+    """
+
+    event: Event
+    before: Event | None
+    after: Event | None
+
+
+class GroupLog(Protocol):
+    """Where the earlier events of a group are found."""
+
+    def group(self, base: EventRef, tenant: str, key: object, *, before: int) -> Sequence[Event]:
+        """Return the group's events with a log offset below *before*, in offset order."""
+        ...
+
+
+Amend = Callable[[Event, Mapping[str, object]], Event]
+"""Returns the event with declared fields replaced and derived fields recomputed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Role:
+    """The part an event type plays: `on` is the field that holds the group's key."""
+
+    base: EventRef
+    on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One change of what counts: take *before* back, then count *after*."""
+
+    cause: Event | Cause
+    before: Event | None
+    after: Event | None
+
+
+class Corrections:
+    """The correction rules of a registry, with the recent groups in memory.
+
+    Not thread-safe. Events must be offered in offset order, each once.
+    """
+
+    def __init__(
+        self,
+        events: Iterable[EventContract],
+        *,
+        amend: Amend,
+        log: GroupLog,
+        groups_kept: int = GROUPS_KEPT,
+    ) -> None:
+        self._amend = amend
+        self._log = log
+        self._groups_kept = groups_kept
+        self._groups: OrderedDict[GroupKey, list[Event]] = OrderedDict()
+        self._roles: dict[EventRef, _Role] = {}
+        self._effects: dict[EventRef, str] = {}
+        self._replaces: dict[EventRef, tuple[str, ...]] = {}
+        contracts = {contract.ref: contract for contract in events}
+        for contract in contracts.values():
+            correction = contract.corrects
+            if correction is None or correction.ref not in contracts:
+                continue
+            self._roles[contract.ref] = _Role(correction.ref, correction.on)
+            self._roles[correction.ref] = _Role(correction.ref, correction.on)
+            self._effects[contract.ref] = correction.effect
+            self._replaces[contract.ref] = replaceable(contract, contracts[correction.ref])
+
+    def concerns(self, ref: EventRef) -> bool:
+        """Tell whether events of that version are corrected or correct others."""
+        return ref in self._roles
+
+    def corrected_by(self, ref: EventRef) -> EventRef | None:
+        """Return what events of that version correct, if they do."""
+        role = self._roles.get(ref)
+        return role.base if role is not None and ref in self._effects else None
+
+    def effects(self, event: Event, offset: int) -> list[Effect]:
+        """Remember *event* and return how it changes what counts of its group's base events."""
+        role = self._roles[event.ref]
+        key = getattr(event.data, role.on)
+        if key is None:
+            return [] if event.ref in self._effects else [Effect(event, None, event)]
+        group = self._group((event.tenant, role.base, key), offset)
+        if event.ref == role.base:
+            now = self.effective(event, group)
+            group.append(event)
+            return [] if now is None else [Effect(event, None, now)]
+        earlier = list(group)
+        group.append(event)
+        effects = []
+        for base in earlier:
+            if base.ref != role.base:
+                continue
+            before, after = self.effective(base, earlier), self.effective(base, group)
+            if before != after:
+                effects.append(Effect(Cause(event, before, after), before, after))
+        return effects
+
+    def preview(self, event: Event, offset: int) -> list[Effect]:
+        """Return what `effects` would, without remembering the event."""
+        role = self._roles[event.ref]
+        key = (event.tenant, role.base, getattr(event.data, role.on))
+        effects = self.effects(event, offset)
+        if key in self._groups and self._groups[key] and self._groups[key][-1] is event:
+            self._groups[key].pop()
+        return effects
+
+    def effective(self, base: Event, group: Sequence[Event]) -> Event | None:
+        """Return what counts of *base* given its group, or None when it was retracted."""
+        changes: dict[str, object] = {}
+        newest: dict[str, tuple[int, str]] = {}
+        for event in group:
+            effect = self._effects.get(event.ref)
+            if effect == "retract":
+                return None
+            if effect == "replace":
+                self._replace(event, changes, newest)
+        return self._amend(base, changes) if changes else base
+
+    def _replace(
+        self, event: Event, changes: dict[str, object], newest: dict[str, tuple[int, str]]
+    ) -> None:
+        age = (event.occurred_us, event.id)
+        for name in self._replaces[event.ref]:
+            value = getattr(event.data, name)
+            if value is not None and (name not in newest or newest[name] < age):
+                changes[name], newest[name] = value, age
+
+    def _group(self, key: GroupKey, offset: int) -> list[Event]:
+        group = self._groups.get(key)
+        if group is None:
+            tenant, base, value = key
+            group = list(self._log.group(base, tenant, value, before=offset))
+            self._groups[key] = group
+            if len(self._groups) > self._groups_kept:
+                self._groups.popitem(last=False)
+        else:
+            self._groups.move_to_end(key)
+        return group
+
+
+class NoGroupLog:
+    """For engines that see every event of every group themselves: nothing earlier exists."""
+
+    def group(self, base: EventRef, tenant: str, key: object, *, before: int) -> Sequence[Event]:
+        """Return nothing."""
+        del base, tenant, key, before
+        return ()

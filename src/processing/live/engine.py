@@ -1,0 +1,237 @@
+"""Moves every metric of every tenant, one event after another, in offset order."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agentflow.events import Event, EventRef
+from agentflow.metrics import CellFunctions, MetricPlan, MetricState, compile_cells, compile_movers
+from agentflow.metrics.arithmetic import EXACT
+from agentflow.metrics.evaluator import BUCKET_US, Mover
+from agentflow.metrics.rolling import MAX_DELTAS
+from processing.live.corrections import Corrections
+
+MetricId = tuple[str, int]
+_FOLD_EVERY = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A metric of a tenant moved; `moves` is its new revision."""
+
+    tenant: str
+    metric: MetricId
+    moves: int
+
+
+@dataclass(slots=True)
+class _Route:
+    """Where events of one contract version go, for one tenant."""
+
+    add: Callable[..., None]
+    retract: Callable[..., None]
+    states: tuple[MetricState, ...]
+    correctable: bool
+    own: bool  # whether metrics read this event version directly
+
+
+class LiveEngine:
+    """The state of all metrics. One thread writes and reads; a batch is applied whole.
+
+    Attributes:
+        next_offset: The offset after the last applied event.
+        watermark_us: The greatest event time seen, by tenant.
+    """
+
+    def __init__(
+        self, plans: Sequence[MetricPlan], *, corrections: Corrections, now_us: int
+    ) -> None:
+        self.next_offset = 0
+        self.watermark_us: dict[str, int] = {}
+        self._corrections = corrections
+        self._now_us = now_us
+        self._since_fold = 0
+        self._states: dict[str, dict[MetricId, MetricState]] = {}
+        self._routes: dict[str, dict[type, _Route | None]] = {}
+        self._install(plans)
+
+    def _install(self, plans: Sequence[MetricPlan]) -> None:
+        self.plans: dict[MetricId, MetricPlan] = {plan.id: plan for plan in plans}
+        self._order = tuple(plans)
+        self._movers: dict[EventRef, Mover] = compile_movers(plans)
+        self._functions: dict[MetricId, CellFunctions] = {
+            plan.id: compile_cells(plan) for plan in plans
+        }
+
+    # -- writing
+
+    def apply(self, events: Iterable[tuple[int, Event]], *, now_us: int) -> list[Moved]:
+        """Apply events in offset order and return which metrics moved.
+
+        Events at offsets below `next_offset` were applied before and are skipped, so redelivery
+        is harmless. An event that no contract names moves nothing.
+        """
+        self._now_us = max(now_us, self._now_us)
+        touched: dict[int, tuple[str, _Route]] = {}
+        with decimal.localcontext(EXACT):
+            for offset, event in events:
+                if offset < self.next_offset:
+                    continue
+                self.next_offset = offset + 1
+                route = self._route(event)
+                if route is None:
+                    continue
+                touched[id(route)] = (event.tenant, route)
+                if route.correctable:
+                    self._apply_group(event, offset, route, touched)
+                else:
+                    route.add(event.data, event.occurred_us // BUCKET_US, event, route.states)
+                if event.occurred_us > self.watermark_us.get(event.tenant, -1):
+                    self.watermark_us[event.tenant] = event.occurred_us
+                self._since_fold += 1
+            if self._since_fold >= _FOLD_EVERY:
+                self._fold_large()
+        return _announce(touched.values())
+
+    def _apply_group(
+        self, event: Event, offset: int, route: _Route, touched: dict[int, tuple[str, _Route]]
+    ) -> None:
+        if route.own and self._corrections.corrected_by(event.ref) is not None:
+            route.add(event.data, event.occurred_us // BUCKET_US, event, route.states)
+        for effect in self._corrections.effects(event, offset):
+            effective = effect.after or effect.before
+            base = self._route(effective) if effective is not None else None
+            if base is None:
+                continue
+            touched[id(base)] = (event.tenant, base)
+            if effect.before is not None:
+                bucket = effect.before.occurred_us // BUCKET_US
+                base.retract(effect.before.data, bucket, effect.cause, base.states)
+            if effect.after is not None:
+                bucket = effect.after.occurred_us // BUCKET_US
+                base.add(effect.after.data, bucket, effect.cause, base.states)
+
+    def _route(self, event: Event) -> _Route | None:
+        kind = event.data.__class__
+        routes = self._routes.get(event.tenant)
+        if routes is None:
+            routes = self._routes[event.tenant] = {}
+        try:
+            return routes[kind]
+        except KeyError:
+            route = routes[kind] = self._make_route(event)
+            return route
+
+    def _make_route(self, event: Event) -> _Route | None:
+        mover = self._movers.get(event.ref)
+        correctable = self._corrections.concerns(event.ref)
+        if mover is None and not correctable:
+            return None
+        states = self._tenant(event.tenant)
+        chosen = tuple(states[self._order[index].id] for index in mover.plans) if mover else ()
+        add = mover.add if mover else _nothing
+        retract = mover.retract if mover else _nothing
+        return _Route(add, retract, chosen, correctable, own=mover is not None)
+
+    def _tenant(self, tenant: str) -> dict[MetricId, MetricState]:
+        states = self._states.get(tenant)
+        if states is None:
+            states = self._states[tenant] = {
+                plan.id: MetricState(plan, self._functions[plan.id], now_us=self._now_us)
+                for plan in self._order
+            }
+        return states
+
+    def _fold_large(self) -> None:
+        self._since_fold = 0
+        for states in self._states.values():
+            for state in states.values():
+                if len(state.deltas) > MAX_DELTAS:
+                    state.refresh(self._now_us)
+
+    # -- reading
+
+    def state(self, metric: MetricId, tenant: str) -> MetricState:
+        """Return the state of a metric, refreshed to the engine's clock; new tenants start empty.
+
+        Raises:
+            KeyError: If the engine does not keep that metric.
+        """
+        return self._tenant(tenant)[metric]
+
+    def read(self, metric: MetricId, tenant: str, *, now_us: int) -> MetricState:
+        """Return the state with its windows moved to *now_us*."""
+        self._now_us = max(now_us, self._now_us)
+        state = self.state(metric, tenant)
+        with decimal.localcontext(EXACT):
+            state.refresh(self._now_us)
+        return state
+
+    def tenants(self) -> tuple[str, ...]:
+        """Return the tenants seen so far, sorted."""
+        return tuple(sorted(self._states))
+
+    # -- contracts change
+
+    def replace(
+        self,
+        plans: Sequence[MetricPlan],
+        *,
+        corrections: Corrections,
+        backfilled: Mapping[str, Mapping[MetricId, MetricState]],
+    ) -> None:
+        """Swap to another set of plans between two batches.
+
+        States of plans that stay (same id and equal plan) are kept; *backfilled* holds, by tenant,
+        those of new plans, which must have seen the log up to `next_offset`.
+        """
+        old = self.plans
+        self._install(plans)
+        self._corrections = corrections
+        self._routes.clear()
+        for tenant in {*self._states, *backfilled}:
+            kept = self._states.get(tenant, {})
+            fresh = backfilled.get(tenant, {})
+            self._states[tenant] = {
+                plan.id: (
+                    kept[plan.id]
+                    if plan.id in kept and old.get(plan.id) == plan
+                    else fresh.get(plan.id)
+                    or MetricState(plan, self._functions[plan.id], now_us=self._now_us)
+                )
+                for plan in plans
+            }
+
+    def export(self) -> Mapping[str, Mapping[MetricId, MetricState]]:
+        """Return the states by tenant, for snapshots and swaps; not a copy."""
+        return self._states
+
+    def restore(
+        self,
+        states: Mapping[str, Mapping[MetricId, MetricState]],
+        *,
+        next_offset: int,
+        watermark_us: Mapping[str, int],
+    ) -> None:
+        """Take over states made by a snapshot of these very plans."""
+        self._routes.clear()
+        self._states = {tenant: dict(metrics) for tenant, metrics in states.items()}
+        self.next_offset = next_offset
+        self.watermark_us = dict(watermark_us)
+
+
+def _announce(touched: Iterable[tuple[str, _Route]]) -> list[Moved]:
+    moved = []
+    for tenant, route in touched:
+        for state in route.states:
+            if state.moves != state.announced:
+                state.announced = state.moves
+                moved.append(Moved(tenant, state.plan.id, state.moves))
+    return moved
+
+
+def _nothing(*_: Any) -> None:  # noqa: ANN401 - stands in for a generated mover
+    """Move nothing: an event that only corrects others."""
