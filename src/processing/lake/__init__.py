@@ -1,0 +1,17 @@
+"""The lake: every accepted event and dead letter in Iceberg tables derived from the contracts."""
+
+from processing.lake.catalog import Lake, open_lake
+from processing.lake.positions import Positions
+from processing.lake.reader import LakeReader, Stored
+from processing.lake.thread import LakeThread
+from processing.lake.writer import LakeWriter
+
+__all__ = [
+    "Lake",
+    "LakeReader",
+    "LakeThread",
+    "LakeWriter",
+    "Positions",
+    "Stored",
+    "open_lake",
+]

@@ -1,0 +1,22 @@
+"""How far the lake has come in the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """The next offset of each topic that the lake does not hold; everything before is in it.
+
+    Attributes:
+        validated: In the topic of accepted events.
+        dead_letters: In the topic of refused ones.
+    """
+
+    validated: int = 0
+    dead_letters: int = 0
+
+    def reaches(self, other: Positions) -> bool:
+        """Whether everything before *other* is covered."""
+        return self.validated >= other.validated and self.dead_letters >= other.dead_letters
