@@ -1,0 +1,100 @@
+"""Mappings from `mappings/*.yaml` of a contracts directory, checked against the contracts."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+
+from agentflow.contracts import Registry
+from agentflow.contracts.shape import checked
+from agentflow.contracts.source import Document, read
+from agentflow.errors import ContractFilesError, FileProblem, ParameterError, UnknownContractError
+from ingestion.replay.check import problems_of
+from ingestion.replay.mapping import RowMapping
+from ingestion.replay.shape import MappingContract
+from ingestion.replay.values import Tables
+
+FOLDER = "mappings"
+_COLUMNS = 2
+
+
+def read_mappings(contracts_dir: Path, registry: Registry) -> Mapping[str, RowMapping]:
+    """Read every mapping kept beside the contracts, by name; none is fine.
+
+    Raises:
+        ContractFilesError: Something is wrong; it lists all problems of all files.
+    """
+    mappings: dict[str, RowMapping] = {}
+    problems: list[FileProblem] = []
+    for file in sorted((contracts_dir / FOLDER).glob("*.y*ml")):
+        document = read(f"{FOLDER}/{file.name}", file.read_bytes())
+        contract, tables, found = _checked(document, file.parent, registry)
+        if contract is not None and contract.name in mappings:
+            message = f'mapping "{contract.name}" is given twice'
+            found = [*found, document.source.problem(("name",), message)]
+        problems += found
+        if contract is not None and not found:
+            mappings[contract.name] = RowMapping.of(contract, tables)
+    if problems:
+        raise ContractFilesError(problems)
+    return mappings
+
+
+def mapping_for(
+    file: Path, mappings: Mapping[str, RowMapping], *, name: str | None = None
+) -> RowMapping | None:
+    """Return the mapping asked for, else the one whose `files` match; None if none does.
+
+    Raises:
+        UnknownContractError: No mapping has the name that was asked for.
+        ParameterError: Several mappings are for files called so.
+    """
+    if name is not None:
+        try:
+            return mappings[name]
+        except KeyError:
+            raise UnknownContractError("mapping", name, known=mappings) from None
+    matching = [
+        mapping
+        for mapping in mappings.values()
+        if any(fnmatch(file.name, pattern) for pattern in mapping.contract.files)
+    ]
+    if len(matching) > 1:
+        names = ", ".join(mapping.contract.name for mapping in matching)
+        hint = f"Name the one you mean: {names}."
+        raise ParameterError(f'several mappings are for files like "{file.name}"', hint=hint)
+    return matching[0] if matching else None
+
+
+def _checked(
+    document: Document, folder: Path, registry: Registry
+) -> tuple[MappingContract | None, Tables, list[FileProblem]]:
+    problems = list(document.problems)
+    if document.value is None and problems:
+        return None, {}, problems
+    contract, found = checked(document, MappingContract, noun="mapping")
+    problems += found
+    if contract is None:
+        return None, {}, problems
+    problems += problems_of(contract, document.source, registry)
+    tables: dict[str, Mapping[str, str]] = {}
+    for name, lookup in contract.lookups.items():
+        try:
+            tables[name] = dict(_table(folder / lookup.file))
+        except (OSError, ValueError, csv.Error) as error:
+            path = ("lookups", name, "file")
+            message = f'lookup file "{lookup.file}" cannot be read: {error}'
+            problems.append(document.source.problem(path, message))
+    return contract, tables, problems
+
+
+def _table(file: Path) -> Iterator[tuple[str, str]]:
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        lines = csv.reader(text)
+        next(lines, None)
+        for cells in lines:
+            if len(cells) != _COLUMNS:
+                raise ValueError(f"line {lines.line_num} has {len(cells)} columns, not 2")
+            yield cells[0], cells[1]
