@@ -10,6 +10,9 @@ from agentflow.errors import StorageCorruptError, StorageError, StorageFullError
 
 _SYNC_FAILURES = {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC}
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_UNREADABLE = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+# 0: the driver could not decode a text; SQLITE_ERROR: the schema or file format makes no sense.
+_SENSELESS = {0, sqlite3.SQLITE_ERROR}
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -20,6 +23,15 @@ def primary_code(error: sqlite3.Error) -> int:
 def sync_failed(error: sqlite3.Error) -> bool:
     """Tell whether `fsync` itself failed: after that nobody knows what the disk holds."""
     return getattr(error, "sqlite_errorcode", 0) in _SYNC_FAILURES
+
+
+def damaged(error: sqlite3.Error) -> bool:
+    """Tell whether *error* means the file's content is bad, and not the disk full or the file busy.
+
+    Only these errors may lead to a quarantine: a full disk must never cost a healthy log.
+    """
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code in _UNREADABLE or code & 0xFF in _CORRUPT | _SENSELESS
 
 
 def storage_error(error: sqlite3.Error, *, path: object) -> StorageError:

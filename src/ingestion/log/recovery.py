@@ -17,10 +17,13 @@ from typing import Final, Literal
 
 from ingestion.log import schema
 from ingestion.log.chunks import Chunk, intact
+from ingestion.log.faults import damaged
 from ingestion.log.salvage import copy_readable, skip_offsets
 from ingestion.log.wal import dropped_commits
 
 _TAIL_CHUNKS: Final = 2_000
+_MAGIC: Final = b"SQLite format 3\0"
+_WAL_VERSIONS: Final = slice(18, 20)
 
 Outcome = Literal["created", "opened", "skipped", "salvaged", "replaced"]
 
@@ -56,13 +59,30 @@ def recover(path: Path, *, new_id: Callable[[], str], full_check_bytes: int) -> 
     if not path.exists():
         return OpenReport("created")
     try:
+        _require_header(path)
         with closing(schema.connect(path)) as connection:
             problems = _problems(connection, full=path.stat().st_size <= full_check_bytes)
             if not problems:
                 return _check_wal(path, connection)
     except sqlite3.Error as error:
+        if not damaged(error):
+            raise
         problems = [str(error)]
     return _replace(path, problems, new_id=new_id)
+
+
+def _require_header(path: Path) -> None:
+    """Refuse a file whose first bytes SQLite would take for an empty or a read-only database.
+
+    Raises:
+        sqlite3.DatabaseError: The file is no SQLite database of the one kind we write.
+    """
+    with path.open("rb") as file:
+        header = file.read(_WAL_VERSIONS.stop)
+    if header[: len(_MAGIC)] != _MAGIC:
+        raise sqlite3.DatabaseError("file is not a database")
+    if header[_WAL_VERSIONS.start :] != b"\x02\x02":
+        raise sqlite3.DatabaseError("the file's header does not allow writing")
 
 
 def _problems(connection: sqlite3.Connection, *, full: bool) -> list[str]:

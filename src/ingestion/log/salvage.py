@@ -11,6 +11,7 @@ from typing import Final
 
 from ingestion.log import schema
 from ingestion.log.chunks import CHUNK_RECORDS, Chunk, intact
+from ingestion.log.faults import damaged
 from ingestion.log.port import CHANGES, DEAD_LETTERS, RAW, VALIDATED
 
 SKIP: Final = 1 << 20
@@ -46,21 +47,13 @@ def copy_readable(source: Path, target: Path, *, new_id: Callable[[], str]) -> S
     rebuilds them from the chunks. Everything is one transaction; the file is on disk at return.
     """
     salvaged = Salvaged()
-    with closing(schema.connect(target)) as new:
+    with closing(schema.connect(target)) as new, closing(_source(source)) as old:
         new.execute("BEGIN IMMEDIATE")
-        try:
-            with closing(schema.connect(source)) as old:
-                names = _names(old)
-                schema.create(new, log_id=_log_id(old) or new_id(), topics=names)
-                for topic in names:
-                    _copy_topic(old, new, topic)
-                _copy_positions(old, new)
-        except sqlite3.Error:
-            # Not even the first page is readable: an empty log, whatever was begun.
-            new.execute("ROLLBACK")
-            new.execute("BEGIN IMMEDIATE")
-            names = (RAW, VALIDATED, DEAD_LETTERS, CHANGES)
-            schema.create(new, log_id=new_id(), topics=names)
+        names = _names(old)
+        schema.create(new, log_id=_log_id(old) or new_id(), topics=names)
+        for topic in names:
+            _copy_topic(old, new, topic)
+        _copy_positions(old, new)
         for topic in names:
             salvaged.kept[topic], salvaged.lost[topic] = _account(new, topic)
         if any(salvaged.kept.values()):
@@ -68,6 +61,16 @@ def copy_readable(source: Path, target: Path, *, new_id: Callable[[], str]) -> S
         new.execute("COMMIT")
         new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return salvaged
+
+
+def _source(path: Path) -> sqlite3.Connection:
+    """Open the damaged file, or an empty database when not even its first page can be read."""
+    try:
+        return schema.connect(path)
+    except sqlite3.Error as error:
+        if not damaged(error):
+            raise
+        return sqlite3.connect(":memory:")
 
 
 def _names(old: sqlite3.Connection) -> tuple[str, ...]:
@@ -124,8 +127,9 @@ def _until_error(
 ) -> Iterator[Sequence[object]]:
     try:
         yield from old.execute(sql, parameters)
-    except sqlite3.Error:
-        return
+    except sqlite3.Error as error:
+        if not damaged(error):
+            raise
 
 
 def _all(

@@ -1,0 +1,228 @@
+"""The conformance suite of `Bus` and `CommitLog`: every implementation passes all of it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from agentflow.errors import ParameterError
+from ingestion.log.port import (
+    DEAD_LETTERS,
+    PIPELINE,
+    RAW,
+    VALIDATED,
+    DeadLettered,
+    Duplicate,
+    Record,
+    Stored,
+)
+
+
+def test_offsets_grow_by_one_from_zero(log, make) -> None:
+    """Positions are arithmetic on offsets; the first record of a topic is 0."""
+    first = log.append("changes", [make.new(b"a"), make.new(b"b")])
+    second = log.append("changes", [make.new(b"c")])
+
+    assert (first, second) == (range(2), range(2, 3))
+    assert log.end("changes") == 3
+
+
+def test_a_record_comes_back_as_it_was_appended(log, make) -> None:
+    """The bus never looks into a record: bytes, absent keys, headers and times survive."""
+    log.append("changes", [make.new(b"\x00\xff", b"key"), make.new(b"", None)])
+
+    assert log.read("changes", start=0, limit=9) == [
+        Record("changes", 0, 0, b"key", b"\x00\xff", {"h": "1"}, 7),
+        Record("changes", 0, 1, None, b"", {"h": "1"}, 7),
+    ]
+
+
+def test_appending_nothing_changes_nothing(log) -> None:
+    """An empty batch is not an error and gives no offset away."""
+    assert log.append("changes", []) == range(0)
+    assert log.end("changes") == 0
+
+
+def test_topics_do_not_share_offsets(log, make) -> None:
+    """Each topic counts for itself."""
+    log.append("changes", [make.new(b"a")])
+    log.append("orders", [make.new(b"b")])
+
+    assert [record.value for record in log.read("orders", start=0, limit=9)] == [b"b"]
+    assert log.end("orders") == 1
+
+
+@pytest.mark.parametrize("start", [0, 1, 255, 256, 257, 511, 699, 700, 10_000])
+@pytest.mark.parametrize("limit", [0, 1, 256, 300, 10_000])
+def test_read_returns_exactly_the_asked_slice(log, make, start, limit) -> None:
+    """A reader that pages must see each record once, whatever the storage packs together."""
+    log.append("changes", [make.new(b"%d" % n) for n in range(300)])
+    log.append("changes", [make.new(b"%d" % n) for n in range(300, 700)])
+
+    records = log.read("changes", start=start, limit=limit)
+
+    assert [record.offset for record in records] == list(range(700))[start : start + limit]
+    assert [record.value for record in records] == [b"%d" % r.offset for r in records]
+
+
+def test_a_topic_nobody_wrote_to_is_empty(log) -> None:
+    """Consumers may start before producers."""
+    assert log.read("quiet", start=0, limit=9) == []
+    assert log.read_offsets("quiet", [0]) == []
+    assert log.end("quiet") == 0
+
+
+def test_a_topic_name_is_checked(log, make) -> None:
+    """Names end up in statements, files and broker topics."""
+    with pytest.raises(ParameterError, match="topic"):
+        log.append('a"; DROP TABLE meta --', [make.new(b"")])
+
+
+def test_read_offsets_sorts_and_skips_what_does_not_exist(log, make) -> None:
+    """Lineage asks for scattered offsets, some from another life of the log."""
+    log.append("changes", [make.new(b"%d" % n) for n in range(600)])
+
+    records = log.read_offsets("changes", [599, 3, 3, 256, 600, 10_000])
+
+    assert [(r.offset, r.value) for r in records] == [(3, b"3"), (256, b"256"), (599, b"599")]
+
+
+def test_a_position_is_zero_until_it_is_stored(log) -> None:
+    """A new consumer starts at the beginning; the last stored position wins."""
+    assert log.position("lake", VALIDATED) == 0
+
+    log.store_position("lake", VALIDATED, 7)
+    log.store_position("lake", VALIDATED, 5)
+
+    assert log.position("lake", VALIDATED) == 5
+    assert log.position("lake", RAW) == 0
+    assert log.position("other", VALIDATED) == 0
+
+
+def test_every_raw_event_gets_its_outcome_in_order(log, make) -> None:
+    """The sender is told event by event what became of it."""
+    log.commit(make.accepts("known"))
+
+    committed = log.commit(
+        make.batch(make.accept("a"), make.reject(), make.accept("known"), make.accept("b"))
+    )
+
+    assert committed.outcomes == [
+        Stored(1, 1),
+        DeadLettered(2, 0),
+        Duplicate(3, 0),
+        Stored(4, 2),
+    ]
+    assert committed.raw == range(1, 5)
+    assert committed.validated == range(1, 3)
+    assert committed.dead_letters == range(1)
+
+
+def test_an_identity_repeated_in_one_batch_is_a_duplicate(log, make) -> None:
+    """A retry can arrive in the same group commit as the first attempt."""
+    committed = log.commit(make.accepts("a", "a", "b", "a"))
+
+    assert committed.outcomes == [Stored(0, 0), Duplicate(1, 0), Stored(2, 1), Duplicate(3, 0)]
+    assert log.end(VALIDATED) == 2
+
+
+def test_accepted_records_carry_what_lineage_needs(log, make) -> None:
+    """From `validated` one finds the contract version, the tenant and the raw bytes."""
+    log.commit(make.batch(make.reject(), make.accept("a")))
+
+    (record,) = log.read(VALIDATED, start=0, limit=9)
+
+    assert record.headers == {
+        "type": "order.created",
+        "version": "1",
+        "tenant": "t",
+        "occurred_us": "1000",
+        "raw_offset": "1",
+    }
+    assert (record.key, record.value, record.timestamp_us) == (b"ORD-1", b"value of a", 1)
+    assert log.read_offsets(RAW, [1])[0].value == b"raw 1"
+
+
+def test_dead_letters_carry_why_and_which(log, make) -> None:
+    """Triage needs the reason, the tenant and the way back to the bytes."""
+    log.commit(make.batch(make.accept("a"), make.reject("json")))
+
+    (record,) = log.read(DEAD_LETTERS, start=0, limit=9)
+
+    assert record.headers == {"type": "x", "tenant": "t", "reason": "json", "raw_offset": "1"}
+    assert record.value == b'{"pointer":"/data"}'
+
+
+def test_the_pipeline_position_moves_with_the_commit(log, make) -> None:
+    """After a crash nothing of `raw` is judged twice or skipped."""
+    log.commit(make.accepts("a", "b"))
+
+    assert log.position(PIPELINE, RAW) == log.end(RAW) == 2
+
+
+def test_an_empty_commit_is_harmless(log, make) -> None:
+    """A request with no events is nobody's error here."""
+    committed = log.commit(make.batch())
+
+    assert (committed.outcomes, committed.raw, committed.validated) == ([], range(0), range(0))
+
+
+def test_a_batch_needs_one_verdict_for_each_event(log, make) -> None:
+    """A miscount would pair events with each other's verdicts: it stores nothing."""
+    batch = make.accepts("a", "b")
+    batch = type(batch)(batch.raws, batch.verdicts[:1])
+
+    with pytest.raises(ValueError, match="shorter"):
+        log.commit(batch)
+
+    assert log.end(RAW) == 0
+
+
+def test_identities_are_found_again(log, make) -> None:
+    """Lineage goes from an id to its offset."""
+    log.commit(make.accepts("a", "b", "a"))
+
+    assert log.find_identity(make.digest("b")) == 1
+    assert log.find_identity(make.digest("never")) is None
+
+
+def test_links_find_every_new_event_in_order(log, make) -> None:
+    """A correction finds what it corrects; duplicates add no link."""
+    log.commit(make.batch(make.accept("a", "order 1"), make.accept("b", "order 1", "user 1")))
+    log.commit(make.batch(make.accept("a", "order 1"), make.accept("c", "order 1")))
+
+    assert list(log.linked(make.digest("order 1"))) == [0, 1, 2]
+    assert list(log.linked(make.digest("order 1"), before=2)) == [0, 1]
+    assert list(log.linked(make.digest("user 1"))) == [1]
+    assert list(log.linked(make.digest("nobody"))) == []
+
+
+def test_many_links_are_asked_at_once(log, make) -> None:
+    """One round trip for a batch; links to nothing are left out."""
+    log.commit(make.batch(make.accept("a", "x"), make.accept("b", "y"), make.accept("c", "x")))
+    x, y, z = (make.digest(name) for name in "xyz")
+
+    assert {k: list(v) for k, v in log.linked_many([x, y, z, x]).items()} == {x: [0, 2], y: [1]}
+    assert {k: list(v) for k, v in log.linked_many([x, y], before=1).items()} == {x: [0]}
+
+
+def test_a_very_large_record_is_a_record(log, make) -> None:
+    """Size limits belong to the intake, not to the log."""
+    values = [bytes([n]) * (3 << 20) for n in range(3)]
+
+    log.append("changes", [make.new(value) for value in values])
+
+    assert [record.value for record in log.read("changes", start=0, limit=9)] == values
+
+
+def test_commits_from_many_threads_take_turns(log, make) -> None:
+    """Every outcome is true: offsets are dense and each identity is stored once."""
+    batches = [make.accepts(*(n % 50 for n in range(start, start + 20))) for start in range(40)]
+
+    with ThreadPoolExecutor(8) as threads:
+        commits = list(threads.map(log.commit, batches))
+
+    stored = [o.offset for c in commits for o in c.outcomes if isinstance(o, Stored)]
+    assert sorted(stored) == list(range(50))
+    assert sorted(o for c in commits for o in c.raw) == list(range(800))
