@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import md5
 from math import sqrt
+from typing import TypeVar
 
 MULTISET_LIMIT = 4_096
 DISTINCT_LIMIT = 65_536
@@ -20,6 +21,7 @@ SIGNIFICANT_BITS = 8
 MULTISET_ERROR_BOUND = 1 / 2 ** (SIGNIFICANT_BITS - 1)
 
 Number = int | Decimal
+_V = TypeVar("_V")
 
 
 def coarse(value: Number, scale: int) -> Number:
@@ -45,6 +47,24 @@ def hash_bits(value: object) -> int:
     return int(md5(str(value).encode(), usedforsecurity=False).hexdigest()[-8:], 16)
 
 
+def _accumulate(into: dict[_V, int], counts: Mapping[_V, int], sign: int) -> None:
+    """Add *sign* times *counts*, dropping what reaches zero; the hot loop of every fold."""
+    if sign > 0 and counts and min(counts.values()) > 0:
+        if not into:
+            into.update(counts)
+            return
+        get = into.get
+        for value, number in counts.items():
+            into[value] = get(value, 0) + number
+        return
+    for value, number in counts.items():
+        left = into.get(value, 0) + sign * number
+        if left:
+            into[value] = left
+        else:
+            into.pop(value, None)
+
+
 class Multiset:
     """Values with how often each occurs."""
 
@@ -60,21 +80,22 @@ class Multiset:
         """Add (or with *sign* -1 take back) counted values; *rough* says they are rounded."""
         if rough and not self.coarse:
             self._coarsen()
-        mine = self.counts
-        for value, number in counts.items():
-            key = coarse(value, self.scale) if self.coarse and not rough else value
-            left = mine.get(key, 0) + sign * number
-            if left:
-                mine[key] = left
-            else:
-                mine.pop(key, None)
-            self.size += sign * number
-        if len(mine) > MULTISET_LIMIT and not self.coarse:
+        if self.coarse and not rough:
+            counts = self._coarse_counts(counts)
+        _accumulate(self.counts, counts, sign)
+        self.size += sign * sum(counts.values())
+        if len(self.counts) > MULTISET_LIMIT and not self.coarse:
             self._coarsen()
 
+    def _coarse_counts(self, counts: Mapping[Number, int]) -> dict[Number, int]:
+        rounded: dict[Number, int] = {}
+        for value, number in counts.items():
+            key = coarse(value, self.scale)
+            rounded[key] = rounded.get(key, 0) + number
+        return rounded
+
     def _coarsen(self) -> None:
-        exact, self.counts, self.size, self.coarse = self.counts, {}, 0, True
-        self.merge(exact)
+        self.counts, self.coarse = self._coarse_counts(self.counts), True
 
     def quantile(self, q: tuple[int, int]) -> Number | None:
         """Return the nearest-rank quantile, the value at rank ceil(q·n); null when empty."""
@@ -110,24 +131,15 @@ class Distinct:
         """Add (or take back) counted values, which may themselves be a sample at *level*."""
         if level > self.level:
             self._sample(level)
-        mine, mask = self.counts, (1 << self.level) - 1
-        for value, number in counts.items():
-            if mask and self.level > level and hash_bits(value) & mask:
-                continue
-            left = mine.get(value, 0) + sign * number
-            if left:
-                mine[value] = left
-            else:
-                mine.pop(value, None)
-        while len(mine) > DISTINCT_LIMIT:
+        if self.level > level:
+            counts = _sampled(counts, self.level)
+        _accumulate(self.counts, counts, sign)
+        while len(self.counts) > DISTINCT_LIMIT:
             self._sample(self.level + 1)
-            mine = self.counts
 
     def _sample(self, level: int) -> None:
-        self.level, mask = level, (1 << level) - 1
-        self.counts = {
-            value: number for value, number in self.counts.items() if not hash_bits(value) & mask
-        }
+        self.level = level
+        self.counts = _sampled(self.counts, level)
 
     def estimate(self) -> int:
         """Return the number of different values; exact at level 0."""
@@ -136,3 +148,8 @@ class Distinct:
     def error_bound(self) -> float:
         """Return three relative standard errors of the estimate; 0 when it is exact."""
         return 3 / sqrt(len(self.counts)) if self.level and self.counts else 0.0
+
+
+def _sampled(counts: Mapping[object, int], level: int) -> dict[object, int]:
+    mask = (1 << level) - 1
+    return {value: number for value, number in counts.items() if not hash_bits(value) & mask}
