@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from agentflow.contracts.lint import lint
+from agentflow.contracts.lock import check_lock, read_lock
 from agentflow.contracts.model import Contract
 from agentflow.contracts.registry import Key, Registry, key_of
 from agentflow.contracts.shape import Kind, contract_of
@@ -16,6 +18,7 @@ from agentflow.errors import ContractFilesError, FileProblem
 
 FOLDERS: dict[str, Kind] = {"events": "event", "entities": "entity", "metrics": "metric"}
 _SUFFIXES = (".yaml", ".yml")
+_VERSION_SUFFIX = re.compile(r"\.v[0-9]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +40,27 @@ def load(directory: Path | str) -> Registry:
     Raises:
         ContractFilesError: Something is wrong; it lists all problems of all files.
     """
-    reading = read_directory(Path(directory))
+    reading = read_directory(directory)
     if reading.problems:
         raise ContractFilesError(reading.problems)
     return reading.registry
 
 
-def read_directory(directory: Path) -> Reading:
-    """Read what can be read and report the rest."""
+def read_directory(directory: Path | str, *, locked: bool = True) -> Reading:
+    """Read what can be read and report the rest.
+
+    Args:
+        directory: Where the folders of contracts are.
+        locked: Whether a meaning that differs from `contracts.lock`, if there is one, is a problem.
+    """
+    directory = Path(directory)
     problems: list[FileProblem] = []
     contracts: dict[Key, Contract] = {}
     sources: dict[Key, Source] = {}
     unreadable: set[str] = set()
     problems.extend(_folder_problems(directory))
     for file, kind in _files(directory):
-        document = read(file.relative_to(directory).as_posix(), _content(file))
+        document = _document(file, directory)
         contract, found = _contract(document, kind)
         problems.extend(found)
         if contract is None:
@@ -67,10 +76,19 @@ def read_directory(directory: Path) -> Reading:
         sources[key] = document.source
     registry = Registry.of(contracts.values(), sources=sources)
     problems.extend(lint(registry, unreadable=frozenset(unreadable)))
+    if locked and not problems:
+        problems.extend(_lock_problems(directory, registry))
     ordered = sorted(
         set(problems), key=lambda problem: (problem.file, problem.line, problem.message)
     )
     return Reading(registry, tuple(ordered))
+
+
+def _lock_problems(directory: Path, registry: Registry) -> tuple[FileProblem, ...]:
+    try:
+        return check_lock(registry, read_lock(directory) or {})
+    except ContractFilesError as error:
+        return error.problems
 
 
 def _folder_problems(directory: Path) -> Iterator[FileProblem]:
@@ -99,14 +117,19 @@ def _files(directory: Path) -> Iterator[tuple[Path, Kind]]:
 
 def _claimed(document: Document, file: Path) -> set[str]:
     """Return the names a broken file probably has, so that nobody is blamed for using them."""
-    names = {file.name.split(".v")[0], file.name.removesuffix(file.suffix)}
+    names = {file.stem, _VERSION_SUFFIX.sub("", file.stem)}
     if isinstance(document.value, dict) and isinstance(name := document.value.get("name"), str):
         names.add(name)
     return names
 
 
-def _content(file: Path) -> bytes:
-    return file.read_bytes()
+def _document(file: Path, directory: Path) -> Document:
+    name = file.relative_to(directory).as_posix()
+    try:
+        return read(name, file.read_bytes())
+    except OSError as error:
+        problem = FileProblem(name, 0, f"cannot be read: {error.strerror or error}")
+        return Document(Source(name), None, (problem,))
 
 
 def _contract(document: Document, kind: Kind) -> tuple[Contract | None, list[FileProblem]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from agentflow.contracts.lint.place import Place, did_you_mean, scope_of, sound
+from agentflow.contracts.lint.place import Place, broken, did_you_mean, scope_of
 from agentflow.contracts.model import EntityContract, EntitySource
 from agentflow.errors import FileProblem
 
@@ -60,7 +60,7 @@ def _attributes(
             yield place.problem(*path, message=f'"{attribute}" is the key and cannot be set')
         kind = "string" if _LITERAL.match(value) else scope[value].kind if value in scope else None
         if kind is None:
-            if value in event.derived and not sound(event):
+            if value in broken(event):
                 continue
             hint = f"{did_you_mean(value, dict(scope))} A fixed value is written \"'{value}'\"."
             message = f'"{value}" is not a field of "{event.ref}"'

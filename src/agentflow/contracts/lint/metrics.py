@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from agentflow.contracts.lint.examples import example_problems
 from agentflow.contracts.lint.money import money_problems
-from agentflow.contracts.lint.place import Place, did_you_mean, scope_of, sound
+from agentflow.contracts.lint.place import Place, broken, did_you_mean, scope_of
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.reads import implied, parsed, pins
 from agentflow.errors import ExpressionError, FileProblem
 from agentflow.events import EventRef
-from agentflow.expressions import Aggregate, ExpressionType, MetricNode, infer
-from agentflow.expressions.nodes import aggregates, events_of
+from agentflow.expressions import Aggregate, ExpressionType, MetricNode, Scope, infer
+from agentflow.expressions.nodes import AggregateInput, aggregates, events_of, fields_of
 
 RESERVED_DIMENSIONS = frozenset(
     {
@@ -51,26 +52,22 @@ def metric_problems(metric: MetricContract, place: Place) -> Iterator[FileProble
     yield from _windows(metric, place)
     yield from _dimension_names(metric, place)
     yield from example_problems(metric, place)
-    missing = [
-        (index, ref) for index, ref in enumerate(metric.refs) if ref not in place.registry.events
-    ]
-    for index, ref in missing:
-        yield from place.no_event("moved_by", index, ref=ref)
+    known = place.registry.events
+    for index, ref in enumerate(metric.refs):
+        if ref not in known:
+            yield from place.no_event("moved_by", index, ref=ref)
     try:
-        node = parsed(metric, place.registry.events)
+        node = parsed(metric, known)
     except ExpressionError as error:
         if not any(name in metric.value for name in place.unreadable):
             yield place.problem("value", message=str(error), hint=error.hint)
         return
-    events = _events(metric, node, place)
-    if not all(sound(event) for event in events):
-        return
-    typed = list(_types(metric, node, place))
-    yield from typed
+    yield from _types(metric, node, place)
+    events = [known[ref] for name in events_of(node) for ref in pins(metric, name, known)]
     yield from _dimensions(metric, events, place)
     yield from money_problems(metric, node, place)
-    if not missing and not typed:
-        yield from _moved_by(metric, place)
+    with suppress(ExpressionError):  # of a derived field: its own file reports it
+        yield from _moved_by(metric, implied(metric, known), place)
 
 
 def window_problem(name: str) -> str | None:
@@ -111,28 +108,32 @@ def _dimension_names(metric: MetricContract, place: Place) -> Iterator[FileProbl
             yield place.problem("dimensions", index, message=f'dimension "{name}" is given twice')
 
 
-def _events(metric: MetricContract, node: MetricNode, place: Place) -> list[EventContract]:
-    known = place.registry.events
-    return [known[ref] for name in events_of(node) for ref in pins(metric, name, known)]
-
-
 def _types(metric: MetricContract, node: MetricNode, place: Place) -> Iterator[FileProblem]:
     for aggregate in aggregates(node):
         kinds: list[ExpressionType] = []
         for source in aggregate.inputs:
             for ref in pins(metric, source.event, place.registry.events):
-                scope = scope_of(place.registry.events[ref])
+                event = place.registry.events[ref]
+                if broken(event) & (fields_of(source.value) | fields_of(aggregate.where)):
+                    continue
                 try:
-                    if source.value is not None:
-                        kinds.append(infer(source.value, scope))
-                    if aggregate.where is not None and infer(aggregate.where, scope).kind != (
-                        "boolean"
-                    ):
-                        yield place.problem("value", message="a filter must be true or false")
+                    kinds.extend(_value_type(aggregate, source, scope_of(event)))
                 except ExpressionError as error:
-                    message = f"{error}, in {aggregate.kind} over {ref}"
+                    message = f'{error}, in {aggregate.kind} over "{ref}"'
                     yield place.problem("value", message=message, hint=error.hint)
         yield from _aggregated(aggregate, kinds, place)
+
+
+def _value_type(
+    aggregate: Aggregate, source: AggregateInput, scope: Scope
+) -> Iterator[ExpressionType]:
+    """Yield the type of what is aggregated, if anything is; the filter must be a condition."""
+    if source.value is not None:
+        yield infer(source.value, scope)
+    if aggregate.where is not None:
+        kind = infer(aggregate.where, scope).kind
+        if kind != "boolean":
+            raise ExpressionError(f"a filter must be true or false, this is {kind}")
 
 
 def _aggregated(
@@ -156,6 +157,8 @@ def _dimensions(
         kinds: dict[str, EventRef] = {}
         for event in events:
             scope = scope_of(event)
+            if name in broken(event):
+                continue
             if name not in scope:
                 message = f'dimension "{name}" is not a field of "{event.ref}"'
                 hint = did_you_mean(name, dict(scope))
@@ -174,16 +177,16 @@ def _dimensions(
             yield place.problem("dimensions", index, message=message)
 
 
-def _moved_by(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
-    expected = implied(metric, place.registry.events)
+def _moved_by(
+    metric: MetricContract, expected: tuple[EventRef, ...], place: Place
+) -> Iterator[FileProblem]:
     hint = f"Write moved_by: [{', '.join(map(str, expected))}]."
     for ref in expected:
         if ref not in metric.refs:
-            why = _why(ref, metric, place)
-            message = f'"moved_by" lacks "{ref}", {why}'
+            message = f'"moved_by" lacks "{ref}", {_why(ref, metric, place)}'
             yield place.problem("moved_by", message=message, hint=hint)
     for index, ref in enumerate(metric.refs):
-        if ref not in expected:
+        if ref not in expected and ref in place.registry.events:
             message = f'"moved_by" says "{ref}", which cannot move the value'
             yield place.problem("moved_by", index, message=message, hint=hint)
         if ref in metric.refs[:index]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from difflib import get_close_matches
 
 from agentflow.contracts.model import Contract, EventContract
 from agentflow.contracts.registry import Registry
-from agentflow.contracts.scope import declared_scope, full_scope
+from agentflow.contracts.scope import declared_scope
 from agentflow.contracts.source import Source
-from agentflow.errors import ContractError, ExpressionError, FileProblem
+from agentflow.errors import ExpressionError, FileProblem
 from agentflow.events import EventRef
 from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
 
@@ -71,19 +72,17 @@ class Place:
 
 def scope_of(event: EventContract) -> Scope:
     """Return the types of an event's fields, leaving out derived fields that are broken."""
-    try:
-        return full_scope(event)
-    except ContractError:
-        return declared_scope(event)
+    declared = declared_scope(event)
+    scope = dict(declared)
+    for name, text in event.derived.items():
+        with suppress(ExpressionError):
+            scope[name] = infer(parse_scalar(text), declared)
+    return scope
 
 
-def sound(event: EventContract) -> bool:
-    """Tell whether every derived field of an event has a type."""
-    try:
-        full_scope(event)
-    except ContractError:
-        return False
-    return True
+def broken(event: EventContract) -> frozenset[str]:
+    """Return the derived fields that have no type; what reads them is not to blame."""
+    return frozenset(event.derived) - frozenset(scope_of(event))
 
 
 def did_you_mean(written: str, known: list[str] | Mapping[str, object]) -> str:
