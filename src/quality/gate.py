@@ -3,47 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 import msgspec
 
 from agentflow.contracts import Registry
+from agentflow.errors import ContractError, UnknownContractError
 from agentflow.events import Event, EventRef, RawEvent
-from quality.verdict import Verdict
+from quality.compile import Plan, compiled
+from quality.envelope import MAX_SIZE_BYTES, decode_envelope, decode_extended
+from quality.examine import Examiner
+from quality.record import RecordCodec
+from quality.verdict import Accepted, Verdict
+
+_NUL = b"\\u0000"  # the only way JSON can write it
 
 
 class Gate:
-    """Judges events by the contracts of one registry, compiled once. Safe to share by threads."""
+    """Judges events by the contracts of one registry, compiled once. Safe to share by threads.
+
+    The quick way is generated code that only knows how to say yes. Whatever it does not accept is
+    examined again, slowly, field by field: by the same types, but collecting everything wrong.
+    """
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        self._plans = {ref: compiled(contract) for ref, contract in registry.events.items()}
+        names = {ref.type for ref in self._plans}
+        current = {name: self._plans[registry.event(name).ref] for name in names}
+        self._current = {name: plan.accept for name, plan in current.items()}
+        self._pinned = {
+            (ref.type, written): plan.accept
+            for ref, plan in self._plans.items()
+            for written in (ref.version, str(ref.version))
+        }
+        self._examine = Examiner(self._plans, current=current).examine
+        self._codecs = {ref: RecordCodec(plan.data_type) for ref, plan in self._plans.items()}
 
     def judge(self, raw: RawEvent) -> Verdict:
         """Return the verdict on *raw*: a function of its bytes, tenant and arrival only."""
-        raise NotImplementedError
+        value = raw.value
+        if len(value) > MAX_SIZE_BYTES or _NUL in value:
+            return self._examine(raw)
+        try:
+            verdict = self._accepted(raw, value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
+            verdict = None
+        return self._examine(raw) if verdict is None else verdict
+
+    def _accepted(self, raw: RawEvent, value: bytes) -> Accepted | None:
+        """Return the verdict when it is yes; None, or an error, when there is any doubt."""
+        try:
+            envelope = decode_envelope(value)
+        except msgspec.ValidationError:
+            extended = decode_extended(value)
+            if extended is None:
+                return None
+            envelope = extended
+        if envelope.dataversion is None:
+            accept = self._current.get(envelope.type)
+        else:
+            accept = self._pinned.get((envelope.type, envelope.dataversion))
+        return None if accept is None else accept(raw, envelope)
 
     def data_type(self, ref: EventRef) -> type[msgspec.Struct]:
         """Return the frozen struct of an event's data: declared fields, then derived ones.
 
         Attributes hold str, int, Decimal (quantized to the field's scale), float, bool, int
         microseconds for a timestamp, `YYYY-MM-DD` text for a date, and None for what is absent.
+        Fields named like a Python keyword are found under `quality.attribute_of(name)`.
 
         Raises:
             UnknownContractError: The registry has no such event.
         """
-        raise NotImplementedError
+        return self._plan(ref).data_type
 
     def encode(self, event: Event) -> bytes:
-        """Return the record of an accepted event; its type and version are not part of it."""
-        raise NotImplementedError
+        """Return the record of an accepted event; its type and version are not part of it.
+
+        Raises:
+            UnknownContractError: The registry has no such event.
+        """
+        codec = self._codecs.get((event.type, event.version))  # type: ignore[call-overload]
+        return self._codec(event.ref).encode(event) if codec is None else codec.encode(event)
 
     def decode(self, ref: EventRef, record: bytes) -> Event:
         """Return the event that `encode` was given, under the contract *ref* names.
+
+        Fields the contract no longer has are dropped; those it gained are None.
 
         Raises:
             UnknownContractError: The registry has no such event.
             StorageCorruptError: The bytes are not a record of that event.
         """
-        raise NotImplementedError
+        return self._codec(ref).decode(ref, record)
 
     def amended(self, event: Event, changes: Mapping[str, object]) -> Event:
         """Return *event* with declared fields replaced and derived ones computed again.
@@ -51,4 +103,27 @@ class Gate:
         Raises:
             ContractError: A name in *changes* is not a declared field.
         """
-        raise NotImplementedError
+        plan = self._plan(event.ref)
+        if unknown := changes.keys() - plan.contract.fields.keys():
+            raise ContractError(f'event "{event.ref}" has no field "{min(unknown)}"')
+        data = plan.data({**plan.declared(event.data), **changes})
+        return msgspec.structs.replace(event, data=data)
+
+    def _plan(self, ref: EventRef) -> Plan:
+        plan = self._plans.get(ref)
+        if plan is None:
+            raise self._unknown(ref)
+        return plan
+
+    def _codec(self, ref: EventRef) -> RecordCodec:
+        codec = self._codecs.get(ref)
+        if codec is None:
+            raise self._unknown(ref)
+        return codec
+
+    def _unknown(self, ref: EventRef) -> UnknownContractError:
+        known = [str(known_ref) for known_ref in self._plans]
+        error = UnknownContractError("event", str(ref), known=known)
+        if close := get_close_matches(str(ref), known, n=1):
+            error.hint = f'Did you mean "{close[0]}"? {error.hint}'
+        return error

@@ -1,0 +1,175 @@
+"""The slow way through the gate: everything that is wrong with an event, in one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from agentflow.events import Event, EventRef, RawEvent, identity_key
+from quality import codes
+from quality.attributes import Attributes, read_attributes
+from quality.compile import Plan
+from quality.content import document_id
+from quality.envelope import MAX_SIZE_BYTES, UNKNOWN_SOURCE, decode_members
+from quality.fields import did_you_mean, kind_of
+from quality.meaning import examine_data
+from quality.verdict import Accepted, Rejected, Verdict, Violation
+
+MAX_VIOLATIONS = 50
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Examiner:
+    """Judges like the generated code, but names every violation. It may also say yes."""
+
+    def __init__(self, plans: Mapping[EventRef, Plan], *, current: Mapping[str, Plan]) -> None:
+        self._plans = plans
+        self._current = current
+
+    def examine(self, raw: RawEvent) -> Verdict:
+        """Return the verdict on *raw*."""
+        members = _members(raw.value)
+        if isinstance(members, Violation):
+            return _rejected([members], Attributes(), None)
+        attributes = read_attributes(members, tenant=raw.tenant)
+        found = list(attributes.violations)
+        plan = self._plan(attributes, found)
+        data = _data(members, found)
+        if plan is None or data is None:
+            return _rejected(found, attributes, plan)
+        fields, violations, warnings = examine_data(plan, data)
+        found += violations
+        occurred_us = _occurred_us(raw, attributes, fields, plan, found)
+        if found:
+            return _rejected(found, attributes, plan)
+        return _accepted(raw, attributes, plan, fields, occurred_us, warnings)
+
+    def _plan(self, attributes: Attributes, found: list[Violation]) -> Plan | None:
+        """Return the contract the envelope names."""
+        name, version = attributes.type, attributes.version
+        if name is None:
+            return None
+        if name not in self._current:
+            hint = did_you_mean(name, sorted(self._current))
+            message = f'event "{name}" has no contract'
+            found.insert(0, Violation(codes.EVENT_UNKNOWN, "/type", message, hint))
+            return None
+        plan = self._current[name]
+        if version is None:
+            return None if attributes.version_refused else plan
+        pinned = self._plans.get(EventRef(name, version))
+        if pinned is None:
+            known = ", ".join(str(ref.version) for ref in sorted(self._plans) if ref.type == name)
+            message = f'event "{name}" has no version {version}'
+            hint = f"Versions: {known}."
+            found.append(Violation(codes.VERSION_UNKNOWN, "/dataversion", message, hint))
+        return pinned
+
+
+def _members(value: bytes) -> dict[str, msgspec.Raw] | Violation:
+    """Split the document into its members, or say why it is none."""
+    if len(value) > MAX_SIZE_BYTES:
+        message = f"the event has {len(value)} bytes, more than {MAX_SIZE_BYTES}"
+        return Violation(codes.TOO_LARGE, "", message, "Send large content by reference.")
+    try:
+        value.decode()
+        return decode_members(value)
+    except UnicodeDecodeError as error:
+        message = f"byte {error.start} is not UTF-8"
+        return Violation(codes.NOT_UTF8, "", message, "Send JSON in UTF-8.")
+    except RecursionError:
+        hint = "An event is an object whose `data` holds plain values."
+        return Violation(codes.TOO_DEEP, "", "the document is nested too deep", hint)
+    except msgspec.ValidationError:
+        message = f"the document is {kind_of(value.strip())}, not an object"
+        return Violation(codes.NOT_AN_OBJECT, "", message, "Send one CloudEvents object.")
+    except msgspec.DecodeError as error:
+        hint = "Send RFC 8259 JSON; NaN and Infinity are not part of it."
+        if value.startswith(_BYTE_ORDER_MARK):
+            hint = "Leave out the byte order mark."
+        return Violation(codes.MALFORMED_JSON, "", _without_capital(str(error)), hint)
+
+
+def _without_capital(text: str) -> str:
+    return text if text.startswith("JSON") else text[:1].lower() + text[1:]
+
+
+def _data(
+    members: Mapping[str, msgspec.Raw], found: list[Violation]
+) -> dict[str, msgspec.Raw] | None:
+    written = members.get("data")
+    if written is None or bytes(written) == b"null":
+        hint = "Put the event's fields into an object called `data`."
+        found.append(Violation(codes.DATA_MISSING, "/data", 'attribute "data" is missing', hint))
+        return None
+    if (kind := kind_of(bytes(written))) != "an object":
+        message = f'attribute "data" must be an object, not {kind}'
+        found.append(Violation(codes.TYPE_WRONG, "/data", message))
+        return None
+    return decode_members(written)
+
+
+def _occurred_us(
+    raw: RawEvent,
+    attributes: Attributes,
+    fields: Mapping[str, object],
+    plan: Plan,
+    found: list[Violation],
+) -> int:
+    """Return event time: the contract's field, else `time`, else arrival."""
+    contract = plan.contract
+    occurred_us = raw.received_us if attributes.time_us is None else attributes.time_us
+    place = "/time"
+    if contract.event_time is not None:
+        value = fields.get(contract.event_time)
+        if isinstance(value, int):
+            occurred_us, place = value, f"/data/{contract.event_time}"
+    late_us = raw.received_us - occurred_us
+    if late_us > plan.accept_us:
+        message = f"the event is older than {contract.lateness.accept} on arrival"
+        hint = "Backfill it under a contract with a longer `lateness.accept`."
+        found.append(Violation(codes.TOO_LATE, place, message, hint))
+    if -late_us > plan.ahead_us:
+        message = f"the event lies more than {contract.lateness.ahead} in the future"
+        found.append(Violation(codes.TOO_EARLY, place, message, "Set the sender's clock."))
+    return occurred_us
+
+
+def _rejected(found: list[Violation], attributes: Attributes, plan: Plan | None) -> Rejected:
+    return Rejected(
+        found[0].code,
+        tuple(found[:MAX_VIOLATIONS]),
+        attributes.type,
+        attributes.id,
+        attributes.source,
+        plan.contract.version if plan else None,
+    )
+
+
+def _accepted(
+    raw: RawEvent,
+    attributes: Attributes,
+    plan: Plan,
+    fields: Mapping[str, object],
+    occurred_us: int,
+    warnings: tuple[Violation, ...],
+) -> Accepted:
+    contract = plan.contract
+    event_id = attributes.id or document_id(raw.value)
+    source = attributes.source or UNKNOWN_SOURCE
+    key = fields.get(contract.key) if contract.key else None
+    event = Event(
+        event_id,
+        source,
+        contract.name,
+        contract.version,
+        raw.tenant,
+        occurred_us,
+        raw.received_us,
+        plan.data(fields),
+        attributes.subject,
+        attributes.correlation_id,
+    )
+    identity = identity_key(raw.tenant, source, event_id)
+    return Accepted(event, identity, None if key is None else str(key).encode(), warnings)
