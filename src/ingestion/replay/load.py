@@ -78,7 +78,7 @@ def _checked(
     problems += found
     if contract is None:
         return None, {}, problems
-    problems += problems_of(contract, document.source, registry)
+    problems += sorted(problems_of(contract, document.source, registry), key=lambda each: each.line)
     tables: dict[str, Mapping[str, str]] = {}
     for name, lookup in contract.lookups.items():
         try:
