@@ -233,4 +233,8 @@ def _string(field: FieldContract) -> st.SearchStrategy[object]:
     if field.pattern:
         return st.from_regex(field.pattern.removesuffix("$") + r"\Z")
     low, high = field.min_length or 0, field.max_length or 40
-    return st.text(st.characters(exclude_categories=["Cs"]), min_size=low, max_size=high)
+    return st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+        min_size=low,
+        max_size=high,
+    )

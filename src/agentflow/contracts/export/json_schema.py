@@ -9,10 +9,11 @@ from agentflow.contracts.registry import Registry, key_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 INSTANT = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
-EXTENSION = "^[a-z0-9]{1,20}$"
+EXTENSION = "^(?!data$)[a-z0-9]{1,20}$"  # `data` is spelled like an extension and is none
+MAX_ATTRIBUTE_LENGTH = 1024
 _DAY = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _LONG = 2**63
 _TYPES = {"integer": "integer", "number": "number", "boolean": "boolean"}
@@ -60,7 +61,7 @@ def cloudevent_schema(registry: Registry, contract: EventContract) -> Document:
     The intake forgives more (it can make up `id`, `source` and `specversion`); this is what a
     producer that keeps to the standard sends.
     """
-    text: Document = {"type": "string", "minLength": 1}
+    text: Document = {"type": "string", "minLength": 1, "maxLength": MAX_ATTRIBUTE_LENGTH}
     required = ["specversion", "id", "source", "type", "data"]
     if registry.event(contract.name).version != contract.version:
         required.append("dataversion")  # without it the event is judged by another version
@@ -80,10 +81,11 @@ def cloudevent_schema(registry: Registry, contract: EventContract) -> Document:
             "dataversion": {"enum": [contract.version, str(contract.version)]},
             "tenant": text,
             "traceparent": text,
+            "tracestate": text,
             "correlationid": text,
             "data": data_schema(contract),
         },
-        "patternProperties": {EXTENSION: True},
+        "patternProperties": {EXTENSION: {"type": ["string", "number", "boolean", "null"]}},
         "required": required,
         "additionalProperties": False,
         "x-agentflow": notes_on(registry, contract),
@@ -171,7 +173,7 @@ def _text(field: FieldContract) -> Document:
 def _decimal(field: FieldContract) -> Document:
     """Exact numbers travel as text: a JSON number passes through floats in most readers."""
     fraction = rf"(\.[0-9]{{1,{field.scale}}})?" if field.scale else ""
-    schema: Document = {"type": "string", "pattern": rf"^-?[0-9]{{1,18}}{fraction}$"}
+    schema: Document = {"type": "string", "pattern": rf"^-?(0|[1-9][0-9]{{0,17}}){fraction}$"}
     if field.minimum is not None:
         schema["x-agentflow-minimum"] = str(field.minimum)
     if field.maximum is not None:
