@@ -22,7 +22,14 @@ from agentflow.expressions.typing import ExpressionType
 from quality import codes
 from quality.digest import identity_prefix
 from quality.envelope import UNKNOWN_SOURCE, Envelope, decode_members, json_content
-from quality.lexical import EXACT, canonical_decimal, decimal_form, instant_us, iso_date
+from quality.lexical import (
+    EXACT,
+    canonical_decimal,
+    canonical_form,
+    decimal_reader,
+    instant_us,
+    iso_date,
+)
 from quality.shape import attribute_of, held_type, ordered_fields, wire_type
 from quality.source import accept_source, value_source
 from quality.verdict import Accepted, Violation
@@ -107,7 +114,6 @@ def compiled(contract: EventContract) -> Plan:
         "_ACCEPT_US": accept_us,
         "_AHEAD_US": ahead_us,
         "_UNKNOWN_SOURCE": UNKNOWN_SOURCE,
-        "_canonical": canonical_decimal,
         "_decode_data": msgspec.json.Decoder(wire_type(contract)).decode,
         "_digits": digits,
         "_getcontext": getcontext,
@@ -121,7 +127,8 @@ def compiled(contract: EventContract) -> Plan:
     }
     for name, field in contract.fields.items():
         if field.type == "decimal":
-            namespace[f"_decimal_{field.scale}"] = decimal_form(field.scale or 0)
+            namespace[f"_canonical_{field.scale}"] = canonical_form(field.scale or 0)
+            namespace[f"_decimal_{field.scale}"] = decimal_reader(field.scale or 0)
         namespace |= {f"_min_{name}": field.minimum, f"_max_{name}": field.maximum}
     namespace |= {f"_rule_{n}": (rule.violation,) for n, rule in enumerate(rules)}
     return Plan(

@@ -9,8 +9,6 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from agentflow.events import EventRef
-
 MAX_SIZE_BYTES: Final = 1024 * 1024
 MAX_ATTRIBUTE_LENGTH: Final = 1024
 UNKNOWN_SOURCE: Final = "urn:agentflow:unknown"
@@ -22,7 +20,7 @@ Version = (
 )
 
 
-class Envelope(msgspec.Struct, forbid_unknown_fields=True):
+class Envelope(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """The attributes the platform reads, and the data still as bytes."""
 
     type: Text
@@ -41,7 +39,7 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True):
     tracestate: Text | None = None
 
 
-class OpenEnvelope(Envelope, forbid_unknown_fields=False):
+class OpenEnvelope(Envelope, forbid_unknown_fields=False, gc=False):
     """The same, with extension attributes around it."""
 
 
@@ -90,8 +88,3 @@ def json_content(content_type: str) -> bool:
     return media in {"application/json", "text/json"} or (
         media.startswith("application/") and media.endswith("+json")
     )
-
-
-def reference(event_type: str, version: str | int) -> EventRef:
-    """Return the contract an envelope names."""
-    return EventRef(event_type, int(version))

@@ -57,25 +57,11 @@ def judge_field(name: str, field: FieldContract, written: msgspec.Raw) -> Judged
     if kind not in accepts:
         hint = 'Send it in quotes, such as "12.50".' if field.type == "decimal" else None
         return complain(codes.TYPE_WRONG, f"must be {_WANTED[field.type]}, not {kind}", hint)
-    match field.type:
-        case "string":
-            return _string(field, _decoded(text), complain, pointer(name))
-        case "decimal":
-            digits = _decoded(text) if kind == "text" else text.decode()
-            return _decimal(field, digits, complain)
-        case "timestamp":
-            instant = instant_us(_decoded(text))
-            if instant is None:
-                hint = "Send RFC 3339 with a zone, such as 2026-11-21T09:20:00Z."
-                return complain(codes.TIMESTAMP_INVALID, "is not an instant", hint)
-            return instant, []
-        case "date":
-            day = _decoded(text)
-            if not iso_date(day):
-                return complain(codes.DATE_INVALID, "is not a day", "Send YYYY-MM-DD.")
-            return day, []
-        case _:
-            return _plain(field, text, complain)
+    if kind == "text" and field.type != "decimal":
+        return _text(field, _decoded(text), complain)
+    if field.type == "decimal":
+        return _decimal(field, _decoded(text) if kind == "text" else text.decode(), complain)
+    return _plain(field, text, complain)
 
 
 def missing(name: str, field: FieldContract) -> Violation:
@@ -146,7 +132,21 @@ def _decoded(text: bytes) -> str:
     return msgspec.json.decode(text, type=str)
 
 
-def _string(field: FieldContract, value: str, complain: Complain, place: str) -> Judged:
+def _text(field: FieldContract, text: str, complain: Complain) -> Judged:
+    if field.type == "timestamp":
+        instant = instant_us(text)
+        if instant is None:
+            hint = "Send RFC 3339 with a zone, such as 2026-11-21T09:20:00Z."
+            return complain(codes.TIMESTAMP_INVALID, "is not an instant", hint)
+        return instant, []
+    if field.type == "date":
+        if not iso_date(text):
+            return complain(codes.DATE_INVALID, "is not a day", "Send YYYY-MM-DD.")
+        return text, []
+    return _string(field, text, complain)
+
+
+def _string(field: FieldContract, value: str, complain: Complain) -> Judged:
     found: list[Violation] = []
     if "\0" in value:
         found += complain(codes.NUL_CHARACTER, "must not hold the NUL character", None)[1]

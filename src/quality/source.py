@@ -94,14 +94,10 @@ def _decimal_lines(name: str, *, scale: int) -> Iterator[str]:
     """Read text; a JSON number is read again from its digits, never through a float."""
     value = f"v_{name}"
     yield f"if {value}.__class__ is not str: {value} = _digits(envelope.data, {name!r})"
-    yield f"if _decimal_{scale}({value}) is None: return None"
-    yield f"text = {value}"
-    yield f"{value} = _Decimal(text)"
-    if scale:
-        whole = f'text[{-scale - 1}:{-scale}] == "."'
-        yield f'if not ({whole}) or text[0] == "-": {value} = _canonical(text, {scale})'
-    else:
-        yield f'if text[0] == "-": {value} = _canonical(text, 0)'
+    yield f"if _canonical_{scale}({value}) is not None: {value} = _Decimal({value})"
+    yield "else:"
+    yield f"    {value} = _decimal_{scale}({value})"
+    yield f"    if {value} is None: return None"
 
 
 def _meaning_lines(contract: EventContract) -> Iterator[str]:

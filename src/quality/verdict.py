@@ -25,7 +25,7 @@ class Violation(msgspec.Struct, frozen=True, gc=False):
     hint: str | None = None
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """An event as its contract describes it, enriched.
 
     Attributes:
@@ -40,7 +40,7 @@ class Accepted(msgspec.Struct, frozen=True):
     warnings: tuple[Violation, ...] = ()
 
 
-class Rejected(msgspec.Struct, frozen=True):
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """An event that may not count, and why.
 
     Attributes:
