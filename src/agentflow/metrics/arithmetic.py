@@ -20,8 +20,8 @@ _UNIT = 10**DIVISION_SCALE
 def _scaled(value: int | Decimal) -> int:
     if isinstance(value, int):
         return value * _UNIT
-    scaled = EXACT.multiply(rounded(value, DIVISION_SCALE), Decimal(_UNIT))
-    return int(scaled)
+    scaled: Decimal = EXACT.multiply(rounded(value, DIVISION_SCALE), Decimal(_UNIT))
+    return scaled.__int__()
 
 
 def rounded(value: int | Decimal, scale: int) -> Decimal:

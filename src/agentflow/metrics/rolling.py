@@ -10,15 +10,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
 
 from agentflow.metrics.evaluator import BUCKET_US, Cell, CellFunctions
 from agentflow.metrics.plan import MetricPlan
+from agentflow.metrics.state import Distinct, Multiset
 from agentflow.metrics.windows import Window
 
 Key = tuple[object, ...]
 Cells = dict[Key, Cell]
 MAX_DELTAS = 50_000
 CAUSES_KEPT = 10
+
+
+class StateImage(msgspec.Struct, frozen=True, array_like=True):
+    """A metric's state as plain values, for a snapshot file."""
+
+    moves: int
+    expiries: int
+    now_us: int
+    tiers: list[tuple[int, int, list[tuple[int, list[tuple[list[Any], list[Any]]]]]]]
+    unbounded: dict[str, list[tuple[list[Any], list[Any]]]]
 
 
 class _Tier:
@@ -163,6 +178,54 @@ class MetricState:
                     for dims, cell in cells.items():
                         self._merge(into, dims, cell, self._functions.add)
 
+    # -- persistence
+
+    def dump(self) -> StateImage:
+        """Return everything `load` needs, as plain values; call `refresh` first."""
+        tiers = [
+            (
+                tier.width_us,
+                tier.floor_us,
+                [(at, _images(cells)) for at, cells in tier.buckets.items()],
+            )
+            for tier in self._tiers
+        ]
+        unbounded = {
+            name: _images(running.cells)
+            for name, running in self._running.items()
+            if running.window.step_us == 0
+        }
+        return StateImage(self.moves, self.expiries, self._now_us, tiers, unbounded)
+
+    def load(self, image: StateImage) -> None:
+        """Take over a dumped state of the same plan."""
+        self.moves = self.announced = image.moves
+        self.expiries = image.expiries
+        self._now_us = max(self._now_us, image.now_us)
+        for tier, (_, floor_us, buckets) in zip(self._tiers, image.tiers, strict=True):
+            tier.floor_us = floor_us
+            tier.buckets = {at: dict(self._cells(images)) for at, images in buckets}
+        for running in self._running.values():
+            running.cells, running.totals = {}, {}
+            running.start_us, running.end_us = running.window.bounds(self._now_us)
+            if running.window.step_us == 0:
+                self._shift(
+                    running,
+                    dict(self._cells(image.unbounded[running.window.name])),
+                    self._functions.add,
+                )
+                continue
+            for cells in self._between(running.start_us, running.end_us):
+                self._shift(running, cells, self._functions.add)
+        self._demote(self._now_us)
+
+    def _cells(self, images: Iterable[tuple[list[Any], list[Any]]]) -> Iterator[tuple[Key, Cell]]:
+        for dims, parts in images:
+            cell = self._functions.empty()
+            for index, part in enumerate(parts):
+                cell[index] = _restored(cell[index], part)
+            yield tuple(dims), cell
+
     # -- reading
 
     def bounds(self, window: str) -> tuple[int, int]:
@@ -199,6 +262,43 @@ class MetricState:
         """Return how many cells are held; what memory depends on."""
         tiers = sum(len(cells) for tier in self._tiers for cells in tier.buckets.values())
         return tiers + sum(len(running.cells) for running in self._running.values())
+
+
+def _images(cells: Cells) -> list[tuple[list[Any], list[Any]]]:
+    return [(list(dims), [_image(part) for part in cell]) for dims, cell in cells.items()]
+
+
+def _image(part: object) -> object:
+    """Return a part of a cell as JSON-like values; decimals become text and stay exact."""
+    match part:
+        case Multiset():
+            values = [[_image(value), number] for value, number in part.counts.items()]
+            return [part.coarse, part.size, values]
+        case Distinct():
+            return [part.level, [[value, number] for value, number in part.counts.items()]]
+        case Decimal():
+            return str(part)
+        case _:
+            return part
+
+
+def _restored(empty: object, image: Any) -> object:  # noqa: ANN401 - decoded from the image
+    match empty:
+        case Multiset():
+            empty.coarse, empty.size = image[0], image[1]
+            empty.counts = {
+                Decimal(value) if isinstance(value, str) else value: number
+                for value, number in image[2]
+            }
+            return empty
+        case Distinct():
+            empty.level = image[0]
+            empty.counts = dict(map(tuple, image[1]))
+            return empty
+        case Decimal():
+            return Decimal(image)
+        case _:
+            return image
 
 
 def _tiers(windows: Iterable[Window]) -> list[_Tier]:

@@ -42,7 +42,7 @@ CREATE OR REPLACE MACRO agentflow_coarse(unscaled) AS
 CREATE OR REPLACE MACRO agentflow_hash(value) AS
   CAST('0x' || right(md5(value), 8) AS UBIGINT);
 """
-"""Functions the emitted SQL calls; run once per connection. They compute what arithmetic.py does."""
+"""Functions the emitted SQL calls; run once per connection. Arithmetic as in arithmetic.py."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What a cancel or an update does to an event that was already counted, in any order of arrival.
 
-An event type that others correct, and the events that correct it, form a *group* per tenant and key.
-The effective event is a fold of its group: gone if anything retracts it, else with each replaced
+An event type that others correct, and the events that correct it, form a *group* per tenant and
+key. The effective event is a fold of its group: gone if anything retracts it, else with each replaced
 field taken from the newest (event time, id) update. A new event in a group therefore moves metrics
 by the difference of two folds, which is what makes late and early corrections equal.
 """

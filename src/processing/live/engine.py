@@ -170,6 +170,10 @@ class LiveEngine:
             state.refresh(self._now_us)
         return state
 
+    def settled(self, metric: MetricId, tenant: str) -> MetricState:
+        """Return the state with everything folded in, at the engine's own clock."""
+        return self.read(metric, tenant, now_us=self._now_us)
+
     def tenants(self) -> tuple[str, ...]:
         """Return the tenants seen so far, sorted."""
         return tuple(sorted(self._states))
@@ -208,19 +212,6 @@ class LiveEngine:
     def export(self) -> Mapping[str, Mapping[MetricId, MetricState]]:
         """Return the states by tenant, for snapshots and swaps; not a copy."""
         return self._states
-
-    def restore(
-        self,
-        states: Mapping[str, Mapping[MetricId, MetricState]],
-        *,
-        next_offset: int,
-        watermark_us: Mapping[str, int],
-    ) -> None:
-        """Take over states made by a snapshot of these very plans."""
-        self._routes.clear()
-        self._states = {tenant: dict(metrics) for tenant, metrics in states.items()}
-        self.next_offset = next_offset
-        self.watermark_us = dict(watermark_us)
 
 
 def _announce(touched: Iterable[tuple[str, _Route]]) -> list[Moved]:

@@ -1,0 +1,50 @@
+"""The change feed: everybody who must know is told, nobody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from agentflow.events import Event
+from processing.live import Moved
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One committed batch, after the live engine applied it.
+
+    Attributes:
+        next_offset: The position in `validated` that is now visible to every read.
+        moved: The metrics that moved, each once.
+        events: The accepted events with their offsets, in order.
+        dead_letters: Offsets of new dead letters.
+    """
+
+    next_offset: int
+    moved: Sequence[Moved]
+    events: Sequence[tuple[int, Event]]
+    dead_letters: range
+
+
+class ChangeFeed:
+    """Calls every subscriber on the event loop, in commit order. Subscribers must not block."""
+
+    def __init__(self) -> None:
+        self._subscribers: dict[int, Callable[[Change], None]] = {}
+        self._next = 0
+
+    def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
+        """Add a subscriber and return the function that removes it."""
+        number = self._next
+        self._next += 1
+        self._subscribers[number] = callback
+
+        def unsubscribe() -> None:
+            self._subscribers.pop(number, None)
+
+        return unsubscribe
+
+    def publish(self, change: Change) -> None:
+        """Tell every subscriber."""
+        for callback in tuple(self._subscribers.values()):
+            callback(change)

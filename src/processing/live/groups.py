@@ -1,0 +1,34 @@
+"""Finds the earlier events of a correction group in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from agentflow.events import Event, EventRef
+from ingestion.log.port import VALIDATED, CommitLog, Record
+from processing.transformations.links import correction_link
+from quality.gate import Gate
+
+
+class LoggedGroups:
+    """A `GroupLog` over the link index of the embedded log."""
+
+    def __init__(self, log: CommitLog, gate: Gate) -> None:
+        self._log = log
+        self._gate = gate
+
+    def group(self, base: EventRef, tenant: str, key: object, *, before: int) -> Sequence[Event]:
+        """Return the group's events below *before*, in offset order."""
+        offsets = self._log.linked(correction_link(tenant, base, str(key)), before=before)
+        if not offsets:
+            return ()
+        return [
+            event for _, event in decoded(self._log.read_offsets(VALIDATED, offsets), self._gate)
+        ]
+
+
+def decoded(records: Iterable[Record], gate: Gate) -> Iterable[tuple[int, Event]]:
+    """Yield (offset, event) of `validated` records whose contract is known, in order."""
+    for record in records:
+        ref = EventRef(record.headers["type"], int(record.headers["version"]))
+        yield record.offset, gate.decode(ref, record.value)
