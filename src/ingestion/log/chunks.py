@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -25,6 +25,7 @@ CHUNK_BYTES: Final = 4 << 20
 
 DIGEST_BYTES: Final = 16
 OFFSET_BYTES: Final = 8
+ENTRY_BYTES: Final = DIGEST_BYTES + OFFSET_BYTES
 
 _offset = itemgetter(1)
 _encode = msgspec.msgpack.Encoder().encode
@@ -105,11 +106,35 @@ def _encode_part(
     digests = b"".join(identities)
     low = bisect_left(links, first, key=_offset)
     high = bisect_left(links, first + count, low, key=_offset)
-    entries = b"".join(
-        digest + offset.to_bytes(OFFSET_BYTES, "big") for digest, offset in links[low:high]
-    )
-    checksum = _checksum(first, count, digests, entries, body)
-    yield Chunk(first, count, checksum, digests, entries, body)
+    yield _sealed(first, count, digests, pack_entries(links[low:high]), body)
+
+
+def encode_entries(first: int, pairs: Sequence[tuple[bytes, int]]) -> Chunk:
+    """Pack (digest, offset) pairs without records, for what was accepted before this log began."""
+    return _sealed(first, len(pairs), b"", pack_entries(pairs), _encode([]))
+
+
+def _sealed(first: int, size: int, digests: bytes, entries: bytes, body: bytes) -> Chunk:
+    checksum = _checksum(first, size, digests, entries, body)
+    return Chunk(first, size, checksum, digests, entries, body)
+
+
+def pack_entries(pairs: Iterable[tuple[bytes, int]]) -> bytes:
+    """Concatenate pairs as entries, each of which sorts by digest and then by offset."""
+    return b"".join(digest + offset.to_bytes(OFFSET_BYTES, "big") for digest, offset in pairs)
+
+
+def unpack_entries(packed: bytes) -> Iterator[tuple[bytes, int]]:
+    """Take concatenated entries apart."""
+    for start in range(0, len(packed), ENTRY_BYTES):
+        middle = start + DIGEST_BYTES
+        yield packed[start:middle], int.from_bytes(packed[middle : start + ENTRY_BYTES], "big")
+
+
+def unpack_digests(first: int, packed: bytes) -> Iterator[tuple[bytes, int]]:
+    """Pair concatenated digests with the offsets from *first* on."""
+    for number, start in enumerate(range(0, len(packed), DIGEST_BYTES)):
+        yield packed[start : start + DIGEST_BYTES], first + number
 
 
 def decode_chunk(topic: str, chunk: Chunk) -> list[Record]:

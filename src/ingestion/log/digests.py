@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from ingestion.log.chunks import DIGEST_BYTES, OFFSET_BYTES
+from ingestion.log.chunks import DIGEST_BYTES, ENTRY_BYTES, OFFSET_BYTES
 
 SLICES: Final = 256
 """A slice is the first byte of the digest."""
 
-ENTRY_BYTES: Final = DIGEST_BYTES + OFFSET_BYTES
 _LOWEST: Final = bytes(OFFSET_BYTES)
 _HIGHEST: Final = b"\xff" * OFFSET_BYTES
 
@@ -36,7 +35,7 @@ class DigestIndex:
     """
 
     def __init__(self, name: str, table: str, *, staged_limit: int) -> None:
-        self._name = name
+        self.name = name
         self._table = table
         self._limit = staged_limit
         self._slices: list[dict[bytes, array[int]]] = [{} for _ in range(SLICES)]
@@ -124,7 +123,7 @@ class DigestIndex:
         )
         connection.execute(
             "INSERT OR REPLACE INTO merged (digest_index, slice, upto) VALUES (?, ?, ?)",
-            (self._name, part, upto),
+            (self.name, part, upto),
         )
         self._merging.append(part)
         return count
@@ -159,7 +158,7 @@ class DigestIndex:
         """Return per slice the offset below which everything is in the table, and go on there."""
         markers = [0] * SLICES
         rows = connection.execute(
-            "SELECT slice, upto FROM merged WHERE digest_index = ?", (self._name,)
+            "SELECT slice, upto FROM merged WHERE digest_index = ?", (self.name,)
         )
         for part, upto in rows:
             markers[part] = upto
@@ -167,3 +166,13 @@ class DigestIndex:
         stored = connection.execute(f"SELECT 1 FROM {self._table} LIMIT 1")  # noqa: S608 - a constant
         self._on_disk = stored.fetchone() is not None
         return markers
+
+    def clear(self, connection: sqlite3.Connection) -> None:
+        """Empty the table and forget what was merged; runs in the caller's transaction."""
+        connection.execute(f"DELETE FROM {self._table}")  # noqa: S608 - a constant
+        connection.execute("DELETE FROM merged WHERE digest_index = ?", (self.name,))
+
+    def table_equals(self, connection: sqlite3.Connection, expected: Collection[bytes]) -> bool:
+        """Tell whether the table holds exactly the *expected* entries."""
+        rows = connection.execute(f"SELECT entry FROM {self._table} ORDER BY entry")  # noqa: S608 - a constant
+        return [row[0] for row in rows] == sorted(expected)

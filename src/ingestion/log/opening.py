@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from ingestion.log import schema
-from ingestion.log.chunks import CHUNK_RECORDS, DIGEST_BYTES
-from ingestion.log.digests import ENTRY_BYTES, SLICES, DigestIndex
+from ingestion.log.digests import DigestIndex
 from ingestion.log.faults import translated
-from ingestion.log.port import CHANGES, DEAD_LETTERS, RAW, VALIDATED
+from ingestion.log.indexing import IDENTITIES, LINKS, load, repair
 from ingestion.log.recovery import OpenReport, recover
+from ingestion.log.salvage import TOPICS
 from ingestion.log.sqlite_log import STAGED_IDENTITIES, STAGED_LINKS, SqliteLog
 
 FULL_CHECK_BYTES: Final = 256 << 20
 """Above this size only the tail of the log is verified when it opens."""
-
-_REBUILD_ENTRIES: Final = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +63,24 @@ def open_log(
         report = recover(path, new_id=new_id, full_check_bytes=full_check_bytes)
         connection = schema.connect(path)
         _prepare(connection, new_id=new_id)
-        identities = DigestIndex("identities", "identity_entries", staged_limit=staged_identities)
-        links = DigestIndex("links", "link_entries", staged_limit=staged_links)
-        _load(connection, identities, column="identities")
-        _load(connection, links, column="links")
+        identities = DigestIndex(IDENTITIES, "identity_entries", staged_limit=staged_identities)
+        links = DigestIndex(LINKS, "link_entries", staged_limit=staged_links)
+        full = path.stat().st_size <= full_check_bytes
+        repaired = [
+            index.name for index in (identities, links) if full and repair(connection, index)
+        ]
+        for index in (identities, links):
+            load(connection, index)
         if max_bytes is not None:
             connection.execute(f"PRAGMA max_page_count = {max_bytes // schema.PAGE_BYTES}")
-    return Opened(SqliteLog(path, connection, identities=identities, links=links), report)
+    log = SqliteLog(path, connection, identities=identities, links=links)
+    return Opened(log, _with_repairs(report, repaired))
+
+
+def _with_repairs(report: OpenReport, repaired: list[str]) -> OpenReport:
+    """Note rebuilt indexes. Nothing is lost by that: an index holds what the chunks hold."""
+    problems = tuple(f"the index of {name} was wrong and is rebuilt" for name in repaired)
+    return replace(report, problems=report.problems + problems)
 
 
 def _prepare(connection: sqlite3.Connection, *, new_id: Callable[[], str]) -> None:
@@ -79,41 +88,5 @@ def _prepare(connection: sqlite3.Connection, *, new_id: Callable[[], str]) -> No
     if row[0] == schema.APPLICATION_ID:
         return
     connection.execute("BEGIN IMMEDIATE")
-    schema.create(connection, log_id=new_id(), topics=(RAW, VALIDATED, DEAD_LETTERS, CHANGES))
+    schema.create(connection, log_id=new_id(), topics=TOPICS)
     connection.execute("COMMIT")
-
-
-def _load(connection: sqlite3.Connection, index: DigestIndex, *, column: str) -> None:
-    """Stage what no merge covers; when that is a lot (a salvage), merge it on the way."""
-    markers = index.resume(connection)
-    unpack = _identities if column == "identities" else _links
-    rows = connection.execute(
-        f"SELECT first_offset, count, {column} FROM {schema.table(VALIDATED)} "  # noqa: S608 - constants
-        "WHERE first_offset > ? ORDER BY first_offset",
-        (min(markers) - CHUNK_RECORDS,),
-    )
-    for first, count, packed in rows.fetchall():
-        index.stage(
-            (digest, offset)
-            for digest, offset in unpack(first, packed)
-            if offset >= markers[digest[0]]
-        )
-        if len(index) > _REBUILD_ENTRIES:
-            connection.execute("BEGIN IMMEDIATE")
-            index.merge_all(connection, upto=first + count)
-            connection.execute("COMMIT")
-            index.merged()
-            markers = [first + count] * SLICES
-
-
-def _identities(first: int, packed: bytes) -> Iterable[tuple[bytes, int]]:
-    starts = range(0, len(packed), DIGEST_BYTES)
-    digests = (packed[start : start + DIGEST_BYTES] for start in starts)
-    return ((digest, offset) for offset, digest in enumerate(digests, first))
-
-
-def _links(first: int, packed: bytes) -> Iterator[tuple[bytes, int]]:  # noqa: ARG001 - one shape
-    for start in range(0, len(packed), ENTRY_BYTES):
-        middle = start + DIGEST_BYTES
-        offset = int.from_bytes(packed[middle : start + ENTRY_BYTES], "big")
-        yield packed[start:middle], offset

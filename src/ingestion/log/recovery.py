@@ -22,8 +22,6 @@ from ingestion.log.salvage import copy_readable, skip_offsets
 from ingestion.log.wal import dropped_commits
 
 _TAIL_CHUNKS: Final = 2_000
-_MAGIC: Final = b"SQLite format 3\0"
-_WAL_VERSIONS: Final = slice(18, 20)
 
 Outcome = Literal["created", "opened", "skipped", "salvaged", "replaced"]
 
@@ -72,17 +70,14 @@ def recover(path: Path, *, new_id: Callable[[], str], full_check_bytes: int) -> 
 
 
 def _require_header(path: Path) -> None:
-    """Refuse a file whose first bytes SQLite would take for an empty or a read-only database.
+    """Refuse what SQLite would take for an empty, a read-only or a differently paged database.
 
     Raises:
-        sqlite3.DatabaseError: The file is no SQLite database of the one kind we write.
+        sqlite3.DatabaseError: The file does not begin like every log does.
     """
     with path.open("rb") as file:
-        header = file.read(_WAL_VERSIONS.stop)
-    if header[: len(_MAGIC)] != _MAGIC:
-        raise sqlite3.DatabaseError("file is not a database")
-    if header[_WAL_VERSIONS.start :] != b"\x02\x02":
-        raise sqlite3.DatabaseError("the file's header does not allow writing")
+        if file.read(len(schema.HEADER)) != schema.HEADER:
+            raise sqlite3.DatabaseError("file is not an AgentFlow log")
 
 
 def _problems(connection: sqlite3.Connection, *, full: bool) -> list[str]:

@@ -12,10 +12,14 @@ from typing import Final
 from ingestion.log import schema
 from ingestion.log.chunks import CHUNK_RECORDS, Chunk, intact
 from ingestion.log.faults import damaged
+from ingestion.log.indexing import REMEMBERED
 from ingestion.log.port import CHANGES, DEAD_LETTERS, RAW, VALIDATED
 
 SKIP: Final = 1 << 20
 """More offsets than a lost tail can have used: the WAL holds fewer records than that."""
+
+TOPICS: Final = (RAW, VALIDATED, DEAD_LETTERS, CHANGES, REMEMBERED)
+"""The topics every log has."""
 
 _PROBES: Final = 10_000
 _COLUMNS: Final = "first_offset, count, checksum, identities, links, records"
@@ -64,17 +68,25 @@ def copy_readable(source: Path, target: Path, *, new_id: Callable[[], str]) -> S
 
 
 def _source(path: Path) -> sqlite3.Connection:
-    """Open the damaged file, or an empty database when not even its first page can be read."""
-    try:
-        return schema.connect(path)
-    except sqlite3.Error as error:
-        if not damaged(error):
-            raise
-        return sqlite3.connect(":memory:")
+    """Open the damaged file, or an empty database when it cannot be one of our logs."""
+    with path.open("rb") as file:
+        header = file.read(schema.APPLICATION_ID_BYTES.stop)
+    ours = header[schema.APPLICATION_ID_BYTES] == schema.APPLICATION_ID.to_bytes(4, "big")
+    if not header.startswith(schema.HEADER):
+        if not ours:
+            return sqlite3.connect(":memory:")
+        _restore_header(path)
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def _restore_header(path: Path) -> None:
+    """Write the first bytes again: they are the same in every log, and nothing opens without."""
+    with path.open("r+b") as file:
+        file.write(schema.HEADER)
 
 
 def _names(old: sqlite3.Connection) -> tuple[str, ...]:
-    names = dict.fromkeys((RAW, VALIDATED, DEAD_LETTERS, CHANGES))
+    names = dict.fromkeys(TOPICS)
     rows = _all(old, "SELECT name FROM sqlite_master WHERE name LIKE 'topic#_%' ESCAPE '#'")
     names.update(dict.fromkeys(str(name).removeprefix("topic_") for (name,) in rows))
     return tuple(name for name in names if schema.valid_topic(name))

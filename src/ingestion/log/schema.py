@@ -14,6 +14,10 @@ from ingestion.log.chunks import Chunk
 APPLICATION_ID: Final = 0x41464C47
 """Written into the file header: `AFLG`. A file without it is not ours."""
 
+APPLICATION_ID_BYTES: Final = slice(68, 72)
+HEADER: Final = b"SQLite format 3\0\x20\x00\x02\x02\x00\x40\x20\x20"
+"""How every log begins: magic, page size, WAL versions, fixed fractions."""
+
 PAGE_BYTES: Final = 8192
 CHECKPOINT_PAGES: Final = 1000
 """About 8 MB: larger is no faster and makes the commit that pays for it slower (ADR 0004)."""

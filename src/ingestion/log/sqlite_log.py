@@ -11,9 +11,10 @@ from typing import Final
 
 from agentflow.errors import StorageError
 from ingestion.log import schema
-from ingestion.log.chunks import encode_chunks
+from ingestion.log.chunks import encode_chunks, encode_entries
 from ingestion.log.digests import DigestIndex
 from ingestion.log.faults import storage_error, sync_failed, translated
+from ingestion.log.indexing import REMEMBERED
 from ingestion.log.plan import Ends, Plan, plan_commit
 from ingestion.log.port import (
     DEAD_LETTERS,
@@ -183,9 +184,16 @@ class SqliteLog:
 
         For a log that had to start empty: what the lake holds must not be counted again.
         """
-        pairs = list(identities)
-        with self._lock, self._transaction():
-            self._identities.insert(self._connection, pairs)
+        pairs = [pair for pair in identities if self.find_identity(pair[0]) is None]
+        if not pairs:
+            return
+        with self._lock:
+            first = self._ends[REMEMBERED]
+            with self._transaction():
+                chunk = encode_entries(first, pairs)
+                schema.insert_chunk(self._connection, REMEMBERED, chunk)
+                self._identities.insert(self._connection, pairs)
+            self._ends[REMEMBERED] = first + len(pairs)
 
     def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
         """Return up to *limit* records at or after *start* in offset order; empty at the end."""

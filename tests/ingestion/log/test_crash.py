@@ -1,4 +1,4 @@
-"""kill -9 of a process that commits: nothing acknowledged is lost, nothing is stored twice or half."""
+"""kill -9 of a process that commits: nothing acknowledged is lost, doubled or stored half."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = 20_261_121
 
 
 def _run_and_kill(path: Path, *, first: int, seed: int) -> list[tuple[int, int]]:
-    """Let a writer acknowledge some batches, kill it somewhere after, return what it acknowledged."""
+    """Let a writer acknowledge some batches, kill it, return what it acknowledged."""
     chance = random.Random(seed)
     arguments = [sys.executable, str(WRITER), str(path), str(first), str(seed)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as writer:

@@ -63,7 +63,7 @@ def test_sqlite_log_equals_the_memory_log(steps: list[Batch | str], staged: int)
 @quick
 @given(batch=st.lists(batches, min_size=1, max_size=6))
 def test_an_identity_counts_once_and_nothing_disappears(batch: list[Batch]) -> None:
-    """in = accepted + duplicates + dead letters, and accepted = distinct identities."""
+    """What came in = accepted + duplicates + dead letters, and accepted = distinct identities."""
     log = MemoryLog()
 
     for part in batch:

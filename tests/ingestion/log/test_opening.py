@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +15,9 @@ from agentflow.errors import StorageCorruptError
 from agentflow.events import RawEvent
 from ingestion.log.opening import Opened, open_log
 from ingestion.log.port import RAW, VALIDATED, Accept, Batch, Duplicate, Stored
+
+if TYPE_CHECKING:
+    from tests.ingestion.log.conftest import Make
 
 SEED = 20_261_121
 CASES = 60
@@ -58,7 +63,7 @@ def directory(healthy: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def test_a_new_log_reports_that_it_was_created(reopen) -> None:
+def test_a_new_log_reports_that_it_was_created(reopen: Callable[..., Opened]) -> None:
     """First start is not damage."""
     opened = reopen()
 
@@ -66,7 +71,7 @@ def test_a_new_log_reports_that_it_was_created(reopen) -> None:
     assert not opened.report.damaged
 
 
-def test_the_log_id_survives_reopening(reopen) -> None:
+def test_the_log_id_survives_reopening(reopen: Callable[..., Opened]) -> None:
     """Tokens carry it: a new id would invalidate every token."""
     first = reopen().log.log_id
 
@@ -176,6 +181,40 @@ def damage_chunk(file: Path, *, first: int) -> None:
     connection.close()
 
 
+def test_a_flipped_bit_in_the_index_counts_no_event_twice(directory: Path) -> None:
+    """SQLite finds nothing wrong with a changed digest; comparing it with the chunks does."""
+    file = directory / "log.sqlite"
+    connection = sqlite3.connect(file)
+    (entry,) = connection.execute("SELECT max(entry) FROM identity_entries").fetchone()
+    connection.execute(
+        "UPDATE identity_entries SET entry = ? WHERE entry = ?", (b"\xff" + entry[1:], entry)
+    )
+    connection.commit()
+    connection.close()
+
+    opened = open_log(file)
+
+    assert opened.report.outcome == "opened"
+    assert opened.report.problems == ("the index of identities was wrong and is rebuilt",)
+    assert opened.log.commit(numbered(range(3_000))).validated == range(3_000, 3_000)
+    opened.log.close()
+
+
+@pytest.mark.parametrize("position", range(24))
+def test_a_damaged_header_costs_nothing(directory: Path, position: int) -> None:
+    """The first bytes are the same in every log, so they can be written again."""
+    file = directory / "log.sqlite"
+    content = bytearray(file.read_bytes())
+    content[position] ^= 3
+    file.write_bytes(content)
+
+    opened = open_log(file)
+
+    assert opened.report.outcome == "salvaged"
+    assert opened_numbers(opened) == list(range(3_000))
+    opened.log.close()
+
+
 def test_a_salvage_says_which_offsets_are_gone(directory: Path) -> None:
     """The operator, and whoever rebuilds from the lake, must know exactly what is missing."""
     file = directory / "log.sqlite"
@@ -185,7 +224,8 @@ def test_a_salvage_says_which_offsets_are_gone(directory: Path) -> None:
 
     assert opened.report.outcome == "salvaged"
     assert opened.report.lost[VALIDATED] == (range(500, 600),)
-    assert opened.report.kept == {"raw": 3_000, "validated": 2_900, "dead_letters": 0, "changes": 0}
+    assert opened.report.kept[RAW] == 3_000
+    assert opened.report.kept[VALIDATED] == 2_900
     assert opened.log.log_id == "original"
     assert opened.log.end(VALIDATED) >= 1 << 20
     opened.log.close()
@@ -235,7 +275,9 @@ def test_a_large_file_is_checked_at_its_tail_only(directory: Path) -> None:
     opened.log.close()
 
 
-def test_what_the_lake_remembers_is_not_counted_again(reopen, make) -> None:
+def test_what_the_lake_remembers_is_not_counted_again(
+    reopen: Callable[..., Opened], make: Make
+) -> None:
     """After starting empty, the identities in the lake make their events duplicates."""
     reopen().log.remember([(make.digest("old"), 41)])
     log = reopen().log

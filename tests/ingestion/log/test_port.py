@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,14 +13,18 @@ from ingestion.log.port import (
     PIPELINE,
     RAW,
     VALIDATED,
+    CommitLog,
     DeadLettered,
     Duplicate,
     Record,
     Stored,
 )
 
+if TYPE_CHECKING:
+    from tests.ingestion.log.conftest import Make
 
-def test_offsets_grow_by_one_from_zero(log, make) -> None:
+
+def test_offsets_grow_by_one_from_zero(log: CommitLog, make: Make) -> None:
     """Positions are arithmetic on offsets; the first record of a topic is 0."""
     first = log.append("changes", [make.new(b"a"), make.new(b"b")])
     second = log.append("changes", [make.new(b"c")])
@@ -28,7 +33,7 @@ def test_offsets_grow_by_one_from_zero(log, make) -> None:
     assert log.end("changes") == 3
 
 
-def test_a_record_comes_back_as_it_was_appended(log, make) -> None:
+def test_a_record_comes_back_as_it_was_appended(log: CommitLog, make: Make) -> None:
     """The bus never looks into a record: bytes, absent keys, headers and times survive."""
     log.append("changes", [make.new(b"\x00\xff", b"key"), make.new(b"", None)])
 
@@ -38,13 +43,13 @@ def test_a_record_comes_back_as_it_was_appended(log, make) -> None:
     ]
 
 
-def test_appending_nothing_changes_nothing(log) -> None:
+def test_appending_nothing_changes_nothing(log: CommitLog) -> None:
     """An empty batch is not an error and gives no offset away."""
     assert log.append("changes", []) == range(0)
     assert log.end("changes") == 0
 
 
-def test_topics_do_not_share_offsets(log, make) -> None:
+def test_topics_do_not_share_offsets(log: CommitLog, make: Make) -> None:
     """Each topic counts for itself."""
     log.append("changes", [make.new(b"a")])
     log.append("orders", [make.new(b"b")])
@@ -55,7 +60,9 @@ def test_topics_do_not_share_offsets(log, make) -> None:
 
 @pytest.mark.parametrize("start", [0, 1, 255, 256, 257, 511, 699, 700, 10_000])
 @pytest.mark.parametrize("limit", [0, 1, 256, 300, 10_000])
-def test_read_returns_exactly_the_asked_slice(log, make, start, limit) -> None:
+def test_read_returns_exactly_the_asked_slice(
+    log: CommitLog, make: Make, start: int, limit: int
+) -> None:
     """A reader that pages must see each record once, whatever the storage packs together."""
     log.append("changes", [make.new(b"%d" % n) for n in range(300)])
     log.append("changes", [make.new(b"%d" % n) for n in range(300, 700)])
@@ -66,20 +73,20 @@ def test_read_returns_exactly_the_asked_slice(log, make, start, limit) -> None:
     assert [record.value for record in records] == [b"%d" % r.offset for r in records]
 
 
-def test_a_topic_nobody_wrote_to_is_empty(log) -> None:
+def test_a_topic_nobody_wrote_to_is_empty(log: CommitLog) -> None:
     """Consumers may start before producers."""
     assert log.read("quiet", start=0, limit=9) == []
     assert log.read_offsets("quiet", [0]) == []
     assert log.end("quiet") == 0
 
 
-def test_a_topic_name_is_checked(log, make) -> None:
+def test_a_topic_name_is_checked(log: CommitLog, make: Make) -> None:
     """Names end up in statements, files and broker topics."""
     with pytest.raises(ParameterError, match="topic"):
         log.append('a"; DROP TABLE meta --', [make.new(b"")])
 
 
-def test_read_offsets_sorts_and_skips_what_does_not_exist(log, make) -> None:
+def test_read_offsets_sorts_and_skips_what_does_not_exist(log: CommitLog, make: Make) -> None:
     """Lineage asks for scattered offsets, some from another life of the log."""
     log.append("changes", [make.new(b"%d" % n) for n in range(600)])
 
@@ -88,7 +95,7 @@ def test_read_offsets_sorts_and_skips_what_does_not_exist(log, make) -> None:
     assert [(r.offset, r.value) for r in records] == [(3, b"3"), (256, b"256"), (599, b"599")]
 
 
-def test_a_position_is_zero_until_it_is_stored(log) -> None:
+def test_a_position_is_zero_until_it_is_stored(log: CommitLog) -> None:
     """A new consumer starts at the beginning; the last stored position wins."""
     assert log.position("lake", VALIDATED) == 0
 
@@ -100,7 +107,7 @@ def test_a_position_is_zero_until_it_is_stored(log) -> None:
     assert log.position("other", VALIDATED) == 0
 
 
-def test_every_raw_event_gets_its_outcome_in_order(log, make) -> None:
+def test_every_raw_event_gets_its_outcome_in_order(log: CommitLog, make: Make) -> None:
     """The sender is told event by event what became of it."""
     log.commit(make.accepts("known"))
 
@@ -119,7 +126,7 @@ def test_every_raw_event_gets_its_outcome_in_order(log, make) -> None:
     assert committed.dead_letters == range(1)
 
 
-def test_an_identity_repeated_in_one_batch_is_a_duplicate(log, make) -> None:
+def test_an_identity_repeated_in_one_batch_is_a_duplicate(log: CommitLog, make: Make) -> None:
     """A retry can arrive in the same group commit as the first attempt."""
     committed = log.commit(make.accepts("a", "a", "b", "a"))
 
@@ -127,7 +134,7 @@ def test_an_identity_repeated_in_one_batch_is_a_duplicate(log, make) -> None:
     assert log.end(VALIDATED) == 2
 
 
-def test_accepted_records_carry_what_lineage_needs(log, make) -> None:
+def test_accepted_records_carry_what_lineage_needs(log: CommitLog, make: Make) -> None:
     """From `validated` one finds the contract version, the tenant and the raw bytes."""
     log.commit(make.batch(make.reject(), make.accept("a")))
 
@@ -144,7 +151,7 @@ def test_accepted_records_carry_what_lineage_needs(log, make) -> None:
     assert log.read_offsets(RAW, [1])[0].value == b"raw 1"
 
 
-def test_dead_letters_carry_why_and_which(log, make) -> None:
+def test_dead_letters_carry_why_and_which(log: CommitLog, make: Make) -> None:
     """Triage needs the reason, the tenant and the way back to the bytes."""
     log.commit(make.batch(make.accept("a"), make.reject("json")))
 
@@ -154,21 +161,21 @@ def test_dead_letters_carry_why_and_which(log, make) -> None:
     assert record.value == b'{"pointer":"/data"}'
 
 
-def test_the_pipeline_position_moves_with_the_commit(log, make) -> None:
+def test_the_pipeline_position_moves_with_the_commit(log: CommitLog, make: Make) -> None:
     """After a crash nothing of `raw` is judged twice or skipped."""
     log.commit(make.accepts("a", "b"))
 
     assert log.position(PIPELINE, RAW) == log.end(RAW) == 2
 
 
-def test_an_empty_commit_is_harmless(log, make) -> None:
+def test_an_empty_commit_is_harmless(log: CommitLog, make: Make) -> None:
     """A request with no events is nobody's error here."""
     committed = log.commit(make.batch())
 
     assert (committed.outcomes, committed.raw, committed.validated) == ([], range(0), range(0))
 
 
-def test_a_batch_needs_one_verdict_for_each_event(log, make) -> None:
+def test_a_batch_needs_one_verdict_for_each_event(log: CommitLog, make: Make) -> None:
     """A miscount would pair events with each other's verdicts: it stores nothing."""
     batch = make.accepts("a", "b")
     batch = type(batch)(batch.raws, batch.verdicts[:1])
@@ -179,7 +186,7 @@ def test_a_batch_needs_one_verdict_for_each_event(log, make) -> None:
     assert log.end(RAW) == 0
 
 
-def test_identities_are_found_again(log, make) -> None:
+def test_identities_are_found_again(log: CommitLog, make: Make) -> None:
     """Lineage goes from an id to its offset."""
     log.commit(make.accepts("a", "b", "a"))
 
@@ -187,7 +194,7 @@ def test_identities_are_found_again(log, make) -> None:
     assert log.find_identity(make.digest("never")) is None
 
 
-def test_links_find_every_new_event_in_order(log, make) -> None:
+def test_links_find_every_new_event_in_order(log: CommitLog, make: Make) -> None:
     """A correction finds what it corrects; duplicates add no link."""
     log.commit(make.batch(make.accept("a", "order 1"), make.accept("b", "order 1", "user 1")))
     log.commit(make.batch(make.accept("a", "order 1"), make.accept("c", "order 1")))
@@ -198,7 +205,7 @@ def test_links_find_every_new_event_in_order(log, make) -> None:
     assert list(log.linked(make.digest("nobody"))) == []
 
 
-def test_many_links_are_asked_at_once(log, make) -> None:
+def test_many_links_are_asked_at_once(log: CommitLog, make: Make) -> None:
     """One round trip for a batch; links to nothing are left out."""
     log.commit(make.batch(make.accept("a", "x"), make.accept("b", "y"), make.accept("c", "x")))
     x, y, z = (make.digest(name) for name in "xyz")
@@ -207,7 +214,7 @@ def test_many_links_are_asked_at_once(log, make) -> None:
     assert {k: list(v) for k, v in log.linked_many([x, y], before=1).items()} == {x: [0]}
 
 
-def test_a_very_large_record_is_a_record(log, make) -> None:
+def test_a_very_large_record_is_a_record(log: CommitLog, make: Make) -> None:
     """Size limits belong to the intake, not to the log."""
     values = [bytes([n]) * (3 << 20) for n in range(3)]
 
@@ -216,7 +223,7 @@ def test_a_very_large_record_is_a_record(log, make) -> None:
     assert [record.value for record in log.read("changes", start=0, limit=9)] == values
 
 
-def test_commits_from_many_threads_take_turns(log, make) -> None:
+def test_commits_from_many_threads_take_turns(log: CommitLog, make: Make) -> None:
     """Every outcome is true: offsets are dense and each identity is stored once."""
     batches = [make.accepts(*(n % 50 for n in range(start, start + 20))) for start in range(40)]
 
