@@ -11,6 +11,7 @@ from open_data_contract_standard.model import OpenDataContractStandard
 
 from agentflow.contracts import Registry
 from agentflow.contracts.export import export
+from processing.lake.columns import layout
 
 # not by the package's own function, which still calls a deprecated one
 SCHEMA = json.loads((files("open_data_contract_standard") / "schema.json").read_text("utf-8"))
@@ -65,6 +66,30 @@ def test_the_table_has_envelope_declared_and_derived_columns(every_type: Registr
     assert columns["total"]["transformSourceObjects"] == ["count", "price"]
     assert columns["total"]["required"] is True
     assert columns["visitor"]["classification"] == "confidential"
+
+
+def test_the_columns_are_those_of_the_lake(registry: Registry) -> None:
+    """A contract about a table that looks different is worse than none."""
+    iceberg = {
+        "STRING": "string",
+        "BIGINT": "long",
+        "DOUBLE": "double",
+        "BOOLEAN": "boolean",
+        "TIMESTAMP WITH TIME ZONE": "timestamptz",
+        "DATE": "date",
+    }
+
+    for ref, contract in registry.events.items():
+        (text,) = export(registry, "odcs", name=str(ref)).values()
+        (table,) = yaml.safe_load(text)["schema"]
+        told = [
+            (column["name"], iceberg.get(column["physicalType"], column["physicalType"].lower()))
+            for column in table["properties"]
+        ]
+        stored = layout(contract)
+
+        assert table["name"] == stored.table
+        assert told == [(column.name, str(column.type)) for column in stored.columns]
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,9 @@ def create_table(
         "event_id": "VARCHAR",
         "occurred_at": "TIMESTAMP",
         "ingested_at": "TIMESTAMP",
+        "log_offset": "BIGINT",
+        "ce_subject": "VARCHAR",
+        "ce_correlation_id": "VARCHAR",
     }
     for name, field in contract.fields.items():
         precision = 18 + (field.scale or 0)

@@ -16,9 +16,11 @@ from agentflow.expressions.nodes import fields_of
 
 VERSION = "v3.1.0"
 _STATUS = {"proposed": "proposed", "approved": "active", "deprecated": "deprecated"}
-_LOGICAL = {"decimal": "number"}
+_LOGICAL = {"decimal": "number", "null": "string"}
+_WIDEST = 38  # a product has more digits than its factors
 _PHYSICAL = {
     "string": "STRING",
+    "null": "STRING",
     "integer": "BIGINT",
     "number": "DOUBLE",
     "boolean": "BOOLEAN",
@@ -76,9 +78,9 @@ def _table(contract: EventContract) -> Document:
 def _envelope_column(column: EnvelopeColumn) -> Document:
     entry: Document = {
         "name": column.name,
-        **_types(column.type, 0),
+        **_types(column.type),
         "description": column.description,
-        "required": True,
+        "required": not column.nullable,
     }
     if column.key:
         entry |= {"primaryKey": True, "primaryKeyPosition": column.key}
@@ -86,7 +88,7 @@ def _envelope_column(column: EnvelopeColumn) -> Document:
 
 
 def _declared_column(name: str, field: FieldContract) -> Document:
-    entry: Document = {"name": name, **_types(field.type, field.scale or 0)}
+    entry: Document = {"name": name, **_types(field.type, INTEGER_DIGITS, field.scale or 0)}
     if options := _options(field):
         entry["logicalTypeOptions"] = options
     if field.description:
@@ -106,7 +108,7 @@ def _declared_column(name: str, field: FieldContract) -> Document:
 def _derived_column(name: str, text: str, kind: ExpressionType) -> Document:
     return {
         "name": name,
-        **_types(kind.kind, kind.scale),
+        **_types(kind.kind, _WIDEST - kind.scale, kind.scale),
         "required": not kind.nullable,
         "transformLogic": text,
         "transformDescription": "Computed on arrival from the event's own fields.",
@@ -114,11 +116,10 @@ def _derived_column(name: str, text: str, kind: ExpressionType) -> Document:
     }
 
 
-def _types(kind: str, scale: int) -> Document:
-    physical = f"DECIMAL({INTEGER_DIGITS + scale}, {scale})"
+def _types(kind: str, integer_digits: int = 0, scale: int = 0) -> Document:
     return {
         "logicalType": _LOGICAL.get(kind, kind),
-        "physicalType": _PHYSICAL.get(kind, physical),
+        "physicalType": _PHYSICAL.get(kind, f"DECIMAL({integer_digits + scale}, {scale})"),
     }
 
 

@@ -24,6 +24,7 @@ from agentflow.expressions.nodes import (
 
 _DIVIDED_SCALE = 9
 _NATURAL_SCALE_OF_A_RATIO = 6
+_ENVELOPE_DIMENSIONS = {"tenant": False, "occurred_at": True}
 _SIMPLE = {"avg": "AVG", "min": "MIN", "max": "MAX"}
 
 
@@ -57,7 +58,7 @@ def osi_model(registry: Registry, metrics: Iterable[MetricContract]) -> Document
 
 def _dataset(registry: Registry, contract: EventContract, dimensions: set[str]) -> Document:
     fields = [
-        _field(column.name, column.description, time=column.name == "occurred_at")
+        _field(column.name, column.description, time=_ENVELOPE_DIMENSIONS.get(column.name))
         for column in ENVELOPE
     ]
     for name, field in contract.fields.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from agentflow.contracts.model import EventContract
 from agentflow.events import EventRef
 
 NAMESPACE = "events"
@@ -20,9 +19,10 @@ class EnvelopeColumn:
     """
 
     name: str
-    type: Literal["string", "timestamp"]
+    type: Literal["string", "integer", "timestamp"]
     description: str
     key: int | None = None
+    nullable: bool = False
 
 
 ENVELOPE = (
@@ -31,6 +31,9 @@ ENVELOPE = (
     EnvelopeColumn("event_id", "string", "CloudEvents id; unique with its source.", key=3),
     EnvelopeColumn("occurred_at", "timestamp", "Event time, UTC."),
     EnvelopeColumn("ingested_at", "timestamp", "When the event was taken in, UTC."),
+    EnvelopeColumn("log_offset", "integer", "Offset in the topic of accepted events."),
+    EnvelopeColumn("ce_subject", "string", "CloudEvents subject.", nullable=True),
+    EnvelopeColumn("ce_correlation_id", "string", "Ties a chain of events.", nullable=True),
 )
 
 
@@ -41,9 +44,3 @@ def slug(ref: EventRef) -> str:
     'order_created_v1'
     """
     return f"{ref.type.replace('.', '_')}_v{ref.version}"
-
-
-def columns(contract: EventContract) -> tuple[str, ...]:
-    """Return the columns of an event's table, in order: envelope, declared, derived."""
-    envelope = (column.name for column in ENVELOPE)
-    return (*envelope, *contract.fields, *contract.derived)
