@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, getcontext, setcontext
@@ -29,6 +30,7 @@ from quality.lexical import (
     decimal_reader,
     instant_us,
     iso_date,
+    search_form,
 )
 from quality.shape import attribute_of, held_type, ordered_fields, wire_type
 from quality.source import accept_source, value_source
@@ -129,6 +131,8 @@ def compiled(contract: EventContract) -> Plan:
         if field.type == "decimal":
             namespace[f"_canonical_{field.scale}"] = canonical_form(field.scale or 0)
             namespace[f"_decimal_{field.scale}"] = decimal_reader(field.scale or 0)
+        if field.pattern is not None:
+            namespace[f"_pattern_{name}"] = re.compile(search_form(field.pattern)).search
         namespace |= {f"_min_{name}": field.minimum, f"_max_{name}": field.maximum}
     namespace |= {f"_rule_{n}": (rule.violation,) for n, rule in enumerate(rules)}
     return Plan(

@@ -83,6 +83,8 @@ def _field_lines(contract: EventContract) -> Iterator[str]:
             lines = [f"v_{name} = _instant_us(v_{name})", f"if v_{name} is None: return None"]
         elif field.type == "date":
             lines = [f"if not _iso_date(v_{name}): return None"]
+        elif field.pattern is not None and not field.enum:
+            lines = [f"if _pattern_{name}(v_{name}) is None: return None"]
         if lines and not field.required:
             yield f"if v_{name} is not None:"
             yield from _indented(iter(lines))

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from agentflow.contracts import Registry
-from agentflow.events import RawEvent
+from agentflow.events import EventRef, RawEvent
 from ingestion.log.port import Accept, Reject
-from quality import Accepted, Gate, Rejected
+from processing.transformations.dead_letter import dead_letter, personal_pointers
+from processing.transformations.links import Linker
+from quality import Accepted, Gate, Rejected, Verdict
 
 
 class Router:
-    """Turns verdicts of the gate into what the log commits."""
+    """Turns verdicts of the gate into what the log commits. Safe to share by threads."""
 
     def __init__(self, registry: Registry, gate: Gate) -> None:
-        raise NotImplementedError
+        self._encode = gate.encode
+        self._links = Linker(registry).links
+        self._personal = {
+            ref: personal_pointers(contract) for ref, contract in registry.events.items()
+        }
 
-    def route(self, raw: RawEvent, verdict: Accepted | Rejected) -> Accept | Reject:
-        """Return the log's form of *verdict*."""
-        raise NotImplementedError
+    def route(self, raw: RawEvent, verdict: Verdict) -> Accept | Reject:
+        """Return the log's form of the verdict on *raw*."""
+        if isinstance(verdict, Accepted):
+            return self._accept(verdict)
+        return self._reject(raw, verdict)
+
+    def _accept(self, verdict: Accepted) -> Accept:
+        event = verdict.event
+        return Accept(
+            verdict.identity,
+            event.type,
+            event.version,
+            event.tenant,
+            verdict.key,
+            self._encode(event),
+            event.occurred_us,
+            self._links(event),
+        )
+
+    def _reject(self, raw: RawEvent, verdict: Rejected) -> Reject:
+        personal: tuple[str, ...] = ()
+        if verdict.type is not None and verdict.version is not None:
+            personal = self._personal.get(EventRef(verdict.type, verdict.version), ())
+        detail = msgspec.json.encode(dead_letter(verdict, raw, personal=personal))
+        return Reject(raw.tenant, verdict.reason, detail, verdict.type, verdict.event_id)
