@@ -257,8 +257,10 @@ def test_a_mapping_wrong_in_many_ways_reports_each_with_its_line(contracts_dir: 
 
     assert [str(problem).partition(":")[2] for problem in caught.value.problems] == [
         '14: "Europe/Berlni" is not an IANA time zone (Zones are named like Europe/Berlin.)',
-        '17: field "kilo" does not exist '
-        + "(Known fields: clock, day, fragile, kilos, number, pieces, sent.)",
+        (
+            '17: field "kilo" does not exist '
+            "(Known fields: clock, day, fragile, kilos, number, pieces, sent.)"
+        ),
         '18: no column or value is named "numbr" (Did you mean "number"?)',
         '19: "kilos" is a decimal, `time` needs a timestamp',
         '20: "parcel.sent@1" requires "parcel", which the mapping does not give',
