@@ -2,7 +2,8 @@
 
 from processing.lake.catalog import Lake, open_lake
 from processing.lake.positions import Positions
-from processing.lake.reader import LakeReader, Stored
+from processing.lake.reader import LakeReader
+from processing.lake.rows import Stored
 from processing.lake.thread import LakeThread
 from processing.lake.writer import LakeWriter
 

@@ -20,3 +20,9 @@ class Positions:
     def reaches(self, other: Positions) -> bool:
         """Whether everything before *other* is covered."""
         return self.validated >= other.validated and self.dead_letters >= other.dead_letters
+
+    def joined(self, other: Positions) -> Positions:
+        """Return the further of the two, for each topic."""
+        return Positions(
+            max(self.validated, other.validated), max(self.dead_letters, other.dead_letters)
+        )

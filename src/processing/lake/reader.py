@@ -2,46 +2,200 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from threading import Lock
+from typing import Final
+from urllib.parse import unquote, urlparse
 
-from agentflow.events import Event, EventRef
-from processing.lake.catalog import Lake
+import pyarrow.parquet as pq
+from pyiceberg.conversions import from_bytes
+from pyiceberg.table import ALWAYS_TRUE, Table
+from pyiceberg.types import LongType
+
+from agentflow.clock import to_datetime
+from agentflow.errors import StorageError
+from agentflow.events import EventRef
+from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
+from processing.lake.commit import covered, recorded
 from processing.lake.positions import Positions
+from processing.lake.rows import Stored, events_of
 from quality import Gate
+
+_ROWS_AT_ONCE: Final = 512
+_KEPT_PLANS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """An event and its offset in the `validated` topic."""
+class DataFile:
+    """A Parquet file of one table, and the offsets of its rows, ordered by them."""
 
-    offset: int
-    event: Event
+    path: str
+    first_offset: int
+    last_offset: int
+    rows: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What one table holds at an instant.
+
+    Attributes:
+        files: They may hold rows that were asked for; no others do.
+        until: Everything of the topic before this offset that belongs in the table is in it.
+        version: Changes when the content does.
+    """
+
+    files: tuple[DataFile, ...]
+    until: int
+    version: tuple[str, int | None]
 
 
 class LakeReader:
     """Reads what is committed at the time of each call. Safe to share by threads."""
 
     def __init__(self, lake: Lake, gate: Gate) -> None:
-        raise NotImplementedError
+        self._lake = lake
+        self._gate = gate
+        self._lock = Lock()
+        self._plans: dict[tuple[object, ...], tuple[DataFile, ...]] = {}
+
+    @property
+    def lake(self) -> Lake:
+        """The lake this reads."""
+        return self._lake
 
     def positions(self) -> Positions:
         """Return what every table of the lake covers."""
-        raise NotImplementedError
+        return recorded(self._lake.table(BATCH_TABLE))
+
+    def slices(
+        self, refs: Iterable[EventRef], *, start_us: int | None = None, end_us: int | None = None
+    ) -> Mapping[EventRef, Slice]:
+        """Return what the tables of *refs* hold of a range of event time, all at one instant."""
+        names = {ref: self._lake.name(ref) for ref in refs}
+        tables = self._lake.tables([BATCH_TABLE, *names.values()])
+        batch = recorded(tables[BATCH_TABLE]).validated
+        row_filter = _between("occurred_at", start_us, end_us)
+        return {
+            ref: self._slice(tables[name], "validated", row_filter, batch)
+            for ref, name in names.items()
+        }
+
+    def dead_letters(self, *, start_us: int | None = None, end_us: int | None = None) -> Slice:
+        """Return what the table of dead letters holds of a range of arrival."""
+        tables = self._lake.tables([BATCH_TABLE, DEAD_LETTER_TABLE])
+        batch = recorded(tables[BATCH_TABLE]).dead_letters
+        row_filter = _between("received_at", start_us, end_us)
+        return self._slice(tables[DEAD_LETTER_TABLE], "dead_letters", row_filter, batch)
 
     def files(
         self, ref: EventRef, *, start_us: int | None = None, end_us: int | None = None
     ) -> Sequence[str]:
         """Return the Parquet files that may hold events of the range, by path."""
-        raise NotImplementedError
+        found = self.slices([ref], start_us=start_us, end_us=end_us)[ref]
+        return [file.path for file in found.files]
 
-    def events(self, ref: EventRef, *, from_offset: int = 0) -> Iterator[Stored]:
-        """Yield the events of one type at or after *from_offset*, in log order."""
-        raise NotImplementedError
+    def events(
+        self, ref: EventRef, *, from_offset: int = 0, up_to: int | None = None
+    ) -> Iterator[Stored]:
+        """Yield the events of one type in log order; see `all_events`."""
+        return self._merged([ref], from_offset, up_to)
 
-    def all_events(self, *, from_offset: int = 0) -> Iterator[Stored]:
-        """Yield the events of all types at or after *from_offset*, in log order.
+    def all_events(self, *, from_offset: int = 0, up_to: int | None = None) -> Iterator[Stored]:
+        """Yield the events of all types in log order, from *from_offset* up to but not *up_to*.
 
-        Streams: memory is bounded by the largest files being merged, not by the lake.
+        Without *up_to* it ends at what every table covers now: with `positions().validated`, taken
+        before, there is neither gap nor overlap between this and reading the log on from there.
+        Streams: memory is bounded by the files whose offsets overlap, not by the lake.
         """
-        raise NotImplementedError
+        return self._merged(list(self._lake.layouts), from_offset, up_to)
+
+    def _slice(self, table: Table, topic: str, row_filter: str, batch: int) -> Slice:
+        snapshot = table.current_snapshot()
+        version = (".".join(table.name()), snapshot.snapshot_id if snapshot else None)
+        key = (*version, row_filter)
+        with self._lock:
+            files = self._plans.get(key)
+        if files is None:
+            files = planned(table, row_filter)
+            with self._lock:
+                if len(self._plans) >= _KEPT_PLANS:
+                    self._plans.pop(next(iter(self._plans)))
+                self._plans[key] = files
+        return Slice(files, max(batch, covered(table, topic)), version)
+
+    def _merged(
+        self, refs: Sequence[EventRef], from_offset: int, up_to: int | None
+    ) -> Iterator[Stored]:
+        """Merge files by offset; each is opened when the merge comes to its first row."""
+        names = {ref: self._lake.name(ref) for ref in refs}
+        tables = self._lake.tables([BATCH_TABLE, *names.values()])
+        complete = recorded(tables[BATCH_TABLE]).validated
+        until = complete if up_to is None else min(up_to, complete)
+        heap: list[tuple[int, int, EventRef, DataFile, Iterator[Stored] | None, Stored | None]] = []
+        number = 0
+        for ref, name in names.items():
+            for file in planned(tables[name], f"log_offset >= {from_offset}"):
+                heappush(heap, (file.first_offset, number, ref, file, None, None))
+                number += 1
+        while heap:
+            offset, order, ref, file, rows, stored = heappop(heap)
+            if offset >= until:
+                return
+            if rows is None:
+                rows = self._rows(ref, file, from_offset)
+            elif stored is not None:
+                yield stored
+            if (following := next(rows, None)) is not None:
+                heappush(heap, (following.offset, order, ref, file, rows, following))
+
+    def _rows(self, ref: EventRef, file: DataFile, from_offset: int) -> Iterator[Stored]:
+        data_type = self._gate.data_type(ref)
+        try:
+            with pq.ParquetFile(file.path) as parquet:
+                for batch in parquet.iter_batches(_ROWS_AT_ONCE):
+                    for stored in events_of(batch, ref=ref, data_type=data_type):
+                        if stored.offset >= from_offset:
+                            yield stored
+        except OSError as error:
+            raise StorageError(f'lake file "{file.path}" cannot be read') from error
+
+
+def planned(table: Table, row_filter: str) -> tuple[DataFile, ...]:
+    """Return the files of a table that may hold matching rows, by their first offset."""
+    offset_id = table.schema().find_field("log_offset").field_id
+    files = []
+    for task in table.scan(row_filter=row_filter or ALWAYS_TRUE).plan_files():
+        file = task.file
+        files.append(
+            DataFile(
+                path=local_path(file.file_path),
+                first_offset=int(from_bytes(LongType(), file.lower_bounds[offset_id])),
+                last_offset=int(from_bytes(LongType(), file.upper_bounds[offset_id])),
+                rows=file.record_count,
+                size_bytes=file.file_size_in_bytes,
+            )
+        )
+    return tuple(sorted(files, key=lambda each: (each.first_offset, each.path)))
+
+
+def local_path(location: str) -> str:
+    """Return the path of a `file://` location.
+
+    >>> local_path("file:///data/a%20b.parquet")
+    '/data/a b.parquet'
+    """
+    return unquote(urlparse(location).path) if location.startswith("file:") else location
+
+
+def _between(column: str, start_us: int | None, end_us: int | None) -> str:
+    """Return PyIceberg's text for `[start, end)`; empty when there is no bound."""
+    bounds = [(">=", start_us), ("<", end_us)]
+    return " AND ".join(
+        f"{column} {operator} '{to_datetime(instant).isoformat()}'"
+        for operator, instant in bounds
+        if instant is not None
+    )
