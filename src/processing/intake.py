@@ -50,7 +50,7 @@ class EventResult:
     violations: tuple[Violation, ...]
 
 
-class _Judged(Accept, frozen=True, gc=False):  # type: ignore[misc]
+class _Judged(Accept, frozen=True, gc=False):
     """An accept that still knows its event, so that the engine need not decode it again."""
 
     event: Event | None = None

@@ -1,1 +1,290 @@
 """The running embedded platform: log, gate, live engine, lake and history in one process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from agentflow.clock import Clock
+from agentflow.contracts import Registry
+from agentflow.errors import UnavailableError
+from agentflow.events import RawEvent
+from ingestion.control.port import ControlStore
+from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
+from processing.changes import Change, ChangeFeed
+from processing.definitions import Definitions
+from processing.dryrun import DryRun, dry_run
+from processing.history import History
+from processing.intake import EventResult, Intake
+from processing.lake import LakeReader, LakeThread, Positions
+from processing.live import LiveEngine, MetricId, snapshot
+from processing.live.groups import LoggedGroups
+from processing.positions import Arrivals
+from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress, past_events
+from processing.tokens import Token
+from processing.verification import Check, Cut, compare, questions, take_cut
+from quality.verdict import Verdict
+
+log = structlog.get_logger()
+
+PARTITION = f"{VALIDATED}/0"
+FLUSH_TIMEOUT = timedelta(seconds=60)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a platform is made of; built by `processing.wiring`."""
+
+    data_dir: Path
+    log: CommitLog
+    control: ControlStore
+    reader: LakeReader
+    lake: LakeThread
+    history: History
+    close: Callable[[], None]
+
+
+class Platform:
+    """Everything behind the API. Coroutines and the engine belong to one event loop.
+
+    Attributes:
+        ready: Whether live state is complete; until then `ingest` and reads are refused.
+        rebuilt: Where the live state came from, once ready.
+    """
+
+    def __init__(self, definitions: Definitions, parts: Parts, *, clock: Clock) -> None:
+        self.definitions = definitions
+        self.parts = parts
+        self.clock = clock
+        self.changes = ChangeFeed()
+        self.ready = False
+        self.rebuilt: Rebuilt | None = None
+        self._groups = LoggedGroups(parts.log, definitions.gate)
+        self._arrivals = Arrivals()
+        self.engine = LiveEngine(
+            list(definitions.plans.values()),
+            corrections=definitions.corrections(self._groups),
+            now_us=clock.now_us(),
+        )
+        self.intake = Intake(
+            gate=definitions.gate,
+            router=definitions.router,
+            engine=self.engine,
+            log=parts.log,
+            changes=self.changes,
+            clock=clock,
+        )
+        self.changes.subscribe(self._follow)
+
+    # -- life
+
+    async def start(self, *, progress: Progress = no_progress) -> Rebuilt:
+        """Bring live state to the end of the log, then accept events and reads."""
+        self.rebuilt = await asyncio.to_thread(self._rebuild, progress)
+        self.parts.lake.start()
+        self.parts.lake.notify(self._ends())
+        self.ready = True
+        log.info("platform.started", **_fields(self.rebuilt))
+        return self.rebuilt
+
+    def _rebuild(self, progress: Progress) -> Rebuilt:
+        parts, engine, gate = self.parts, self.engine, self.definitions.gate
+        end = parts.log.end(VALIDATED)
+        reason = self._restore_snapshot(end)
+        if reason is None:
+            tail = logged_events(parts.log, gate, start=engine.next_offset)
+            count = feed(engine, tail, clock=self.clock, total=end, progress=progress)
+            return Rebuilt("snapshot", count)
+        covered = parts.reader.positions().validated
+        events = past_events(parts.reader, parts.log, gate)
+        count = feed(engine, events, clock=self.clock, total=end, progress=progress)
+        return Rebuilt("lake" if covered else "log", count, reason)
+
+    def _restore_snapshot(self, end: int) -> str | None:
+        try:
+            content = self._snapshot_path.read_bytes()
+        except FileNotFoundError:
+            return "there is no snapshot"
+        reason = snapshot.restore(
+            self.engine,
+            content,
+            log_id=self.parts.log.log_id,
+            fingerprints=self.definitions.meanings,
+            end=end,
+        )
+        if reason is not None:
+            log.warning("snapshot.ignored", reason=reason)
+        return reason
+
+    @property
+    def _snapshot_path(self) -> Path:
+        return self.parts.data_dir / "live.snapshot"
+
+    def save_snapshot(self) -> None:
+        """Write the live state to disk; blocks the event loop while the state is encoded."""
+        content = snapshot.dump(
+            self.engine, log_id=self.parts.log.log_id, fingerprints=self.definitions.meanings
+        )
+        snapshot.write(self._snapshot_path, content)
+
+    async def close(self) -> None:
+        """Finish what was taken, bring the lake up to date, write a snapshot, release files."""
+        self.ready, started = False, self.ready
+        await self.intake.close()
+        if started:
+            await asyncio.to_thread(self.parts.lake.close)
+            self.save_snapshot()
+        await asyncio.to_thread(self.parts.close)
+
+    # -- writing
+
+    async def ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
+        """Make *raws* durable and visible; see `Intake.ingest`.
+
+        Raises:
+            UnavailableError: The platform is starting or stopping.
+            StorageError: Nothing was stored.
+        """
+        self.require_ready()
+        return await self.intake.ingest(raws)
+
+    def judge(self, raw: RawEvent) -> Verdict:
+        """Return the gate's verdict, without any effect."""
+        return self.definitions.gate.judge(raw)
+
+    def dry_run(self, raw: RawEvent) -> DryRun:
+        """Return what *raw* would move, and by how much, without any effect."""
+        self.require_ready()
+        return dry_run(
+            raw,
+            definitions=self.definitions,
+            engine=self.engine,
+            known=lambda identity: self.parts.log.find_identity(identity) is not None,
+            groups=self._groups,
+            now_us=self.clock.now_us(),
+        )
+
+    def _follow(self, change: Change) -> None:
+        self._arrivals.arrived(change.next_offset)
+        self.parts.lake.notify(self._ends())
+
+    def _ends(self) -> Positions:
+        return Positions(self.parts.log.end(VALIDATED), self.parts.log.end(DEAD_LETTERS))
+
+    # -- reading
+
+    @property
+    def registry(self) -> Registry:
+        """The contracts in force."""
+        return self.definitions.registry
+
+    def require_ready(self) -> None:
+        """Raise while live state is not complete.
+
+        Raises:
+            UnavailableError: The platform is starting or stopping.
+        """
+        if not self.ready:
+            raise UnavailableError(
+                "the platform is rebuilding its live state",
+                hint="Retry in a second; GET /v1/health/ready says when.",
+            )
+
+    def token(self) -> str:
+        """Return a token that covers everything visible now."""
+        return Token(self.parts.log.log_id, {PARTITION: self.engine.next_offset}).encode()
+
+    def token_of(self, results: Sequence[EventResult]) -> str:
+        """Return a token that covers the events in *results*."""
+        ends = [result.offset + 1 for result in results if result.offset is not None]
+        return Token(self.parts.log.log_id, {PARTITION: max(ends, default=0)}).encode()
+
+    async def reach(self, token: str, *, timeout: timedelta) -> None:
+        """Return once everything behind *token* is visible.
+
+        Raises:
+            TokenError: It is malformed or belongs to another log.
+            NotYetVisibleError: It took longer than *timeout*.
+        """
+        wanted = Token.decode(token)
+        wanted.require_log(self.parts.log.log_id)
+        end = wanted.ends.get(PARTITION, 0)
+        if end > self.engine.next_offset:
+            await self._arrivals.wait(end, timeout=timeout)
+
+    def cut(
+        self,
+        metric: MetricId,
+        tenant: str,
+        *,
+        window: str,
+        by: tuple[str, ...] = (),
+        where: Mapping[str, object] | None = None,
+    ) -> Cut:
+        """Return one window of one metric as it stands, for a comparison with the lake."""
+        state = self.engine.read(metric, tenant, now_us=self.clock.now_us())
+        return take_cut(
+            state,
+            tenant=tenant,
+            window=window,
+            next_offset=self.engine.next_offset,
+            by=by,
+            where=where or {},
+        )
+
+    async def check(self, cut: Cut) -> Check:
+        """Compare a cut with a recompute from the lake, which is first brought up to the cut.
+
+        Raises:
+            UnavailableError: The lake did not follow in time.
+        """
+        return await asyncio.to_thread(self._check, cut)
+
+    def _check(self, cut: Cut) -> Check:
+        self.flush_lake(cut.next_offset)
+        history = self.parts.history
+        answers = [history.answer(cut.plan, question, tail=False) for question in questions(cut)]
+        return compare(cut, answers)
+
+    def flush_lake(self, next_offset: int) -> None:
+        """Block until the lake holds everything before *next_offset*; not on the event loop.
+
+        Raises:
+            UnavailableError: It did not in time.
+        """
+        goal = Positions(next_offset, 0)
+        if self.parts.lake.covered.reaches(goal):
+            return
+        if not self.parts.lake.flush(goal, timeout=FLUSH_TIMEOUT):
+            raise UnavailableError("the lake does not follow", hint="See GET /v1/health.")
+
+    async def verify(
+        self, *, tenant: str | None = None, progress: Progress = no_progress
+    ) -> list[Check]:
+        """Compare every window of every metric, cell by cell, with the lake.
+
+        All numbers come from one cut: they are read before anything else can move them.
+        """
+        self.require_ready()
+        cuts = [
+            self.cut(metric, name, window=window.name, by=plan.dimensions)
+            for name in ([tenant] if tenant is not None else self.engine.tenants())
+            for metric, plan in self.engine.plans.items()
+            for window in plan.windows
+        ]
+        checks = []
+        for number, cut in enumerate(cuts, 1):
+            checks.append(await self.check(cut))
+            progress(f"verifying {cut.plan.contract.name}", number, len(cuts))
+        return checks
+
+
+def _fields(rebuilt: Rebuilt) -> dict[str, object]:
+    return {"source": rebuilt.source, "events": rebuilt.events, "reason": rebuilt.reason}

@@ -14,14 +14,13 @@ EXACT = Context(prec=76, rounding=ROUND_HALF_UP, traps=[DivisionByZero, InvalidO
 """Wide enough that sums of money never round; set it before adding decimals."""
 
 Value = int | Decimal | None
-_UNIT = 10**DIVISION_SCALE
+_UNIT: int = 10**DIVISION_SCALE
 
 
 def _scaled(value: int | Decimal) -> int:
     if isinstance(value, int):
         return value * _UNIT
-    scaled: Decimal = EXACT.multiply(rounded(value, DIVISION_SCALE), Decimal(_UNIT))
-    return scaled.__int__()
+    return int(EXACT.multiply(rounded(value, DIVISION_SCALE), Decimal(_UNIT)))
 
 
 def rounded(value: int | Decimal, scale: int) -> Decimal:

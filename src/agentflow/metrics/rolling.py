@@ -258,6 +258,13 @@ class MetricState:
                 self._merge(groups, key, cell, self._functions.add)
         return groups
 
+    def merged(self, cells: Iterable[Cell]) -> Cell:
+        """Return the sum of cells, as a new cell."""
+        total = self._functions.empty()
+        for cell in cells:
+            self._functions.add(total, cell)
+        return total
+
     def cell_count(self) -> int:
         """Return how many cells are held; what memory depends on."""
         tiers = sum(len(cells) for tier in self._tiers for cells in tier.buckets.values())

@@ -12,7 +12,7 @@ from agentflow.metrics import CellFunctions, MetricPlan, MetricState, compile_ce
 from agentflow.metrics.arithmetic import EXACT
 from agentflow.metrics.evaluator import BUCKET_US, Mover
 from agentflow.metrics.rolling import MAX_DELTAS
-from processing.live.corrections import Corrections
+from processing.live.corrections import Corrections, Effect
 
 MetricId = tuple[str, int]
 _FOLD_EVERY = 20_000
@@ -101,12 +101,21 @@ class LiveEngine:
     ) -> None:
         if route.own and self._corrections.corrected_by(event.ref) is not None:
             route.add(event.data, event.occurred_us // BUCKET_US, event, route.states)
-        for effect in self._corrections.effects(event, offset):
+        self._apply_effects(event.tenant, self._corrections.effects(event, offset), touched)
+
+    def apply_effects(self, tenant: str, effects: Iterable[Effect]) -> None:
+        """Change what counts, without an event of the log; for trials on an engine of their own."""
+        self._apply_effects(tenant, effects, {})
+
+    def _apply_effects(
+        self, tenant: str, effects: Iterable[Effect], touched: dict[int, tuple[str, _Route]]
+    ) -> None:
+        for effect in effects:
             effective = effect.after or effect.before
             base = self._route(effective) if effective is not None else None
             if base is None:
                 continue
-            touched[id(base)] = (event.tenant, base)
+            touched[id(base)] = (tenant, base)
             if effect.before is not None:
                 bucket = effect.before.occurred_us // BUCKET_US
                 base.retract(effect.before.data, bucket, effect.cause, base.states)

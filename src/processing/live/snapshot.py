@@ -58,7 +58,12 @@ def write(path: Path, content: bytes) -> None:
 
 
 def restore(
-    engine: LiveEngine, content: bytes, *, log_id: str, fingerprints: Mapping[MetricId, str]
+    engine: LiveEngine,
+    content: bytes,
+    *,
+    log_id: str,
+    fingerprints: Mapping[MetricId, str],
+    end: int,
 ) -> str | None:
     """Load a snapshot into an empty *engine*; return why not, or None when it worked.
 
@@ -73,6 +78,8 @@ def restore(
     snapshot = msgspec.msgpack.decode(body, type=_Snapshot)
     if snapshot.log_id != log_id:
         return "the snapshot belongs to another log"
+    if snapshot.next_offset > end:
+        return "the log ends before the snapshot"
     held = {((image.name, image.version), image.fingerprint) for image in snapshot.metrics}
     if snapshot.metrics and held != set(fingerprints.items()):
         return "the contracts changed since the snapshot"
