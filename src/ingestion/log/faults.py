@@ -15,17 +15,16 @@ _UNREADABLE = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 _SENSELESS = {0, sqlite3.SQLITE_ERROR}
 
 
-def primary_code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary result code (the low byte), 0 when there is none."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def sync_failed(error: sqlite3.Error) -> bool:
+def sync_failed(error: Exception) -> bool:
     """Tell whether `fsync` itself failed: after that nobody knows what the disk holds."""
     return getattr(error, "sqlite_errorcode", 0) in _SYNC_FAILURES
 
 
-def damaged(error: sqlite3.Error) -> bool:
+DRIVER_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What the driver raises: a message that quotes damaged text can itself be undecodable."""
+
+
+def damaged(error: Exception) -> bool:
     """Tell whether *error* means the file's content is bad, and not the disk full or the file busy.
 
     Only these errors may lead to a quarantine: a full disk must never cost a healthy log.
@@ -34,15 +33,15 @@ def damaged(error: sqlite3.Error) -> bool:
     return code in _UNREADABLE or code & 0xFF in _CORRUPT | _SENSELESS
 
 
-def storage_error(error: sqlite3.Error, *, path: object) -> StorageError:
+def storage_error(error: Exception, *, path: object) -> StorageError:
     """Return the deliberate error that stands for *error*, to be raised `from` it."""
-    code = primary_code(error)
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return StorageFullError(
             f'no space left for file "{path}"',
             hint="Nothing of this call was stored. Free disk space and send it again.",
         )
-    if code in _CORRUPT:
+    if code in _CORRUPT or isinstance(error, UnicodeDecodeError):
         return StorageCorruptError(
             f'file "{path}" is damaged',
             hint="Restart: the file is checked, moved aside and what is readable is kept.",
@@ -55,9 +54,9 @@ def translated(path: object) -> Iterator[None]:
     """Run a block and turn any SQLite error in it into a `StorageError`.
 
     Raises:
-        StorageError: Or one of its kinds, whenever the block raised `sqlite3.Error`.
+        StorageError: Or one of its kinds, whenever the block raised one of `DRIVER_ERRORS`.
     """
     try:
         yield
-    except sqlite3.Error as error:
+    except DRIVER_ERRORS as error:
         raise storage_error(error, path=path) from error

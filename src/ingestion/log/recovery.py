@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from ingestion.log import schema
 from ingestion.log.chunks import Chunk, intact
-from ingestion.log.faults import damaged
+from ingestion.log.faults import DRIVER_ERRORS, damaged
 from ingestion.log.salvage import copy_readable, skip_offsets
 from ingestion.log.wal import dropped_commits
 
@@ -62,7 +62,7 @@ def recover(path: Path, *, new_id: Callable[[], str], full_check_bytes: int) -> 
             problems = _problems(connection, full=path.stat().st_size <= full_check_bytes)
             if not problems:
                 return _check_wal(path, connection)
-    except sqlite3.Error as error:
+    except DRIVER_ERRORS as error:
         if not damaged(error):
             raise
         problems = [str(error)]

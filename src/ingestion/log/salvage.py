@@ -11,7 +11,7 @@ from typing import Final
 
 from ingestion.log import schema
 from ingestion.log.chunks import CHUNK_RECORDS, Chunk, intact
-from ingestion.log.faults import damaged
+from ingestion.log.faults import DRIVER_ERRORS, damaged
 from ingestion.log.indexing import REMEMBERED
 from ingestion.log.port import CHANGES, DEAD_LETTERS, RAW, VALIDATED
 
@@ -139,7 +139,7 @@ def _until_error(
 ) -> Iterator[Sequence[object]]:
     try:
         yield from old.execute(sql, parameters)
-    except sqlite3.Error as error:
+    except DRIVER_ERRORS as error:
         if not damaged(error):
             raise
 

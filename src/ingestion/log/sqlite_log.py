@@ -13,7 +13,7 @@ from agentflow.errors import StorageError
 from ingestion.log import schema
 from ingestion.log.chunks import encode_chunks, encode_entries
 from ingestion.log.digests import DigestIndex
-from ingestion.log.faults import storage_error, sync_failed, translated
+from ingestion.log.faults import DRIVER_ERRORS, storage_error, sync_failed, translated
 from ingestion.log.indexing import REMEMBERED
 from ingestion.log.plan import Ends, Plan, plan_commit
 from ingestion.log.port import (
@@ -151,7 +151,7 @@ class SqliteLog:
                 connection.execute("ROLLBACK")
             self._identities.not_merged()
             self._links.not_merged()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, DRIVER_ERRORS):
                 self._broken = sync_failed(error)
                 raise storage_error(error, path=self._path) from error
             raise

@@ -1,0 +1,19 @@
+"""Control stores to test: every implementation of the port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingestion.control.opening import open_control
+from ingestion.control.port import ControlStore
+
+
+@pytest.fixture(params=["sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlStore]:
+    """Every implementation of `ControlStore`, empty."""
+    control = open_control(tmp_path / "control.sqlite").store
+    yield control
+    control.close()
