@@ -3,6 +3,7 @@
 Covered are the things that change a number or a judgement. Description, owner, status, examples,
 tags and freshness are not, nor are a metric's dimensions and windows, which are ways to look at it.
 A metric's hash follows the derived fields, units and corrections it depends on into its events.
+Keys left at their default are not hashed, so a key added to the language changes no hash.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def meaning(contract: Contract, events: Events) -> Mapping[str, object]:
         case EventContract():
             return _event(contract)
         case EntityContract():
-            return _worded_out(contract.model_dump(mode="json"))
+            return _worded_out(contract.model_dump(mode="json", exclude_defaults=True))
         case MetricContract():
             return _metric(contract, events)
 
@@ -58,7 +59,7 @@ def tree(node: object) -> object:
 
 
 def _event(event: EventContract) -> Mapping[str, object]:
-    document = dict(_worded_out(event.model_dump(mode="json")))
+    document = dict(_worded_out(event.model_dump(mode="json", exclude_defaults=True)))
     document["rules"] = {
         rule.name: [scalar_meaning(rule.check), rule.on_fail] for rule in event.rules
     }
@@ -70,10 +71,13 @@ def _event(event: EventContract) -> Mapping[str, object]:
 def field_meaning(event: EventContract, name: str) -> Mapping[str, object]:
     """Return what a declared field means and admits, without its wording."""
     field = event.fields[name]
-    document = field.model_dump(mode="json", exclude={"description", "examples", "pii"})
-    bounds = {"minimum": field.minimum, "maximum": field.maximum}
-    document |= {key: tree(value) for key, value in bounds.items()}
-    document["enum"] = sorted(field.enum) if field.enum is not None else None
+    document = field.model_dump(
+        mode="json", exclude={"description", "examples", "pii"}, exclude_defaults=True
+    )
+    for key in document.keys() & {"minimum", "maximum"}:
+        document[key] = tree(getattr(field, key))
+    if field.enum is not None:
+        document["enum"] = sorted(field.enum)
     return document
 
 

@@ -195,6 +195,7 @@ class EntityContract(Frozen):
     key: FieldName
     sources: tuple[EntitySource, ...] = Field(min_length=1)
     relations: dict[FieldName, Relation] = {}
+    sunset: str | None = None
 
 
 class Freshness(Frozen):

@@ -20,7 +20,8 @@ def diff(old: Registry, new: Registry) -> tuple[Change, ...]:
     """Return what changed from *old* to *new*, breaking changes first.
 
     A contract is breaking when what could be sent, read or asked before no longer can be, or means
-    something else, under the same major version.
+    something else, under the same major version. A metric that only suffers from a change of an
+    event is named there and not once more by itself.
     """
     before = {key_of(contract): contract for contract in old.contracts()}
     after = {key_of(contract): contract for contract in new.contracts()}
@@ -29,7 +30,13 @@ def diff(old: Registry, new: Registry) -> tuple[Change, ...]:
         for key in sorted(before.keys() | after.keys())
         for change in _changes(before.get(key), after.get(key), old, new)
     ]
-    return tuple(sorted(changes, key=lambda change: _ORDER.index(change.impact)))
+    blamed = {name for change in changes if change.kind == "event" for name in change.metrics}
+    told = (
+        change
+        for change in changes
+        if change.path != "reads" or not blamed.issuperset(change.metrics)
+    )
+    return tuple(sorted(told, key=lambda change: _ORDER.index(change.impact)))
 
 
 def breaking(changes: Iterable[Change]) -> tuple[Change, ...]:

@@ -42,7 +42,7 @@ def _meaning(
     if earlier["value"] != later["value"]:
         yield Difference("breaking", "value", "the value is computed otherwise")
     elif earlier.get("reads") != later.get("reads"):
-        yield Difference("breaking", "value", "a field it reads means something else")
+        yield Difference("breaking", "reads", "a field it reads means something else")
     elif earlier.get("corrections") != later.get("corrections"):
         yield Difference("breaking", "moved_by", "other events take back or amend what it counts")
 
@@ -71,9 +71,11 @@ def _source(
     ref: EventRef, old: EntitySource | None, new: EntitySource | None
 ) -> Iterator[Difference]:
     path = f"sources.{ref}"
-    if old is None or new is None:
-        impact, verb = ("compatible", "new source") if old is None else ("breaking", "removed")
-        yield Difference("compatible" if impact == "compatible" else "breaking", path, verb)
+    if old is None:
+        yield Difference("compatible", path, "new source")
+        return
+    if new is None:
+        yield Difference("breaking", path, "removed")
         return
     if old.key != new.key:
         yield Difference("breaking", f"{path}.key", f"was {old.key}, is {new.key}")

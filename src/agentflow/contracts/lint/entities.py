@@ -15,6 +15,7 @@ _KEY_TYPES = ("string", "integer")
 
 def entity_problems(entity: EntityContract, place: Place) -> Iterator[FileProblem]:
     """Yield what is wrong with an entity contract."""
+    yield from place.lifetime(entity.status, entity.sunset)
     types: dict[str, tuple[str, str]] = {}
     keys: dict[str, str] = {}
     for index, source in enumerate(entity.sources):

@@ -1,0 +1,163 @@
+"""What must hold among contracts, each broken once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentflow.contracts.lint.metrics import window_problem
+from agentflow.errors import UnknownWindowError
+from agentflow.metrics.windows import parse_window
+
+if TYPE_CHECKING:
+    from conftest import Pack
+
+
+PAID = "events/order.paid.v1.yaml"
+CHANGED = "events/order.changed.v1.yaml"
+VOIDED = "events/order.voided.v1.yaml"
+TAKINGS = "metrics/takings.v1.yaml"
+ORDER = "entities/order.v1.yaml"
+
+BROKEN = [
+    (PAID, "key: order_id", "key: orderid", '"orderid" is not a field of this event (Did you mean'),
+    (PAID, "key: order_id", "key: weight", 'key "weight" must be a string or an integer'),
+    (PAID, "key: order_id", "key: country", 'key "country" must be a required field'),
+    (PAID, "key: order_id", "event_time: country", 'event_time "country" must be a timestamp'),
+    (PAID, "minimum: 0}", "minimum: 5, maximum: 1}", "minimum 5 is above maximum 1"),
+    (PAID, "minimum: 0}", "minimum: 0.001}", "has more than the 2 digits the field keeps"),
+    (PAID, "country: {type: string}", 'country: {type: string, pattern: "["}', "does not compile"),
+    (PAID, "enum: [EUR, USD]", "enum: []", "enum is empty"),
+    (PAID, "enum: [EUR, USD]", "enum: [EUR, EUR]", 'enum says "EUR" twice'),
+    (PAID, "enum: [EUR, USD]", "enum: [EUR], max_length: 2", "does not fit its own pattern"),
+    (PAID, "country: {type: string}", "case: {type: string}", '"case" is a word of the expression'),
+    (PAID, "country: {type: string}", "class: {type: string}", '"class" is a word of the'),
+    (PAID, "currency: {type: string, required: true", "currency: {type: string", "must be too"),
+    (PAID, "currency: {type: string, required: true, enum: [EUR, USD]}", "x: {type: string}", ""),
+    (PAID, "size: case", "country: case", '"country" is both a field and derived'),
+    (PAID, "amount < 50", "amunt < 50", 'field "amunt" does not exist'),
+    (PAID, "amount < 50", "country < 50", "cannot be compared"),
+    (PAID, "derived:", "rules: [{name: r, check: amount + 1}]\nderived:", "must be true or false"),
+    (PAID, "derived:", "rules: [{name: r, check: amount >}]\nderived:", "expected a value"),
+    (PAID, "derived:", "lateness: {accept: 99999999999d}\nderived:", "longer than time itself"),
+    (PAID, "status: approved", "status: deprecated", 'deprecated without "sunset"'),
+    (PAID, "owner: shop", 'owner: shop\nsunset: "2027-01-01"', '"sunset" is for deprecated'),
+    (PAID, "owner: shop", "owner: ' '", '"owner" is empty'),
+    (
+        CHANGED,
+        "event: order.paid@1",
+        "event: order.payed@1",
+        'event "order.payed@1" does not exist',
+    ),
+    (CHANGED, "event: order.paid@1", "event: order.voided@1", "is a correction itself"),
+    (CHANGED, "on: order_id", "on: number", '"number" is not a field of "order.changed@1"'),
+    (CHANGED, "scale: 2", "scale: 3", '"amount" must have the type, scale and unit it has'),
+    (VOIDED, "effect: retract", "effect: replace", "so it replaces nothing"),
+    (TAKINGS, "order.paid.amount", "order.paid.amunt", 'field "amunt" does not exist'),
+    (TAKINGS, "order.paid.amount", "order.payed.amount", 'event "order.payed" does not exist'),
+    (TAKINGS, "order.paid.amount", "order.paid.weight", "sum is not for number values"),
+    (TAKINGS, "sum(order.paid.amount)", "sum(order.paid.amount", 'expected ")"'),
+    (TAKINGS, "amount)", "amount) filter (where country)", "a filter must be true or false"),
+    (TAKINGS, "currency, country]", "country]", "which is not a dimension"),
+    (TAKINGS, "unit: currency", "unit: EUR", "so its unit is that and not"),
+    (TAKINGS, "amount)", "amount) + 1", "an amount and a plain number cannot be added"),
+    (TAKINGS, "currency, country]", "currency, contry]", 'dimension "contry" is not a field of'),
+    (TAKINGS, "currency, country]", "currency, email]", '"email" is personal data'),
+    (TAKINGS, "currency, country]", "currency, amount]", "few values are needed"),
+    (TAKINGS, "currency, country]", "currency, currency]", "is given twice"),
+    (TAKINGS, "[5m, 1h", "[7x, 1h", 'window "7x" is not a window'),
+    (TAKINGS, "[5m, 1h", "[125m, 1h", "is not a whole number of its 15m steps"),
+    (TAKINGS, "order.changed@1, ", "", 'lacks "order.changed@1", which amends "order.paid@1"'),
+    (TAKINGS, ", order.voided@1", "", 'lacks "order.voided@1", which takes back "order.paid@1"'),
+    (TAKINGS, "order.paid@1, ", "", 'lacks "order.paid@1", which the value reads'),
+    (TAKINGS, "{order.paid: {", "{order.payed: {", 'event "order.payed@1" does not exist'),
+    (TAKINGS, "{order_id: A", "{orderid: A", '"orderid" is not a field of "order.paid@1"'),
+    (TAKINGS, "{currency=EUR", "{size=small", "does not say dimension=value of a declared"),
+    (ORDER, "event: order.paid@1", "event: order.paid@2", 'event "order.paid@2" does not exist'),
+    (ORDER, "    key: order_id", "    key: id", '"id" is not a field of "order.paid@1"'),
+    (ORDER, "amount: amount", "amount: amunt", '"amunt" is not a field of "order.paid@1"'),
+    (
+        ORDER,
+        "sources:",
+        "relations: {u: {to: user, by: status}}\nsources:",
+        '"user" does not exist',
+    ),
+    (ORDER, "sources:", "relations: {u: {to: order, by: x}}\nsources:", 'no event sets "x"'),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "said"), BROKEN)
+def test_what_does_not_fit_is_refused_at_its_file(
+    pack: Pack, file: str, old: str, new: str, said: str
+) -> None:
+    """Each check exists because the mistake would otherwise surface as a wrong number."""
+    pack.edit(file, old, new)
+
+    found = pack.problems()
+
+    assert any(each.startswith(f"{file}:") and said in each for each in found), found
+
+
+def test_problems_stand_at_the_line_of_their_key(pack: Pack) -> None:
+    """People click on file:line."""
+    pack.edit(TAKINGS, "currency, country]", "currency, contry]")
+    pack.edit(PAID, "amount < 50", "amunt < 50")
+
+    lines = [each.split(": ")[0] for each in pack.problems()]
+
+    assert lines == [
+        f"{PAID}:{pack.line(PAID, 'amunt')}",
+        f"{TAKINGS}:{pack.line(TAKINGS, 'contry')}",
+    ]
+
+
+def test_a_metric_may_count_two_major_versions_of_an_event(pack: Pack) -> None:
+    """While producers move to version 2 the metric must not lose either."""
+    text = (pack.directory / PAID).read_text().replace("version: 1", "version: 2")
+    pack.write("events/order.paid.v2.yaml", text)
+    pack.edit(TAKINGS, "order.paid@1", "order.paid@1, order.paid@2")
+
+    assert pack.problems() == []
+
+
+def test_a_replacement_moves_a_metric_through_a_derived_dimension(pack: Pack) -> None:
+    """A changed amount moves an order to another size, so the count by size must follow."""
+    pack.edit(TAKINGS, "sum(order.paid.amount)", "count(order.paid)")
+    pack.edit(TAKINGS, "unit: currency", "unit: orders")
+    pack.edit(TAKINGS, "[currency, country]", "[currency, size]")
+
+    assert pack.problems() == []
+
+
+def test_a_replacement_that_shares_nothing_with_a_metric_does_not_move_it(pack: Pack) -> None:
+    """An event listed without need would evict answers that did not change."""
+    pack.edit(TAKINGS, "sum(order.paid.amount)", "count(order.paid)")
+    pack.edit(TAKINGS, "unit: currency", "unit: orders")
+    pack.edit(TAKINGS, "[currency, country]", "[country]")
+    pack.edit(TAKINGS, "then: {currency=EUR", "then: {country=DE")
+
+    [problem] = pack.problems()
+    assert problem == (
+        f'{TAKINGS}:9: "moved_by" says "order.changed@1", which cannot move the value'
+        " (Write moved_by: [order.paid@1, order.voided@1].)"
+    )
+
+
+@given(
+    name=st.one_of(
+        st.sampled_from(["all", "today", "", "5", "m", "0m", "401d", "90m", "\u0665m"]),
+        st.builds(lambda n, unit: f"{n}{unit}", st.integers(0, 30_000), st.sampled_from("smhdx")),
+    )
+)
+def test_lint_and_the_engine_know_the_same_windows(name: str) -> None:
+    """Lint stands below the engine and cannot ask it."""
+    try:
+        parse_window(name)
+        known = True
+    except UnknownWindowError:
+        known = False
+
+    assert (window_problem(name) is None) == known
