@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ingestion.control.sqlite_control import APPLICATION_ID, SCHEMA, SqliteControl
-from ingestion.log.faults import damaged, translated
+from ingestion.log.faults import DRIVER_ERRORS, damaged, translated
 
 _TABLES: Final = ("idempotency", "triage", "changelog")
 
@@ -83,7 +83,7 @@ def _problems(path: Path) -> list[str]:
                 return ["the file is not an AgentFlow control store"]
             for table in _TABLES:
                 connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - constants
-    except sqlite3.Error as error:
+    except DRIVER_ERRORS as error:
         if not damaged(error):
             raise
         return [str(error)]
@@ -117,7 +117,7 @@ def _copy_readable(source: Path, new: sqlite3.Connection) -> tuple[tuple[str, in
                     marks = ", ".join("?" * len(row))
                     new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608 - constants
                     copied += 1
-            except sqlite3.Error as error:
+            except DRIVER_ERRORS as error:
                 if not damaged(error) and not isinstance(error, sqlite3.IntegrityError):
                     raise
             kept.append((table, copied))

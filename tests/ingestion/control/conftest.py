@@ -11,9 +11,9 @@ from ingestion.control.opening import open_control
 from ingestion.control.port import ControlStore
 
 
-@pytest.fixture(params=["sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlStore]:
-    """Every implementation of `ControlStore`, empty."""
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ControlStore]:
+    """An empty store; a second implementation makes this fixture parametrised."""
     control = open_control(tmp_path / "control.sqlite").store
     yield control
     control.close()
