@@ -50,7 +50,9 @@ class Definitions:
 
 def _meaning(registry: Registry, plan: MetricPlan) -> str:
     parts = [registry.fingerprint(plan.contract)]
-    for ref in sorted(plan.contract.refs):
-        if ref in registry.events:
-            parts.append(registry.fingerprint(registry.events[ref]))
+    parts += [
+        registry.fingerprint(registry.events[ref])
+        for ref in sorted(plan.contract.refs)
+        if ref in registry.events
+    ]
     return sha256("\n".join(parts).encode()).hexdigest()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agentflow.contracts.model import EntityContract, EntitySource
+from agentflow.contracts.scope import attribute_of
 from agentflow.events import Event, EventRef
 
 
@@ -43,7 +44,11 @@ def fold_entity(contract: EntityContract, key: str, events: Iterable[tuple[int, 
         if source is None:
             continue
         for name, origin in source.sets.items():
-            value = origin[1:-1] if origin.startswith("'") else getattr(event.data, origin, None)
+            value = (
+                origin[1:-1]
+                if origin.startswith("'")
+                else getattr(event.data, attribute_of(origin), None)
+            )
             if value is not None:
                 attributes[name] = Attribute(value, offset, event)
     return Entity(contract, key, attributes, timeline)

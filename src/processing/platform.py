@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
@@ -35,7 +34,6 @@ log = structlog.get_logger()
 
 PARTITION = f"{VALIDATED}/0"
 FLUSH_TIMEOUT = timedelta(seconds=60)
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,18 +204,18 @@ class Platform:
         ends = [result.offset + 1 for result in results if result.offset is not None]
         return Token(self.parts.log.log_id, {PARTITION: max(ends, default=0)}).encode()
 
-    async def reach(self, token: str, *, timeout: timedelta) -> None:
+    async def reach(self, token: str, *, within: timedelta) -> None:
         """Return once everything behind *token* is visible.
 
         Raises:
             TokenError: It is malformed or belongs to another log.
-            NotYetVisibleError: It took longer than *timeout*.
+            NotYetVisibleError: It took longer than *within*.
         """
         wanted = Token.decode(token)
         wanted.require_log(self.parts.log.log_id)
         end = wanted.ends.get(PARTITION, 0)
         if end > self.engine.next_offset:
-            await self._arrivals.wait(end, timeout=timeout)
+            await self._arrivals.wait(end, within=within)
 
     def cut(
         self,

@@ -24,16 +24,16 @@ class Arrivals:
             if not future.done():
                 future.set_result(None)
 
-    async def wait(self, end: int, *, timeout: timedelta) -> None:
+    async def wait(self, end: int, *, within: timedelta) -> None:
         """Return once everything before *end* is visible.
 
         Raises:
-            NotYetVisibleError: If that took longer than *timeout*.
+            NotYetVisibleError: If that took longer than *within*.
         """
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (end, next(self._numbers), future))
         try:
-            await asyncio.wait_for(future, timeout.total_seconds())
+            await asyncio.wait_for(future, within.total_seconds())
         except TimeoutError:
             raise NotYetVisibleError(
                 "the event behind the token is not visible yet",

@@ -1,8 +1,8 @@
 """Live equals recompute: the permanent check of every metric against the lake.
 
 A cut of the live engine is taken at one instant; the lake is brought to the same log offset; each
-metric is computed again from events by DuckDB and compared cell by cell, exactly. Where a live state
-is rounded or sampled because it is large, the recompute rounds and samples the same way.
+metric is computed again from events by DuckDB and compared cell by cell, exactly. Where a live
+state is rounded or sampled because it is large, the recompute rounds and samples the same way.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import msgspec
 from agentflow.clock import MICROSECOND
 from agentflow.contracts import EventContract
 from agentflow.contracts.model import Rule, duration
-from agentflow.contracts.scope import declared_scope
+from agentflow.contracts.scope import attribute_of, declared_scope
 from agentflow.events import Event, RawEvent
 from agentflow.expressions import infer, parse_scalar
 from agentflow.expressions.nodes import fields_of
@@ -32,7 +32,7 @@ from quality.lexical import (
     iso_date,
     search_form,
 )
-from quality.shape import attribute_of, held_type, ordered_fields, wire_type
+from quality.shape import held_type, ordered_fields, wire_type
 from quality.source import accept_source, value_source
 from quality.verdict import Accepted, Violation
 

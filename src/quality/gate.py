@@ -40,25 +40,32 @@ class Gate:
             for ref, plan in self._plans.items()
             for written in (ref.version, str(ref.version))
         }
-        self._examine = Examiner(self._plans, current=current).examine
+        self._examiner = Examiner(self._plans, current=current)
         self._codecs = {ref: RecordCodec(plan.data_type) for ref, plan in self._plans.items()}
 
     def judge(self, raw: RawEvent) -> Verdict:
         """Return the verdict on *raw*: a function of its bytes, tenant and arrival only."""
+        verdict = self.quick(raw)
+        return self.examine(raw) if verdict is None else verdict
+
+    def quick(self, raw: RawEvent) -> Accepted | None:
+        """Return the verdict by generated code, when that is a plain yes; None at any doubt."""
         value = raw.value
         if len(value) > MAX_SIZE_BYTES or (_ESCAPE in value and _NUL in value):
-            return self._examine(raw)
+            return None
         try:
             envelope = decode_envelope(value)
             if envelope.dataversion is None:
-                verdict = self._current[envelope.type](raw, envelope)
-            else:
-                verdict = self._pinned[envelope.type, envelope.dataversion](raw, envelope)
+                return self._current[envelope.type](raw, envelope)
+            return self._pinned[envelope.type, envelope.dataversion](raw, envelope)
         except msgspec.ValidationError:
-            verdict = self._extended(raw)
+            return self._extended(raw)
         except _DOUBTS:
-            verdict = None
-        return self._examine(raw) if verdict is None else verdict
+            return None
+
+    def examine(self, raw: RawEvent) -> Verdict:
+        """Return the verdict on *raw* the slow way, which names everything that is wrong."""
+        return self._examiner.examine(raw)
 
     def _extended(self, raw: RawEvent) -> Accepted | None:
         """Accept an event that only differs by having extension attributes."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from keyword import iskeyword
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from agentflow.contracts import EventContract, FieldContract
-from agentflow.contracts.scope import full_scope
+from agentflow.contracts.scope import attribute_of, full_scope
 
 MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**63 - 1
@@ -26,15 +25,6 @@ _HELD: Final[dict[str, type]] = {
     "null": type(None),
 }
 TypeForm = Any  # what `msgspec` takes as a type; no static type covers unions and Annotated
-
-
-def attribute_of(field: str) -> str:
-    """Return the struct attribute that holds a field; words Python reserves get a trailing `_`.
-
-    >>> attribute_of("amount"), attribute_of("from")
-    ('amount', 'from_')
-    """
-    return f"{field}_" if iskeyword(field) else field
 
 
 def ordered_fields(contract: EventContract) -> tuple[str, ...]:

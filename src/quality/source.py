@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentflow.contracts import EventContract
-from agentflow.contracts.scope import declared_scope
+from agentflow.contracts.scope import attribute_of, declared_scope
 from agentflow.expressions import Node, Scope, infer, parse_scalar
 from agentflow.expressions.nodes import (
     Arithmetic,
@@ -24,7 +24,7 @@ from agentflow.expressions.nodes import (
 )
 from agentflow.expressions.python import PythonEmitter
 from quality.lexical import INTEGER_DIGITS
-from quality.shape import MAX_INTEGER, MIN_INTEGER, attribute_of, ordered_fields
+from quality.shape import MAX_INTEGER, MIN_INTEGER, ordered_fields
 
 _CHECKS = {
     "integer": f"{MIN_INTEGER} <= {{0}} <= {MAX_INTEGER}",

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from keyword import iskeyword
+
 from agentflow.contracts.model import EventContract, FieldContract
 from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
+
+
+def attribute_of(field: str) -> str:
+    """Return the struct attribute that holds a field; words Python reserves get a trailing `_`.
+
+    >>> attribute_of("amount"), attribute_of("from")
+    ('amount', 'from_')
+    """
+    return f"{field}_" if iskeyword(field) else field
 
 
 def field_type(field: FieldContract) -> ExpressionType:

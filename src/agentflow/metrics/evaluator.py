@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from agentflow.contracts.scope import attribute_of
 from agentflow.events import EventRef
 from agentflow.expressions.python import NAMESPACE, PythonEmitter
 from agentflow.expressions.typing import Scope, infer
@@ -86,7 +87,7 @@ def _mover_source(ref: EventRef, plans: list[MetricPlan], scope: Scope, sign: st
     for plan in plans:
         if plan.dimensions not in keys:
             keys[plan.dimensions] = f"k{len(keys)}"
-            parts = "".join(f" d.{dimension}," for dimension in plan.dimensions)
+            parts = "".join(f" d.{attribute_of(dimension)}," for dimension in plan.dimensions)
             lines.append(f"    {keys[plan.dimensions]} = (b,{parts})")
     for number, plan in enumerate(plans):
         lines += _plan_lines(ref, plan, scope, sign, f"s{number}", keys[plan.dimensions])
@@ -96,7 +97,7 @@ def _mover_source(ref: EventRef, plans: list[MetricPlan], scope: Scope, sign: st
 def _plan_lines(
     ref: EventRef, plan: MetricPlan, scope: Scope, sign: str, state: str, key: str
 ) -> list[str]:
-    emitter = PythonEmitter(scope, field=lambda name: f"d.{name}")
+    emitter = PythonEmitter(scope, field=lambda name: f"d.{attribute_of(name)}")
     updates = [
         _update(index, atom, item, emitter, scope, sign)
         for index, atom in enumerate(plan.atoms)

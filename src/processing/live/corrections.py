@@ -1,9 +1,9 @@
 """What a cancel or an update does to an event that was already counted, in any order of arrival.
 
 An event type that others correct, and the events that correct it, form a *group* per tenant and
-key. The effective event is a fold of its group: gone if anything retracts it, else with each replaced
-field taken from the newest (event time, id) update. A new event in a group therefore moves metrics
-by the difference of two folds, which is what makes late and early corrections equal.
+key. The effective event is a fold of its group: gone if anything retracts it, else with each
+replaced field taken from the newest (event time, id) update. A new event in a group therefore moves
+metrics by the difference of two folds, which is what makes late and early corrections equal.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from agentflow.contracts.model import EventContract
+from agentflow.contracts.scope import attribute_of
 from agentflow.events import Event, EventRef
 from agentflow.metrics.sql import replaceable
 
-GroupKey = tuple[str, EventRef, object]
 GROUPS_KEPT = 50_000
 
 
@@ -35,10 +35,19 @@ class Cause(NamedTuple):
     after: Event | None
 
 
+class GroupKey(NamedTuple):
+    """What ties events together: tenant, corrected event, the field `on` and its value."""
+
+    tenant: str
+    base: EventRef
+    on: str
+    value: object
+
+
 class GroupLog(Protocol):
     """Where the earlier events of a group are found."""
 
-    def group(self, base: EventRef, tenant: str, key: object, *, before: int) -> Sequence[Event]:
+    def group(self, key: GroupKey, *, before: int) -> Sequence[Event]:
         """Return the group's events with a log offset below *before*, in offset order."""
         ...
 
@@ -107,10 +116,10 @@ class Corrections:
     def effects(self, event: Event, offset: int) -> list[Effect]:
         """Remember *event* and return how it changes what counts of its group's base events."""
         role = self._roles[event.ref]
-        key = getattr(event.data, role.on)
+        key = getattr(event.data, attribute_of(role.on))
         if key is None:
             return [] if event.ref in self._effects else [Effect(event, None, event)]
-        group = self._group((event.tenant, role.base, key), offset)
+        group = self._group(GroupKey(event.tenant, role.base, role.on, key), offset)
         if event.ref == role.base:
             now = self.effective(event, group)
             group.append(event)
@@ -124,15 +133,6 @@ class Corrections:
             before, after = self.effective(base, earlier), self.effective(base, group)
             if before != after:
                 effects.append(Effect(Cause(event, before, after), before, after))
-        return effects
-
-    def preview(self, event: Event, offset: int) -> list[Effect]:
-        """Return what `effects` would, without remembering the event."""
-        role = self._roles[event.ref]
-        key = (event.tenant, role.base, getattr(event.data, role.on))
-        effects = self.effects(event, offset)
-        if key in self._groups and self._groups[key] and self._groups[key][-1] is event:
-            self._groups[key].pop()
         return effects
 
     def effective(self, base: Event, group: Sequence[Event]) -> Event | None:
@@ -152,15 +152,14 @@ class Corrections:
     ) -> None:
         age = (event.occurred_us, event.id)
         for name in self._replaces[event.ref]:
-            value = getattr(event.data, name)
+            value = getattr(event.data, attribute_of(name))
             if value is not None and (name not in newest or newest[name] < age):
                 changes[name], newest[name] = value, age
 
     def _group(self, key: GroupKey, offset: int) -> list[Event]:
         group = self._groups.get(key)
         if group is None:
-            tenant, base, value = key
-            group = list(self._log.group(base, tenant, value, before=offset))
+            group = list(self._log.group(key, before=offset))
             self._groups[key] = group
             if len(self._groups) > self._groups_kept:
                 self._groups.popitem(last=False)
@@ -172,7 +171,7 @@ class Corrections:
 class NoGroupLog:
     """For engines that see every event of every group themselves: nothing earlier exists."""
 
-    def group(self, base: EventRef, tenant: str, key: object, *, before: int) -> Sequence[Event]:
+    def group(self, key: GroupKey, *, before: int) -> Sequence[Event]:
         """Return nothing."""
-        del base, tenant, key, before
+        del key, before
         return ()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from agentflow.events import Event, EventRef
 from ingestion.log.port import VALIDATED, CommitLog, Record
+from processing.live.corrections import GroupKey
 from processing.transformations.links import correction_link
 from quality.gate import Gate
 
@@ -17,9 +18,10 @@ class LoggedGroups:
         self._log = log
         self._gate = gate
 
-    def group(self, base: EventRef, tenant: str, key: object, *, before: int) -> Sequence[Event]:
+    def group(self, key: GroupKey, *, before: int) -> Sequence[Event]:
         """Return the group's events below *before*, in offset order."""
-        offsets = self._log.linked(correction_link(tenant, base, str(key)), before=before)
+        link = correction_link(key.tenant, key.base, key.on, str(key.value))
+        offsets = self._log.linked(link, before=before)
         if not offsets:
             return ()
         return [
