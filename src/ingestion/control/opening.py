@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from ingestion.control.sqlite_control import APPLICATION_ID, SCHEMA, SqliteControl
 from ingestion.log.faults import DRIVER_ERRORS, damaged, translated
+from ingestion.log.schema import definitions
 
 _TABLES: Final = ("idempotency", "triage", "changelog")
 
@@ -81,6 +82,10 @@ def _problems(path: Path) -> list[str]:
                 return found
             if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
                 return ["the file is not an AgentFlow control store"]
+            with closing(sqlite3.connect(":memory:")) as fresh:
+                fresh.executescript(SCHEMA)
+                if definitions(fresh) != definitions(connection):
+                    return ["the tables are not as they were created"]
             for table in _TABLES:
                 connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - constants
     except DRIVER_ERRORS as error:

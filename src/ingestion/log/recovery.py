@@ -87,8 +87,8 @@ def _problems(connection: sqlite3.Connection, *, full: bool) -> list[str]:
         found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
         if found != ["ok"]:
             return found
-    if missing := schema.missing(connection):
-        return [f"missing: {', '.join(missing)}"]
+    if names := schema.differences(connection):
+        return [f"not as it was created: {', '.join(names)}"]
     limit = -1 if full else _TAIL_CHUNKS
     for topic in schema.topics(connection):
         rows = connection.execute(

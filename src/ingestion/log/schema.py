@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -82,16 +83,18 @@ def create(connection: sqlite3.Connection, *, log_id: str, topics: Iterable[str]
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-def missing(connection: sqlite3.Connection) -> list[str]:
-    """Return what a log must have and this file has not."""
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    needed = {"meta", "topics", "positions", "merged", "identity_entries", "link_entries"}
-    absent = sorted(needed - tables)
-    if absent:
-        return absent
-    named = connection.execute("SELECT 1 FROM meta WHERE name = 'log_id'").fetchone()
-    absent = sorted(topic for topic in topics(connection) if f"topic_{topic}" not in tables)
-    return absent if named else ["log_id", *absent]
+def differences(connection: sqlite3.Connection) -> list[str]:
+    """Name the tables that are not as `create` makes them: a flipped bit can rename a column."""
+    if connection.execute("SELECT 1 FROM meta WHERE name = 'log_id'").fetchone() is None:
+        return ["log_id"]
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        create(fresh, log_id="", topics=topics(connection))
+        return sorted({name for name, _ in definitions(fresh) ^ definitions(connection)})
+
+
+def definitions(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Return the name and SQL of everything the database defines."""
+    return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
 def create_topic(connection: sqlite3.Connection, topic: str) -> None:
