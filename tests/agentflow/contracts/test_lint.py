@@ -38,7 +38,7 @@ BROKEN = [
     (PAID, "currency: {type: string, required: true", "currency: {type: string", "must be too"),
     (PAID, "currency: {type: string, required: true, enum: [EUR, USD]}", "x: {type: string}", ""),
     (PAID, "size: case", "country: case", '"country" is both a field and derived'),
-    (PAID, "amount < 50", "amunt < 50", 'field "amunt" does not exist'),
+    (PAID, "amount < 50", "amounts < 50", 'field "amounts" does not exist'),
     (PAID, "amount < 50", "country < 50", "cannot be compared"),
     (PAID, "derived:", "rules: [{name: r, check: amount + 1}]\nderived:", "must be true or false"),
     (PAID, "derived:", "rules: [{name: r, check: amount >}]\nderived:", "expected a value"),
@@ -49,22 +49,27 @@ BROKEN = [
     (
         CHANGED,
         "event: order.paid@1",
-        "event: order.payed@1",
-        'event "order.payed@1" does not exist',
+        "event: order.settled@1",
+        'event "order.settled@1" does not exist',
     ),
     (CHANGED, "event: order.paid@1", "event: order.voided@1", "is a correction itself"),
     (CHANGED, "on: order_id", "on: number", '"number" is not a field of "order.changed@1"'),
     (CHANGED, "scale: 2", "scale: 3", '"amount" must have the type, scale and unit it has'),
     (VOIDED, "effect: retract", "effect: replace", "so it replaces nothing"),
-    (TAKINGS, "order.paid.amount", "order.paid.amunt", 'field "amunt" does not exist'),
-    (TAKINGS, "order.paid.amount", "order.payed.amount", 'event "order.payed" does not exist'),
+    (TAKINGS, "order.paid.amount", "order.paid.amounts", 'field "amounts" does not exist'),
+    (TAKINGS, "order.paid.amount", "order.settled.amount", 'event "order.settled" does not exist'),
     (TAKINGS, "order.paid.amount", "order.paid.weight", "sum is not for number values"),
     (TAKINGS, "sum(order.paid.amount)", "sum(order.paid.amount", 'expected ")"'),
     (TAKINGS, "amount)", "amount) filter (where country)", "a filter must be true or false"),
     (TAKINGS, "currency, country]", "country]", "which is not a dimension"),
     (TAKINGS, "unit: currency", "unit: EUR", "so its unit is that and not"),
     (TAKINGS, "amount)", "amount) + 1", "an amount and a plain number cannot be added"),
-    (TAKINGS, "currency, country]", "currency, contry]", 'dimension "contry" is not a field of'),
+    (
+        TAKINGS,
+        "currency, country]",
+        "currency, countries]",
+        'dimension "countries" is not a field of',
+    ),
     (TAKINGS, "currency, country]", "currency, email]", '"email" is personal data'),
     (TAKINGS, "currency, country]", "currency, amount]", "few values are needed"),
     (TAKINGS, "currency, country]", "currency, currency]", "is given twice"),
@@ -73,12 +78,12 @@ BROKEN = [
     (TAKINGS, "order.changed@1, ", "", 'lacks "order.changed@1", which amends "order.paid@1"'),
     (TAKINGS, ", order.voided@1", "", 'lacks "order.voided@1", which takes back "order.paid@1"'),
     (TAKINGS, "order.paid@1, ", "", 'lacks "order.paid@1", which the value reads'),
-    (TAKINGS, "{order.paid: {", "{order.payed: {", 'event "order.payed@1" does not exist'),
+    (TAKINGS, "{order.paid: {", "{order.settled: {", 'event "order.settled@1" does not exist'),
     (TAKINGS, "{order_id: A", "{orderid: A", '"orderid" is not a field of "order.paid@1"'),
     (TAKINGS, "{currency=EUR", "{size=small", "does not say dimension=value of a declared"),
     (ORDER, "event: order.paid@1", "event: order.paid@2", 'event "order.paid@2" does not exist'),
     (ORDER, "    key: order_id", "    key: id", '"id" is not a field of "order.paid@1"'),
-    (ORDER, "amount: amount", "amount: amunt", '"amunt" is not a field of "order.paid@1"'),
+    (ORDER, "amount: amount", "amount: amounts", '"amounts" is not a field of "order.paid@1"'),
     (
         ORDER,
         "sources:",
@@ -103,14 +108,14 @@ def test_what_does_not_fit_is_refused_at_its_file(
 
 def test_problems_stand_at_the_line_of_their_key(pack: Pack) -> None:
     """People click on file:line."""
-    pack.edit(TAKINGS, "currency, country]", "currency, contry]")
-    pack.edit(PAID, "amount < 50", "amunt < 50")
+    pack.edit(TAKINGS, "currency, country]", "currency, countries]")
+    pack.edit(PAID, "amount < 50", "amounts < 50")
 
     lines = [each.split(": ")[0] for each in pack.problems()]
 
     assert lines == [
-        f"{PAID}:{pack.line(PAID, 'amunt')}",
-        f"{TAKINGS}:{pack.line(TAKINGS, 'contry')}",
+        f"{PAID}:{pack.line(PAID, 'amounts')}",
+        f"{TAKINGS}:{pack.line(TAKINGS, 'countries')}",
     ]
 
 

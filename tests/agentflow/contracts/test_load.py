@@ -37,7 +37,7 @@ def test_a_good_pack_loads(pack: Pack) -> None:
 def test_a_file_wrong_in_five_ways_reports_five_lines(pack: Pack) -> None:
     """Fixing one problem per run is what people hate about linters."""
     pack.edit(TAKINGS, "owner: finance", "ownr: finance")
-    pack.edit(TAKINGS, "status: approved", "status: aproved")
+    pack.edit(TAKINGS, "status: approved", "status: approve")
     pack.edit(TAKINGS, "version: 1", "version: one")
     pack.edit(TAKINGS, "windows: [5m, 1h, today, all]", "windows: 5m")
     pack.edit(TAKINGS, "dimensions: [currency, country]", "dimensions: [Currency]")
@@ -46,7 +46,7 @@ def test_a_file_wrong_in_five_ways_reports_five_lines(pack: Pack) -> None:
         f'{TAKINGS}:1: key "owner" is missing',
         f'{TAKINGS}:3: "version" must be an integer, not "one"',
         (
-            f'{TAKINGS}:4: "status" must be proposed or approved or deprecated, not "aproved"'
+            f'{TAKINGS}:4: "status" must be proposed or approved or deprecated, not "approve"'
             ' (Did you mean "approved"?)'
         ),
         f'{TAKINGS}:5: unknown key "ownr" (Did you mean "owner"?)',

@@ -88,7 +88,7 @@ def broken(event: EventContract) -> frozenset[str]:
 def did_you_mean(written: str, known: list[str] | Mapping[str, object]) -> str:
     """Return a hint that names the closest known name, or all of them.
 
-    >>> did_you_mean("amout", ["amount", "currency"])
+    >>> did_you_mean("amounts", ["amount", "currency"])
     'Did you mean "amount"?'
     """
     if close := get_close_matches(written, known, n=1):
