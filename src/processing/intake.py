@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 from agentflow.clock import Clock
@@ -81,11 +82,18 @@ class Intake:
         self._changes = changes
         self._clock = clock
         self._committer = GroupCommitter(log, on_committed=self._apply)
+        self._waiting: dict[int, int] = {}
+        self._requests = count()
 
     @property
     def backlog_events(self) -> int:
         """Events taken and not yet durable."""
         return self._committer.backlog_events
+
+    @property
+    def waiting_since_us(self) -> int | None:
+        """When the oldest request that waits to be stored began to wait; None when none does."""
+        return next(iter(self._waiting.values()), None)
 
     async def ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
         """Judge and store *raws* and make the accepted ones visible.
@@ -98,7 +106,12 @@ class Intake:
             return []
         judged = await self._judge(raws)
         verdicts = [self._routed(raw, verdict) for raw, verdict in zip(raws, judged, strict=True)]
-        committed = await self._committer.submit(Batch(raws=raws, verdicts=verdicts))
+        request = next(self._requests)
+        self._waiting[request] = self._clock.now_us()
+        try:
+            committed = await self._committer.submit(Batch(raws=raws, verdicts=verdicts))
+        finally:
+            del self._waiting[request]
         return [
             _result(verdict, outcome)
             for verdict, outcome in zip(judged, committed.outcomes, strict=True)

@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
-from agentflow.clock import Clock
+from agentflow.clock import MICROSECOND, Clock
 from agentflow.contracts import Registry
+from agentflow.contracts.model import duration
 from agentflow.errors import UnavailableError
 from agentflow.events import RawEvent
+from agentflow.metrics import MetricPlan
 from ingestion.control.port import ControlStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
 from processing.changes import Change, ChangeFeed
@@ -55,6 +58,7 @@ class Platform:
     Attributes:
         ready: Whether live state is complete; until then `ingest` and reads are refused.
         rebuilt: Where the live state came from, once ready.
+        epoch: Names this run of the live state; entity tags do not outlive it.
     """
 
     def __init__(self, definitions: Definitions, parts: Parts, *, clock: Clock) -> None:
@@ -64,6 +68,7 @@ class Platform:
         self.changes = ChangeFeed()
         self.ready = False
         self.rebuilt: Rebuilt | None = None
+        self.epoch = f"{parts.log.log_id}:{clock.now_us()}"
         self._groups = LoggedGroups(parts.log, definitions.gate)
         self._arrivals = Arrivals()
         self.engine = LiveEngine(
@@ -194,6 +199,19 @@ class Platform:
                 "the platform is rebuilding its live state",
                 hint="Retry in a second; GET /v1/health/ready says when.",
             )
+
+    def status(self, plan: MetricPlan) -> Literal["fresh", "stale", "partial"]:
+        """Return how a live number of *plan* may be read now.
+
+        Stale: an event waits to be stored for longer than the contract's freshness allows.
+        """
+        if not self.ready:
+            return "partial"
+        waiting_since_us = self.intake.waiting_since_us
+        if waiting_since_us is None:
+            return "fresh"
+        limit_us = duration(plan.contract.freshness.p95) // MICROSECOND
+        return "stale" if self.clock.now_us() - waiting_since_us > limit_us else "fresh"
 
     def token(self) -> str:
         """Return a token that covers everything visible now."""

@@ -1,0 +1,236 @@
+"""From a question to a number with its proof: the main path of every read.
+
+`Asked` is a validated question; `Answerer.answer` reads the live engine once, so that all parts of an
+answer belong to one cut. An `Answer` knows its own revision: as long as neither an event moved the
+metric nor time moved events through its window, the same bytes are right, but for `age_ms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import blake2b
+
+import msgspec
+
+from agentflow.clock import to_rfc3339
+from agentflow.contracts.model import duration
+from agentflow.metrics import Measured, MetricPlan, MetricState, measure
+from agentflow.metrics.arithmetic import Value
+from agentflow.metrics.evaluator import Cell
+from agentflow.metrics.windows import BEGINNING_US
+from processing.live import MetricId
+from processing.platform import Platform
+from serving.asked import Asked
+from serving.causes import Causes
+
+_AGE = b'"age_ms":null'
+
+
+class GroupDocument(msgspec.Struct, frozen=True):
+    """One group of an answer, on the wire."""
+
+    dimensions: dict[str, object]
+    value: int | str | None
+    unit: str
+    events: int
+    exact: bool
+    error_bound: float
+
+
+class AnswerDocument(msgspec.Struct, frozen=True):
+    """An answer on the wire; `age_ms` is spliced in when it is sent."""
+
+    metric: str
+    value: int | str | None
+    unit: str
+    status: str
+    window: dict[str, str | None]
+    dimensions: dict[str, object]
+    contract: dict[str, object]
+    watermark: str | None
+    token: str
+    events: int
+    exact: bool
+    error_bound: float
+    causes: list[dict[str, object]]
+    groups: list[GroupDocument] | msgspec.UnsetType = msgspec.UNSET
+    age_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A rendered answer.
+
+    Attributes:
+        etag: Changes when an event moves the metric for the tenant, or leaves its window.
+        valid_until_us: When the window moves on; the answer must be made again after it.
+        moves: The revision of the metric it was made from.
+        moved_at_us: When the newest event that moved the metric was ingested; None if never.
+    """
+
+    etag: str
+    valid_until_us: int
+    moves: int
+    moved_at_us: int | None
+    document: AnswerDocument
+    _head: bytes = field(repr=False)
+    _tail: bytes = field(repr=False)
+
+    def render(self, now_us: int) -> bytes:
+        """Return the JSON body for a reader whose clock says *now_us*."""
+        if self.moved_at_us is None:
+            return b"%s%s%s" % (self._head, _AGE, self._tail)
+        age_ms = max(now_us - self.moved_at_us, 0) // 1000
+        return b'%s"age_ms":%d%s' % (self._head, age_ms, self._tail)
+
+
+class Answerer:
+    """Answers from live state. Belongs to the platform's event loop."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._encode = msgspec.json.Encoder(enc_hook=_text).encode
+        self._causes: dict[MetricId, tuple[MetricPlan, Causes]] = {}
+
+    def answer(self, asked: Asked, tenant: str) -> Answer:
+        """Answer a question now."""
+        platform = self._platform
+        now_us = platform.clock.now_us()
+        state = platform.engine.read(asked.plan.id, tenant, now_us=now_us)
+        document = self._document(asked, tenant, state)
+        body = self._encode(document)
+        head, _, tail = body.rpartition(_AGE)
+        return Answer(
+            etag=etag(asked, tenant, state, platform),
+            valid_until_us=state.bounds(asked.window)[1],
+            moves=state.moves,
+            moved_at_us=moved_at_us(state),
+            document=document,
+            _head=head,
+            _tail=tail,
+        )
+
+    def _document(self, asked: Asked, tenant: str, state: MetricState) -> AnswerDocument:
+        plan, platform = asked.plan, self._platform
+        cells = state.group(asked.window, by=asked.by, where=asked.where)
+        groups = [
+            _group(plan, dict(zip(asked.by, key, strict=True)), asked, cell)
+            for key, cell in sorted(cells.items(), key=lambda item: _sortable(item[0]))
+        ]
+        total = self._total(asked, state, cells)
+        start_us, end_us = state.bounds(asked.window)
+        unbounded = start_us == BEGINNING_US
+        watermark_us = platform.engine.watermark_us.get(tenant)
+        return AnswerDocument(
+            metric=plan.contract.name,
+            value=wire(total.value) if total else None,
+            unit=_unit(plan, asked, cells),
+            status=platform.status(plan),
+            window={
+                "name": asked.window,
+                "start": None if unbounded else to_rfc3339(start_us),
+                "end": None if unbounded else to_rfc3339(end_us),
+            },
+            dimensions=dict(asked.where),
+            contract=contract_document(plan, platform),
+            watermark=None if watermark_us is None else to_rfc3339(watermark_us),
+            token=platform.token(),
+            events=sum(cell[-1] for cell in cells.values()),
+            exact=total.exact if total else all(group.exact for group in groups),
+            error_bound=total.error_bound if total else 0.0,
+            causes=[self._causes_of(plan).document(cause) for cause in reversed(state.causes)],
+            groups=groups if asked.by else msgspec.UNSET,
+        )
+
+    def _causes_of(self, plan: MetricPlan) -> Causes:
+        held = self._causes.get(plan.id)
+        if held is None or held[0] is not plan:
+            held = self._causes[plan.id] = (plan, Causes(plan))
+        return held[1]
+
+    def _total(
+        self, asked: Asked, state: MetricState, cells: Mapping[tuple[object, ...], Cell]
+    ) -> Measured | None:
+        """Return the one number, or None where adding would mix currencies."""
+        plan = asked.plan
+        if plan.currency is not None and plan.currency not in asked.where:
+            position = asked.by.index(plan.currency)
+            if len({key[position] for key in cells}) > 1:
+                return None
+        return measure(plan, state.merged(cells.values()))
+
+
+def etag(asked: Asked, tenant: str, state: MetricState, platform: Platform) -> str:
+    """Return the entity tag of an answer: live state, question, contract and revision."""
+    parts = (
+        platform.epoch,
+        platform.definitions.meanings[asked.plan.id],
+        tenant,
+        repr(asked.key),
+        str(state.moves),
+        str(state.expiries),
+    )
+    return blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
+
+
+def moved_at_us(state: MetricState) -> int | None:
+    """Return when the newest cause of a metric was ingested, if it ever moved."""
+    if not state.causes:
+        return None
+    cause = state.causes[-1]
+    event = getattr(cause, "event", cause)
+    ingested: int = event.ingested_us
+    return ingested
+
+
+def contract_document(plan: MetricPlan, platform: Platform) -> dict[str, object]:
+    """Return which contract a number was computed by."""
+    contract = plan.contract
+    return {
+        "version": contract.version,
+        "fingerprint": platform.registry.fingerprint(contract),
+        "status": contract.status,
+        "freshness_p95_ms": int(duration(contract.freshness.p95).total_seconds() * 1000),
+    }
+
+
+def wire(value: Value) -> int | str | None:
+    """Render a value: integers as numbers, decimals as text that keeps every digit."""
+    return f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def _group(
+    plan: MetricPlan, dimensions: dict[str, object], asked: Asked, cell: Cell
+) -> GroupDocument:
+    measured = measure(plan, cell)
+    currency = {**asked.where, **dimensions}.get(plan.currency) if plan.currency else None
+    return GroupDocument(
+        dimensions=dimensions,
+        value=wire(measured.value),
+        unit=str(currency) if currency is not None else plan.contract.unit,
+        events=measured.events,
+        exact=measured.exact,
+        error_bound=measured.error_bound,
+    )
+
+
+def _unit(plan: MetricPlan, asked: Asked, cells: Mapping[tuple[object, ...], Cell]) -> str:
+    if plan.currency is None:
+        return plan.contract.unit
+    if plan.currency in asked.where:
+        return str(asked.where[plan.currency])
+    position = asked.by.index(plan.currency)
+    currencies = {key[position] for key in cells}
+    return str(currencies.pop()) if len(currencies) == 1 else plan.contract.unit
+
+
+def _sortable(key: tuple[object, ...]) -> tuple[tuple[bool, str], ...]:
+    return tuple((part is None, str(part)) for part in key)
+
+
+def _text(value: object) -> object:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    raise NotImplementedError(type(value))
