@@ -1,0 +1,68 @@
+"""Request bodies: read up to a limit and never further."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from serving.api.problems import Problem
+from serving.api.replies import Message, Receive, Scope, header
+
+EVENTS_LIMIT_BYTES: Final = 16 * 1024 * 1024
+BODY_LIMIT_BYTES: Final = 2 * 1024 * 1024
+
+
+class DisconnectedError(Exception):
+    """The caller went away before its body was complete."""
+
+
+async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes | Problem:
+    """Return the whole body, or the problem of one that is larger than *limit_bytes*.
+
+    A body that announces its size is refused before any of it is read.
+
+    Raises:
+        DisconnectedError: The body ended early.
+    """
+    announced = header(scope, b"content-length")
+    if announced and announced.isdigit() and int(announced[:19]) > limit_bytes:
+        return _too_large(limit_bytes)
+    first = await receive()
+    if first["type"] == "http.request" and not first.get("more_body", False):
+        body: bytes = first.get("body", b"")
+        return body if len(body) <= limit_bytes else _too_large(limit_bytes)
+    return await _read_on(first, receive, limit_bytes)
+
+
+async def _read_on(message: Message, receive: Receive, limit_bytes: int) -> bytes | Problem:
+    parts = bytearray()
+    while True:
+        if message["type"] == "http.disconnect":
+            raise DisconnectedError
+        parts += message.get("body", b"")
+        if len(parts) > limit_bytes:
+            return _too_large(limit_bytes)
+        if not message.get("more_body", False):
+            return bytes(parts)
+        message = await receive()
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives *body* once and then listens for the caller's disconnect."""
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return receive_again
+
+
+def _too_large(limit_bytes: int) -> Problem:
+    return Problem(
+        "too_large",
+        f"the body is larger than {limit_bytes} bytes",
+        "Send it in several requests.",
+    )

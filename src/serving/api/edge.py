@@ -1,0 +1,195 @@
+"""The layer in front of the framework: request id, key, limits, body size, idempotency, supervision.
+
+Plain ASGI and no framework middleware: it may not buffer streams, and it sees every request.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Final
+
+import structlog
+
+from agentflow.errors import AgentFlowError
+from serving.api.bodies import (
+    BODY_LIMIT_BYTES,
+    EVENTS_LIMIT_BYTES,
+    DisconnectedError,
+    read_body,
+    replayed,
+)
+from serving.api.guard import (
+    SECURITY_HEADERS,
+    Guard,
+    RequestIds,
+    exempt,
+    needed_scope,
+    request_id_header,
+)
+from serving.api.idempotency import Idempotency, fingerprint, key_of
+from serving.api.problems import Problem, problem_of
+from serving.api.replies import AsgiApp, Headers, Message, Receive, Reply, Scope, Send, header
+from serving.api.replies import send_reply
+from serving.api.telemetry import Telemetry
+
+log = structlog.get_logger()
+
+MAX_TARGET_BYTES: Final = 16 * 1024
+_BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
+_INTERNAL = Problem(
+    "internal", "the server made a mistake", "Quote the request id when you report it."
+)
+_URI_TOO_LONG = Problem(
+    "uri_too_long", f"the address is longer than {MAX_TARGET_BYTES} bytes", "Ask with POST."
+)
+
+
+class Edge:
+    """An ASGI app around another one."""
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        *,
+        guard: Guard,
+        idempotency: Idempotency,
+        request_ids: RequestIds,
+        telemetry: Telemetry,
+    ) -> None:
+        self._app = app
+        self._guard = guard
+        self._idempotency = idempotency
+        self._request_ids = request_ids
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = self._request_ids.of(header(scope, b"x-request-id"))
+        scope["request_id"] = request_id
+        sending = _Sending(send, [request_id_header(request_id), *SECURITY_HEADERS])
+        started = perf_counter()
+        try:
+            await self._admit(scope, receive, sending)
+        except DisconnectedError:
+            return
+        except AgentFlowError as error:
+            await self._fail(problem_of(error), sending, request_id)
+        except Exception:
+            log.exception("request.failed", request_id=request_id, path=scope["path"])
+            await self._fail(_INTERNAL, sending, request_id)
+        finally:
+            seconds = perf_counter() - started
+            self._telemetry.observe(_method(scope), _route(scope), sending.status, seconds)
+
+    async def _fail(self, problem: Problem, sending: _Sending, request_id: str) -> None:
+        if not sending.status:
+            await send_reply(sending, problem.reply(request_id))
+
+    async def _admit(self, scope: Scope, receive: Receive, sending: _Sending) -> None:
+        request_id: str = scope["request_id"]
+        path: str = scope["path"]
+        if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > MAX_TARGET_BYTES:
+            await send_reply(sending, _URI_TOO_LONG.reply(request_id))
+            return
+        if not exempt(path):
+            checked = await self._guard.check(
+                header(scope, b"x-api-key"),
+                needed_scope(scope["method"], path),
+                request_id=request_id,
+            )
+            if isinstance(checked, Reply):
+                await send_reply(sending, checked)
+                return
+            scope["caller"] = checked.caller
+            sending.headers += checked.headers
+        if scope["method"] in _BODY_METHODS:
+            await self._with_body(scope, receive, sending)
+        else:
+            await self._app(scope, receive, sending)
+
+    async def _with_body(self, scope: Scope, receive: Receive, sending: _Sending) -> None:
+        limit = EVENTS_LIMIT_BYTES if scope["path"] == "/v1/events" else BODY_LIMIT_BYTES
+        body = await read_body(scope, receive, limit)
+        if isinstance(body, Problem):
+            await send_reply(sending, body.reply(scope["request_id"]))
+            return
+        sent_key = header(scope, b"idempotency-key")
+        if sent_key is None or "caller" not in scope:
+            await self._app(scope, replayed(body, receive), sending)
+            return
+        await send_reply(sending, await self._once(scope, body, sent_key, receive))
+
+    async def _once(self, scope: Scope, body: bytes, sent_key: bytes, receive: Receive) -> Reply:
+        request_id: str = scope["request_id"]
+        key = key_of(sent_key)
+        if isinstance(key, Problem):
+            return key.reply(request_id)
+
+        async def work() -> Reply:
+            return await captured(self._app, scope, replayed(body, receive))
+
+        return await self._idempotency.once(
+            scope["caller"].tenant,
+            key,
+            request_fingerprint(scope, body),
+            work=work,
+            request_id=request_id,
+        )
+
+
+class _Sending:
+    """A `send` that adds headers to the answer and remembers its status."""
+
+    def __init__(self, send: Send, headers: Headers) -> None:
+        self._send = send
+        self.headers = headers
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self.headers]
+        await self._send(message)
+
+
+def request_fingerprint(scope: Scope, body: bytes) -> bytes:
+    """Return what tells one request from another under the same idempotency key."""
+    content_type = header(scope, b"content-type") or b""
+    attributes = b"\n".join(
+        b"%b:%b" % (name, value)
+        for name, value in sorted(scope["headers"])
+        if name.startswith(b"ce-")
+    )
+    target = scope["method"].encode() + b" " + scope["path"].encode("utf-8", "surrogateescape")
+    return fingerprint(target, scope["query_string"], content_type, attributes, body)
+
+
+async def captured(app: AsgiApp, scope: Scope, receive: Receive) -> Reply:
+    """Run *app* and return its whole answer."""
+    status, headers, parts = 0, (), []
+
+    async def collect(message: Message) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = tuple(
+                (bytes(k), bytes(v)) for k, v in message["headers"] if k != b"content-length"
+            )
+        else:
+            parts.append(message.get("body", b""))
+
+    await app(scope, receive, collect)
+    return Reply(status, headers, b"".join(parts))
+
+
+def _route(scope: Scope) -> str:
+    route = scope.get("route")
+    return getattr(route, "path", None) or "unmatched"
+
+
+def _method(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE"} else "other"

@@ -1,0 +1,170 @@
+"""What `POST /v1/events` does and answers; shared by the route and the hot path in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from agentflow.clock import Clock
+from agentflow.events import RawEvent
+from processing.intake import EventResult
+from quality.verdict import Violation
+from serving.api.problems import Detail, Problem
+from serving.api.replies import JSON, Reply
+from serving.intake import (
+    MAX_EVENTS,
+    MEDIA_TYPES,
+    MediaTypeError,
+    NotABatchError,
+    TooManyEventsError,
+    binary_mode,
+    mode_of,
+    split,
+    structured,
+)
+
+ListDetail = Literal["all", "errors"]
+DEPRECATED: Final = (b"deprecation", b"@0")
+_encode = msgspec.json.Encoder().encode
+
+
+class EventsPort(Protocol):
+    """What events are given to."""
+
+    async def ingest(self, raws: Sequence[RawEvent]) -> Sequence[EventResult]:
+        """Make events durable and visible."""
+        ...
+
+    def token_of(self, results: Sequence[EventResult]) -> str:
+        """Return a token that covers them."""
+        ...
+
+
+class EventItem(msgspec.Struct, frozen=True, gc=False):
+    """What became of one event of a request.
+
+    Attributes:
+        index: Its place in the request, from 0.
+        offset: Its place in the log; for a duplicate, where it was first accepted.
+        dead_letter: Its place among the dead letters, when it was rejected.
+    """
+
+    index: int
+    id: str | None
+    type: str | None
+    status: str
+    offset: int | None
+    warnings: tuple[Violation, ...]
+    errors: tuple[Violation, ...]
+    dead_letter: int | None
+
+
+class EventsAnswer(msgspec.Struct, frozen=True, gc=False):
+    """What became of a request; `token` covers all of it."""
+
+    token: str
+    accepted: int
+    duplicates: int
+    rejected: int
+    events: list[EventItem]
+
+
+async def take_events(
+    port: EventsPort,
+    clock: Clock,
+    *,
+    tenant: str,
+    headers: Iterable[tuple[bytes, bytes]],
+    body: bytes,
+    detail: ListDetail,
+    request_id: str,
+) -> Reply:
+    """Split *body*, ingest it and say what became of each event.
+
+    Raises:
+        StorageError: Nothing was stored.
+        UnavailableError: The platform is starting or stopping.
+    """
+    parts = _parts(tuple(headers), body)
+    if isinstance(parts, Problem):
+        return parts.reply(request_id)
+    single, values = parts
+    now_us = clock.now_us()
+    raws = [RawEvent(value, tenant, now_us) for value in values]
+    results = await port.ingest(raws)
+    token = port.token_of(results)
+    if single and results[0].status == "rejected":
+        return rejection(results[0], token).reply(request_id)
+    return _reply(results, token, detail)
+
+
+def _parts(
+    headers: tuple[tuple[bytes, bytes], ...], body: bytes
+) -> tuple[bool, Sequence[bytes]] | Problem:
+    """Return whether the request is about one event, and the bytes of each."""
+    if binary_mode(headers):
+        return True, (structured(headers, body),)
+    try:
+        mode = mode_of(_content_type(headers), body)
+        return mode == "one", split(mode, body)
+    except MediaTypeError as error:
+        hint = f"Use one of: {', '.join(MEDIA_TYPES)}; or ce- headers with a JSON body."
+        return Problem("media_type_unsupported", f'events do not come as "{error}"', hint)
+    except TooManyEventsError:
+        message = f"the request holds more than {MAX_EVENTS} events"
+        return Problem("too_many_events", message, "Send them in several requests.")
+    except NotABatchError:
+        message = "the body is not a JSON array whose items can be told apart; nothing was stored"
+        return Problem("malformed_json", message, "Send a JSON array, or one event a line.")
+
+
+def _content_type(headers: tuple[tuple[bytes, bytes], ...]) -> bytes | None:
+    return next((value for name, value in headers if name == b"content-type"), None)
+
+
+def _reply(results: Sequence[EventResult], token: str, detail: ListDetail) -> Reply:
+    counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
+    deprecated = False
+    items = []
+    for index, result in enumerate(results):
+        counts[result.status] += 1
+        if result.violations and result.status != "rejected":
+            deprecated |= any(item.code == "event_deprecated" for item in result.violations)
+        if detail == "all" or result.status != "accepted":
+            items.append(_item(index, result))
+    answer = EventsAnswer(token, counts["accepted"], counts["duplicate"], counts["rejected"], items)
+    headers = (JSON, DEPRECATED) if deprecated else (JSON,)
+    return Reply(207 if counts["rejected"] else 200, headers, _encode(answer))
+
+
+def _item(index: int, result: EventResult) -> EventItem:
+    rejected = result.status == "rejected"
+    return EventItem(
+        index,
+        result.id,
+        result.type,
+        result.status,
+        result.offset,
+        () if rejected else result.violations,
+        result.violations if rejected else (),
+        result.dead_letter,
+    )
+
+
+def rejection(result: EventResult, token: str) -> Problem:
+    """Return the problem of a single event that was rejected: everything wrong with it at once."""
+    first = result.violations[0]
+    return Problem(
+        "event_rejected",
+        f"{first.message}; the event is dead letter {result.dead_letter}",
+        first.hint,
+        tuple(detail_of(item) for item in result.violations),
+        {"dead_letter": result.dead_letter, "token": token},
+    )
+
+
+def detail_of(violation: Violation) -> Detail:
+    """Return a violation as a problem lists it."""
+    return Detail(violation.code, violation.message, pointer=violation.pointer, hint=violation.hint)

@@ -1,0 +1,124 @@
+"""Who may pass: the API key, its scope and its rate limit, for every layer alike."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from agentflow.clock import Clock
+from serving.api.keys import Caller, Keys, Scope
+from serving.api.limits import RateLimiter, Refused
+from serving.api.problems import Problem
+from serving.api.replies import Headers, Reply
+
+_MAX_REQUEST_ID: Final = 128
+_REQUEST_ID_CHARACTERS: Final = frozenset(
+    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+)
+_EXEMPT: Final = frozenset(
+    {"/", "/docs", "/openapi.json", "/metrics", "/llms.txt", "/favicon.ico", "/v1/health"}
+)
+_EXEMPT_PREFIXES: Final = ("/v1/health/", "/page/")
+_READING_POSTS: Final = frozenset({"/v1/batch", "/v1/dry-run"})
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The caller may go on; `headers` go into the answer."""
+
+    caller: Caller
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class RequestIds:
+    """Ids for requests that bring none: random once, then counted, so each costs next to nothing.
+
+    An id that a caller sends is kept when it is short and plain, and replaced when it is not:
+    it ends up in logs.
+    """
+
+    def __init__(self, prefix: str | None = None) -> None:
+        self._prefix = prefix or secrets.token_hex(6)
+        self._numbers: Iterator[int] = iter(range(1, 2**63))
+
+    def of(self, sent: bytes | None) -> str:
+        """Return the id of a request."""
+        if sent and len(sent) <= _MAX_REQUEST_ID and _REQUEST_ID_CHARACTERS.issuperset(sent):
+            return sent.decode()
+        return f"{self._prefix}-{next(self._numbers):x}"
+
+
+class Guard:
+    """Checks one request. `pass_` is used by the framework's edge and by the hot path."""
+
+    def __init__(self, keys: Keys, limiter: RateLimiter | None, clock: Clock) -> None:
+        self.keys = keys
+        self.limiter = limiter
+        self._clock = clock
+
+    def now_us(self) -> int:
+        """Return the time requests are judged at."""
+        return self._clock.now_us()
+
+    async def check(self, key: bytes | None, needed: Scope, *, request_id: str) -> Passed | Reply:
+        """Return who is calling, or the answer that refuses them."""
+        caller = self.keys.caller(key)
+        if caller is None:
+            return _unknown_key(key).reply(request_id)
+        if needed not in caller.scopes:
+            return _missing_scope(needed).reply(request_id)
+        if self.limiter is None:
+            return Passed(caller, ())
+        taken = await self.limiter.take(caller.bucket, self._clock.now_us())
+        if isinstance(taken, Refused):
+            headers = self.limiter.exhausted(taken.retry_seconds)
+            return _limited(taken.retry_seconds).reply(request_id, *headers)
+        return Passed(caller, (taken, self.limiter.policy_header))
+
+
+def exempt(path: str) -> bool:
+    """Tell whether a path needs no key: what says that the platform lives, and what it is."""
+    return path in _EXEMPT or path.startswith(_EXEMPT_PREFIXES)
+
+
+def needed_scope(method: str, path: str) -> Scope:
+    """Return the scope a request needs; anything that changes contracts or dead letters: admin."""
+    if method in {"GET", "HEAD", "OPTIONS"} or path in _READING_POSTS:
+        return Scope.READ
+    if path == "/v1/events":
+        return Scope.WRITE
+    if path.startswith("/v1/contracts/") and path.endswith("/validate"):
+        return Scope.READ
+    return Scope.ADMIN
+
+
+def request_id_header(request_id: str) -> tuple[bytes, bytes]:
+    """Return the header that tells a caller the id of the request."""
+    return (b"x-request-id", request_id.encode())
+
+
+SECURITY_HEADERS: Final[Headers] = [(b"x-content-type-options", b"nosniff")]
+
+
+def _unknown_key(key: bytes | None) -> Problem:
+    if not key:
+        return Problem("key_missing", "the request has no API key", "Send it as X-API-Key.")
+    return Problem("key_unknown", "the API key is not known", "Check AGENTFLOW_API_KEYS.")
+
+
+def _missing_scope(needed: Scope) -> Problem:
+    return Problem(
+        "scope_missing",
+        f'the API key does not have the scope "{needed}"',
+        f'Use a key with the scope "{needed}".',
+    )
+
+
+def _limited(retry_seconds: int) -> Problem:
+    return Problem(
+        "rate_limited",
+        "the rate limit of this API key is used up",
+        f"Wait {retry_seconds} s; the RateLimit header of every answer says what is left.",
+    )

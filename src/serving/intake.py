@@ -1,0 +1,163 @@
+"""From a request body to raw events: which bytes are one event, in every form CloudEvents has.
+
+Nothing is judged here. An event that is not JSON, too large or too deep is still one raw event: the
+gate says so in its dead letter, and its neighbours in the batch are not concerned.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+Mode = Literal["one", "array", "lines"]
+MAX_EVENTS: Final = 10_000
+_MODES: Final[dict[bytes, Mode]] = {
+    b"application/json": "one",
+    b"application/cloudevents+json": "one",
+    b"application/cloudevents-batch+json": "array",
+    b"application/x-ndjson": "lines",
+    b"application/ndjson": "lines",
+    b"application/jsonl": "lines",
+}
+MEDIA_TYPES: Final = tuple(sorted(name.decode() for name in _MODES))
+_SPACE: Final = b" \t\r\n"
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_one = msgspec.json.Decoder(msgspec.Raw).decode
+_encode = msgspec.json.Encoder().encode
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
+
+
+class NotABatchError(ValueError):
+    """The body is not an array whose items can be told apart."""
+
+
+class TooManyEventsError(ValueError):
+    """The body holds more than `MAX_EVENTS` events."""
+
+
+class MediaTypeError(ValueError):
+    """The body has a media type that events do not come in."""
+
+
+def binary_mode(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether the attributes are in headers and the body is the data alone."""
+    return any(name == b"ce-type" for name, _ in headers)
+
+
+def mode_of(content_type: bytes | None, body: bytes) -> Mode:
+    """Return how *body* is to be split; plain JSON is told apart by its first character.
+
+    Raises:
+        MediaTypeError: Events do not come in that media type.
+    """
+    media = (content_type or b"application/json").partition(b";")[0].strip().lower()
+    mode = _MODES.get(media)
+    if mode is None:
+        raise MediaTypeError(media.decode("latin-1"))
+    if media == b"application/json" and body.lstrip(_SPACE)[:1] == b"[":
+        return "array"
+    return mode
+
+
+def split(mode: Mode, body: bytes) -> Sequence[bytes]:
+    """Return the bytes of each event in *body*.
+
+    Raises:
+        NotABatchError: An array was promised, and it is not one.
+        TooManyEventsError: There are more than `MAX_EVENTS`.
+    """
+    if mode == "one":
+        return (body,)
+    if mode == "lines":
+        events: Sequence[bytes] = [line for line in body.split(b"\n") if line.strip(_SPACE)]
+    else:
+        events = _split_array(body)
+    if len(events) > MAX_EVENTS:
+        raise TooManyEventsError(len(events))
+    return events
+
+
+def _split_array(body: bytes) -> Sequence[bytes]:
+    try:
+        return [bytes(item) for item in _split(body)]
+    except (msgspec.DecodeError, RecursionError):
+        return split_leniently(body)
+
+
+def split_leniently(body: bytes) -> Sequence[bytes]:
+    """Split an array by its brackets alone: one item that is not JSON must not cost the others.
+
+    Only used when the quick way gave up; it costs about 20 times as much for each byte.
+
+    >>> split_leniently(b'[{"a": NaN}, {"b": "],"}]')
+    [b'{"a": NaN}', b'{"b": "],"}']
+
+    Raises:
+        NotABatchError: The brackets do not say where the items are.
+    """
+    text = body.strip(_SPACE)
+    if text[:1] != b"[" or text[-1:] != b"]":
+        raise NotABatchError
+    items: list[bytes] = []
+    depth, start = 0, 1
+    for token in _TOKENS.finditer(text):
+        kind = token[0]
+        if kind in b"[{":
+            depth += 1
+        elif kind in b"]}":
+            depth -= 1
+            if depth == 0:
+                return _ended(items, text, start, token.end())
+        elif kind == b'"':
+            raise NotABatchError  # a quote that is never closed
+        elif kind == b"," and depth == 1:
+            items.append(_item(text[start : token.start()], items))
+            start = token.end()
+    raise NotABatchError
+
+
+def _item(text: bytes, items: list[bytes]) -> bytes:
+    item = text.strip(_SPACE)
+    if not item:
+        raise NotABatchError
+    if len(items) >= MAX_EVENTS:
+        raise TooManyEventsError(len(items) + 1)
+    return item
+
+
+def _ended(items: list[bytes], text: bytes, start: int, end: int) -> list[bytes]:
+    if end != len(text):
+        raise NotABatchError
+    last = text[start : end - 1].strip(_SPACE)
+    if last or items:
+        items.append(_item(last, items))
+    return items
+
+
+def structured(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """Return the structured form of a binary mode event: attributes from `ce-` headers.
+
+    Header values are percent-decoded as the HTTP binding says. A body that is not one JSON value
+    is returned as it is: the gate finds the same fault in it, and it cannot pose as attributes.
+    """
+    try:
+        _one(body)
+    except (msgspec.DecodeError, RecursionError):
+        return body
+    members: list[bytes] = []
+    for name, value in headers:
+        if name.startswith(b"ce-"):
+            key = _encode(name[3:].decode("latin-1"))
+            members.append(b"%b:%b" % (key, _encode(_text(value))))
+        elif name == b"content-type":
+            members.append(b'"datacontenttype":%b' % _encode(_text(value)))
+    members.append(b'"data":%b' % body)
+    return b"{%b}" % b",".join(members)
+
+
+def _text(value: bytes) -> str:
+    return unquote_to_bytes(value.strip(b'"')).decode("utf-8", "replace")
