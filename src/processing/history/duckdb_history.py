@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
 
+from agentflow.clock import from_datetime
 from agentflow.contracts import Registry
+from agentflow.events import EventRef
 from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.sql import Question
-from ingestion.log.port import Bus
-from processing.lake.reader import LakeReader
+from agentflow.metrics.reading import finish
+from agentflow.metrics.sql import Question, metric_query
+from ingestion.log.port import DEAD_LETTERS, Bus
+from processing.history.engine import Engine, Session
+from processing.history.tail import Tail
+from processing.history.views import dead_letter_view, event_view
+from processing.lake.reader import LakeReader, Slice
+from processing.lake.rows import dead_letter_rows
 from quality import Gate
+
+_DEAD_LETTERS_BY_DAY: Final = """
+SELECT
+  epoch_us(received_at) // 86400000000 * 86400000000 AS day_us,
+  reason,
+  type,
+  COUNT(*) AS count
+FROM "dead letters"
+WHERE tenant = $tenant
+  AND epoch_us(received_at) >= $start
+  AND epoch_us(received_at) < $end
+GROUP BY ALL
+ORDER BY day_us, reason, type NULLS FIRST
+"""
+_ALL_AT_ONCE: Final = 1_000_000
+DEADLINE: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +85,24 @@ class History:
         threads: int = 1,
         memory_limit_mib: int = 1024,
     ) -> None:
-        raise NotImplementedError
+        """Start the engine.
+
+        Args:
+            lake: What is stored.
+            log: Where the rest is read from.
+            gate: Decodes the rest.
+            registry: The contracts; corrections are found there.
+            threads: DuckDB's own, for all queries together. One: the event loop that answers live
+                reads needs the other core more than a series needs to be quick.
+            memory_limit_mib: DuckDB's own, for all queries together.
+        """
+        self._lake = lake
+        self._log = log
+        self._registry = registry
+        self._tail = Tail(log, lake=lake.lake, gate=gate)
+        self._engine = Engine(
+            lake.lake.directory, threads=threads, memory_limit_mib=memory_limit_mib
+        )
 
     def answer(
         self,
@@ -68,9 +110,11 @@ class History:
         question: Question,
         *,
         tail: bool = True,
-        deadline: timedelta = timedelta(seconds=30),
+        deadline: timedelta = DEADLINE,
     ) -> list[MetricRow]:
         """Return the rows of *question*, ordered by bucket and dimensions.
+
+        Without groups there is one row, even over nothing.
 
         Args:
             plan: The metric.
@@ -79,17 +123,78 @@ class History:
             deadline: Longest run of the query.
 
         Raises:
-            UnavailableError: The query was interrupted at its deadline.
+            UnavailableError: The query was interrupted at its deadline, or failed.
             StorageError: A file of the lake cannot be read.
         """
-        raise NotImplementedError
+        query = metric_query(plan, question, events=self._registry.events)
+        held = self._slices(plan, question, query.reads)
+        with self._engine.session() as session:
+            self._show(session, held, up_to=question.up_to_offset, tail=tail)
+            rows = session.rows(query.text, query.parameters, deadline=deadline)
+        return [_row(plan, question, row) for row in rows]
 
     def dead_letters(
         self, tenant: str, *, start_us: int, end_us: int, tail: bool = True
     ) -> Sequence[DeadLetterCount]:
-        """Count what was refused in a range of arrival, by day, reason and type."""
-        raise NotImplementedError
+        """Count what was refused in a range of arrival, by day, reason and type.
+
+        Raises:
+            UnavailableError: The query was interrupted at its deadline, or failed.
+            StorageError: A file of the lake cannot be read.
+        """
+        held = self._lake.dead_letters(start_us=start_us, end_us=end_us)
+        fresh = self._log.read(DEAD_LETTERS, start=held.until, limit=_ALL_AT_ONCE) if tail else ()
+        parameters = {"tenant": tenant, "start": start_us, "end": end_us}
+        with self._engine.session() as session:
+            session.relation("tail of dead letters", dead_letter_rows(fresh))
+            statement = dead_letter_view("dead letters", held=held, tail="tail of dead letters")
+            session.view("dead letters", statement)
+            rows = session.rows(_DEAD_LETTERS_BY_DAY, parameters, deadline=DEADLINE)
+        return [DeadLetterCount(*row) for row in rows]  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Release the engine's memory."""
-        raise NotImplementedError
+        self._engine.close()
+
+    def _slices(
+        self, plan: MetricPlan, question: Question, reads: Sequence[EventRef]
+    ) -> Mapping[EventRef, Slice]:
+        """Take all tables at one instant; only events that correct nothing are pruned by time.
+
+        A correction counts in the window of what it corrects, however much later it came.
+        """
+        events = self._registry.events
+        timed = {ref for ref in reads if ref in plan.scopes and events[ref].corrects is None}
+        return self._lake.slices(
+            reads, start_us=question.start_us, end_us=question.end_us, timed=timed
+        )
+
+    def _show(
+        self, session: Session, held: Mapping[EventRef, Slice], *, up_to: int | None, tail: bool
+    ) -> None:
+        starts = {ref: each.until for ref, each in held.items()}
+        low = min((each.complete for each in held.values()), default=0)
+        tail = tail and (up_to is None or up_to > low)
+        fresh = self._tail.read(starts, low=low) if tail else {}
+        for ref, each in held.items():
+            name = f"tail of {ref}" if ref in fresh else None
+            if name is not None:
+                session.relation(name, fresh[ref])
+            layout = self._lake.lake.layouts[ref]
+            session.view(str(ref), event_view(ref, layout, held=each, tail=name))
+
+
+def _row(plan: MetricPlan, question: Question, row: tuple[object, ...]) -> MetricRow:
+    *groups, value, events = row
+    bucket = groups.pop(0) if question.grain_us is not None else None
+    assert value is None or isinstance(value, int | Decimal)  # noqa: S101 - the query casts it
+    assert isinstance(events, int)  # noqa: S101 - a count
+    assert bucket is None or isinstance(bucket, int)  # noqa: S101 - computed from an integer
+    return MetricRow(bucket, tuple(map(_held, groups)), finish(plan, value), events)
+
+
+def _held(value: object) -> object:
+    """Return a dimension's value the way event data holds it."""
+    if isinstance(value, datetime):
+        return from_datetime(value)
+    return value.isoformat() if isinstance(value, date) else value

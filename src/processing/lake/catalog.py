@@ -53,7 +53,8 @@ PROPERTIES: Final = {
 class Lake:
     """Tables of one registry. Safe to share by threads; commits are checked for conflicts."""
 
-    def __init__(self, catalog: SqlCatalog, registry: Registry) -> None:
+    def __init__(self, directory: Path, catalog: SqlCatalog, registry: Registry) -> None:
+        self.directory = directory
         self._catalog = catalog
         self._lock = RLock()
         self._loaded: dict[TableName, Table] = {}
@@ -215,7 +216,7 @@ def open_lake(directory: Path, registry: Registry) -> Lake:
             f'the catalog in "{directory}" cannot be opened',
             hint="Move the folder aside: the lake is rebuilt from the log.",
         ) from error
-    return Lake(catalog, registry)
+    return Lake(directory, catalog, registry)
 
 
 def _share(file: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from heapq import heappop, heappush
 from threading import Lock
 from typing import Final
@@ -14,7 +15,7 @@ from pyiceberg.conversions import from_bytes
 from pyiceberg.table import ALWAYS_TRUE, Table
 from pyiceberg.types import LongType
 
-from agentflow.clock import to_datetime
+from agentflow.clock import from_datetime, to_datetime
 from agentflow.errors import StorageError
 from agentflow.events import EventRef
 from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
@@ -25,6 +26,9 @@ from quality import Gate
 
 _ROWS_AT_ONCE: Final = 512
 _KEPT_PLANS: Final = 256
+_EARLIEST_US: Final = from_datetime(datetime.min.replace(tzinfo=UTC))
+_LATEST_US: Final = from_datetime(datetime.max.replace(tzinfo=UTC))
+"""Years 1 to 9999: what an event can say. A bound beyond them leaves nothing out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,16 @@ class Slice:
     Attributes:
         files: They may hold rows that were asked for; no others do.
         until: Everything of the topic before this offset that belongs in the table is in it.
+        complete: The same for every table of the lake, which may be less during a batch.
         version: Changes when the content does.
+        field_ids: Iceberg field id of each column.
     """
 
     files: tuple[DataFile, ...]
     until: int
+    complete: int
     version: tuple[str, int | None]
+    field_ids: Mapping[str, int]
 
 
 class LakeReader:
@@ -72,15 +80,29 @@ class LakeReader:
         return recorded(self._lake.table(BATCH_TABLE))
 
     def slices(
-        self, refs: Iterable[EventRef], *, start_us: int | None = None, end_us: int | None = None
+        self,
+        refs: Iterable[EventRef],
+        *,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        timed: Container[EventRef] | None = None,
     ) -> Mapping[EventRef, Slice]:
-        """Return what the tables of *refs* hold of a range of event time, all at one instant."""
+        """Return what the tables of *refs* hold of a range of event time, all at one instant.
+
+        Args:
+            refs: The event versions.
+            start_us: Inclusive.
+            end_us: Exclusive.
+            timed: Those to which the range applies; all of them unless told otherwise.
+        """
         names = {ref: self._lake.name(ref) for ref in refs}
         tables = self._lake.tables([BATCH_TABLE, *names.values()])
         batch = recorded(tables[BATCH_TABLE]).validated
-        row_filter = _between("occurred_at", start_us, end_us)
+        between = _between("occurred_at", start_us, end_us)
         return {
-            ref: self._slice(tables[name], "validated", row_filter, batch)
+            ref: self._slice(
+                tables[name], "validated", between if timed is None or ref in timed else "", batch
+            )
             for ref, name in names.items()
         }
 
@@ -125,7 +147,8 @@ class LakeReader:
                 if len(self._plans) >= _KEPT_PLANS:
                     self._plans.pop(next(iter(self._plans)))
                 self._plans[key] = files
-        return Slice(files, max(batch, covered(table, topic)), version)
+        field_ids = {field.name: field.field_id for field in table.schema().fields}
+        return Slice(files, max(batch, covered(table, topic)), batch, version, field_ids)
 
     def _merged(
         self, refs: Sequence[EventRef], from_offset: int, up_to: int | None
@@ -197,5 +220,5 @@ def _between(column: str, start_us: int | None, end_us: int | None) -> str:
     return " AND ".join(
         f"{column} {operator} '{to_datetime(instant).isoformat()}'"
         for operator, instant in bounds
-        if instant is not None
+        if instant is not None and _EARLIEST_US <= instant <= _LATEST_US
     )
