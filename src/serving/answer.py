@@ -1,8 +1,8 @@
 """From a question to a number with its proof: the main path of every read.
 
-`Asked` is a validated question; `Answerer.answer` reads the live engine once, so that all parts of an
-answer belong to one cut. An `Answer` knows its own revision: as long as neither an event moved the
-metric nor time moved events through its window, the same bytes are right, but for `age_ms`.
+`Asked` is a validated question; `Answerer.answer` reads the live engine once, so that all parts of
+an answer belong to one cut. An `Answer` knows its own revision: as long as neither an event moved
+the metric nor time moved events through its window, the same bytes are right, but for `age_ms`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import msgspec
 
 from agentflow.clock import to_rfc3339
 from agentflow.contracts.model import duration
+from agentflow.events import Event
 from agentflow.metrics import Measured, MetricPlan, MetricState, measure
 from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.windows import BEGINNING_US
-from processing.live import MetricId
+from processing.live import Cause, MetricId
 from processing.platform import Platform
 from serving.asked import Asked
 from serving.causes import Causes
@@ -180,9 +181,8 @@ def moved_at_us(state: MetricState) -> int | None:
     if not state.causes:
         return None
     cause = state.causes[-1]
-    event = getattr(cause, "event", cause)
-    ingested: int = event.ingested_us
-    return ingested
+    event = cause.event if isinstance(cause, Cause) else cause
+    return event.ingested_us if isinstance(event, Event) else None
 
 
 def contract_document(plan: MetricPlan, platform: Platform) -> dict[str, object]:

@@ -32,7 +32,7 @@ class Asked:
         return (self.plan.id, self.window, where, self.by)
 
 
-def ask(  # noqa: PLR0913 - one keyword per part of a question
+def ask(
     definitions: Definitions,
     name: str,
     *,

@@ -1,0 +1,85 @@
+"""Builds the embedded platform: SQLite, PyIceberg on local files, DuckDB, one process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from agentflow.clock import Clock
+from agentflow.contracts import Registry
+from ingestion.control.opening import open_control
+from ingestion.log.lock import DataDirectoryLock
+from ingestion.log.opening import open_log
+from processing.definitions import Definitions
+from processing.history import History
+from processing.lake import LakeReader, LakeThread, LakeWriter, open_lake
+from processing.platform import Parts, Platform
+
+log = structlog.get_logger()
+LAKE_INTERVAL = timedelta(seconds=5)
+
+
+def open_platform(
+    data_dir: Path,
+    registry: Registry,
+    *,
+    clock: Clock,
+    lake_interval: timedelta = LAKE_INTERVAL,
+) -> Platform:
+    """Open or create everything under *data_dir*; call `Platform.start` next.
+
+    Raises:
+        DataDirectoryLockedError: Another process runs on that directory.
+        StorageError: A file can neither be opened nor moved aside.
+        ContractError: The contracts do not compile, or do not fit what the lake holds.
+    """
+    definitions = Definitions.compile(registry)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    lock = DataDirectoryLock(data_dir)
+    lock.acquire()
+    try:
+        return _open(data_dir, definitions, lock, clock=clock, lake_interval=lake_interval)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _open(
+    data_dir: Path,
+    definitions: Definitions,
+    lock: DataDirectoryLock,
+    *,
+    clock: Clock,
+    lake_interval: timedelta,
+) -> Platform:
+    registry, gate = definitions.registry, definitions.gate
+    control = open_control(data_dir / "control.sqlite")
+    opened = open_log(data_dir / "log.sqlite")
+    lake = open_lake(data_dir / "lake", registry)
+    reader = LakeReader(lake, gate)
+    if opened.report.damaged:
+        log.error("log.damaged", report=str(opened.report))
+    if control.report.problems:
+        log.error("control.damaged", report=str(control.report))
+    writer = LakeWriter(lake, opened.log, gate)
+    history = History(reader, opened.log, gate=gate, registry=registry)
+
+    def close() -> None:
+        history.close()
+        lake.close()
+        opened.log.close()
+        control.store.close()
+        lock.release()
+
+    parts = Parts(
+        data_dir=data_dir,
+        log=opened.log,
+        control=control.store,
+        reader=reader,
+        lake=LakeThread(writer, interval=lake_interval),
+        history=history,
+        close=close,
+    )
+    return Platform(definitions, parts, clock=clock)
