@@ -1,0 +1,27 @@
+"""The contracts the gate is tested with: every type and constraint, and the shop's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentflow.contracts import Registry, load
+from quality import Gate
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    return load(ROOT / "tests" / "golden" / "contracts")
+
+
+@pytest.fixture(scope="session")
+def gate(registry: Registry) -> Gate:
+    return Gate(registry)
+
+
+@pytest.fixture(scope="session")
+def shop() -> Registry:
+    return load(ROOT / "contracts")
