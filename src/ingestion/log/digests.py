@@ -9,7 +9,6 @@ notes up to which offset it was merged; opening stages what came after.
 from __future__ import annotations
 
 import sqlite3
-from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -38,7 +37,8 @@ class DigestIndex:
         self.name = name
         self._table = table
         self._limit = staged_limit
-        self._slices: list[dict[bytes, array[int]]] = [{} for _ in range(SLICES)]
+        # One offset is a plain int: a quarter of a list's memory, and nothing for the collector.
+        self._slices: list[dict[bytes, int | list[int]]] = [{} for _ in range(SLICES)]
         self._staged = 0
         self._next = 0
         self._merging: list[int] = []
@@ -49,20 +49,23 @@ class DigestIndex:
         return self._staged
 
     def stage(self, entries: Iterable[tuple[bytes, int]]) -> None:
-        """Take entries that are committed in a chunk."""
+        """Take entries that are committed in a chunk; a pair must not come twice."""
         slices = self._slices
+        count = 0
         for digest, offset in entries:
             part = slices[digest[0]]
-            offsets = part.get(digest)
-            if offsets is None:
-                part[digest] = array("q", (offset,))
-            else:
-                offsets.append(offset)
-            self._staged += 1
+            known = part.setdefault(digest, offset)
+            count += 1
+            if known is not offset:
+                if isinstance(known, list):
+                    known.append(offset)
+                else:
+                    part[digest] = [known, offset]
+        self._staged += count
 
     def staged(self, digest: bytes) -> Sequence[int]:
         """Return the offsets that are in memory, ascending."""
-        return self._slices[digest[0]].get(digest, ())
+        return _listed(self._slices[digest[0]].get(digest, ()))
 
     def stored(
         self, connection: sqlite3.Connection, digests: Sequence[bytes]
@@ -118,7 +121,7 @@ class DigestIndex:
             (
                 (digest, offset)
                 for digest, offsets in self._slices[part].items()
-                for offset in offsets
+                for offset in _listed(offsets)
             ),
         )
         connection.execute(
@@ -145,7 +148,7 @@ class DigestIndex:
     def merged(self) -> None:
         """Drop from memory what the committed transaction merged."""
         for part in self._merging:
-            self._staged -= sum(map(len, self._slices[part].values()))
+            self._staged -= sum(len(_listed(known)) for known in self._slices[part].values())
             self._slices[part] = {}
         self._next = (self._next + len(self._merging)) % SLICES
         self._merging = []
@@ -176,3 +179,7 @@ class DigestIndex:
         """Tell whether the table holds exactly the *expected* entries."""
         rows = connection.execute(f"SELECT entry FROM {self._table} ORDER BY entry")  # noqa: S608 - a constant
         return [row[0] for row in rows] == sorted(expected)
+
+
+def _listed(known: int | Sequence[int]) -> Sequence[int]:
+    return (known,) if isinstance(known, int) else known

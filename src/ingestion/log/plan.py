@@ -77,7 +77,8 @@ def plan_commit(batch: Batch, *, known: Mapping[bytes, int], ends: Ends) -> Plan
         fresh[identity] = next_offset
         validated.append(_accepted(event, verdict, raw_offset))
         outcomes.append(Stored(raw_offset, next_offset))
-        links.extend([(link, next_offset) for link in verdict.links])
+        if verdict.links:
+            links.extend([(link, next_offset) for link in dict.fromkeys(verdict.links)])
         next_offset += 1
     committed = Committed(
         outcomes=outcomes,
