@@ -88,7 +88,7 @@ def append(lake: Lake, name: TableName, rows: ArrowTable, span: Span) -> int:
         StorageFullError: The disk is full; nothing was added.
         StorageError: The commit failed for another reason, or others kept winning.
     """
-    return _attempt(lake, name, lambda table: _append_once(table, rows, span))
+    return attempt(lake, name, lambda table: _append_once(table, rows, span))
 
 
 def record_batch(lake: Lake, positions: Positions, log_id: str) -> Positions:
@@ -98,7 +98,7 @@ def record_batch(lake: Lake, positions: Positions, log_id: str) -> Positions:
         StorageFullError: The disk is full.
         StorageError: The commit failed for another reason, or others kept winning.
     """
-    return _attempt(lake, BATCH_TABLE, lambda table: _record_once(table, positions, log_id))
+    return attempt(lake, BATCH_TABLE, lambda table: _record_once(table, positions, log_id))
 
 
 def recorded(table: Table) -> Positions:
@@ -117,7 +117,7 @@ def _append_once(table: Table, rows: ArrowTable, span: Span) -> int:
         return 0
     with table.transaction() as transaction:
         transaction.append(missing, snapshot_properties=span.summary())
-        _expire(transaction, table)
+        expire(transaction, table)
     return int(missing.num_rows)
 
 
@@ -133,11 +133,11 @@ def _record_once(table: Table, positions: Positions, log_id: str) -> Positions:
     with table.transaction() as transaction:
         with transaction.update_snapshot(snapshot_properties=summary).fast_append():
             pass  # a snapshot without files: its summary is what counts
-        _expire(transaction, table)
+        expire(transaction, table)
     return joined
 
 
-def _expire(transaction: Transaction, table: Table) -> None:
+def expire(transaction: Transaction, table: Table) -> None:
     """Forget the oldest snapshots in the same commit; their rows stay in the newer ones."""
     snapshots = sorted(table.metadata.snapshots, key=lambda each: each.sequence_number or 0)
     if excess := snapshots[: max(0, len(snapshots) - KEPT_SNAPSHOTS + 1)]:
@@ -145,8 +145,15 @@ def _expire(transaction: Transaction, table: Table) -> None:
             expiry.by_ids([each.snapshot_id for each in excess])
 
 
-def _attempt(lake: Lake, name: TableName, once: Callable[[Table], _T]) -> _T:
-    """Run *once* on the table as it is now, again whenever the commit may not have landed."""
+def attempt(lake: Lake, name: TableName, once: Callable[[Table], _T]) -> _T:
+    """Run *once* on the table as it is now, again whenever the commit may not have landed.
+
+    *once* must find out by itself what an earlier run has achieved.
+
+    Raises:
+        StorageFullError: The disk is full.
+        StorageError: The commit failed for another reason, or others kept winning.
+    """
     problem: Exception | None = None
     for attempt in range(ATTEMPTS):
         try:

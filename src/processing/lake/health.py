@@ -1,0 +1,80 @@
+"""What state the lake is in, read from metadata alone: no data file is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyiceberg.table import Table
+
+from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
+from processing.lake.commit import covered, recorded, said
+from processing.lake.positions import Positions
+
+
+@dataclass(frozen=True, slots=True)
+class TableHealth:
+    """One table.
+
+    Attributes:
+        snapshots: How many are kept.
+        files: Data files of the current snapshot.
+        last_commit_us: When it last changed; None when it never did.
+        covered: Offset of its topic before which it is complete.
+    """
+
+    table: str
+    rows: int
+    files: int
+    size_bytes: int
+    snapshots: int
+    last_commit_us: int | None
+    covered: int
+
+
+@dataclass(frozen=True, slots=True)
+class LakeHealth:
+    """All tables at one instant, and what every one of them covers."""
+
+    positions: Positions
+    tables: Sequence[TableHealth]
+
+
+def lake_health(lake: Lake) -> LakeHealth:
+    """Return the state of every table of the lake's contracts, and of the dead letters.
+
+    Raises:
+        StorageError: The catalog cannot be read.
+    """
+    names = [*(lake.name(ref) for ref in lake.layouts), DEAD_LETTER_TABLE]
+    tables = lake.tables([BATCH_TABLE, *names])
+    positions = recorded(tables[BATCH_TABLE])
+    return LakeHealth(
+        positions,
+        [
+            _table(
+                tables[name],
+                max(positions.dead_letters, covered(tables[name], "dead_letters"))
+                if name == DEAD_LETTER_TABLE
+                else max(positions.validated, covered(tables[name], "validated")),
+            )
+            for name in names
+        ],
+    )
+
+
+def _table(table: Table, complete: int) -> TableHealth:
+    current = table.current_snapshot()
+
+    def total(key: str) -> int:
+        return 0 if current is None else int(said(current, key) or 0)
+
+    return TableHealth(
+        table=".".join(table.name()),
+        rows=total("total-records"),
+        files=total("total-data-files"),
+        size_bytes=total("total-files-size"),
+        snapshots=len(table.metadata.snapshots),
+        last_commit_us=None if current is None else current.timestamp_ms * 1000,
+        covered=complete,
+    )

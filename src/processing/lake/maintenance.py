@@ -1,0 +1,128 @@
+"""Keep the lake small and quick: merge small files, delete what no snapshot needs any more.
+
+Both are safe beside a running writer: a merge that loses a race is done again on the new state, and
+a sweep spares what is young, which covers files of commits and queries in flight.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import ancestors_of
+
+from agentflow.clock import MICROSECOND, Clock, to_datetime
+from agentflow.errors import StorageCorruptError
+from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
+from processing.lake.commit import LOG_ID, attempt, expire, said
+from processing.lake.reader import local_path
+
+log = structlog.get_logger()
+
+DAY_US: Final = 86_400_000_000
+MIN_FILES: Final = 8
+GRACE: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What a merge did to one table. `rows` is how many were rewritten, none lost or added."""
+
+    days: int = 0
+    files_before: int = 0
+    rows: int = 0
+
+
+def compact(lake: Lake, name: TableName, *, min_files: int = MIN_FILES) -> Compacted:
+    """Rewrite each day that has at least *min_files* files into one file, in offset order.
+
+    One commit per day, checked for conflicts, with the covered offsets carried over.
+
+    Raises:
+        StorageError: Others kept committing, or the disk is full.
+        StorageCorruptError: A day has other rows than its files declare; nothing was changed.
+    """
+    total = Compacted()
+    for day, files in sorted(_files_by_day(lake.table(name)).items()):
+        if files >= min_files:
+            rows = attempt(lake, name, partial(_merge_day, name=name, day=day))
+            total = Compacted(total.days + 1, total.files_before + files, total.rows + rows)
+    if total.days:
+        log.info(
+            "lake.table_compacted", table=".".join(name), days=total.days, files=total.files_before
+        )
+    return total
+
+
+def sweep(lake: Lake, name: TableName, *, clock: Clock, grace: timedelta = GRACE) -> int:
+    """Delete the table's files that no kept snapshot refers to; return how many there were.
+
+    Such files are left by expired snapshots, by merges and by commits that were cut off.
+    """
+    table = lake.fresh(name)
+    needed = set(_referenced(table))
+    cutoff_seconds = (clock.now_us() - grace // MICROSECOND) / 1_000_000
+    deleted = 0
+    for file in Path(local_path(table.location())).rglob("*"):
+        if file.is_file() and str(file) not in needed and file.stat().st_mtime < cutoff_seconds:
+            file.unlink(missing_ok=True)
+            deleted += 1
+    if deleted:
+        log.info("lake.files_deleted", table=".".join(name), files=deleted)
+    return deleted
+
+
+def _files_by_day(table: Table) -> dict[int, int]:
+    counts: dict[int, int] = defaultdict(int)
+    for task in table.scan().plan_files():
+        counts[task.file.partition[0]] += 1
+    return counts
+
+
+def _merge_day(table: Table, *, name: TableName, day: int) -> int:
+    column = "received_at" if name == DEAD_LETTER_TABLE else "occurred_at"
+    start, end = to_datetime(day * DAY_US), to_datetime((day + 1) * DAY_US)
+    within = f"{column} >= '{start.isoformat()}' AND {column} < '{end.isoformat()}'"
+    scan = table.scan(row_filter=within)
+    declared = sum(task.file.record_count for task in scan.plan_files())
+    rows = scan.to_arrow().sort_by("log_offset")
+    if rows.num_rows != declared:
+        raise StorageCorruptError(
+            f'table "{".".join(name)}" has {rows.num_rows} rows on day {start:%Y-%m-%d}, '
+            f"its files declare {declared}"
+        )
+    with table.transaction() as transaction:
+        transaction.overwrite(rows, overwrite_filter=within, snapshot_properties=_carried(table))
+        expire(transaction, table)
+    return int(rows.num_rows)
+
+
+def _carried(table: Table) -> dict[str, str]:
+    """Return the covered offsets of the snapshot a merge builds upon."""
+    for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
+        if said(snapshot, LOG_ID) is not None and snapshot.summary is not None:
+            properties = snapshot.summary.additional_properties
+            return {key: value for key, value in properties.items() if key.startswith("agentflow.")}
+    return {}
+
+
+def _referenced(table: Table) -> Iterator[str]:
+    yield local_path(table.metadata_location)
+    yield from (local_path(entry.metadata_file) for entry in table.metadata.metadata_log)
+    manifests: set[str] = set()
+    for snapshot in table.metadata.snapshots:
+        yield local_path(snapshot.manifest_list)
+        for manifest in snapshot.manifests(table.io):
+            if manifest.manifest_path in manifests:
+                continue
+            manifests.add(manifest.manifest_path)
+            yield local_path(manifest.manifest_path)
+            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+                yield local_path(entry.data_file.file_path)
