@@ -77,7 +77,9 @@ def _value(name: str, written: msgspec.Raw, found: list[Violation]) -> object:
     except msgspec.ValidationError:
         wanted = (
             codes.ATTRIBUTE_INVALID,
-            "must be text" if name == "time" else f"must be 1 to {MAX_ATTRIBUTE_LENGTH} characters",
+            "must be text"
+            if name == "time"
+            else f"must be text of 1 to {MAX_ATTRIBUTE_LENGTH} characters",
             None,
         )
         code, message, hint = _REFUSED.get(name, wanted)

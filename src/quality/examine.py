@@ -85,14 +85,16 @@ def _members(value: bytes) -> dict[str, msgspec.Raw] | Violation:
         message = f"the document is {kind_of(value.strip())}, not an object"
         return Violation(codes.NOT_AN_OBJECT, "", message, "Send one CloudEvents object.")
     except msgspec.DecodeError as error:
+        message = _explained(error) if value.strip() else "the document is empty"
         hint = "Send RFC 8259 JSON; NaN and Infinity are not part of it."
         if value.startswith(_BYTE_ORDER_MARK):
             hint = "Leave out the byte order mark."
-        return Violation(codes.MALFORMED_JSON, "", _without_capital(str(error)), hint)
+        return Violation(codes.MALFORMED_JSON, "", message, hint)
 
 
-def _without_capital(text: str) -> str:
-    return text if text.startswith("JSON") else text[:1].lower() + text[1:]
+def _explained(error: msgspec.DecodeError) -> str:
+    text = str(error)
+    return "the document is cut off" if text == "Input data was truncated" else text
 
 
 def _data(

@@ -162,7 +162,9 @@ def _string(field: FieldContract, value: str, complain: Complain) -> Judged:
         wanted = f"{low} to {high}" if high is not None else f"at least {low}"
         found += complain(codes.LENGTH_WRONG, f"must be {wanted} characters long", None)[1]
     if field.pattern is not None and re.search(search_form(field.pattern), value) is None:
-        found += complain(codes.PATTERN_MISMATCH, "does not match", f"Match {field.pattern}.")[1]
+        found += complain(
+            codes.PATTERN_MISMATCH, "does not match its pattern", f"Match {field.pattern}."
+        )[1]
     return (None, found) if found else (value, [])
 
 
