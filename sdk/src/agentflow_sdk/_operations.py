@@ -1,0 +1,165 @@
+"""What an operator and an owner of metrics ask: contracts, dead letters, lineage, health."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from agentflow_sdk import _calls
+from agentflow_sdk._calls import Json
+from agentflow_sdk._session import Session
+from agentflow_sdk._wire import parameters
+from agentflow_sdk.models import DeadLetter, DeadLetterPage, Verification
+
+
+class Operations:
+    """The part of the client that looks after the platform."""
+
+    _session: Session
+
+    def wait(self, token: str, *, seconds: float = 2) -> None:
+        """Return as soon as reads see everything that the token covers.
+
+        Raises:
+            NotYetVisibleError: That took longer.
+        """
+        self._session.do(_calls.batch([], wait=token, wait_seconds=seconds))
+
+    def verify(self) -> Verification:
+        """Recompute every metric from the lake and compare it with its live value."""
+        return self._session.do(_calls.verify())
+
+    def health(self) -> Json:
+        """Return the state of every part of the platform."""
+        return self._session.do(_calls.get("/v1/health"))
+
+    def catalog(self) -> Json:
+        """Return every event, entity and metric with its fields."""
+        return self._session.do(_calls.get("/v1/catalog"))
+
+    def graph(self) -> Json:
+        """Return which event moves which metric and sets which entity, as nodes and edges."""
+        return self._session.do(_calls.get("/v1/graph"))
+
+    def contracts(self, *, kind: str | None = None) -> Json:
+        """List the contracts."""
+        return self._session.do(_calls.get("/v1/contracts", parameters(kind=kind)))
+
+    def contract(self, kind: str, name: str, *, version: int | None = None) -> Json:
+        """Return a contract: one version, or a list of its versions.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return self._session.do(_calls.get(_calls.contract_path(kind, name, version)))
+
+    def contract_text(self, kind: str, name: str, *, version: int, format: str) -> str:  # noqa: A002
+        """Return a contract in another format: `yaml`, `json-schema`, `avro` and others."""
+        path = _calls.contract_path(kind, name, version)
+        return self._session.do(_calls.get_text(path, parameters(format=format)))
+
+    def contract_diff(self, kind: str, name: str, *, old: int, new: int) -> Json:
+        """Return what changed between two versions of a contract, and what that breaks."""
+        params = {"kind": kind, "name": name, "from": str(old), "to": str(new)}
+        return self._session.do(_calls.get("/v1/contracts/diff", params))
+
+    def validate(self, event: str, data: Mapping[str, object]) -> Json:
+        """Check the data of an event against its contract; nothing is stored."""
+        path = f"/v1/contracts/{_calls.segment(event)}/validate"
+        return self._session.do(_calls.post(path, data, repeatable=True))
+
+    def publish(self) -> Json:
+        """Make the server read its contracts again: backfill, compare, swap."""
+        return self._session.do(_calls.post("/v1/contracts/publish", {}))
+
+    def lineage_of_event(self, event_id: str, *, source: str | None = None) -> Json:
+        """Return the way an event took, hop by hop."""
+        path = f"/v1/lineage/event/{_calls.segment(event_id)}"
+        return self._session.do(_calls.get(path, parameters(source=source)))
+
+    def lineage_of_metric(self, name: str) -> Json:
+        """Return the tables, snapshots and offsets a metric is made of."""
+        return self._session.do(_calls.get(f"/v1/lineage/metric/{_calls.segment(name)}"))
+
+    def changelog(self) -> Json:
+        """Return what happened to the contracts."""
+        return self._session.do(_calls.get("/v1/changelog"))
+
+    def search(self, text: str) -> Json:
+        """Find contracts, fields and entities by text."""
+        return self._session.do(_calls.get("/v1/search", {"q": text}))
+
+    def dead_letter_page(
+        self,
+        *,
+        reason: str | None = None,
+        type: str | None = None,  # noqa: A002  # the parameter's name
+        status: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> DeadLetterPage:
+        """Return some dead letters and how many there are by reason."""
+        return self._session.do(
+            _calls.dead_letters(reason=reason, type=type, status=status, limit=limit, cursor=cursor)
+        )
+
+    def dead_letters(
+        self,
+        *,
+        reason: str | None = None,
+        type: str | None = None,  # noqa: A002  # the parameter's name
+        status: str | None = None,
+    ) -> Iterator[DeadLetter]:
+        """Go through all dead letters, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.dead_letter_page(reason=reason, type=type, status=status, cursor=cursor)
+            yield from page.dead_letters
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def dead_letter(self, offset: int) -> DeadLetter:
+        """Return one dead letter.
+
+        Raises:
+            NotFoundError: There is none at that offset.
+        """
+        return self._session.do(_calls.dead_letter(offset))
+
+    def fix(
+        self,
+        offset: int,
+        *,
+        set: Mapping[str, object] | None = None,  # noqa: A002  # the body's name
+        remove: Sequence[str] = (),
+        event: Mapping[str, object] | None = None,
+    ) -> Json:
+        """Correct a dead letter and replay it; its id stays, so it counts once.
+
+        Args:
+            offset: Which one.
+            set: JSON pointer → new value, `{"/data/amount": "1.00"}`.
+            remove: JSON pointers of what must go.
+            event: The whole corrected event, instead of the two.
+        """
+        body: dict[str, object] = {}
+        if event is not None:
+            body["event"] = event
+        if set:
+            body["set"] = set
+        if remove:
+            body["remove"] = list(remove)
+        return self._session.do(_calls.post(f"/v1/deadletter/{offset}/fix", body))
+
+    def replay(self, offset: int) -> Json:
+        """Judge a dead letter once more, as it is."""
+        return self._session.do(_calls.post(f"/v1/deadletter/{offset}/replay", {}))
+
+    def replay_all(self, *, reason: str | None = None, type: str | None = None) -> Json:  # noqa: A002
+        """Judge all matching dead letters once more."""
+        body = parameters(reason=reason, type=type)
+        return self._session.do(_calls.post("/v1/deadletter/replay", body))
+
+    def discard(self, offset: int) -> Json:
+        """Mark a dead letter as one that will never be sent; it stays in the record."""
+        return self._session.do(_calls.post(f"/v1/deadletter/{offset}/discard", {}))

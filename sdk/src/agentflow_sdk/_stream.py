@@ -1,0 +1,132 @@
+"""A server-sent event stream that survives cut connections without gap or repetition."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import httpx2
+from pydantic import ValidationError
+
+from agentflow_sdk._retry import transient
+from agentflow_sdk._session import Session, unreachable
+from agentflow_sdk._sse import SSEParser
+from agentflow_sdk._wire import problem_of
+from agentflow_sdk.errors import AnswerError, ProblemError, UnreachableError
+
+T = TypeVar("T")
+_SILENCE_SECONDS = 45.0
+"""The server says something at least every 15 s; three times that means the connection is dead."""
+_NO_CONTENT = 204
+
+
+class Stream(Generic[T]):
+    """Items of a stream, as an iterator and a context manager; not for use by several threads.
+
+    When the connection breaks it is opened again from the last item that was taken.
+
+    Attributes:
+        last_event_id: Keep it, and give it to a new stream to go on after the last item.
+        reconnections: How often the connection was opened again.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        read: Callable[[str], T],
+        last_event_id: str = "",
+    ) -> None:
+        self._session = session
+        self._path = path
+        self._params = params
+        self._read = read
+        self._items = self._run()
+        self.last_event_id = last_event_id
+        self.reconnections = 0
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return self._items.__next__()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._items.close()
+
+    def _run(self) -> Generator[T, None, None]:
+        failures = 0
+        retry_ms: int | None = None
+        while True:
+            parser = SSEParser(self.last_event_id)
+            parser.retry_ms = retry_ms
+            problem: UnreachableError | ProblemError | None = None
+            try:
+                with closing(self._chunks()) as chunks:
+                    for chunk in chunks:
+                        failures = 0
+                        for event in parser.feed(chunk):
+                            self.last_event_id = event.id
+                            yield self._item(event.data)
+                        self.last_event_id = parser.last_event_id
+            except _EndError:
+                return
+            except UnreachableError as error:
+                problem = error
+            except ProblemError as error:
+                if not transient(error.status, error.code):
+                    raise
+                problem = error
+            retry_ms = parser.retry_ms
+            failures += 1
+            delay = self._session.reconnect.delay_seconds(failures, chance=0)
+            if delay is None:
+                raise problem or UnreachableError(f"the stream {self._path} keeps ending at once")
+            time.sleep(max(delay, (retry_ms or 0) / 1000))
+            self.reconnections += 1
+
+    def _item(self, text: str) -> T:
+        try:
+            return self._read(text)
+        except ValidationError as error:
+            raise AnswerError(f"an item of the stream {self._path} cannot be read") from error
+
+    def _chunks(self) -> Generator[bytes, None, None]:
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        if self.last_event_id:
+            headers["Last-Event-ID"] = self.last_event_id
+        timeout = httpx2.Timeout(self._session.timeout_seconds, read=_SILENCE_SECONDS)
+        http = self._session.http
+        try:
+            with http.stream(
+                "GET", self._path, params=self._params, headers=headers, timeout=timeout
+            ) as response:
+                if response.status_code == _NO_CONTENT:
+                    raise _EndError
+                if not response.is_success:
+                    response.read()
+                    raise problem_of(response)
+                yield from response.iter_bytes()
+        except httpx2.TransportError as error:
+            raise unreachable(http.base_url, error) from error
+
+
+class _EndError(Exception):
+    """The server says the stream is over for good."""

@@ -1,0 +1,395 @@
+"""What the server answers, as frozen values; members a newer server adds are ignored.
+
+Numbers are exact: a decimal travels as a string and becomes a `Decimal`, an integer stays an `int`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+    import polars as pl
+    import pyarrow as pa
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, float):
+        raise ValueError("metric values travel as integers or strings, never as floats")  # noqa: TRY004
+    return Decimal(value) if isinstance(value, str) else value
+
+
+Number: TypeAlias = Annotated[Decimal | int, BeforeValidator(_exact)]
+"""A metric's value: `int` for counts, `Decimal` for everything with digits after the point."""
+Dimensions: TypeAlias = Mapping[str, str | int | bool | None]
+Status: TypeAlias = Literal["fresh", "stale", "partial", "restated"]
+
+
+class Model(BaseModel):
+    """Base of all answers: immutable, tolerant of members it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class FieldError(Model):
+    """One thing that is wrong with a request or an event.
+
+    Attributes:
+        pointer: JSON pointer into the event, `/data/amount`.
+        parameter: Name of the query parameter, when it is about one.
+    """
+
+    code: str
+    message: str
+    pointer: str | None = None
+    parameter: str | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        """Render as `/data/amount: must be at least 0 (hint)`."""
+        where = self.pointer or self.parameter
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{where}: {self.message}{hint}" if where else f"{self.message}{hint}"
+
+
+class Problem(Model):
+    """An RFC 9457 problem, as the server sends it."""
+
+    status: int
+    title: str = ""
+    code: str = "unknown"
+    detail: str = ""
+    hint: str | None = None
+    errors: tuple[FieldError, ...] = ()
+    request_id: str | None = None
+    dead_letter: int | None = None
+
+
+class EventOutcome(Model):
+    """What became of one event.
+
+    Attributes:
+        index: Its place among those that were sent, from 0.
+        offset: Where it stands in the log; of a duplicate, where it was first accepted.
+        dead_letter: Where it waits among the dead letters, when it was rejected.
+    """
+
+    index: int
+    id: str | None
+    type: str | None
+    status: Literal["accepted", "duplicate", "rejected"]
+    offset: int | None = None
+    dead_letter: int | None = None
+    warnings: tuple[FieldError, ...] = ()
+    errors: tuple[FieldError, ...] = ()
+
+
+class Receipt(Model):
+    """What became of the events of one request.
+
+    Attributes:
+        token: Give it to a read as `wait=` and the read sees these events.
+        events: One outcome each; of large batches only those that were not accepted.
+    """
+
+    token: str
+    accepted: int
+    duplicates: int
+    rejected: int
+    events: tuple[EventOutcome, ...] = ()
+
+    @property
+    def rejections(self) -> tuple[EventOutcome, ...]:
+        """The events that broke their contract."""
+        return tuple(event for event in self.events if event.status == "rejected")
+
+
+class Window(Model):
+    """A half-open UTC interval `[start, end)` on event time; both ends are None for `all`."""
+
+    name: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class ContractVersion(Model):
+    """Which definition a number was computed by."""
+
+    version: int
+    fingerprint: str
+    status: str
+
+
+class Cause(Model):
+    """An event that moved a metric, and by how much."""
+
+    event_id: str
+    type: str
+    occurred_at: datetime
+    moved: Number | None = None
+    offset: int | None = None
+
+
+class Group(Model):
+    """The value of one combination of dimensions."""
+
+    dimensions: Dimensions
+    value: Number | None
+    unit: str | None = None
+    events: int = 0
+    exact: bool = True
+
+
+class Point(Model):
+    """The value of one step of a series."""
+
+    start: datetime
+    end: datetime
+    value: Number | None
+    events: int = 0
+    status: Status = "fresh"
+    dimensions: Dimensions = {}
+
+
+class Recompute(Model):
+    """The same number, computed once more from the lake alone."""
+
+    value: Number | None = None
+    equal: bool
+    rows: int = 0
+    snapshots: Mapping[str, int | str | None] = {}
+    ms: float = 0
+    sql: str | None = None
+
+
+class Answer(Model):
+    """A metric's value, with what it takes to trust it.
+
+    Attributes:
+        value: None when there is nothing to compute it from, or when it differs by currency and
+            none was asked for: see `groups`.
+        status: `fresh`, `stale`, `partial` (a backfill runs) or `restated` (late events came).
+        age_ms: Since the newest event that moved the metric; None when none ever did.
+        token: What the answer covers.
+        events: How many events are in it.
+        exact: False when a sketch was needed; then `error_bound` says how far off it can be.
+    """
+
+    metric: str
+    value: Number | None
+    unit: str | None = None
+    status: Status
+    window: Window = Window()
+    dimensions: Dimensions = {}
+    contract: ContractVersion
+    watermark: datetime | None = None
+    age_ms: float | None = None
+    token: str | None = None
+    events: int = 0
+    exact: bool = True
+    error_bound: Number | None = None
+    causes: tuple[Cause, ...] = ()
+    groups: tuple[Group, ...] = ()
+    series: tuple[Point, ...] = ()
+    recompute: Recompute | None = None
+
+    def to_arrow(self) -> pa.Table:
+        """Return the series, else the groups, else the one value, as rows; values stay exact.
+
+        Raises:
+            FramesMissingError: pyarrow is not installed.
+        """
+        from agentflow_sdk.frames import to_arrow
+
+        return to_arrow(self)
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the rows of `to_arrow` as a polars frame.
+
+        Raises:
+            FramesMissingError: polars is not installed.
+        """
+        from agentflow_sdk.frames import to_polars
+
+        return to_polars(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows of `to_arrow` as a pandas frame with Arrow types.
+
+        Raises:
+            FramesMissingError: pandas is not installed.
+        """
+        from agentflow_sdk.frames import to_pandas
+
+        return to_pandas(self)
+
+
+class Batch(Model):
+    """Several answers of one moment.
+
+    Attributes:
+        answers: In the order asked; a question that could not be answered has its problem.
+    """
+
+    token: str
+    as_of: datetime | None = None
+    answers: tuple[Answer | Problem, ...]
+
+
+class Move(Model):
+    """How an event would move one metric."""
+
+    metric: str
+    version: int
+    window: str | None = None
+    dimensions: Dimensions = {}
+    before: Number | None = None
+    after: Number | None = None
+    moved: Number | None = None
+    unit: str | None = None
+
+
+class DryRun(Model):
+    """What would happen if an event were sent.
+
+    Attributes:
+        event: The event with its derived fields.
+        duplicate: An event of this identity was counted already; nothing would move.
+    """
+
+    accepted: bool
+    errors: tuple[FieldError, ...] = ()
+    warnings: tuple[FieldError, ...] = ()
+    event: Mapping[str, Any] | None = None
+    duplicate: bool = False
+    moves: tuple[Move, ...] = ()
+
+
+class SetBy(Model):
+    """The event that an attribute has its value from."""
+
+    event_id: str
+    type: str
+    occurred_at: datetime
+
+
+class TimelineEntry(Model):
+    """One event in the life of an entity."""
+
+    event_id: str
+    type: str
+    occurred_at: datetime
+    ingested_at: datetime | None = None
+    offset: int | None = None
+    data: Mapping[str, Any] = {}
+
+
+class Entity(Model):
+    """What is known of an entity."""
+
+    entity: str
+    id: str
+    attributes: Mapping[str, Any]
+    set_by: Mapping[str, SetBy] = {}
+    relations: Mapping[str, Any] = {}
+    events: int = 0
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    timeline: tuple[TimelineEntry, ...] = ()
+    next_cursor: str | None = None
+
+
+class MetricWindow(Model):
+    """A window a metric declares, and the step in which it advances."""
+
+    name: str
+    step: str | None = None
+
+
+class Metric(Model):
+    """What a metric means and how it may be asked."""
+
+    name: str
+    version: int
+    status: str
+    unit: str | None = None
+    description: str = ""
+    owner: str = ""
+    windows: tuple[MetricWindow, ...] = ()
+    dimensions: tuple[str, ...] = ()
+    moved_by: tuple[str, ...] = ()
+    freshness: Any = None
+    fingerprint: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class DeadLetter(Model):
+    """An event that was not accepted, and why."""
+
+    offset: int
+    received_at: datetime
+    reason: str
+    type: str | None = None
+    event_id: str | None = None
+    errors: tuple[FieldError, ...] = ()
+    status: str = "open"
+    raw: Any = None
+
+
+class DeadLetterPage(Model):
+    """Some dead letters, and where the next ones begin.
+
+    Attributes:
+        counts: How many there are, by reason.
+    """
+
+    dead_letters: tuple[DeadLetter, ...]
+    next_cursor: str | None = None
+    counts: Mapping[str, int] = {}
+
+
+class WindowCheck(Model):
+    """One value, live and recomputed."""
+
+    window: str
+    dimensions: Dimensions = {}
+    live: Number | None = None
+    recomputed: Number | None = None
+    equal: bool
+
+
+class MetricCheck(Model):
+    """One metric, live against recomputed."""
+
+    metric: str
+    version: int
+    tenant: str | None = None
+    equal: bool
+    windows: tuple[WindowCheck, ...] = ()
+
+
+class Verification(Model):
+    """Whether every live number equals its recompute from the lake."""
+
+    verified: bool
+    checked_at: datetime
+    token: str | None = None
+    metrics: tuple[MetricCheck, ...] = ()
+    seconds: float = Field(default=0)
+
+
+class StreamedEvent(Model):
+    """An accepted event, as it was recorded."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    id: str
+    type: str
+    source: str = ""
+    time: datetime | None = None
+    data: Mapping[str, Any] = {}
