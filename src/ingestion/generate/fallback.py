@@ -61,7 +61,7 @@ def _draw(name: str, field: FieldContract, *, tie: bool, event_time: bool) -> Dr
         case "timestamp":
             return Draw(ago=(0, 0) if event_time else (0, _DAY_SECONDS), absent=absent)
         case "date":
-            return Draw(pattern="202[0-5]-0[1-9]-[12][0-9]", absent=absent)
+            return Draw(pattern="202[0-5]-0[1-9]-[12][0-8]", absent=absent)
 
 
 def _string(name: str, field: FieldContract, *, tie: bool, absent: float) -> Draw | None:

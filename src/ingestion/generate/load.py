@@ -79,6 +79,6 @@ def _checked(document: Document, registry: Registry) -> tuple[Scenario | None, l
     scenario, found = checked(document, Scenario, noun="scenario")
     problems += found
     if scenario is not None:
-        wrong = problems_of(scenario, document.source, registry)
-        problems += sorted(set(wrong), key=lambda problem: problem.line)
+        wrong = dict.fromkeys(problems_of(scenario, document.source, registry))
+        problems += sorted(wrong, key=lambda problem: problem.line)
     return scenario, problems
