@@ -29,6 +29,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SECONDS = {f":{second:02d}": second * 1_000_000 for second in range(60)}
 _TAILS = {"Z": 0} | {f".{thousandth:03d}Z": thousandth * 1000 for thousandth in range(1000)}
 _THOUSANDTHS = {f".{thousandth:03d}": thousandth * 1000 for thousandth in range(1000)}
+_MICROSECOND_LENGTH: Final = len("2026-11-21T09:20:00.123456Z")
 _MILLIONTHS = {f"{millionth:03d}Z": millionth for millionth in range(1000)}
 
 
@@ -46,11 +47,10 @@ def instant_us(text: str) -> int | None:
         second_us = _minute_us(text[:16]) + _SECONDS[text[16:19]]
     except (KeyError, ValueError):
         return None
-    tail_us = _TAILS.get(text[19:])
-    if tail_us is not None:
-        return second_us + tail_us
     try:
-        return second_us + _THOUSANDTHS[text[19:23]] + _MILLIONTHS[text[23:]]
+        if len(text) == _MICROSECOND_LENGTH:
+            return second_us + _THOUSANDTHS[text[19:23]] + _MILLIONTHS[text[23:]]
+        return second_us + _TAILS[text[19:]]
     except KeyError:
         return _with_tail(second_us, text[19:])
 

@@ -46,9 +46,11 @@ class Linker:
             value = getattr(data, attribute)
             if value is not None:
                 state = prefix.copy()
-                state.update(str(value).encode())
+                state.update((value if value.__class__ is str else str(value)).encode())
                 found.append(state.digest())
-        return tuple(dict.fromkeys(found))
+        if len(found) > 1:  # two fields may name one entity
+            return tuple(dict.fromkeys(found))
+        return tuple(found)
 
     def _prepare(self, tenant: str, name: str, version: int) -> tuple[tuple[str, Digest], ...]:
         """Hash once what the links of one tenant and event type have in common."""
