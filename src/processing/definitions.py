@@ -49,7 +49,9 @@ class Definitions:
 
 
 def _meaning(registry: Registry, plan: MetricPlan) -> str:
-    parts = [registry.fingerprint(plan.contract)]
+    contract = plan.contract
+    shape = (contract.dimensions, contract.windows, plan.scale, plan.whole, plan.currency)
+    parts = [registry.fingerprint(contract), repr(shape)]
     parts += [
         registry.fingerprint(registry.events[ref])
         for ref in sorted(plan.contract.refs)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal
@@ -84,6 +85,10 @@ class Intake:
         self._committer = GroupCommitter(log, on_committed=self._apply)
         self._waiting: dict[int, int] = {}
         self._requests = count()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def backlog_events(self) -> int:
@@ -104,14 +109,31 @@ class Intake:
         """
         if not raws:
             return []
-        judged = await self._judge(raws)
-        verdicts = [self._routed(raw, verdict) for raw, verdict in zip(raws, judged, strict=True)]
+        await self._open.wait()
         request = next(self._requests)
         self._waiting[request] = self._clock.now_us()
+        self._idle.clear()
         try:
-            committed = await self._committer.submit(Batch(raws=raws, verdicts=verdicts))
+            return await self._ingest(raws)
         finally:
             del self._waiting[request]
+            if not self._waiting:
+                self._idle.set()
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Let requests under way finish and new ones wait while the body runs."""
+        self._open.clear()
+        try:
+            await self._idle.wait()
+            yield
+        finally:
+            self._open.set()
+
+    async def _ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
+        judged = await self._judge(raws)
+        verdicts = [self._routed(raw, verdict) for raw, verdict in zip(raws, judged, strict=True)]
+        committed = await self._committer.submit(Batch(raws=raws, verdicts=verdicts))
         return [
             _result(verdict, outcome)
             for verdict, outcome in zip(judged, committed.outcomes, strict=True)

@@ -16,10 +16,11 @@ from agentflow.contracts import Registry
 from agentflow.contracts.model import duration
 from agentflow.errors import UnavailableError
 from agentflow.events import RawEvent
-from agentflow.metrics import MetricPlan
+from agentflow.metrics import MetricPlan, MetricState
 from ingestion.control.port import ControlStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
 from processing.changes import Change, ChangeFeed
+from processing.deadletters import DeadLetters
 from processing.definitions import Definitions
 from processing.dryrun import DryRun, dry_run
 from processing.history import History
@@ -84,6 +85,7 @@ class Platform:
             changes=self.changes,
             clock=clock,
         )
+        self.dead_letters = DeadLetters(parts.log, parts.control, self.ingest, clock=clock)
         self.changes.subscribe(self._follow)
 
     # -- life
@@ -180,6 +182,31 @@ class Platform:
 
     def _ends(self) -> Positions:
         return Positions(self.parts.log.end(VALIDATED), self.parts.log.end(DEAD_LETTERS))
+
+    # -- contracts
+
+    def swap(
+        self,
+        definitions: Definitions,
+        *,
+        parts: Parts,
+        backfilled: Mapping[str, Mapping[MetricId, MetricState]],
+    ) -> None:
+        """Put other contracts in force; only `processing.publication` calls this, exclusively."""
+        self._groups = LoggedGroups(parts.log, definitions.gate)
+        self.engine.replace(
+            list(definitions.plans.values()),
+            kept=frozenset(
+                metric
+                for metric, meaning in definitions.meanings.items()
+                if self.definitions.meanings.get(metric) == meaning
+            ),
+            corrections=definitions.corrections(self._groups),
+            backfilled=backfilled,
+        )
+        self.intake.gate, self.intake.router = definitions.gate, definitions.router
+        self.definitions, self.parts = definitions, parts
+        self.epoch = f"{parts.log.log_id}:{self.clock.now_us()}"
 
     # -- reading
 

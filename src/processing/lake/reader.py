@@ -61,6 +61,15 @@ class Slice:
     field_ids: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where the lake holds one event: table, its current snapshot, and the file."""
+
+    table: str
+    snapshot_id: int
+    file: str
+
+
 class LakeReader:
     """Reads what is committed at the time of each call. Safe to share by threads."""
 
@@ -134,6 +143,21 @@ class LakeReader:
         Streams: memory is bounded by the files whose offsets overlap, not by the lake.
         """
         return self._merged(list(self._lake.layouts), from_offset, up_to)
+
+    def locate(self, ref: EventRef, offset: int) -> Located | None:
+        """Return the file that holds the event at *offset*, or None while the lake lacks it."""
+        name = self._lake.name(ref)
+        table = self._lake.tables([name])[name]
+        snapshot = table.current_snapshot()
+        if snapshot is None:
+            return None
+        for file in planned(table, f"log_offset = {offset}"):
+            rows = pq.read_table(
+                file.path, columns=["log_offset"], filters=[("log_offset", "=", offset)]
+            )
+            if rows.num_rows:
+                return Located(".".join(table.name()), snapshot.snapshot_id, file.path)
+        return None
 
     def _slice(self, table: Table, topic: str, row_filter: str, batch: int) -> Slice:
         snapshot = table.current_snapshot()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 
 import structlog
 
+from agentflow.contracts import Registry
 from agentflow.errors import AgentFlowError
 from processing.lake.positions import Positions
 from processing.lake.writer import LakeWriter
+from quality import Gate
 
 log = structlog.get_logger()
 
@@ -32,6 +34,7 @@ class LakeThread:
         self._interval_seconds = interval.total_seconds()
         self._batch_events = batch_events
         self._changed = Condition()
+        self._writing = Lock()
         self._known = writer.covered
         self._urgent = writer.covered
         self._due: float | None = None
@@ -55,6 +58,15 @@ class LakeThread:
                 self._due = time.monotonic() + self._interval_seconds
             if idle or self._waiting() >= self._batch_events:
                 self._changed.notify_all()
+
+    def adopt(self, registry: Registry, gate: Gate) -> None:
+        """Write by other contracts from the next batch on; waits for the one being written.
+
+        Raises:
+            ContractError: A contract cannot be stored beside what the lake holds.
+        """
+        with self._writing:
+            self._writer.adopt(registry, gate)
 
     @property
     def covered(self) -> Positions:
@@ -135,7 +147,8 @@ class LakeThread:
         started = time.monotonic()
         before = self.covered
         try:
-            self._writer.write_up_to(goal)
+            with self._writing:
+                self._writer.write_up_to(goal)
         except AgentFlowError as error:
             log.warning("lake.write_failed", exc_info=True)
             return error

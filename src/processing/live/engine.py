@@ -193,25 +193,25 @@ class LiveEngine:
         self,
         plans: Sequence[MetricPlan],
         *,
+        kept: frozenset[MetricId],
         corrections: Corrections,
         backfilled: Mapping[str, Mapping[MetricId, MetricState]],
     ) -> None:
         """Swap to another set of plans between two batches.
 
-        States of plans that stay (same id and equal plan) are kept; *backfilled* holds, by tenant,
-        those of new plans, which must have seen the log up to `next_offset`.
+        States of the plans in *kept* (same meaning as before) stay; *backfilled* holds, by tenant,
+        those of the others, which must have seen the log up to `next_offset`.
         """
-        old = self.plans
         self._install(plans)
         self._corrections = corrections
         self._routes.clear()
         for tenant in {*self._states, *backfilled}:
-            kept = self._states.get(tenant, {})
+            held = self._states.get(tenant, {})
             fresh = backfilled.get(tenant, {})
             self._states[tenant] = {
                 plan.id: (
-                    kept[plan.id]
-                    if plan.id in kept and old.get(plan.id) == plan
+                    held[plan.id].under(plan)
+                    if plan.id in kept and plan.id in held
                     else fresh.get(plan.id)
                     or MetricState(plan, self._functions[plan.id], now_us=self._now_us)
                 )
