@@ -71,7 +71,7 @@ class EventsAnswer(msgspec.Struct, frozen=True, gc=False):
     events: list[EventItem]
 
 
-async def take_events(
+async def take_events(  # noqa: PLR0913 - each is another part of one request
     port: EventsPort,
     clock: Clock,
     *,

@@ -1,0 +1,166 @@
+"""The query string of a metric read: every parameter it may have, and no other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+from urllib.parse import parse_qsl
+
+from agentflow.clock import from_datetime
+from agentflow.errors import ParameterError
+
+RESERVED: Final = (
+    "as_of", "at_least", "by", "end", "explain", "grain", "start", "version", "window",
+)  # fmt: skip
+MAX_PARAMETERS: Final = 64
+_INSTANT: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})"
+)
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricQuestion:
+    """What was asked, before it is checked against the contract.
+
+    Attributes:
+        where: Every parameter that is not a reserved one: a dimension and its wanted value.
+    """
+
+    name: str
+    version: int | None = None
+    window: str | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+    by: tuple[str, ...] = ()
+    grain: str | None = None
+    start_us: int | None = None
+    end_us: int | None = None
+    as_of_us: int | None = None
+    at_least: str | None = None
+    explain: Literal["full"] | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether live state alone can answer it, without waiting."""
+        return (
+            self.grain is None
+            and self.start_us is None
+            and self.end_us is None
+            and self.as_of_us is None
+            and self.at_least is None
+            and self.explain is None
+        )
+
+
+def parse_question(name: str, query: bytes) -> MetricQuestion:
+    """Read the query string of `GET /v1/metrics/{name}`.
+
+    Raises:
+        ParameterError: A parameter is malformed or given twice, or they contradict each other.
+    """
+    given = parse_query(query)
+    question = MetricQuestion(
+        name=name,
+        version=_version(given.get("version")),
+        window=given.get("window"),
+        where={key: value for key, value in given.items() if key not in RESERVED},
+        by=tuple(part for part in given.get("by", "").split(",") if part),
+        grain=given.get("grain"),
+        start_us=instant("start", given.get("start")),
+        end_us=instant("end", given.get("end")),
+        as_of_us=instant("as_of", given.get("as_of")),
+        at_least=given.get("at_least"),
+        explain=_explain(given.get("explain")),
+    )
+    _require_sense(question)
+    return question
+
+
+def parse_query(query: bytes) -> dict[str, str]:
+    """Read a query string into single values.
+
+    Raises:
+        ParameterError: It is not UTF-8, too long, or names a parameter twice.
+    """
+    try:
+        pairs = parse_qsl(
+            query.decode("latin-1"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_PARAMETERS,
+        )
+    except ValueError as error:
+        raise ParameterError(
+            "the query string cannot be read",
+            hint=f"Percent-encode UTF-8, and send at most {MAX_PARAMETERS} parameters.",
+        ) from error
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        names = [key for key, _ in pairs]
+        twice = next(key for key in names if names.count(key) > 1)
+        raise ParameterError(
+            f'parameter "{twice}" is given twice', hint="Give each parameter once."
+        )
+    return given
+
+
+def instant(name: str, text: str | None) -> int | None:
+    """Read an RFC 3339 instant into microseconds since the epoch.
+
+    >>> instant("start", "1970-01-01T00:00:01Z")
+    1000000
+
+    Raises:
+        ParameterError: It is not one.
+    """
+    if text is None:
+        return None
+    wrong = ParameterError(
+        f'parameter "{name}" is not an instant',
+        hint="Write RFC 3339 with a zone, as in 2026-01-31T10:00:00Z, percent-encoding a plus.",
+    )
+    if _INSTANT.fullmatch(text) is None:
+        raise wrong
+    try:
+        return from_datetime(datetime.fromisoformat(text.upper()).astimezone(UTC))
+    except (ValueError, OverflowError):
+        raise wrong from None
+
+
+def _version(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if _VERSION.fullmatch(text) is None:
+        raise ParameterError('parameter "version" is not a version', hint="Pass 1, 2, 3 …")
+    return int(text)
+
+
+def _explain(text: str | None) -> Literal["full"] | None:
+    if text is None:
+        return None
+    if text != "full":
+        raise ParameterError(
+            'parameter "explain" can only be "full"', hint="Leave it out, or pass explain=full."
+        )
+    return "full"
+
+
+def _require_sense(question: MetricQuestion) -> None:
+    start_us, end_us = question.start_us, question.end_us
+    if (start_us is None) != (end_us is None):
+        raise ParameterError('"start" and "end" belong together', hint="Give both or neither.")
+    if start_us is not None and end_us is not None and start_us >= end_us:
+        raise ParameterError('"start" is not before "end"', hint="The range is [start, end).")
+    if question.window is not None and start_us is not None:
+        raise ParameterError(
+            'a range and a "window" contradict each other', hint="Give one of them."
+        )
+    past = question.grain or start_us is not None or question.as_of_us is not None
+    if question.explain and past:
+        raise ParameterError(
+            '"explain" is about the live number, not about a series, a range or the past',
+            hint="Leave out grain, start, end and as_of.",
+        )

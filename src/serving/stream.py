@@ -1,0 +1,198 @@
+"""Pushes answers to subscribers of metrics; a slow one costs nobody else anything.
+
+A subscriber holds no queue but the set of questions that changed since it was last written to.
+However slowly it reads, it costs one number for each, and when it can take something it is given
+the newest answers, all from one instant.
+
+An id says what its receiver has: `log.told.end.done.at`. Everything that moved before `told`; and
+for the questions up to number `done` everything that moved before `end`; at the instant `at`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from agentflow.metrics.windows import parse_window
+from processing.changes import Change
+from processing.live import MetricId
+from processing.platform import Platform
+from serving.asked import Asked
+from serving.prepared import PreparedAnswers
+from serving.subscribers import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, Pulse, require_room
+
+_SECOND_US: Final = 1_000_000
+_ID_PARTS: Final = 5
+_MAX_DIGITS: Final = 19
+_NOTHING: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """What the receiver of an id has."""
+
+    told: int
+    end: int
+    done: int
+    at_us: int
+
+
+class Subscription:
+    """What one subscriber has not been told yet, and what it was told last."""
+
+    def __init__(self, tenant: str, asked: Sequence[Asked]) -> None:
+        self.tenant = tenant
+        self.asked = asked
+        self.changed: set[int] = set()
+        self.woken = asyncio.Event()
+        self.told: dict[int, tuple[bytes, int]] = {}
+        self._by_metric: dict[MetricId, list[int]] = {}
+        for index, item in enumerate(asked):
+            self._by_metric.setdefault(item.plan.id, []).append(index)
+
+    def mark(self, metric: MetricId) -> None:
+        """Remember that a metric moved."""
+        indexes = self._by_metric.get(metric)
+        if indexes is not None:
+            self.changed.update(indexes)
+            self.woken.set()
+
+    def mark_expired(self, now_us: int) -> None:
+        """Remember whose window has moved on."""
+        self.changed.update(
+            index for index, (_, valid_until_us) in self.told.items() if valid_until_us <= now_us
+        )
+
+    def patience(self, now_us: int) -> float:
+        """Return the seconds until the first window moves on."""
+        if not self.told:
+            return HEARTBEAT_SECONDS
+        first_us = min(valid_until_us for _, valid_until_us in self.told.values())
+        return max(first_us - now_us, 0) / _SECOND_US
+
+
+class MetricStreams:
+    """Subscriptions to metrics. One event loop; `close` ends every stream."""
+
+    def __init__(self, platform: Platform, answers: PreparedAnswers) -> None:
+        self._platform = platform
+        self._answers = answers
+        self._by_tenant: dict[str, set[Subscription]] = {}
+        self._moved_at: dict[tuple[str, MetricId], int] = {}
+        self._closed = False
+        self._unsubscribe = platform.changes.subscribe(self._follow)
+
+    @property
+    def subscribers(self) -> int:
+        """How many streams are open."""
+        return sum(len(found) for found in self._by_tenant.values())
+
+    def close(self) -> None:
+        """End every stream."""
+        self._closed = True
+        self._unsubscribe()
+        for found in self._by_tenant.values():
+            for subscription in found:
+                subscription.woken.set()
+
+    def open(
+        self, tenant: str, asked: Sequence[Asked], *, last_id: str | None
+    ) -> AsyncIterator[bytes]:
+        """Return the bytes of a stream: the answers the subscriber lacks, then every change.
+
+        Args:
+            tenant: Whose metrics.
+            asked: The questions, in the order in which ids count them.
+            last_id: Id of the last message the subscriber has; what it has is not repeated.
+
+        Raises:
+            UnavailableError: There are too many subscribers, or the platform is not ready.
+        """
+        require_room(self.subscribers)
+        self._platform.require_ready()
+        return self._run(Subscription(tenant, asked), last_id)
+
+    async def _run(self, subscription: Subscription, last_id: str | None) -> AsyncIterator[bytes]:
+        found = self._by_tenant.setdefault(subscription.tenant, set())
+        found.add(subscription)
+        clock, pulse = self._platform.clock, Pulse()
+        try:
+            told = self._resume(subscription, last_id)
+            yield RETRY
+            while not self._closed:
+                subscription.woken.clear()
+                subscription.mark_expired(clock.now_us())
+                end = self._platform.engine.next_offset
+                text = self._messages(subscription, told, end)
+                told = end
+                if text or pulse.due:
+                    pulse.written()
+                    yield text or HEARTBEAT
+                elif not subscription.changed:
+                    patience = subscription.patience(clock.now_us())
+                    await pulse.wait(subscription.woken, at_most=patience)
+        finally:
+            found.discard(subscription)
+
+    def _messages(self, subscription: Subscription, told: int, end: int) -> bytes:
+        """Return one message for each changed answer, all from one instant."""
+        if not subscription.changed:
+            return b""
+        changed, subscription.changed = sorted(subscription.changed), set()
+        now_us = self._platform.clock.now_us()
+        log_id = self._platform.parts.log.log_id
+        parts = []
+        for index in changed:
+            prepared = self._answers.get(subscription.asked[index], subscription.tenant)
+            known = subscription.told.get(index)
+            subscription.told[index] = (prepared.etag, prepared.answer.valid_until_us)
+            if known is None or known[0] != prepared.etag:
+                name = f"{log_id}.{told + 1}.{end}.{index}.{now_us}".encode()
+                body = prepared.answer.render(now_us)
+                parts.append(b"id: %b\nevent: metric\ndata: %b\n\n" % (name, body))
+        return b"".join(parts)
+
+    def _resume(self, subscription: Subscription, last_id: str | None) -> int:
+        """Mark what the subscriber lacks and return up to where it was told everything."""
+        position = _position(last_id, self._platform.parts.log.log_id)
+        if position is None:
+            subscription.changed = set(range(len(subscription.asked)))
+            return _NOTHING
+        now_us = self._platform.clock.now_us()
+        for index, asked in enumerate(subscription.asked):
+            if self._lacks(subscription.tenant, index, asked, position, now_us):
+                subscription.changed.add(index)
+            else:
+                prepared = self._answers.get(asked, subscription.tenant)
+                subscription.told[index] = (prepared.etag, prepared.answer.valid_until_us)
+        return position.told
+
+    def _lacks(
+        self, tenant: str, index: int, asked: Asked, position: _Position, now_us: int
+    ) -> bool:
+        """Tell whether an answer may have changed since *position*."""
+        window = parse_window(asked.window)
+        if window.bounds(position.at_us) != window.bounds(now_us):
+            return True
+        # A metric that has not moved since this process started may have moved just before.
+        moved_at = self._moved_at.get((tenant, asked.plan.id), self._platform.engine.next_offset)
+        return moved_at > (position.end if index <= position.done else position.told)
+
+    def _follow(self, change: Change) -> None:
+        for moved in change.moved:
+            self._moved_at[(moved.tenant, moved.metric)] = change.next_offset
+            for subscription in self._by_tenant.get(moved.tenant, ()):
+                subscription.mark(moved.metric)
+
+
+def _position(last_id: str | None, log_id: str) -> _Position | None:
+    """Read an id; one that another log made, or nobody, means its bearer has nothing."""
+    parts = (last_id or "").split(".")
+    if len(parts) != _ID_PARTS or parts[0] != log_id:
+        return None
+    if not all(part.isdecimal() and len(part) <= _MAX_DIGITS for part in parts[1:]):
+        return None
+    told, end, done, at_us = map(int, parts[1:])
+    return _Position(told - 1, end, done, at_us)
