@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from importlib.util import find_spec
@@ -11,10 +13,14 @@ from typing import TypeAlias
 import pandas as pd
 import pytest
 
+from agentflow.contracts import Registry, load
+from ingestion.replay import RowMapping, mapping_for, read_mappings
+
 Answer: TypeAlias = "int | str | None"
 Answers: TypeAlias = "dict[str, dict[str, Answer]]"
 """Metric → dimensions as contract examples write them (`carrier=UA,origin=EWR`) → value."""
 
+CONTRACTS = Path(__file__).parents[2] / "examples" / "flights" / "contracts"
 DIMENSIONS = ("carrier", "origin")
 
 
@@ -103,9 +109,34 @@ METRICS: Mapping[str, Callable[[pd.DataFrame], Answer]] = {
 
 
 @pytest.fixture(scope="session")
-def flights_csv() -> Path:
-    """Return the raw table, 336,776 rows in a ZIP archive."""
-    return raw_flights()
+def contracts_dir() -> Path:
+    """Return where the flights contracts are."""
+    return CONTRACTS
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """Return the flights contracts."""
+    return load(CONTRACTS)
+
+
+@pytest.fixture(scope="session")
+def mapping(registry: Registry) -> RowMapping:
+    """Return the mapping that is found by the table's file name."""
+    found = mapping_for(Path("flights.csv.zip"), read_mappings(CONTRACTS, registry))
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every 40th line: all months, both changes of the clock, every kind of flight."""
+    file = tmp_path_factory.mktemp("flights") / "flights_sample.csv"
+    with zipfile.ZipFile(raw_flights()) as archive, archive.open("flights.csv") as content:
+        lines = io.TextIOWrapper(content, encoding="utf-8")
+        header = next(lines)
+        file.write_text(header + "".join(line for n, line in enumerate(lines) if n % 40 == 0))
+    return file
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +145,7 @@ def expected_flights() -> Answers:
     return expected()
 
 
-@pytest.fixture
-def expected_of() -> Callable[[Path], Answers]:
-    """Return the recompute, for a part of the table in a file of its own."""
-    return expected
+@pytest.fixture(scope="session")
+def expected_sample(sample: Path) -> Answers:
+    """Return what every metric must say about the sample."""
+    return expected(sample)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,36 +11,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-import pytest
 
-from agentflow.contracts import Registry, load
-from ingestion.replay import RowMapping, mapping_for, read_mappings, replay
+from agentflow.contracts import Registry
+from agentflow.contracts.lint import lint
+from agentflow.contracts.lock import LOCK_NAME, lock_text, read_lock
+from ingestion.replay import RowMapping, replay
 
-CONTRACTS = Path(__file__).parents[2] / "examples" / "flights" / "contracts"
 NEW_YORK = ZoneInfo("America/New_York")
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load(CONTRACTS)
-
-
-@pytest.fixture(scope="module")
-def mapping(registry: Registry) -> RowMapping:
-    found = mapping_for(Path("flights.csv.zip"), read_mappings(CONTRACTS, registry))
-    assert found is not None
-    return found
-
-
-@pytest.fixture(scope="module")
-def sample(flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every 40th line: all months, both changes of the clock, every kind of flight."""
-    file = tmp_path_factory.mktemp("flights") / "flights_sample.csv"
-    with zipfile.ZipFile(flights_csv) as archive, archive.open("flights.csv") as content:
-        lines = io.TextIOWrapper(content, encoding="utf-8")
-        header = next(lines)
-        file.write_text(header + "".join(line for n, line in enumerate(lines) if n % 40 == 0))
-    return file
 
 
 def events_of(file: Path, mapping: RowMapping) -> Iterator[dict[str, Any]]:
@@ -60,6 +35,14 @@ def test_every_metric_of_the_pack_has_an_independent_recompute(
 ) -> None:
     """A metric nobody recomputes is a metric nobody checked."""
     assert {name for name, _ in registry.metrics} == expected_flights.keys()
+
+
+def test_the_contracts_are_clean_and_locked(registry: Registry, contracts_dir: Path) -> None:
+    """An example that does not pass our own checks teaches the wrong thing."""
+    assert list(lint(registry)) == []
+    assert lock_text(registry, read_lock(contracts_dir) or {}) == (
+        contracts_dir / LOCK_NAME
+    ).read_text("utf-8")
 
 
 def test_the_recompute_agrees_with_counts_of_the_raw_text(
@@ -117,11 +100,11 @@ def test_departures_lie_on_the_timetable_of_new_york(sample: Path, mapping: RowM
 
 
 def test_arrivals_agree_with_the_timetable_plus_the_delay(
-    sample: Path, mapping: RowMapping
+    sample: Path, mapping: RowMapping, contracts_dir: Path
 ) -> None:
     """The mapping goes by the clock of an arrival; timetable plus delay gives the same."""
     rows = pd.read_csv(sample)
-    zones = pd.read_csv(CONTRACTS / "mappings" / "airport_zones.csv", index_col="airport").zone
+    zones = pd.read_csv(contracts_dir / "mappings" / "airport_zones.csv", index_col="airport").zone
     arrived = {
         event["data"]["flight_id"]: datetime.fromisoformat(event["time"])
         for event in events_of(sample, mapping)
