@@ -85,7 +85,7 @@ def unknown(name: str, *, known: list[str], derived: bool) -> Violation:
 def did_you_mean(name: str, known: list[str]) -> str:
     """Return a hint with the nearest known name, or all of them.
 
-    >>> did_you_mean("amonut", ["amount", "currency"])
+    >>> did_you_mean("amuont", ["amount", "currency"])
     'Did you mean "amount"?'
     """
     if len(name) <= _LONGEST_NAME and (close := get_close_matches(name, known, n=1)):

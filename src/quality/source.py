@@ -1,7 +1,7 @@
 """Python source of what one contract demands of an event whose shape already fits.
 
-The text is generated, because one flat function per event type costs a third of a loop over its
-fields. It answers None at the first doubt; `quality.examine` then says what is wrong.
+The text is generated, so that an event costs one call and not one per field and check. The function
+answers None at the first doubt; `quality.examine` then says what is wrong.
 """
 
 from __future__ import annotations

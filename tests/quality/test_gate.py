@@ -141,7 +141,7 @@ NASTY = [
         "NaN",
         "-",
         "01",
-        "tru",
+        "t",
         '"',
         '"acme"',
         '"other"',
@@ -294,7 +294,7 @@ def test_everything_wrong_is_said_at_once(gate: Gate) -> None:
         "weight": "2000",
         "insured": '"true"',
         "due": '"soon"',
-        "sise": "1",
+        "sizes": "1",
         "total": "1",
     }
 
@@ -311,7 +311,7 @@ def test_everything_wrong_is_said_at_once(gate: Gate) -> None:
         ("type_wrong", "/data/pieces"),
         ("type_wrong", "/data/insured"),
         ("date_invalid", "/data/due"),
-        ("field_unknown", "/data/sise"),
+        ("field_unknown", "/data/sizes"),
         ("field_unknown", "/data/total"),
     ]
 
