@@ -237,7 +237,7 @@ def test_a_scenario_wrong_in_many_ways_reports_each_with_its_line(
 ) -> None:
     """A scenario is checked against the contracts before it sends its first event."""
     text = (
-        SCENARIO.replace("pick: product", "pick: prodct")
+        SCENARIO.replace("pick: product", "pick: products")
         .replace("amount: {decimal: [1, 10]}", "amount: {decimal: [1, 10], scale: 4}")
         .replace("          order_id: {id: O-}\n", "          quantity: one + 1\n")
         .replace("EUR: 1", "DEM: 1")
@@ -247,7 +247,7 @@ def test_a_scenario_wrong_in_many_ways_reports_each_with_its_line(
     found = list(problems(tmp_path, registry, text))
 
     assert found == [
-        '9: pool "prodct" does not exist (Did you mean "product"?)',
+        '9: pool "products" does not exist (Did you mean "product"?)',
         '12: field "one" does not exist',
         '13: "order.created@1" requires "order_id", which nothing here gives',
         '13: "amount" of "order.created@1" keeps 2 digits, this has 4',

@@ -249,7 +249,7 @@ def test_a_mapping_wrong_in_many_ways_reports_each_with_its_line(contracts_dir: 
         .replace("parcel: number, ", "")
         .replace("pieces: pieces", "pices: pieces")
         .replace("fragile: fragile", "fragile: number")
-        .replace('id: "{number}"', 'id: "P-{numbr}"')
+        .replace('id: "{number}"', 'id: "P-{numbers}"')
     )
 
     with pytest.raises(ContractFilesError) as caught:
@@ -261,7 +261,7 @@ def test_a_mapping_wrong_in_many_ways_reports_each_with_its_line(contracts_dir: 
             '17: field "kilo" does not exist '
             "(Known fields: clock, day, fragile, kilos, number, pieces, sent.)"
         ),
-        '18: no column or value is named "numbr" (Did you mean "number"?)',
+        '18: no column or value is named "numbers" (Did you mean "number"?)',
         '19: "kilos" is a decimal, `time` needs a timestamp',
         '20: "parcel.sent@1" requires "parcel", which the mapping does not give',
         '20: "parcel.sent@1" has no field "pices" (Did you mean "pieces"?)',
