@@ -1,19 +1,28 @@
-"""The demonstration: a seeded generator feeding the platform, and the moving table people watch."""
+"""What `agentflow up` and `agentflow demo` run: the platform, a generator, the moving table."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
+from rich.live import Live
+from rich.progress import Progress, TaskID
 
 from agentflow.events import RawEvent
+from agentflow.settings import Settings
 from ingestion.generate import Profile, paced, read_world
 from processing.platform import Platform
+from processing.rebuild import Progress as ProgressTold
+from serving.table import MetricTable
+from serving.wiring import Running, running
 
+_REDRAW_SECONDS = 0.2
 TENANT = "default"
 
 
@@ -87,6 +96,78 @@ async def report(platform: Platform, *, seconds: float) -> DemoReport:
     )
 
 
-def headline(names: Sequence[str], *, most: int) -> list[str]:
-    """Return the first metrics by name, without repetition, for a table of bounded height."""
-    return list(islice(dict.fromkeys(names), most))
+async def run_up(settings: Settings, *, console: Console) -> int:
+    """Run the platform until it is told to stop; return the exit code.
+
+    Raises:
+        AgentFlowError: It cannot start.
+    """
+    with progress_bar(console) as progress:
+        starting = AsyncExitStack()
+        run = await starting.enter_async_context(running(settings, progress=progress))
+    async with starting:
+        _announce(run, console)
+        await asyncio.Event().wait()
+    return 0
+
+
+async def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> DemoReport:
+    """Run the platform and the generator, show the moving table, and verify at the end.
+
+    Raises:
+        AgentFlowError: It cannot start.
+    """
+    async with running(settings) as run:
+        _announce(run, console)
+        started = time.monotonic()
+        sending = asyncio.create_task(feed(run.platform, settings.contracts_dir, options))
+        showing = asyncio.create_task(_show(run.platform, console))
+        try:
+            await asyncio.wait(
+                {sending, showing}, timeout=options.seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            await _cancelled(showing)
+            await _cancelled(sending)
+        seconds = time.monotonic() - started
+        console.print("[dim]verifying every metric against the lake …[/dim]")
+        return await report(run.platform, seconds=seconds)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """End *task*; what it failed of before is raised here."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _show(platform: Platform, console: Console) -> None:
+    table = MetricTable(platform, TENANT)
+    if not console.is_terminal:
+        await asyncio.Event().wait()
+    with Live(table.render(), console=console, auto_refresh=False) as live:
+        while True:
+            await asyncio.sleep(_REDRAW_SECONDS)
+            live.update(table.render(), refresh=True)
+
+
+def _announce(run: Running, console: Console) -> None:
+    rebuilt = run.platform.rebuilt
+    if rebuilt is not None and rebuilt.events:
+        console.print(f"[dim]live state: {rebuilt.events:,} events from the {rebuilt.source}[/dim]")
+    console.print(f"[bold]{run.url}[/bold]  [dim]page ·[/dim] {run.url}/docs  [dim]API[/dim]")
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[ProgressTold]:
+    """Show progress that may be told from any thread; silent where nobody watches."""
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
+
+    def told(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done, total=total)
+
+    with bar:
+        yield told

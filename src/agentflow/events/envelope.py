@@ -46,7 +46,7 @@ class RawEvent(msgspec.Struct, frozen=True, gc=False):
     received_us: int
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """An accepted event. `data` is the struct generated from its contract.
 
     Attributes:

@@ -1,0 +1,218 @@
+"""Chooses the parts: settings in, a running platform with its API out."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+import uvicorn
+
+from agentflow.clock import Clock, SystemClock
+from agentflow.contracts import load
+from agentflow.errors import AgentFlowError, UnavailableError
+from agentflow.settings import Settings
+from processing.platform import Platform
+from processing.publication import record_changes
+from processing.rebuild import Progress, no_progress
+from processing.wiring import open_platform
+from serving.api.app import create_app
+from serving.api.keys import parse_keys
+from serving.api.limits import Policy
+from serving.api.replies import AsgiApp
+
+log = structlog.get_logger()
+
+_SWITCH_SECONDS = 0.001
+"""Between threads: the lake writer must not hold the event loop up for the default 5 ms."""
+_COLLECT_AFTER = 50_000
+"""Objects before the youngest generation is collected: events are many, small and short-lived."""
+_SHUTDOWN_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A platform that serves.
+
+    Attributes:
+        url: Where; with the port that was picked when 0 was asked for.
+    """
+
+    platform: Platform
+    url: str
+
+
+def open_from(settings: Settings, *, clock: Clock) -> Platform:
+    """Open the platform *settings* describe.
+
+    Raises:
+        ContractFilesError: The contract files are wrong.
+        StorageError: The data directory cannot be used.
+    """
+    registry = load(settings.contracts_dir)
+    interval = timedelta(seconds=settings.lake_interval_seconds)
+    return open_platform(settings.data_dir, registry, clock=clock, lake_interval=interval)
+
+
+def build_app(platform: Platform, settings: Settings) -> AsgiApp:
+    """Build the API over *platform*."""
+    policy = (
+        Policy(settings.rate_limit, settings.rate_limit_window_seconds)
+        if settings.rate_limit
+        else None
+    )
+    return create_app(
+        platform,
+        keys=parse_keys(settings.api_keys),
+        policy=policy,
+        load_contracts=lambda: load(settings.contracts_dir),
+    )
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, *, clock: Clock | None = None, progress: Progress = no_progress
+) -> AsyncIterator[Running]:
+    """Run the platform and its API while the body runs; the body is cancelled when it must stop.
+
+    The API answers before live state is complete (`/v1/health/ready` says so); the body starts when
+    it is.
+
+    Raises:
+        UnavailableError: The port is taken.
+    """
+    listener = _listener(settings)
+    with closing(listener):
+        platform = open_from(settings, clock=clock or SystemClock())
+        server = _server(build_app(platform, settings), settings)
+        _stop_on_signals(server)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        saving = asyncio.create_task(_save_snapshots(platform, settings.snapshot_interval_seconds))
+        try:
+            await platform.start(progress=progress)
+            record_changes(platform, platform.registry, known=None)
+            gc.freeze()
+            port = listener.getsockname()[1]
+            async with _ending_with(serving):
+                yield Running(platform, f"http://{settings.host}:{port}")
+        finally:
+            server.should_exit = True
+            saving.cancel()
+            await serving
+            await platform.close()
+
+
+def tune_runtime() -> None:
+    """Set what the whole process shares; called by commands that serve, once."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.set_threshold(_COLLECT_AFTER, 20, 50)
+
+
+def run(main: Callable[[], Awaitable[int]]) -> int:
+    """Run *main* on uvloop and return its exit code; an interrupt is a normal end."""
+    import uvloop
+
+    tune_runtime()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(_awaited(main))
+        except KeyboardInterrupt:
+            return 0
+
+
+async def _awaited(main: Callable[[], Awaitable[int]]) -> int:
+    return await main()
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us, so that what was taken is finished before the end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+def _server(app: AsgiApp, settings: Settings) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        loop="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        backlog=2048,
+    )
+    return _Server(config)
+
+
+def _stop_on_signals(server: uvicorn.Server) -> None:
+    """Stop gracefully on the first interrupt or termination, at once on the second."""
+
+    def stop() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    if threading.current_thread() is threading.main_thread():
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+
+
+def _listener(settings: Settings) -> socket.socket:
+    try:
+        listener = socket.create_server((settings.host, settings.port), backlog=2048)
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            hint="Choose another port with --port, or --port 0 for any free one.",
+        ) from error
+    listener.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+    return listener
+
+
+@asynccontextmanager
+async def _ending_with(serving: asyncio.Task[None]) -> AsyncIterator[None]:
+    """Cancel the body when the server stops (a signal), and leave quietly then."""
+    body = asyncio.current_task()
+    assert body is not None  # noqa: S101 - this runs inside a task
+    stopped = False
+
+    def stop(_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        body.cancel()
+
+    serving.add_done_callback(stop)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+        body.uncancel()
+    finally:
+        serving.remove_done_callback(stop)
+
+
+async def _save_snapshots(platform: Platform, interval_seconds: float) -> None:
+    while True:
+        await asyncio.sleep(interval_seconds)
+        if platform.ready:
+            try:
+                platform.save_snapshot()
+            except (OSError, AgentFlowError):
+                log.warning("snapshot.failed", exc_info=True)
