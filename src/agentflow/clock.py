@@ -65,4 +65,4 @@ def to_rfc3339(instant_us: int) -> str:
     >>> to_rfc3339(1)
     '1970-01-01T00:00:00.000001Z'
     """
-    return to_datetime(instant_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{to_datetime(instant_us).isoformat(timespec='microseconds')[:-6]}Z"
