@@ -11,13 +11,16 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from tests.fakes.platform import FakePlatform, RefusedError
 
 PAGE = Path(__file__).parents[2] / "src" / "serving" / "page"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
+)
 
 
 class FakeServer:
@@ -61,7 +64,8 @@ class FakeServer:
         ]
         self.app = Starlette(routes=routes)
         if PAGE.is_dir():
-            self.app.mount("/", StaticFiles(directory=PAGE, html=True))
+            self.app.mount("/page", StaticFiles(directory=PAGE))
+            self.app.add_route("/", index)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -252,6 +256,11 @@ class FakeServer:
                     await self.platform.news.wait_for(lambda: len(self.platform.events) > at)
 
         return StreamingResponse(items(), media_type="text/event-stream")
+
+
+async def index(_: Request) -> Response:
+    """The page, with a policy that forbids everything it does not need."""
+    return FileResponse(PAGE / "index.html", headers={"content-security-policy": POLICY})
 
 
 def problem(error: RefusedError, headers: dict[str, str] | None = None) -> Response:

@@ -173,7 +173,7 @@ class FakePlatform:
         return [
             metric
             for metric in self.registry.metrics.values()
-            if metric.status == "approved" and event["type"] in {ref.type for ref in metric.refs}
+            if metric.status != "deprecated" and event["type"] in {ref.type for ref in metric.refs}
         ]
 
     def answer(self, name: str, asked: Mapping[str, str]) -> Json:
@@ -223,7 +223,7 @@ class FakePlatform:
 
     def _metric(self, name: str, asked: Mapping[str, str]) -> MetricContract:
         versions = [
-            c for c in self.registry.metrics.values() if c.name == name and c.status == "approved"
+            c for c in self.registry.metrics.values() if c.name == name and c.status != "deprecated"
         ]
         if not versions:
             known = sorted({contract.name for contract in self.registry.metrics.values()})

@@ -17,7 +17,7 @@ def served(app: Any) -> Iterator[str]:
     """Serve on loopback and yield the base URL."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, log_level="error", timeout_graceful_shutdown=1, lifespan="off", ws="none"
+        app, log_level="critical", timeout_graceful_shutdown=1, lifespan="off", ws="none"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -1,0 +1,146 @@
+// What was rejected, why, and the way back in: fix and replay.
+
+import { get, post } from "./api.js";
+import { byId, el } from "./dom.js";
+import { title, when } from "./format.js";
+
+const PAGE = 20;
+
+export class DeadLetters {
+  constructor() {
+    this.reason = null;
+    this.cursor = null;
+  }
+
+  async start() {
+    byId("deadletter-refresh").addEventListener("click", () => this.refresh());
+    byId("deadletter-more").addEventListener("click", () => this.page(this.cursor));
+    await this.refresh();
+  }
+
+  /** Read the first page again, unless somebody is at work in it. */
+  async refresh({ quietly = false } = {}) {
+    if (quietly && byId("deadletter-list").querySelector("details[open]")) return;
+    await this.page(null);
+  }
+
+  async page(cursor) {
+    try {
+      const found = await get("v1/deadletter", { reason: this.reason, limit: PAGE, cursor });
+      this.cursor = found.next_cursor;
+      this.chips(found.counts ?? {});
+      const letters = found.dead_letters.map((letter) => this.letter(letter));
+      const list = byId("deadletter-list");
+      if (cursor) list.append(...letters);
+      else list.replaceChildren(...(letters.length ? letters : [el("p", { class: "empty" }, "Nothing was rejected.")]));
+      byId("deadletter-more").hidden = !this.cursor;
+    } catch (problem) {
+      this.say(`${problem.message}. ${problem.hint ?? ""}`);
+    }
+  }
+
+  chips(counts) {
+    const total = Object.values(counts).reduce((a, b) => a + b, 0);
+    const badge = byId("deadletter-count");
+    badge.hidden = total === 0;
+    badge.textContent = total;
+    const chip = (reason, words) =>
+      el("button", { type: "button", "aria-pressed": String(this.reason === reason), onclick: () => this.choose(reason) }, words);
+    const chips = Object.entries(counts).sort(([, a], [, b]) => b - a).map(([reason, count]) => chip(reason, `${title(reason)} ${count}`));
+    byId("deadletter-reasons").replaceChildren(...(chips.length ? [chip(null, "all"), ...chips] : []));
+  }
+
+  choose(reason) {
+    this.reason = reason;
+    return this.page(null);
+  }
+
+  letter(letter) {
+    const first = letter.errors?.[0];
+    const element = el(
+      "details",
+      { class: "letter", "data-offset": letter.offset, "data-status": letter.status },
+      el(
+        "summary",
+        {},
+        el("span", { class: "mono" }, `#${letter.offset}`),
+        el("strong", {}, title(letter.reason)),
+        el("span", {}, letter.type ?? "unknown type"),
+        el("span", { class: "quiet" }, first ? `${first.pointer ?? ""} ${first.message}` : ""),
+        el("span", { class: "quiet" }, letter.status === "open" ? when(letter.received_at) : letter.status),
+      ),
+    );
+    element.addEventListener("toggle", () => element.open && element.children.length < 2 && element.append(this.inside(letter)));
+    return element;
+  }
+
+  inside(letter) {
+    const text = el("textarea", { spellcheck: "false", "aria-label": `Event of dead letter ${letter.offset}` });
+    text.value = pretty(letter.raw);
+    const errors = (letter.errors ?? []).map((error) =>
+      el("tr", {}, el("td", { class: "mono" }, error.pointer ?? ""), el("td", {}, error.message, error.hint ? el("div", { class: "quiet" }, error.hint) : null)),
+    );
+    const result = el("p", { class: "wrong", role: "status" });
+    const run = (verb, body) => this.run(letter, verb, body, result);
+    return el(
+      "div",
+      { class: "inside" },
+      el(
+        "div",
+        {},
+        el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Where"), el("th", { scope: "col" }, "What is wrong"))), el("tbody", {}, errors)),
+        el("p", { class: "quiet" }, `Received ${when(letter.received_at)}, id ${letter.event_id ?? "unknown"}`),
+      ),
+      el(
+        "div",
+        {},
+        text,
+        el(
+          "div",
+          { class: "actions" },
+          el("button", { type: "button", class: "primary", onclick: () => run("fix", () => `{"event":${checked(text.value)}}`) }, "Fix and replay"),
+          el("button", { type: "button", onclick: () => run("replay", () => "{}") }, "Replay as it is"),
+          el("button", { type: "button", onclick: () => run("discard", () => "{}") }, "Discard"),
+        ),
+        result,
+      ),
+    );
+  }
+
+  async run(letter, verb, body, result) {
+    result.textContent = "";
+    try {
+      const answer = await post(`v1/deadletter/${letter.offset}/${verb}`, body());
+      const outcome = answer.events?.[0] ?? answer;
+      const errors = outcome.errors ?? [];
+      if (outcome.status === "rejected" && errors.length) {
+        result.textContent = errors.map(({ pointer, message }) => `${pointer ?? ""} ${message}`).join("; ");
+        return;
+      }
+      this.say(verb === "discard" ? `Dead letter ${letter.offset} is discarded.` : `Dead letter ${letter.offset} was accepted.`);
+      await this.page(null);
+    } catch (problem) {
+      const errors = (problem.errors ?? []).map(({ pointer, message }) => `${pointer ?? ""} ${message}`);
+      result.textContent = [problem.message, ...errors].join("; ");
+    }
+  }
+
+  say(words) {
+    byId("deadletter-note").textContent = words;
+  }
+}
+
+/** Return the text as it is, so that its digits stay; throw when it is no JSON. */
+function checked(text) {
+  JSON.parse(text);
+  return text;
+}
+
+function pretty(raw) {
+  if (typeof raw !== "string") return JSON.stringify(raw, null, 2);
+  try {
+    return JSON.stringify(JSON.parse(raw), null, 2);
+  } catch {
+    return raw;
+  }
+}
