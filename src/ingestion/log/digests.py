@@ -8,22 +8,17 @@ notes up to which offset it was merged; opening stages what came after.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 
-from ingestion.log.chunks import DIGEST_BYTES, ENTRY_BYTES, OFFSET_BYTES
+from ingestion.log.chunks import DIGEST_BYTES
+from ingestion.log.schema import SERIES
 
 SLICES: Final = 256
 """A slice is the first byte of the digest."""
-
-_LOWEST: Final = bytes(OFFSET_BYTES)
-_HIGHEST: Final = b"\xff" * OFFSET_BYTES
-
-# One statement for any number of entries: the interpreter lock is released once, not per entry.
-_SERIES: Final = (
-    "WITH RECURSIVE series(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM series WHERE i + 1 < :count)"
-)
 
 
 class DigestIndex:
@@ -71,22 +66,20 @@ class DigestIndex:
         self, connection: sqlite3.Connection, digests: Sequence[bytes]
     ) -> Iterator[tuple[bytes, int]]:
         """Yield (digest, offset) pairs from the table for those of *digests* that have any."""
-        if not self._on_disk or not digests:
+        if not self._on_disk:
             return
-        rows = connection.execute(
-            f"""{_SERIES}
-            SELECT entry FROM series CROSS JOIN {self._table} ON entry
-            BETWEEN substr(:low, 1 + {ENTRY_BYTES} * i, {ENTRY_BYTES})
-            AND substr(:high, 1 + {ENTRY_BYTES} * i, {ENTRY_BYTES})
-            """,  # noqa: S608 - the table is a constant of this package
-            {
-                "count": len(digests),
-                "low": b"".join(digest + _LOWEST for digest in digests),
-                "high": b"".join(digest + _HIGHEST for digest in digests),
-            },
-        )
-        for (entry,) in rows:
-            yield entry[:DIGEST_BYTES], int.from_bytes(entry[DIGEST_BYTES:], "big")
+        ordered = sorted(digests)
+        for start in range(0, len(ordered), SERIES):
+            part = ordered[start : start + SERIES]
+            # One statement for all of them: the interpreter lock is handed over once.
+            yield from connection.execute(
+                f"""
+                SELECT digest, offset FROM series CROSS JOIN {self._table}
+                ON digest = substr(:digests, 1 + {DIGEST_BYTES} * i, {DIGEST_BYTES})
+                WHERE i < :count
+                """,  # noqa: S608 - the table is a constant of this package
+                {"digests": b"".join(part), "count": len(part)},
+            )
 
     def offsets(
         self, connection: sqlite3.Connection, digests: Sequence[bytes]
@@ -133,17 +126,21 @@ class DigestIndex:
 
     def insert(self, connection: sqlite3.Connection, pairs: Iterable[tuple[bytes, int]]) -> int:
         """Write (digest, offset) pairs to the table, sorted, and return how many there were."""
-        entries = sorted(digest + offset.to_bytes(OFFSET_BYTES, "big") for digest, offset in pairs)
-        if entries:
+        ordered = sorted(pairs)
+        if ordered:
             connection.execute(
-                f"""{_SERIES}
-                INSERT OR IGNORE INTO {self._table}
-                SELECT substr(:entries, 1 + {ENTRY_BYTES} * i, {ENTRY_BYTES}) FROM series
+                f"""
+                INSERT OR IGNORE INTO {self._table} (digest, offset)
+                SELECT substr(:digests, 1 + {DIGEST_BYTES} * key, {DIGEST_BYTES}), value
+                FROM json_each(:offsets)
                 """,  # noqa: S608 - the table is a constant of this package
-                {"count": len(entries), "entries": b"".join(entries)},
+                {
+                    "digests": b"".join(map(itemgetter(0), ordered)),
+                    "offsets": json.dumps(list(map(itemgetter(1), ordered))),
+                },
             )
             self._on_disk = True
-        return len(entries)
+        return len(ordered)
 
     def merged(self) -> None:
         """Drop from memory what the committed transaction merged."""
@@ -175,10 +172,12 @@ class DigestIndex:
         connection.execute(f"DELETE FROM {self._table}")  # noqa: S608 - a constant
         connection.execute("DELETE FROM merged WHERE digest_index = ?", (self.name,))
 
-    def table_equals(self, connection: sqlite3.Connection, expected: Collection[bytes]) -> bool:
-        """Tell whether the table holds exactly the *expected* entries."""
-        rows = connection.execute(f"SELECT entry FROM {self._table} ORDER BY entry")  # noqa: S608 - a constant
-        return [row[0] for row in rows] == sorted(expected)
+    def table_equals(
+        self, connection: sqlite3.Connection, expected: Collection[tuple[bytes, int]]
+    ) -> bool:
+        """Tell whether the table holds exactly the *expected* pairs."""
+        rows = connection.execute(f"SELECT digest, offset FROM {self._table} ORDER BY 1, 2")  # noqa: S608 - a constant
+        return rows.fetchall() == sorted(expected)
 
 
 def _listed(known: int | Sequence[int]) -> Sequence[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ingestion.log import schema
-from ingestion.log.chunks import CHUNK_RECORDS, pack_entries, unpack_digests, unpack_entries
+from ingestion.log.chunks import CHUNK_RECORDS, unpack_digests, unpack_entries
 from ingestion.log.digests import SLICES, DigestIndex
 from ingestion.log.port import VALIDATED
 
@@ -59,8 +59,7 @@ def repair(connection: sqlite3.Connection, index: DigestIndex) -> bool:
         for digest, offset in pairs
         if offset < markers[digest[0]]
     )
-    expected = {pack_entries([pair]) for pair in merged}
-    expected.update(pack_entries([pair]) for pair in _remembered(connection, index))
+    expected = {*merged, *_remembered(connection, index)}
     if index.table_equals(connection, expected):
         return False
     connection.execute("BEGIN IMMEDIATE")

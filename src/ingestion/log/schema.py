@@ -23,6 +23,9 @@ PAGE_BYTES: Final = 8192
 CHECKPOINT_PAGES: Final = 1000
 """About 8 MB: larger is no faster and makes the commit that pays for it slower (ADR 0004)."""
 
+SERIES: Final = 4_096
+"""How many numbers the temporary table `series` of every connection holds."""
+
 _CACHE_KIB: Final = 65_536
 _TOPIC = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 
@@ -47,8 +50,16 @@ CREATE TABLE IF NOT EXISTS merged (
   upto INTEGER NOT NULL,
   PRIMARY KEY (digest_index, slice)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS identity_entries (entry BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS link_entries (entry BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identity_entries (
+  digest BLOB NOT NULL,
+  offset INTEGER NOT NULL,
+  PRIMARY KEY (digest, offset)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS link_entries (
+  digest BLOB NOT NULL,
+  offset INTEGER NOT NULL,
+  PRIMARY KEY (digest, offset)
+) WITHOUT ROWID;
 """
 """`topics.floor` is the least offset the topic may give next; it moves only when a salvage skips
 ahead, so that an offset that was lost is never given twice."""
@@ -149,6 +160,7 @@ def connect(path: Path, *, synchronous: str = "FULL") -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("PRAGMA secure_delete = OFF")
+        _create_series(connection)
     except sqlite3.Error:
         connection.close()
         raise
@@ -164,5 +176,18 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         check_same_thread=False,
         timeout=10,
     )
+    _create_series(connection)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _create_series(connection: sqlite3.Connection) -> None:
+    """Make the numbers 0, 1, 2 … for taking one long parameter apart inside one statement."""
+    connection.execute("CREATE TEMP TABLE series (i INTEGER PRIMARY KEY)")
+    connection.execute(
+        """
+        WITH RECURSIVE numbers(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM numbers WHERE i < ?)
+        INSERT INTO series SELECT i FROM numbers
+        """,
+        (SERIES - 1,),
+    )
