@@ -96,8 +96,10 @@ async def report(platform: Platform, *, seconds: float) -> DemoReport:
     )
 
 
-async def run_up(settings: Settings, *, console: Console) -> int:
+async def run_up(settings: Settings, *, console: Console, as_json: bool = False) -> int:
     """Run the platform until it is told to stop; return the exit code.
+
+    With *as_json* a line `{"url": …}` on stdout says when it is ready and where.
 
     Raises:
         AgentFlowError: It cannot start.
@@ -107,8 +109,31 @@ async def run_up(settings: Settings, *, console: Console) -> int:
         run = await starting.enter_async_context(running(settings, progress=progress))
     async with starting:
         _announce(run, console)
+        if as_json:
+            print(msgspec.json.encode({"url": run.url}).decode(), flush=True)  # noqa: T201 - data
         await asyncio.Event().wait()
     return 0
+
+
+async def demonstrate(
+    settings: Settings, options: DemoOptions, *, console: Console, as_json: bool
+) -> int:
+    """Run the demonstration and say how it went: 0 when every metric was verified, else 1.
+
+    Raises:
+        AgentFlowError: It cannot start.
+    """
+    outcome = await run_demo(settings, options, console=console)
+    style = "green" if outcome.verified else "red"
+    said = "equal" if outcome.verified else "NOT equal"
+    console.print(
+        f"[{style}]{outcome.numbers_compared:,} numbers {said} to the recompute from the lake"
+        f"[/{style}]  [dim]{outcome.events:,} events, {outcome.rejected:,} rejected, "
+        f"freshness {outcome.freshness_ms} ms[/dim]"
+    )
+    if as_json:
+        print(msgspec.json.encode(outcome).decode(), flush=True)  # noqa: T201 - data
+    return 0 if outcome.verified else 1
 
 
 async def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> DemoReport:

@@ -24,10 +24,9 @@ from processing.platform import Platform
 from processing.publication import record_changes
 from processing.rebuild import Progress, no_progress
 from processing.wiring import open_platform
-from serving.api.app import create_app
+from serving.api.app import Api, create_app
 from serving.api.keys import parse_keys
 from serving.api.limits import Policy
-from serving.api.replies import AsgiApp
 
 log = structlog.get_logger()
 
@@ -62,7 +61,7 @@ def open_from(settings: Settings, *, clock: Clock) -> Platform:
     return open_platform(settings.data_dir, registry, clock=clock, lake_interval=interval)
 
 
-def build_app(platform: Platform, settings: Settings) -> AsgiApp:
+def build_app(platform: Platform, settings: Settings) -> Api:
     """Build the API over *platform*."""
     policy = (
         Policy(settings.rate_limit, settings.rate_limit_window_seconds)
@@ -92,7 +91,8 @@ async def running(
     listener = _listener(settings)
     with closing(listener):
         platform = open_from(settings, clock=clock or SystemClock())
-        server = _server(build_app(platform, settings), settings)
+        app = build_app(platform, settings)
+        server = _server(app, settings, on_stop=app.close)
         _stop_on_signals(server)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         saving = asyncio.create_task(_save_snapshots(platform, settings.snapshot_interval_seconds))
@@ -108,6 +108,7 @@ async def running(
             saving.cancel()
             await serving
             await platform.close()
+            gc.unfreeze()
 
 
 def tune_runtime() -> None:
@@ -133,7 +134,16 @@ async def _awaited(main: Callable[[], Awaitable[int]]) -> int:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to us, so that what was taken is finished before the end."""
+    """A server that leaves signals to us, and ends streams first when it stops."""
+
+    def __init__(self, config: uvicorn.Config, *, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, which never end by themselves, then everything else."""
+        self._on_stop()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -141,7 +151,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: AsgiApp, settings: Settings) -> uvicorn.Server:
+def _server(app: Api, settings: Settings, *, on_stop: Callable[[], None]) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -157,7 +167,7 @@ def _server(app: AsgiApp, settings: Settings) -> uvicorn.Server:
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         backlog=2048,
     )
-    return _Server(config)
+    return _Server(config, on_stop=on_stop)
 
 
 def _stop_on_signals(server: uvicorn.Server) -> None:
