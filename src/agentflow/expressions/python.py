@@ -89,9 +89,11 @@ class PythonEmitter:
             case Not(operand=operand):
                 return self._guarded([operand], lambda parts: f"(not {parts[0]})")
             case IsNull(operand=operand):
-                return f"({self.value_source(operand)} is None)"
+                nullable = infer(operand, self._scope).nullable
+                return f"({self.value_source(operand)} is None)" if nullable else "False"
             case Membership(operand=operand, options=options):
-                listed = ", ".join(_literal(option.value) for option in options)
+                floats = infer(operand, self._scope).kind == "number"
+                listed = ", ".join(_option(option.value, floats=floats) for option in options)
                 return self._guarded([operand], lambda parts: f"({parts[0]} in ({listed},))")
             case Case():
                 return self._case(node)
@@ -132,7 +134,7 @@ class PythonEmitter:
                     name = next(self._names)
                     guards.append(f"({name} := {source}) is None")
                     source = name
-            if floats and kind.kind == "decimal":
+            if floats and kind.kind != "number":  # as SQL compares: 0.1 is the float nearest to it
                 source = f"float({source})"
             parts.append(source)
         rendered = render(parts)
@@ -158,6 +160,11 @@ class PythonEmitter:
             return f"_coalesce({listed})"
         template = FUNCTIONS[node.name].python
         return self._guarded(list(node.arguments), lambda parts: template.format(*parts))
+
+
+def _option(value: str | int | Decimal | bool | None, *, floats: bool) -> str:
+    source = _literal(value)
+    return f"float({source})" if floats else source
 
 
 def _literal(value: str | int | Decimal | bool | None) -> str:

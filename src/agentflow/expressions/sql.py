@@ -1,6 +1,7 @@
 """Emit DuckDB SQL from scalar expressions.
 
 Literals are rendered, not bound: contract text is reviewed source, and every literal is escaped.
+Whole numbers are computed in 128 bits: the sum of two 64-bit fields is a number, not an error.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from agentflow.expressions.nodes import (
     Not,
     Or,
 )
+from agentflow.expressions.typing import Scope, infer
 
 
 def quote_name(name: str) -> str:
@@ -36,10 +38,10 @@ def quote_name(name: str) -> str:
 
 
 def literal(value: str | int | Decimal | bool | None) -> str:
-    """Render a literal.
+    """Render a literal; decimals in full, since `1E-7` would be a float.
 
-    >>> literal("it's")
-    "'it''s'"
+    >>> literal("it's"), literal(Decimal("0.0000001"))
+    ("'it''s'", '0.0000001')
     """
     match value:
         case None:
@@ -48,15 +50,21 @@ def literal(value: str | int | Decimal | bool | None) -> str:
             return "TRUE" if value else "FALSE"
         case str():
             return "'" + value.replace("'", "''") + "'"
-        case int() | Decimal():
+        case int():
             return str(value)
+        case Decimal():
+            return f"{value:f}"
 
 
-def scalar_sql(node: Node, *, field: Callable[[str], str]) -> str:
+def scalar_sql(node: Node, *, field: Callable[[str], str], scope: Scope) -> str:
     """Return the DuckDB expression of *node*; *field* renders a field's column."""
 
     def emit(inner: Node) -> str:
-        return scalar_sql(inner, field=field)
+        return scalar_sql(inner, field=field, scope=scope)
+
+    def wide(inner: Node) -> str:
+        whole = infer(inner, scope).kind == "integer"
+        return f"CAST({emit(inner)} AS HUGEINT)" if whole else emit(inner)
 
     match node:
         case Constant(value=value):
@@ -64,9 +72,9 @@ def scalar_sql(node: Node, *, field: Callable[[str], str]) -> str:
         case FieldReference(name=name):
             return field(name)
         case Negative(operand=operand):
-            return f"(-{emit(operand)})"
+            return f"(-{wide(operand)})"
         case Arithmetic(operator=operator, left=left, right=right):
-            return f"({emit(left)} {operator} {emit(right)})"
+            return f"({wide(left)} {operator} {wide(right)})"
         case Comparison(operator=operator, left=left, right=right):
             return f"({emit(left)} {'<>' if operator == '!=' else operator} {emit(right)})"
         case And(left=left, right=right):
@@ -86,4 +94,4 @@ def scalar_sql(node: Node, *, field: Callable[[str], str]) -> str:
         case Call(name="coalesce", arguments=arguments):
             return f"COALESCE({', '.join(emit(argument) for argument in arguments)})"
         case Call(name=name, arguments=arguments):
-            return FUNCTIONS[name].sql.format(*(emit(argument) for argument in arguments))
+            return FUNCTIONS[name].sql.format(*(wide(argument) for argument in arguments))

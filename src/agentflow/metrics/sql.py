@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from agentflow.contracts.model import EventContract
-from agentflow.contracts.scope import full_scope
+from agentflow.contracts.scope import declared_scope, full_scope
 from agentflow.events import EventRef
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.nodes import Number
-from agentflow.expressions.sql import quote_name, scalar_sql
+from agentflow.expressions.sql import literal, quote_name, scalar_sql
 from agentflow.metrics.arithmetic import DIVISION_SCALE
 from agentflow.metrics.plan import Atom, AtomInput, AtomRead, Computed, MetricPlan, Reading
 from agentflow.metrics.state import SIGNIFICANT_BITS
@@ -198,7 +199,8 @@ class _Emitter:
         columns += [f"{current(name)} AS {quote_name(name)}" for name in contract.fields]
         for name, text in contract.derived.items():
             if replaced:
-                source = scalar_sql(parse_scalar(text), field=current)
+                node, scope = parse_scalar(text), declared_scope(contract)
+                source = scalar_sql(node, field=current, scope=scope)
                 columns.append(f"{source} AS {quote_name(name)}")
             else:
                 columns.append(f"base.{quote_name(name)}")
@@ -232,10 +234,10 @@ class _Emitter:
             )
         columns += [quote_name(name) for name in self._question.by]
         for index, atom in enumerate(self._plan.atoms):
-            columns.append(f"{self._input(atom, chosen.get(index))} AS a{index}")
+            columns.append(f"{self._input(atom, chosen.get(index), ref)} AS a{index}")
         conditions = self._range()
         moving = " OR ".join(
-            f"({self._input(self._plan.atoms[index], item)}) IS NOT NULL"
+            f"({self._input(self._plan.atoms[index], item, ref)}) IS NOT NULL"
             for index, item in chosen.items()
         )
         conditions.append(f"({moving})")
@@ -258,17 +260,20 @@ class _Emitter:
             conditions.append(f"{quote_name(name)} = $where{number}")
         return conditions
 
-    def _input(self, atom: Atom, item: AtomInput | None) -> str:
+    def _input(self, atom: Atom, item: AtomInput | None, ref: EventRef) -> str:
         kind = {"sum": f"DECIMAL(38, {atom.scale})", "count": "BIGINT", "distinct": "VARCHAR"}.get(
             atom.kind, f"DECIMAL(38, {atom.scale})"
         )
         if item is None:
             return f"CAST(NULL AS {kind})"
-        value = "1" if item.value is None else scalar_sql(item.value, field=quote_name)
+        scope = self._plan.scopes[ref]
+        value = "1"
+        if item.value is not None:
+            value = scalar_sql(item.value, field=quote_name, scope=scope)
         if atom.kind == "count" and item.value is not None:
             value = f"CASE WHEN {value} IS NOT NULL THEN 1 END"
         if item.where is not None:
-            condition = scalar_sql(item.where, field=quote_name)
+            condition = scalar_sql(item.where, field=quote_name, scope=scope)
             value = f"CASE WHEN {condition} THEN {value} END"
         return f"CAST({value} AS {kind})"
 
@@ -277,7 +282,7 @@ class _Emitter:
     def _reading(self, node: Reading) -> str:
         match node:
             case Number(value=value):
-                return f"{value}"
+                return literal(value)
             case Computed(operator="/", left=left, right=right):
                 return f"agentflow_divide({self._reading(left)}, {self._reading(right)})"
             case Computed(operator=operator, left=left, right=right):
@@ -308,9 +313,11 @@ class _Emitter:
     def _multiset(self, read: AtomRead, atom: Atom, column: str) -> str:
         value = column
         if read.atom in self._question.coarse:
-            unscaled = f"CAST({column} * {10**atom.scale} AS BIGINT)"
-            value = f"(agentflow_coarse({unscaled}) / {10**atom.scale}::DECIMAL(19, 0))"
-            value = f"CAST({value} AS DECIMAL(38, {atom.scale}))"
+            value = f"agentflow_coarse(CAST({column} * {10**atom.scale} AS HUGEINT))"
+            value = f"CAST({value} AS DECIMAL(38, 0))"
+            if atom.scale:
+                one = f"DECIMAL({atom.scale + 1}, {atom.scale})"
+                value = f"({value} * CAST({Decimal(1).scaleb(-atom.scale):f} AS {one}))"
         if read.kind != "quantile":
             return f"{read.kind.upper()}({value})"
         numerator, denominator = read.q
