@@ -41,7 +41,6 @@ class EventStreams:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._ring: deque[tuple[int, Event]] = deque(maxlen=RING_EVENTS)
-        self._ring_from = platform.engine.next_offset
         self._woken: set[asyncio.Event] = set()
         self._documents = EventDocuments(platform.registry)
         self._closed = False
@@ -101,7 +100,7 @@ class EventStreams:
     async def _page(self, tenant: str, types: frozenset[str], position: int) -> _Page:
         if position >= self._platform.engine.next_offset:
             return _Page(b"", position)
-        first = self._ring[0][0] if len(self._ring) == RING_EVENTS else self._ring_from
+        first = self._ring[0][0] if self._ring else self._platform.engine.next_offset
         if position < first:
             events = await asyncio.to_thread(self._logged, position)
         else:

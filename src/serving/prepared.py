@@ -22,7 +22,7 @@ _RECHECK_US: Final = 200_000
 class Prepared:
     """One question of one tenant, and its newest answer. Belongs to the event loop.
 
-    `status` (fresh, stale) can change without an event, so an answer is made again five times a second.
+    `status` (fresh, stale) can change without an event, so no answer is kept for long.
     """
 
     __slots__ = ("_answerer", "_definitions", "_platform", "_state", "_until_us", "answer", "asked",

@@ -1,1 +1,1 @@
-"""The HTTP surface under `/v1`: one file for each resource, one for each convention."""
+"""The HTTP surface: one file for each resource under `/v1`, one for each convention."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
+from traceback import format_exc
 from typing import Final, TypeAlias
 
 import structlog
@@ -49,7 +50,7 @@ Direct: TypeAlias = Callable[[Scope, bytes], Awaitable[Reply]]
 """Answers a request that passed, given its body. The scope holds `caller` and `request_id`."""
 Work: TypeAlias = Callable[[], Awaitable[Reply]]
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
-_INTERNAL = Problem(
+INTERNAL = Problem(
     "internal", "the server made a mistake", "Quote the request id when you report it."
 )
 _URI_TOO_LONG = Problem(
@@ -96,9 +97,13 @@ class Edge:
             return
         except AgentFlowError as error:
             await self._fail(problem_of(error), sending, request_id)
-        except Exception:
-            log.exception("request.failed", request_id=request_id, path=scope["path"])
-            await self._fail(_INTERNAL, sending, request_id)
+        except Exception:  # noqa: BLE001 - the supervision of every request
+            # Text, without local variables: they hold keys and personal data.
+            trace = format_exc()
+            log.error(  # noqa: TRY400 - see above
+                "request.failed", request_id=request_id, path=scope["path"], trace=trace
+            )
+            await self._fail(INTERNAL, sending, request_id)
         finally:
             seconds = perf_counter() - started
             self._telemetry.observe(_method(scope), _route(scope), sending.status, seconds)

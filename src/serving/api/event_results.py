@@ -13,6 +13,7 @@ from processing.intake import EventResult
 from quality.verdict import Violation
 from serving.api.problems import Detail, Problem
 from serving.api.replies import JSON, Reply
+from serving.api.shapes import EventItem, EventsShape
 from serving.intake import (
     MAX_EVENTS,
     MEDIA_TYPES,
@@ -40,35 +41,6 @@ class EventsPort(Protocol):
     def token_of(self, results: Sequence[EventResult]) -> str:
         """Return a token that covers them."""
         ...
-
-
-class EventItem(msgspec.Struct, frozen=True, gc=False):
-    """What became of one event of a request.
-
-    Attributes:
-        index: Its place in the request, from 0.
-        offset: Its place in the log; for a duplicate, where it was first accepted.
-        dead_letter: Its place among the dead letters, when it was rejected.
-    """
-
-    index: int
-    id: str | None
-    type: str | None
-    status: str
-    offset: int | None
-    warnings: tuple[Violation, ...]
-    errors: tuple[Violation, ...]
-    dead_letter: int | None
-
-
-class EventsAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What became of a request; `token` covers all of it."""
-
-    token: str
-    accepted: int
-    duplicates: int
-    rejected: int
-    events: list[EventItem]
 
 
 async def take_events(  # noqa: PLR0913 - each is another part of one request
@@ -134,7 +106,7 @@ def _reply(results: Sequence[EventResult], token: str, detail: ListDetail) -> Re
             deprecated |= any(item.code == "event_deprecated" for item in result.violations)
         if detail == "all" or result.status != "accepted":
             items.append(_item(index, result))
-    answer = EventsAnswer(token, counts["accepted"], counts["duplicate"], counts["rejected"], items)
+    answer = EventsShape(token, counts["accepted"], counts["duplicate"], counts["rejected"], items)
     headers = (JSON, DEPRECATED) if deprecated else (JSON,)
     return Reply(207 if counts["rejected"] else 200, headers, _encode(answer))
 

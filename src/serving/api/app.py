@@ -1,0 +1,181 @@
+"""Puts the API together: routes, then the edge around them, then the hot path in front."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+
+from fastapi import Depends, FastAPI
+
+from agentflow.contracts import Registry
+from agentflow.errors import UnavailableError
+from processing.platform import Platform
+from serving.answer import Answerer
+from serving.api import (
+    batch,
+    catalog,
+    changelog,
+    contracts,
+    dead_letters,
+    entities,
+    events,
+    failures,
+    health,
+    lineage,
+    metrics,
+    page,
+    reference,
+    streams,
+    verification,
+)
+from serving.api.context import Context
+from serving.api.cursors import Cursors
+from serving.api.edge import Edge
+from serving.api.guard import Guard, RequestIds
+from serving.api.hot import HotPath
+from serving.api.idempotency import Idempotency
+from serving.api.keys import ApiKey, Keys
+from serving.api.limits import LocalQuotas, Policy, Quotas, RateLimiter
+from serving.api.openapi import base_document
+from serving.api.replies import AsgiApp, Receive, Scope, Send
+from serving.api.strictness import Known, known_parameters, strict_parameters
+from serving.api.telemetry import Telemetry
+from serving.asked import Asked, ask
+from serving.event_stream import EventStreams
+from serving.prepared import PreparedAnswers
+from serving.stream import MetricStreams
+
+
+class Api:
+    """The whole API as one ASGI app.
+
+    Attributes:
+        framework: The routes alone, without keys, limits and the hot path.
+    """
+
+    def __init__(self, app: AsgiApp, framework: FastAPI, context: Context) -> None:
+        self._app = app
+        self._context = context
+        self.framework = framework
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._app(scope, receive, send)
+
+    def close(self) -> None:
+        """End every stream, so that the server can stop; later ones are refused."""
+        self._context.metric_streams.close()
+        self._context.event_streams.close()
+
+
+def create_app(
+    platform: Platform,
+    *,
+    keys: Iterable[ApiKey] = (),
+    policy: Policy | None = None,
+    quotas: Quotas | None = None,
+    load_contracts: Callable[[], Registry] | None = None,
+) -> Api:
+    """Build the API over *platform*, which may still be starting.
+
+    Args:
+        platform: What answers.
+        keys: Who may ask; without any, everybody may do everything as tenant `default`.
+        policy: The rate limit of each key; None is no limit.
+        quotas: Where rate limits are counted; in this process unless told otherwise.
+        load_contracts: Reads the contract files again, for `POST /v1/contracts/publish`.
+    """
+    known = tuple(keys)
+    guard = Guard(
+        Keys(known, secret=secrets.token_bytes(32)),
+        None if policy is None else RateLimiter(policy, quotas or LocalQuotas(policy)),
+        platform.clock,
+    )
+    context = build_context(platform, load_contracts or _no_contracts)
+    framework = build_framework(context, keyed=bool(known))
+    request_ids = RequestIds()
+    edge = Edge(
+        framework,
+        direct={"POST /v1/events": events.taker(context)},
+        guard=guard,
+        idempotency=Idempotency(platform.parts.control, platform.clock),
+        request_ids=request_ids,
+        telemetry=context.telemetry,
+    )
+    hot = HotPath(
+        edge,
+        answers=context.answers,
+        ask=partial(_ask, platform),
+        guard=guard,
+        request_ids=request_ids,
+        telemetry=context.telemetry,
+    )
+    return Api(hot, framework, context)
+
+
+def build_context(platform: Platform, load_contracts: Callable[[], Registry]) -> Context:
+    """Build what the routes share."""
+    answerer = Answerer(platform)
+    answers = PreparedAnswers(platform, answerer)
+    figures = health.PlatformFigures(platform)
+    return Context(
+        platform=platform,
+        answerer=answerer,
+        answers=answers,
+        cursors=Cursors(platform.parts.log.log_id.encode()),
+        metric_streams=MetricStreams(platform, answers),
+        event_streams=EventStreams(platform),
+        telemetry=Telemetry(lambda: (figures,)),
+        load_contracts=load_contracts,
+    )
+
+
+def build_framework(context: Context, *, keyed: bool) -> FastAPI:
+    """Build the routes. They need the scope that `Edge` prepares."""
+
+    @cache
+    def known() -> Known:
+        return known_parameters(base_document(app))
+
+    app = FastAPI(
+        title="AgentFlow",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(strict_parameters(known))],
+    )
+    failures.install(app)
+    described = reference.Reference(app, context, keyed=keyed)
+    for router in (
+        events.router(context),
+        metrics.router(context),
+        batch.router(context),
+        entities.router(context),
+        catalog.router(context),
+        contracts.router(context),
+        contracts.writing_router(context),
+        lineage.router(context),
+        changelog.router(context),
+        dead_letters.router(context),
+        dead_letters.writing_router(context),
+        verification.router(context),
+        streams.router(context),
+        health.router(context),
+        reference.router(context, described),
+        page.router(),
+    ):
+        app.include_router(router)
+    return app
+
+
+def _ask(platform: Platform, name: str, **question: object) -> Asked:
+    return ask(platform.definitions, name, **question)  # type: ignore[arg-type]
+
+
+def _no_contracts() -> Registry:
+    raise UnavailableError(
+        "this server does not know where contract files are",
+        hint="Start it with --contracts-dir.",
+    )

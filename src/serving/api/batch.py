@@ -1,0 +1,94 @@
+"""`POST /v1/batch`: several questions, answered from one instant."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentflow.clock import to_rfc3339
+from agentflow.errors import AgentFlowError
+from serving.api.context import Context, respond, tenant_of
+from serving.api.metrics import reach
+from serving.api.operation import Body, body_of, operation
+from serving.api.problems import problem_of
+from serving.api.shapes import BatchShape
+from serving.asked import ask
+
+MAX_ITEMS = 100
+
+
+class BatchItem(Body):
+    """One question."""
+
+    metric: str = Field(max_length=200)
+    window: str | None = Field(default=None, max_length=20)
+    dimensions: dict[str, str | int | bool | None] = Field(default={}, max_length=64)
+    by: list[str] = Field(default=[], max_length=16)
+    version: int | None = Field(default=None, ge=1, le=999_999_999)
+
+
+class BatchBody(Body):
+    """Several questions; `at_least` is a token that all answers must cover."""
+
+    items: list[BatchItem] = Field(max_length=MAX_ITEMS)
+    at_least: str | None = None
+
+
+def router(context: Context) -> APIRouter:
+    """Return the route."""
+    routes = APIRouter(tags=["metrics"])
+
+    @routes.post(
+        "/v1/batch",
+        **operation(
+            "Read several metrics at one instant",
+            BatchShape,
+            "token_invalid",
+            "not_yet_visible",
+            body=BatchBody,
+        ),
+    )
+    async def read_batch(request: Request) -> Response:
+        body = await body_of(request, BatchBody)
+        await reach(context, request, body.at_least)
+        context.platform.require_ready()
+        now_us = context.platform.clock.now_us()
+        tenant = tenant_of(request)
+        # No await from here on: nothing can move between two answers.
+        answers = [
+            _answer(context, item, tenant, request.scope["request_id"]) for item in body.items
+        ]
+        return respond(BatchShape(context.platform.token(), to_rfc3339(now_us), answers))
+
+    return routes
+
+
+def _answer(context: Context, item: BatchItem, tenant: str, request_id: str) -> dict[str, object]:
+    """Return an answer, or the problem of one question; the others are not concerned."""
+    try:
+        asked = ask(
+            context.platform.definitions,
+            item.metric,
+            version=item.version,
+            window=item.window,
+            where={name: _text(value) for name, value in item.dimensions.items()},
+            by=tuple(item.by),
+        )
+        prepared = context.answers.get(asked, tenant)
+    except AgentFlowError as error:
+        problem: dict[str, object] = msgspec.to_builtins(problem_of(error).document(request_id))
+        return problem
+    rendered: dict[str, object] = msgspec.json.decode(
+        prepared.answer.render(context.platform.clock.now_us())
+    )
+    return rendered
+
+
+def _text(value: str | int | bool | None) -> str:  # noqa: FBT001 - a dimension may be a boolean
+    """Return a dimension's value as the query string writes it."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,106 @@
+"""`/v1/catalog`, `/v1/graph`, `/v1/search`: the contracts as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from agentflow.contracts import Contract, EventContract, Node, Registry, graph
+from agentflow.contracts.graph import NodeKind
+from serving.api.context import Context, respond
+from serving.api.operation import operation
+from serving.api.shapes import CatalogShape, EdgeShape, GraphShape, Hit, NodeShape, SearchShape
+
+MAX_HITS: Final = 50
+
+
+def router(context: Context) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(tags=["contracts"])
+
+    @routes.get("/v1/catalog", **operation("Read every contract in force", CatalogShape))
+    async def read_catalog() -> Response:
+        registry = context.platform.registry
+        return respond(
+            CatalogShape(
+                events=[document_of(item, registry) for item in registry.events.values()],
+                entities=[document_of(item, registry) for item in registry.entities.values()],
+                metrics=[document_of(item, registry) for item in registry.metrics.values()],
+            )
+        )
+
+    @routes.get("/v1/graph", **operation("See what moves what", GraphShape))
+    async def read_graph() -> Response:
+        return respond(_graph(context.platform.registry))
+
+    @routes.get(
+        "/v1/search",
+        **operation("Find contracts, fields and metrics", SearchShape, "parameter_invalid"),
+    )
+    async def search(q: Annotated[str, Query(min_length=1, max_length=200)]) -> Response:
+        return respond(SearchShape(found(context.platform.registry, q)))
+
+    return routes
+
+
+def document_of(contract: Contract, registry: Registry) -> dict[str, object]:
+    """Return a whole contract with its fingerprint."""
+    document: dict[str, object] = contract.model_dump(mode="json")
+    document["fingerprint"] = registry.fingerprint(contract)
+    return document
+
+
+def _graph(registry: Registry) -> GraphShape:
+    known = graph(registry)
+    status: dict[tuple[NodeKind, str], str] = {
+        (contract.kind, f"{contract.name}@{contract.version}"): contract.status
+        for contract in registry.contracts()
+    }
+    return GraphShape(
+        nodes=[_node(node, status.get((node.kind, node.name))) for node in known.nodes],
+        edges=[
+            EdgeShape(_id(edge.source), _id(edge.target), edge.kind, list(edge.fields))
+            for edge in known.edges
+        ],
+    )
+
+
+def _node(node: Node, status: str | None) -> NodeShape:
+    name, _, version = node.name.partition("@")
+    return NodeShape(_id(node), node.kind, name, int(version) if version else None, status)
+
+
+def _id(node: Node) -> str:
+    return f"{node.kind}:{node.name}"
+
+
+def found(registry: Registry, query: str) -> list[Hit]:
+    """Return what matches every word of *query*: names first, then fields, then descriptions."""
+    words = query.lower().split()
+    ranked = [
+        (rank, hit)
+        for contract in registry.contracts()
+        for rank, hit in _hits(contract)
+        if all(word in hit.match.lower() for word in words)
+    ]
+    ranked.sort(key=lambda item: (item[0], len(item[1].match), item[1].name))
+    best: dict[tuple[str, str, int | None], Hit] = {}
+    for _, hit in ranked:
+        best.setdefault((hit.kind, hit.name, hit.version), hit)
+    return list(best.values())[:MAX_HITS]
+
+
+def _hits(contract: Contract) -> Iterator[tuple[int, Hit]]:
+    name, version = contract.name, contract.version
+    url = f"/v1/contracts/{contract.kind}/{name}/{version}"
+    yield 0, Hit(contract.kind, name, version, name, url)
+    yield 2, Hit(contract.kind, name, version, f"{name} {contract.description}", url)
+    if isinstance(contract, EventContract):
+        for field, about in contract.fields.items():
+            text = f"{name}.{field} {about.description}".strip()
+            yield 1, Hit("field", f"{name}.{field}", version, text, url)
+    elif contract.kind == "metric":
+        yield 2, Hit("metric", name, version, f"{name} {' '.join(contract.tags)}", url)

@@ -1,0 +1,52 @@
+"""`/v1/changelog`: what was published, and when."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from agentflow.clock import to_rfc3339
+from serving.api.context import Context, respond
+from serving.api.operation import operation
+from serving.api.shapes import ChangelogEntry, ChangelogShape
+
+
+def router(context: Context) -> APIRouter:
+    """Return the route."""
+    routes = APIRouter(tags=["contracts"])
+
+    @routes.get(
+        "/v1/changelog",
+        **operation(
+            "Read the history of contracts", ChangelogShape, "parameter_invalid", "cursor_invalid"
+        ),
+    )
+    async def read_changelog(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> Response:
+        after = context.cursors.read(cursor, "changelog") or 0
+        found = context.platform.parts.control.changes(after=after, limit=limit + 1)
+        page = found[:limit]
+        more = len(found) > limit
+        return respond(
+            ChangelogShape(
+                [
+                    ChangelogEntry(
+                        number,
+                        to_rfc3339(change.published_us),
+                        change.kind,
+                        change.name,
+                        change.version,
+                        change.fingerprint,
+                        change.summary,
+                    )
+                    for number, change in page
+                ],
+                context.cursors.write(page[-1][0], "changelog") if more else None,
+            )
+        )
+
+    return routes

@@ -1,0 +1,92 @@
+"""What the routes of one API share, and how they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentflow.clock import to_rfc3339
+from agentflow.contracts import Registry
+from processing.platform import Platform
+from serving.answer import Answerer
+from serving.api.cursors import Cursors
+from serving.api.entity_tags import NO_STORE
+from serving.api.keys import Caller
+from serving.api.replies import JSON, Headers, Reply
+from serving.api.telemetry import Telemetry
+from serving.event_document import EventDocuments, as_text
+from serving.event_stream import EventStreams
+from serving.prepared import PreparedAnswers
+from serving.stream import MetricStreams
+
+encode: Final = msgspec.json.Encoder(enc_hook=as_text).encode
+
+
+@dataclass(slots=True)
+class Context:
+    """The platform and what stands between it and the routes.
+
+    Attributes:
+        load_contracts: Reads the contract files again, to publish them.
+    """
+
+    platform: Platform
+    answerer: Answerer
+    answers: PreparedAnswers
+    cursors: Cursors
+    metric_streams: MetricStreams
+    event_streams: EventStreams
+    telemetry: Telemetry
+    load_contracts: Callable[[], Registry]
+    _documents: EventDocuments | None = field(default=None)
+
+    @property
+    def documents(self) -> EventDocuments:
+        """Renders events by the contracts in force."""
+        registry = self.platform.registry
+        if self._documents is None or self._documents.registry is not registry:
+            self._documents = EventDocuments(registry)
+        return self._documents
+
+    def now(self) -> str:
+        """Return the present instant as text."""
+        return to_rfc3339(self.platform.clock.now_us())
+
+
+def tenant_of(request: Request) -> str:
+    """Return the tenant of the key that the request came with."""
+    caller: Caller = request.scope["caller"]
+    return caller.tenant
+
+
+def who(request: Request) -> str:
+    """Return who decides something, without saying their key."""
+    caller: Caller = request.scope["caller"]
+    return caller.bucket
+
+
+def respond(
+    value: object, *, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> Response:
+    """Return a value as JSON that nobody keeps."""
+    return raw_response(Reply(status, (JSON, NO_STORE, *headers), encode(value)))
+
+
+def raw_response(reply: Reply) -> Response:
+    """Return a whole answer as the framework's response."""
+    response = Response(reply.body, status_code=reply.status)
+    length = [pair for pair in response.raw_headers if pair[0] == b"content-length"]
+    response.raw_headers = [*reply.headers, *length]
+    return response
+
+
+def text_response(text: str | bytes, content_type: str, *extra: tuple[bytes, bytes]) -> Response:
+    """Return a document that is not JSON."""
+    body = text.encode() if isinstance(text, str) else text
+    headers: Headers = [(b"content-type", content_type.encode()), *extra]
+    return raw_response(Reply(200, tuple(headers), body))

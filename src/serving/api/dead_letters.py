@@ -1,0 +1,221 @@
+"""`/v1/deadletter`: what was refused, why, and sending it again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query
+from fastapi import Path as PathParameter
+from pydantic import Field, JsonValue
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentflow.clock import to_rfc3339
+from agentflow.errors import AgentFlowError, ParameterError
+from ingestion.control.port import TriageStatus
+from processing.deadletters import Criteria, Fix, Triaged
+from processing.intake import EventResult
+from processing.pointers import edited
+from serving.api.context import Context, respond, tenant_of, who
+from serving.api.event_results import detail_of
+from serving.api.operation import Body, body_of, operation
+from serving.api.shapes import DeadLetterShape, DeadLettersShape, ReplayShape, ReplaysShape
+
+Offset = Annotated[int, PathParameter(ge=0, le=2**62)]
+_FAR_US = 2**53
+_MASK = "***"
+
+
+class FixBody(Body):
+    """A correction: a whole event, or members to set and to remove by JSON pointer."""
+
+    event: dict[str, JsonValue] | None = None
+    set: dict[str, JsonValue] = Field(default={}, max_length=100)
+    remove: list[str] = Field(default=[], max_length=100)
+    note: str = Field(default="", max_length=1000)
+
+
+class ReplayBody(Body):
+    """Which dead letters to send again; all that are open when nothing is said."""
+
+    reason: str | None = Field(default=None, max_length=100)
+    type: str | None = Field(default=None, max_length=1024)
+
+
+class DiscardBody(Body):
+    """Why it is not worth fixing."""
+
+    note: str = Field(default="", max_length=1000)
+
+
+def router(context: Context) -> APIRouter:
+    """Return the routes that read."""
+    routes = APIRouter(tags=["dead letters"])
+
+    @routes.get(
+        "/v1/deadletter",
+        **operation("List dead letters", DeadLettersShape, "parameter_invalid", "cursor_invalid"),
+    )
+    async def list_dead_letters(
+        request: Request,
+        reason: Annotated[str | None, Query(max_length=100)] = None,
+        type: Annotated[str | None, Query(max_length=1024)] = None,  # noqa: A002
+        status: TriageStatus | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> Response:
+        tenant = tenant_of(request)
+        question = ("deadletter", tenant, reason or "", type or "", status or "")
+        below = context.cursors.read(cursor, *question)
+        letters = context.platform.dead_letters
+        criteria = Criteria(reason, type, status)
+        found, more = await asyncio.to_thread(
+            letters.page, tenant, criteria, below=below, limit=limit
+        )
+        counts = await asyncio.to_thread(_counts, context, tenant)
+        return respond(
+            DeadLettersShape(
+                [_shape(item) for item in found],
+                None if more is None else context.cursors.write(more, *question),
+                counts,
+            )
+        )
+
+    @routes.get(
+        "/v1/deadletter/{offset}",
+        **operation("Read a dead letter", DeadLetterShape, "not_found", "parameter_invalid"),
+    )
+    async def read_dead_letter(offset: Offset, request: Request) -> Response:
+        return respond(_shape(context.platform.dead_letters.get(tenant_of(request), offset)))
+
+    return routes
+
+
+def writing_router(context: Context) -> APIRouter:
+    """Return the routes that decide."""
+    routes = APIRouter(tags=["dead letters"])
+    codes = ("not_found", "parameter_invalid", "storage_full", "storage_failed")
+
+    @routes.post(
+        "/v1/deadletter/replay",
+        **operation("Send dead letters again", ReplaysShape, *codes, body=ReplayBody),
+    )
+    async def replay_all(request: Request) -> Response:
+        body = await body_of(request, ReplayBody)
+        criteria = Criteria(body.reason, body.type)
+        results = await context.platform.dead_letters.replay_all(
+            tenant_of(request), criteria, who=who(request)
+        )
+        shapes = [_replay(offset, result) for offset, result in results]
+        refused = sum(shape.status == "rejected" for shape in shapes)
+        return respond(ReplaysShape(len(shapes) - refused, refused, shapes))
+
+    @routes.post(
+        "/v1/deadletter/{offset}/fix",
+        **operation("Correct a dead letter and send it", ReplayShape, *codes, body=FixBody),
+    )
+    async def fix(offset: Offset, request: Request) -> Response:
+        body = await body_of(request, FixBody)
+        if (body.event is None) == (not body.set and not body.remove):
+            raise ParameterError(
+                'a fix is either a whole "event", or members to "set" and "remove"',
+                hint='As in {"set": {"/data/amount": "1.00"}}.',
+            )
+        result = await context.platform.dead_letters.fix(
+            tenant_of(request),
+            offset,
+            Fix(event=body.event, changes=body.set, removals=body.remove, note=body.note),
+            who=who(request),
+        )
+        return respond(_replay(offset, result))
+
+    @routes.post(
+        "/v1/deadletter/{offset}/replay",
+        **operation("Send a dead letter again as it is", ReplayShape, *codes, sends=True),
+    )
+    async def replay(offset: Offset, request: Request) -> Response:
+        result = await context.platform.dead_letters.replay(
+            tenant_of(request), offset, who=who(request)
+        )
+        return respond(_replay(offset, result))
+
+    @routes.post(
+        "/v1/deadletter/{offset}/discard",
+        **operation("Decide not to fix it", DeadLetterShape, *codes, body=DiscardBody),
+    )
+    async def discard(offset: Offset, request: Request) -> Response:
+        body = await body_of(request, DiscardBody)
+        item = context.platform.dead_letters.discard(
+            tenant_of(request), offset, who=who(request), note=body.note
+        )
+        return respond(_shape(item))
+
+    return routes
+
+
+def _counts(context: Context, tenant: str) -> dict[str, int]:
+    """Count dead letters by reason; reads the lake and the tail of the log."""
+    counts: Counter[str] = Counter()
+    history = context.platform.parts.history
+    for row in history.dead_letters(tenant, start_us=0, end_us=_FAR_US):
+        counts[row.reason] += row.count
+    return dict(counts.most_common())
+
+
+def _shape(item: Triaged) -> DeadLetterShape:
+    letter = item.letter
+    return DeadLetterShape(
+        offset=item.offset,
+        received_at=to_rfc3339(item.received_us),
+        reason=letter.reason,
+        type=letter.type,
+        event_id=letter.event_id,
+        errors=[detail_of(violation) for violation in letter.violations],
+        status=item.triage.status,
+        note=item.triage.note,
+        replayed_as=item.triage.replayed_as,
+        size_bytes=letter.size_bytes,
+        raw=masked(letter.raw, letter.personal),
+        raw_base64=letter.raw_base64,
+    )
+
+
+def masked(raw: str | None, personal: tuple[str, ...]) -> str | None:
+    """Return a document with personal data replaced; one that cannot be read is not shown.
+
+    >>> masked('{"data":{"name":"Ada","n":1}}', ("/data/name",))
+    '{"data":{"name":"***","n":1}}'
+    """
+    if raw is None or not personal:
+        return raw
+    try:
+        document = msgspec.json.decode(raw)
+        held = {pointer: _MASK for pointer in personal if _holds(document, pointer)}
+        return edited(raw.encode(), held, ()).decode() if held else raw
+    except (msgspec.DecodeError, RecursionError, AgentFlowError):
+        return None
+
+
+def _holds(document: object, pointer: str) -> bool:
+    place = document
+    for name in pointer[1:].split("/"):
+        if not isinstance(place, dict) or place.get(name) is None:
+            return False
+        place = place[name]
+    return True
+
+
+def _replay(offset: int, result: EventResult) -> ReplayShape:
+    rejected = result.status == "rejected"
+    return ReplayShape(
+        dead_letter=offset,
+        status=result.status,
+        id=result.id,
+        type=result.type,
+        offset=result.offset,
+        new_dead_letter=result.dead_letter,
+        errors=[detail_of(item) for item in result.violations] if rejected else [],
+    )

@@ -1,0 +1,133 @@
+"""`/v1/entity/{type}/{id}`: what is known of one thing, now or at an instant, and its timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentflow.clock import to_rfc3339
+from agentflow.contracts import EntityContract
+from agentflow.errors import NotFoundError
+from agentflow.events import Event
+from ingestion.log.port import VALIDATED
+from processing.entities import Attribute, Entity, fold_entity
+from processing.live.groups import decoded
+from processing.transformations import entity_link
+from serving.api.context import Context, respond, tenant_of
+from serving.api.operation import operation
+from serving.api.shapes import EntityShape, RelationShape, SetByShape, TimelineShape
+from serving.event_document import plain
+from serving.question import instant
+
+
+def router(context: Context) -> APIRouter:
+    """Return the route."""
+    routes = APIRouter(tags=["entities"])
+
+    @routes.get(
+        "/v1/entity/{type}/{id}",
+        **operation(
+            "Read an entity",
+            EntityShape,
+            "entity_unknown",
+            "not_found",
+            "parameter_invalid",
+            "cursor_invalid",
+        ),
+    )
+    async def read_entity(  # noqa: PLR0913, PLR0917 - one for each parameter
+        type: str,  # noqa: A002 - the parameter's name
+        id: str,  # noqa: A002 - the parameter's name
+        request: Request,
+        as_of: Annotated[str | None, Query(json_schema_extra={"format": "date-time"})] = None,
+        timeline: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> Response:
+        contract = context.platform.registry.entity(type)
+        tenant = tenant_of(request)
+        as_of_us = instant("as_of", as_of)
+        question = ("entity", tenant, type, id, as_of or "")
+        start = context.cursors.read(cursor, *question) or 0
+        entity = _entity(context, contract, tenant, id, as_of_us)
+        page = entity.timeline[start : start + limit] if timeline else ()
+        after = start + limit
+        more = timeline and after < len(entity.timeline)
+        return respond(
+            _shape(
+                context,
+                entity,
+                page,
+                next_cursor=context.cursors.write(after, *question) if more else None,
+            )
+        )
+
+    return routes
+
+
+def _entity(
+    context: Context, contract: EntityContract, tenant: str, key: str, as_of_us: int | None
+) -> Entity:
+    """Fold an entity from its events, those ingested up to *as_of_us* if that is given."""
+    platform = context.platform
+    platform.require_ready()
+    link = entity_link(tenant, contract.name, key)
+    offsets = platform.parts.log.linked(link, before=platform.engine.next_offset)
+    records = platform.parts.log.read_offsets(VALIDATED, offsets)
+    events = [
+        (offset, event)
+        for offset, event in decoded(records, platform.definitions.gate)
+        if event.tenant == tenant and (as_of_us is None or event.ingested_us <= as_of_us)
+    ]
+    if not events:
+        then = "" if as_of_us is None else f" at {to_rfc3339(as_of_us)}"
+        raise NotFoundError(
+            f'{contract.name} "{key}" does not exist{then}',
+            hint="No accepted event of this tenant names it.",
+        )
+    return fold_entity(contract, key, events)
+
+
+def _shape(
+    context: Context,
+    entity: Entity,
+    page: Sequence[tuple[int, Event]],
+    *,
+    next_cursor: str | None,
+) -> EntityShape:
+    relations = {}
+    for name, relation in entity.contract.relations.items():
+        held = entity.attributes.get(relation.by)
+        if held is not None:
+            relations[name] = RelationShape(relation.to, str(plain(held.value)))
+    return EntityShape(
+        entity=entity.contract.name,
+        id=entity.key,
+        attributes={name: plain(held.value) for name, held in entity.attributes.items()},
+        set_by={name: _set_by(held) for name, held in entity.attributes.items()},
+        relations=relations,
+        events=len(entity.timeline),
+        first_seen=to_rfc3339(entity.timeline[0][1].occurred_us),
+        last_seen=to_rfc3339(entity.timeline[-1][1].occurred_us),
+        timeline=[_entry(context, offset, event) for offset, event in page],
+        next_cursor=next_cursor,
+    )
+
+
+def _set_by(held: Attribute) -> SetByShape:
+    return SetByShape(held.event.id, held.event.type, to_rfc3339(held.event.occurred_us))
+
+
+def _entry(context: Context, offset: int, event: Event) -> TimelineShape:
+    return TimelineShape(
+        event_id=event.id,
+        type=event.type,
+        occurred_at=to_rfc3339(event.occurred_us),
+        ingested_at=to_rfc3339(event.ingested_us),
+        offset=offset,
+        data=context.documents.data(event),
+    )

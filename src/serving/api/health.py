@@ -1,0 +1,178 @@
+"""`/v1/health`, and `/metrics` for Prometheus: whether everything works, and how much it does."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from agentflow.clock import to_rfc3339
+from agentflow.errors import AgentFlowError
+from ingestion.log.port import DEAD_LETTERS, VALIDATED
+from processing.lake.health import LakeHealth, lake_health
+from processing.platform import Platform
+from serving.api.context import Context, respond, text_response
+from serving.api.operation import operation
+from serving.api.shapes import AliveShape, ComponentShape, HealthShape, LagShape, TableShape
+from serving.api.telemetry import CONTENT_TYPE
+
+Status = Literal["ok", "degraded", "failing"]
+LOW_SPACE_BYTES: Final = 512 * 1024 * 1024
+_LAGGING_EVENTS: Final = 100_000
+_ORDER: Final[tuple[Status, ...]] = ("ok", "degraded", "failing")
+
+
+def router(context: Context) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(tags=["operation"])
+
+    @routes.get("/v1/health", **operation("See whether everything works", HealthShape, keyed=False))
+    async def read_health() -> Response:
+        return respond(await asyncio.to_thread(health, context))
+
+    @routes.get("/v1/health/live", **operation("Is the process alive?", AliveShape, keyed=False))
+    async def live() -> Response:
+        return respond(AliveShape("alive"))
+
+    @routes.get(
+        "/v1/health/ready",
+        **operation("May it be sent requests?", AliveShape, keyed=False, also={503: AliveShape}),
+    )
+    async def ready() -> Response:
+        if context.platform.ready:
+            return respond(AliveShape("ready"))
+        return respond(AliveShape("rebuilding"), status=503, headers=[(b"retry-after", b"1")])
+
+    @routes.get(
+        "/metrics",
+        **operation("Figures for Prometheus", None, media="text/plain", keyed=False),
+    )
+    async def read_metrics() -> Response:
+        return text_response(context.telemetry.render(), CONTENT_TYPE.decode())
+
+    return routes
+
+
+def health(context: Context) -> HealthShape:
+    """Return the state of every part; reads metadata only, in a thread."""
+    platform = context.platform
+    lake, lake_component = _lake(platform)
+    components = {
+        "log": _log(platform),
+        "live": _live(platform),
+        "lake": lake_component,
+        "control": ComponentShape("ok", "idempotency keys, triage and changelog are stored", None),
+        "history": ComponentShape("ok", "DuckDB answers over the lake and the log", None),
+    }
+    worst = max((component.status for component in components.values()), key=_rank)
+    return HealthShape(
+        status=worst,
+        components=components,
+        lake=_tables(lake),
+        lag=_lag(platform, lake),
+        token=platform.token(),
+    )
+
+
+def _rank(status: str) -> int:
+    return [str(known) for known in _ORDER].index(status)
+
+
+def _log(platform: Platform) -> ComponentShape:
+    free = shutil.disk_usage(platform.parts.data_dir).free
+    if free < LOW_SPACE_BYTES:
+        return ComponentShape(
+            "degraded",
+            f"{free // (1024 * 1024)} MiB are free on the disk",
+            "Free some space: intake stops when the disk is full, and nothing is lost.",
+        )
+    end = platform.parts.log.end(VALIDATED)
+    return ComponentShape("ok", f"{end} accepted events, {free // 2**30} GiB free", None)
+
+
+def _live(platform: Platform) -> ComponentShape:
+    if not platform.ready:
+        return ComponentShape("failing", "live state is being rebuilt", "Wait; it ends by itself.")
+    waiting = platform.intake.backlog_events
+    source = platform.rebuilt.source if platform.rebuilt else "nothing"
+    return ComponentShape("ok", f"started from the {source}; {waiting} events wait", None)
+
+
+def _lake(platform: Platform) -> tuple[LakeHealth | None, ComponentShape]:
+    failure = platform.parts.lake.failure
+    try:
+        found = lake_health(platform.parts.reader.lake)
+    except AgentFlowError as error:
+        return None, ComponentShape("failing", str(error), error.hint or "See the log.")
+    if failure is not None:
+        fix = "See the server's log; it is tried again at every interval."
+        return found, ComponentShape("degraded", f"the last commit failed: {failure}", fix)
+    behind = platform.parts.log.end(VALIDATED) - found.positions.validated
+    if behind > _LAGGING_EVENTS:
+        return found, ComponentShape("degraded", f"{behind} events behind the log", "Give it time.")
+    return found, ComponentShape("ok", f"{behind} events behind the log", None)
+
+
+def _tables(lake: LakeHealth | None) -> dict[str, TableShape]:
+    return {
+        table.table: TableShape(
+            rows=table.rows,
+            files=table.files,
+            snapshots=table.snapshots,
+            bytes=table.size_bytes,
+            last_commit_at=None
+            if table.last_commit_us is None
+            else to_rfc3339(table.last_commit_us),
+        )
+        for table in (lake.tables if lake else ())
+    }
+
+
+def _lag(platform: Platform, lake: LakeHealth | None) -> LagShape:
+    end = platform.parts.log.end(VALIDATED)
+    covered = lake.positions.validated if lake else 0
+    if covered >= end:
+        return LagShape(0, 0.0)
+    records = platform.parts.log.read(VALIDATED, start=covered, limit=1)
+    if not records:
+        return LagShape(end - covered, None)
+    waited_us = platform.clock.now_us() - records[0].timestamp_us
+    return LagShape(end - covered, round(max(waited_us, 0) / 1_000_000, 3))
+
+
+class PlatformFigures:
+    """The platform's own figures for Prometheus."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def counters(self) -> Mapping[str, tuple[str, Mapping[tuple[tuple[str, str], ...], float]]]:
+        """Return what was counted since the start."""
+        counts = self._platform.intake.counts
+        return {
+            "agentflow_processing_events": (
+                "Events taken, by what became of them.",
+                {(("status", status),): float(count) for status, count in counts.items()},
+            )
+        }
+
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """Return what is so now."""
+        platform = self._platform
+        end = platform.parts.log.end(VALIDATED)
+        lag = max(end - platform.parts.lake.covered.validated, 0)
+        return {
+            "agentflow_processing_ready": ("1 once live state is complete.", platform.ready),
+            "agentflow_processing_backlog_events": (
+                "Events taken and not yet durable.", platform.intake.backlog_events),
+            "agentflow_processing_live_offset": (
+                "Position of the live engine in the log.", platform.engine.next_offset),
+            "agentflow_ingestion_log_events": ("Accepted events in the log.", end),
+            "agentflow_ingestion_dead_letters": (
+                "Dead letters in the log.", platform.parts.log.end(DEAD_LETTERS)),
+            "agentflow_processing_lake_lag_events": ("Events the lake does not hold yet.", lag),
+        }  # fmt: skip

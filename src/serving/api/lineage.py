@@ -1,0 +1,144 @@
+"""`/v1/lineage`: where an event has really been, and what a metric is really made of."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentflow.clock import to_rfc3339
+from agentflow.errors import NotFoundError
+from agentflow.events import EventRef
+from agentflow.events.identity import identity_key
+from ingestion.log.port import RAW, VALIDATED, Record
+from processing.lake.reader import planned
+from quality.envelope import UNKNOWN_SOURCE
+from serving.answer import contract_document
+from serving.api.context import Context, respond, tenant_of
+from serving.api.operation import operation
+from serving.api.shapes import EventLineageShape, HopShape, MetricLineageShape, MetricSource
+
+
+def router(context: Context) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(tags=["lineage"])
+
+    @routes.get(
+        "/v1/lineage/event/{event_id}",
+        **operation(
+            "Follow an event", EventLineageShape, "not_found", "parameter_invalid", "storage_failed"
+        ),
+    )
+    async def follow_event(
+        event_id: str,
+        request: Request,
+        source: Annotated[str, Query(max_length=1024)] = UNKNOWN_SOURCE,
+    ) -> Response:
+        tenant = tenant_of(request)
+        return respond(await asyncio.to_thread(event_lineage, context, tenant, source, event_id))
+
+    @routes.get(
+        "/v1/lineage/metric/{name}",
+        **operation(
+            "See what a metric is made of",
+            MetricLineageShape,
+            "metric_unknown",
+            "parameter_invalid",
+            "storage_failed",
+        ),
+    )
+    async def trace_metric(
+        name: str, version: Annotated[int | None, Query(ge=1, le=999_999_999)] = None
+    ) -> Response:
+        return respond(await asyncio.to_thread(metric_lineage, context, name, version))
+
+    return routes
+
+
+def event_lineage(context: Context, tenant: str, source: str, event_id: str) -> EventLineageShape:
+    """Return the hops of an accepted event; reads the log and the lake's metadata.
+
+    Raises:
+        NotFoundError: No event with that identity was accepted.
+    """
+    log = context.platform.parts.log
+    offset = log.find_identity(identity_key(tenant, source, event_id))
+    records = log.read_offsets(VALIDATED, [offset]) if offset is not None else ()
+    if not records:
+        raise NotFoundError(
+            f'event "{event_id}" from source "{source}" was not accepted',
+            hint="An event is named by its source and its id: pass ?source=…",
+        )
+    record = records[0]
+    raw_offset = int(record.headers["raw_offset"])
+    hops = [HopShape("received", at=to_rfc3339(record.timestamp_us))]
+    if log.read_offsets(RAW, [raw_offset]):
+        hops.append(HopShape("raw", topic=RAW, offset=raw_offset))
+    hops.append(HopShape("validated", topic=VALIDATED, offset=record.offset))
+    hops += [*_live(context, record), *_lake(context, record)]
+    return EventLineageShape(event_id, source, record.headers["type"], hops)
+
+
+def _ref(record: Record) -> EventRef:
+    return EventRef(record.headers["type"], int(record.headers["version"]))
+
+
+def _live(context: Context, record: Record) -> list[HopShape]:
+    platform = context.platform
+    if record.offset >= platform.engine.next_offset:
+        return []
+    moved = [f"{m.name}@{m.version}" for m in platform.registry.moved_by(_ref(record))]
+    return [HopShape("live", offset=record.offset, metrics=moved)]
+
+
+def _lake(context: Context, record: Record) -> list[HopShape]:
+    located = context.platform.parts.reader.locate(_ref(record), record.offset)
+    if located is None:
+        return []
+    return [
+        HopShape(
+            "lake",
+            offset=record.offset,
+            table=located.table,
+            snapshot_id=located.snapshot_id,
+            file=located.file,
+        )
+    ]
+
+
+def metric_lineage(context: Context, name: str, version: int | None) -> MetricLineageShape:
+    """Return what a metric is computed from; reads the lake's metadata.
+
+    Raises:
+        UnknownContractError: There is no such metric.
+    """
+    platform = context.platform
+    contract = platform.registry.metric(name, version)
+    plan = platform.definitions.plans[(contract.name, contract.version)]
+    lake = platform.parts.reader.lake
+    names = {ref: lake.name(ref) for ref in contract.refs}
+    tables = lake.tables(names.values())
+    sources = []
+    for ref, table_name in names.items():
+        snapshot = tables[table_name].current_snapshot()
+        files = planned(tables[table_name], "")
+        sources.append(
+            MetricSource(
+                event=str(ref),
+                table=".".join(table_name),
+                snapshot_id=None if snapshot is None else snapshot.snapshot_id,
+                rows=sum(file.rows for file in files),
+                files=len(files),
+            )
+        )
+    return MetricLineageShape(
+        metric=contract.name,
+        version=contract.version,
+        contract=contract_document(plan, platform),
+        sources=sources,
+        live_offset=platform.engine.next_offset,
+        lake_offset=platform.parts.lake.covered.validated,
+    )

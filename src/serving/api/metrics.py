@@ -1,0 +1,222 @@
+"""`/v1/metrics`: what is declared, and the value of one."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from difflib import get_close_matches
+from time import perf_counter
+from typing import Final
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentflow.clock import to_rfc3339
+from agentflow.contracts import MetricContract
+from agentflow.errors import UnknownDimensionError
+from agentflow.metrics import parse_window
+from agentflow.metrics.sql import metric_query
+from processing.verification import Check, questions
+from serving.answer import wire
+from serving.api.context import Context, raw_response, respond, tenant_of
+from serving.api.entity_tags import CACHE_CONTROL, VARY, deprecation, matches
+from serving.api.operation import operation
+from serving.api.replies import JSON, Headers, Reply, header
+from serving.api.shapes import AnswerShape, MetricShape, MetricsShape, RecomputeShape, WindowShape
+from serving.asked import Asked, ask
+from serving.past import answer_past, span_of
+from serving.prepared import Prepared
+from serving.question import RESERVED, MetricQuestion, parse_question
+
+MAX_WAIT_SECONDS: Final = 30.0
+_WAIT: Final = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,4}(?:\.[0-9]{1,3})?)")
+_UNITS: Final = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"))
+READ_CODES: Final = (
+    "metric_unknown", "window_unknown", "dimension_unknown", "parameter_invalid", "token_invalid",
+    "not_yet_visible", "storage_failed",
+)  # fmt: skip
+
+
+def router(context: Context) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(tags=["metrics"])
+
+    @routes.get("/v1/metrics", **operation("List the metrics", MetricsShape))
+    async def list_metrics() -> Response:
+        registry = context.platform.registry
+        found = [shape_of(item, registry.fingerprint(item)) for item in registry.metrics.values()]
+        return respond(MetricsShape(found))
+
+    @routes.get(
+        "/v1/metrics/{name}",
+        **operation("Read a metric", AnswerShape, *READ_CODES, free=True, extra={"x-metric": True}),
+    )
+    async def read_metric(name: str, request: Request) -> Response:
+        question = parse_question(name, request.scope["query_string"])
+        asked = checked(context, question)
+        await reach(context, request, question.at_least)
+        if question.explain is not None:
+            return await _explained(context, asked, tenant_of(request))
+        if not question.live and not _only_waits(question):
+            return await _past(context, asked, tenant_of(request), question)
+        prepared = context.answers.get(asked, tenant_of(request))
+        return live_response(context, prepared, header(request.scope, b"if-none-match"))
+
+    return routes
+
+
+def checked(context: Context, question: MetricQuestion) -> Asked:
+    """Check a question against the contracts in force.
+
+    A parameter that is neither reserved nor a dimension may be a misspelt one of both.
+    """
+    try:
+        return ask(
+            context.platform.definitions,
+            question.name,
+            version=question.version,
+            window=question.window,
+            where=question.where,
+            by=question.by,
+        )
+    except UnknownDimensionError as error:
+        unknown = next((name for name in question.where if f'"{name}"' in str(error)), None)
+        if unknown is not None and (close := get_close_matches(unknown, RESERVED, n=1)):
+            error.hint = f'Did you mean the parameter "{close[0]}"? {error.hint}'
+        raise
+
+
+async def reach(context: Context, request: Request, token: str | None) -> None:
+    """Wait, as long as `Prefer: wait=…` allows, until a token is covered.
+
+    Raises:
+        TokenError: It is malformed or belongs to another log.
+        NotYetVisibleError: It took longer.
+    """
+    if token is None:
+        return
+    context.platform.require_ready()
+    preference = _WAIT.search(header(request.scope, b"prefer") or b"")
+    seconds = min(float(preference[1]), MAX_WAIT_SECONDS) if preference else 0.0
+    await context.platform.reach(token, within=timedelta(seconds=seconds))
+
+
+def _only_waits(question: MetricQuestion) -> bool:
+    return question.grain is None and question.start_us is None and question.as_of_us is None
+
+
+def live_response(context: Context, prepared: Prepared, condition: bytes | None) -> Response:
+    """Return a live answer, or 304 when its reader has it."""
+    headers = response_headers(prepared)
+    if condition is not None and matches(condition, prepared.etag):
+        return raw_response(Reply(304, tuple(headers), b""))
+    body = prepared.answer.render(context.platform.clock.now_us())
+    return raw_response(Reply(200, (JSON, *headers), body))
+
+
+def response_headers(prepared: Prepared) -> Headers:
+    """Return the validators of an answer, and whether its metric is on its way out."""
+    contract = prepared.asked.plan.contract
+    return [
+        (b"etag", prepared.etag),
+        CACHE_CONTROL,
+        VARY,
+        *deprecation(contract.status, contract.sunset),
+    ]
+
+
+async def _past(context: Context, asked: Asked, tenant: str, question: MetricQuestion) -> Response:
+    span = span_of(
+        asked,
+        now_us=context.platform.clock.now_us(),
+        start_us=question.start_us,
+        end_us=question.end_us,
+        as_of_us=question.as_of_us,
+        grain=question.grain,
+    )
+    answer = await answer_past(context.platform, asked, tenant, span)
+    contract = asked.plan.contract
+    return respond(answer, headers=deprecation(contract.status, contract.sunset))
+
+
+async def _explained(context: Context, asked: Asked, tenant: str) -> Response:
+    """Answer, and compute the same cut again from the lake alone."""
+    platform = context.platform
+    platform.require_ready()
+    answer = context.answerer.answer(asked, tenant)
+    cut = platform.cut(asked.plan.id, tenant, window=asked.window, by=asked.by, where=asked.where)
+    started = perf_counter()
+    check = await platform.check(cut)
+    elapsed_ms = round((perf_counter() - started) * 1000, 3)
+    query = metric_query(asked.plan, questions(cut)[0], events=platform.registry.events)
+    document = msgspec.to_builtins(answer.document)
+    rendered = msgspec.json.decode(answer.render(platform.clock.now_us()))
+    document["age_ms"] = rendered["age_ms"]
+    document["recompute"] = RecomputeShape(
+        value=_recomputed(check, document["value"]),
+        equal=check.equal,
+        rows=sum(cell.measured.events for cell in cut.cells.values()),
+        snapshots=_snapshots(context, asked),
+        ms=elapsed_ms,
+        sql=query.text,
+    )
+    contract = asked.plan.contract
+    return respond(document, headers=deprecation(contract.status, contract.sunset))
+
+
+def _recomputed(check: Check, live: int | str | None) -> int | str | None:
+    """Return the recomputed value: the live one, unless the single number differs."""
+    if check.equal or len(check.differences) != 1:
+        return live if check.equal else None
+    return wire(check.differences[0].recomputed)
+
+
+def _snapshots(context: Context, asked: Asked) -> dict[str, int]:
+    lake = context.platform.parts.reader.lake
+    names = [lake.name(ref) for ref in asked.plan.contract.refs]
+    found = {}
+    for name, table in lake.tables(names).items():
+        snapshot = table.current_snapshot()
+        if snapshot is not None:
+            found[".".join(name)] = snapshot.snapshot_id
+    return found
+
+
+def shape_of(contract: MetricContract, fingerprint: str) -> MetricShape:
+    """Return a metric as the list shows it."""
+    return MetricShape(
+        name=contract.name,
+        version=contract.version,
+        status=contract.status,
+        unit=contract.unit,
+        description=contract.description,
+        owner=contract.owner,
+        windows=[WindowShape(name, step_of(name)) for name in contract.windows],
+        dimensions=list(contract.dimensions),
+        moved_by=list(contract.moved_by),
+        freshness={"p95": contract.freshness.p95},
+        fingerprint=fingerprint,
+        tags=list(contract.tags),
+        value=contract.value,
+        sunset=contract.sunset,
+    )
+
+
+def step_of(window: str) -> str | None:
+    """Return how far a window moves at a time, as contracts write lengths.
+
+    >>> step_of("1h"), step_of("24h"), step_of("all")
+    ('1m', '15m', None)
+    """
+    step_us = parse_window(window).step_us
+    for length_us, unit in _UNITS:
+        if step_us and step_us % length_us == 0:
+            return f"{step_us // length_us}{unit}"
+    return None
+
+
+def instant_text(instant_us: int | None) -> str | None:
+    """Return an instant as text; None stays None."""
+    return None if instant_us is None else to_rfc3339(instant_us)

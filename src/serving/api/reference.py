@@ -1,0 +1,153 @@
+"""`/openapi.json`, `/docs` and `/llms.txt`: the API described to programs, people and agents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import Response
+
+from agentflow.contracts import Registry
+from serving.api.context import Context, encode, text_response
+from serving.api.openapi import Document, openapi_document
+from serving.api.operation import operation
+
+_POLICY: Final = (
+    b"content-security-policy",
+    b"default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; frame-ancestors 'none'",
+)
+_STYLE: Final = (
+    "body{font:16px/1.5 system-ui;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "code{font:14px ui-monospace,monospace}h2{margin-top:2rem}table{border-collapse:collapse}"
+    "td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}"
+    ":root{color-scheme:light dark}"
+)
+
+
+class Reference:
+    """The documents, made again when the contracts change."""
+
+    def __init__(self, app: FastAPI, context: Context, *, keyed: bool) -> None:
+        self._app = app
+        self._context = context
+        self._keyed = keyed
+        self._made: tuple[Registry, Document] | None = None
+
+    def document(self) -> Document:
+        """Return the OpenAPI document of the contracts in force."""
+        registry = self._context.platform.registry
+        if self._made is None or self._made[0] is not registry:
+            made = openapi_document(self._app, registry, keyed=self._keyed)
+            self._made = (registry, made)
+        return self._made[1]
+
+
+def router(context: Context, reference: Reference) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(tags=["reference"])
+
+    @routes.get("/openapi.json", include_in_schema=False)
+    async def read_openapi() -> Response:
+        return text_response(encode(reference.document()), "application/json")
+
+    @routes.get("/docs", include_in_schema=False)
+    async def read_docs() -> Response:
+        text = page(reference.document())
+        return text_response(text, "text/html; charset=utf-8", _POLICY)
+
+    @routes.get(
+        "/llms.txt",
+        **operation("The API for language models", None, media="text/plain", keyed=False),
+    )
+    async def read_llms() -> Response:
+        return text_response(llms(context.platform.registry), "text/plain; charset=utf-8")
+
+    return routes
+
+
+def page(document: Document) -> str:
+    """Return the API reference as one page that needs nothing else."""
+    sections = "".join(
+        _section(method, path, operation)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>AgentFlow API</title>'
+        f"<style>{_STYLE}</style><h1>AgentFlow API</h1><p>{escape(document['info']['description'])}"
+        f'<p>The same for programs: <a href="/openapi.json">openapi.json</a>.{sections}</html>'
+    )
+
+
+def _section(method: str, path: str, operation: dict[str, Any]) -> str:
+    parameters = "".join(
+        f"<tr><td><code>{escape(item['name'])}</code><td>{item['in']}"
+        f"<td>{escape(item.get('description', ''))} {escape(_values(item['schema']))}"
+        for item in operation.get("parameters", ())
+    )
+    responses = "".join(
+        f"<tr><td>{status}<td>{escape(item['description'])}"
+        for status, item in sorted(operation["responses"].items())
+    )
+    table = f"<table><tr><th>parameter<th>in<th>{parameters}</table>" if parameters else ""
+    return (
+        f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['summary'])}. "
+        f"{escape(operation.get('description', ''))}{table}"
+        f"<table><tr><th>status<th>{responses}</table>"
+    )
+
+
+def _values(schema: dict[str, Any]) -> str:
+    return f"One of: {', '.join(map(str, schema['enum']))}." if "enum" in schema else ""
+
+
+def llms(registry: Registry) -> str:
+    """Return what a language model needs to ask the right question, made from the contracts."""
+    return "\n".join([*_HOW_TO_ASK, "", "## Metrics", *_metric_lines(registry), "",
+                      "## Events", *_event_lines(registry), "", "## Entities",
+                      *_entity_lines(registry), ""])  # fmt: skip
+
+
+_HOW_TO_ASK: Final = (
+    "# AgentFlow",
+    "",
+    "> Live business metrics, moved by events. Every answer says its unit, status, age, contract",
+    "> version and the events that moved it last. Do not use a value whose status is not `fresh`",
+    "> without saying so. A value that is a string is an exact decimal. A null value with `groups`",
+    "> means several currencies, which are never added.",
+    "",
+    "## How to ask",
+    "- `GET /v1/metrics/{name}?window=1h&currency=EUR&by=country`: the value now",
+    "- `&grain=5m` or `&start=…&end=…`: a series or a range; `&as_of=…`: what it was",
+    "- `&explain=full`: recompute it from the stored events and compare",
+    '- `POST /v1/batch` `{"items":[{"metric":"…","window":"1h"}]}`: several at one instant',
+    "- `POST /v1/dry-run` with an event: which metrics it would move, and by how much",
+    "- `POST /v1/events`: send events; pass the `token` back as `at_least=` to read after it",
+    "- `GET /v1/entity/{type}/{id}?timeline=true`: what is known of one thing",
+    "- Errors have a stable `code` and a `hint`. The key goes into the header `X-API-Key`.",
+    "- [The whole API](/openapi.json)",
+)
+
+
+def _metric_lines(registry: Registry) -> Iterator[str]:
+    for contract in registry.metrics.values():
+        note = " (deprecated)" if contract.status == "deprecated" else ""
+        dimensions = ", ".join(contract.dimensions) or "none"
+        yield (
+            f"- `{contract.name}` version {contract.version}{note}: {contract.description} "
+            f"Unit: {contract.unit}. Windows: {', '.join(contract.windows)}. "
+            f"Dimensions: {dimensions}."
+        )
+
+
+def _event_lines(registry: Registry) -> Iterator[str]:
+    for ref, contract in registry.events.items():
+        required = [name for name, field in contract.fields.items() if field.required]
+        yield f"- `{ref}`: {contract.description} Required: {', '.join(required) or 'nothing'}."
+
+
+def _entity_lines(registry: Registry) -> Iterator[str]:
+    for contract in registry.entities.values():
+        yield f"- `{contract.name}`: {contract.description} Key: {contract.key}."

@@ -1,0 +1,145 @@
+"""`/v1/stream`: server-sent events of metrics and of accepted events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from agentflow.errors import ParameterError, UnknownContractError
+from serving.api.context import Context, tenant_of
+from serving.api.operation import operation
+from serving.asked import Asked, ask
+from serving.question import parse_query
+
+MAX_METRICS: Final = 100
+_HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_RESERVED: Final = ("metric", "window", "by", "version", "last_event_id")
+
+
+def router(context: Context) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(tags=["streams"])
+
+    @routes.get(
+        "/v1/stream/metrics",
+        **operation(
+            "Follow metrics",
+            None,
+            "metric_unknown",
+            "window_unknown",
+            "dimension_unknown",
+            "parameter_invalid",
+            media="text/event-stream",
+            free=True,
+            extra={"x-metric-stream": True},
+        ),
+    )
+    async def stream_metrics(request: Request) -> Response:
+        given = parse_query(request.scope["query_string"])
+        asked = questions(context, given)
+        stream = context.metric_streams.open(
+            tenant_of(request), asked, last_id=_last_id(request, given.get("last_event_id"))
+        )
+        return _streaming(stream)
+
+    @routes.get(
+        "/v1/stream/events",
+        **operation(
+            "Follow accepted events",
+            None,
+            "event_unknown",
+            "parameter_invalid",
+            "token_invalid",
+            media="text/event-stream",
+        ),
+    )
+    async def stream_events(
+        request: Request,
+        type: Annotated[str, Query(max_length=4096)] = "",  # noqa: A002 - the parameter's name
+        start: Annotated[Literal["now", "start"], Query(alias="from")] = "now",
+        last_event_id: Annotated[str | None, Query(max_length=4096)] = None,
+    ) -> Response:
+        types = frozenset(part for part in type.split(",") if part)
+        for name in types:
+            context.platform.registry.event(name)
+        stream = context.event_streams.open(
+            tenant_of(request),
+            types=types,
+            from_start=start == "start",
+            last_id=_last_id(request, last_event_id),
+        )
+        return _streaming(stream)
+
+    return routes
+
+
+def _last_id(request: Request, parameter: str | None) -> str | None:
+    return request.headers.get("last-event-id") or parameter
+
+
+def _streaming(stream: AsyncIterator[bytes]) -> Response:
+    return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
+
+
+def questions(context: Context, given: dict[str, str]) -> list[Asked]:
+    """Return one question for each metric; all share window and dimensions.
+
+    Without `metric` it is every metric (its current version). A window that only some of them
+    declare, or a dimension that only some have, is taken where it exists and must exist somewhere.
+
+    Raises:
+        ParameterError: There are too many metrics, or a parameter is malformed.
+        UnknownContractError: There is no such metric.
+        UnknownWindowError: None of the metrics has the window.
+        UnknownDimensionError: One that was named has not got the dimension.
+    """
+    registry = context.platform.registry
+    named = [part for part in given.get("metric", "").split(",") if part]
+    names = named or sorted({name for name, _ in registry.metrics})
+    if len(names) > MAX_METRICS:
+        raise ParameterError(f"a stream has at most {MAX_METRICS} metrics", hint="Open several.")
+    where = {key: value for key, value in given.items() if key not in _RESERVED}
+    by = tuple(part for part in given.get("by", "").split(",") if part)
+    version = _version(given.get("version"), named)
+    return [
+        ask(
+            context.platform.definitions,
+            name,
+            version=version,
+            window=given.get("window"),
+            where=where,
+            by=by,
+        )
+        for name in dict.fromkeys(names)
+        if named or _fits(context, name, given.get("window"), (*where, *by))
+    ] or _nothing_fits(names)
+
+
+def _version(text: str | None, named: list[str]) -> int | None:
+    if text is None:
+        return None
+    if len(named) != 1 or not text.isdecimal() or len(text) > 9:  # noqa: PLR2004
+        raise ParameterError(
+            'parameter "version" goes with exactly one metric', hint="Name one metric."
+        )
+    return int(text)
+
+
+def _fits(context: Context, name: str, window: str | None, dimensions: tuple[str, ...]) -> bool:
+    try:
+        contract = context.platform.registry.metric(name)
+    except UnknownContractError:
+        return False
+    return window in {None, *contract.windows} and set(dimensions) <= set(contract.dimensions)
+
+
+def _nothing_fits(names: list[str]) -> list[Asked]:
+    if not names:
+        return []
+    raise ParameterError(
+        "no metric has that window and those dimensions", hint="GET /v1/metrics lists them."
+    )
