@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,33 @@ def test_chunks_beat_a_row_per_record(tmp_path: Path) -> None:
     log.close()
 
     assert ratio > 1
+
+
+def test_a_busy_interpreter_slows_a_commit_by_its_statements(tmp_path: Path) -> None:
+    """ADR 0004: each SQLite step hands the interpreter lock over, and waits to get it back."""
+    chance = random.Random(SEED)
+    log = open_log(tmp_path / "log.sqlite").log
+    plain = PlainLayout(tmp_path / "plain.sqlite")
+    batch, stop = 100, threading.Event()
+
+    def spin() -> None:
+        while not stop.is_set():
+            pass
+
+    busy = threading.Thread(target=spin)
+    seconds: dict[str, float] = {}
+    for state in ("idle", "busy"):
+        if state == "busy":
+            busy.start()
+        for name, commit in (("log", log.commit), ("plain", plain.commit)):
+            wall, _ = rate(commit, [judged(chance, batch) for _ in range(5)])
+            seconds[f"{name} {state}"] = batch / wall
+    stop.set()
+    busy.join()
+    log.close()
+
+    print("\n" + ", ".join(f"{name} {value * 1_000:.1f} ms" for name, value in seconds.items()))
+    assert seconds["log busy"] < seconds["plain busy"]
 
 
 def test_group_commit_latency_at_a_thousand_events_a_second(tmp_path: Path) -> None:

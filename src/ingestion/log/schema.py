@@ -26,7 +26,7 @@ CHECKPOINT_PAGES: Final = 1000
 SERIES: Final = 4_096
 """How many numbers the temporary table `series` of every connection holds."""
 
-_CACHE_KIB: Final = 65_536
+_CACHE_KIB: Final = 16_384
 _TOPIC = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 
 SCHEMA: Final = """

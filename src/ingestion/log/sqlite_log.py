@@ -30,8 +30,8 @@ from ingestion.log.port import (
 )
 from ingestion.log.reader import LogReader
 
-STAGED_IDENTITIES: Final = 131_072
-STAGED_LINKS: Final = 65_536
+STAGED_IDENTITIES: Final = 262_144
+STAGED_LINKS: Final = 131_072
 
 _STORE_POSITION = "INSERT OR REPLACE INTO positions (consumer, topic, next_offset) VALUES (?, ?, ?)"
 
