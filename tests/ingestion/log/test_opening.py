@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.ingestion.log.conftest import Make
 
 SEED = 20_261_121
-CASES = 60
+CASES = 40
 
 
 def numbered(numbers: range) -> Batch:
