@@ -158,6 +158,17 @@ class AsyncAgentFlow(AsyncOperations):
         """
         return await self._session.do(_calls.send_many(list(events), key=self._new_id()))
 
+    async def send_lines(self, lines: Sequence[bytes]) -> Receipt:
+        """Send events that are encoded already, one JSON document to a line, at most 10,000.
+
+        A line that is no event becomes a dead letter like any other rejected event.
+        """
+        return await self._session.do(_calls.send_lines(lines, key=self._new_id()))
+
+    async def dry_run_event(self, event: Mapping[str, object]) -> DryRun:
+        """Return what one CloudEvents envelope would move; nothing happens."""
+        return await self._session.do(_calls.dry_run(event))
+
     async def dry_run(
         self,
         type: str,  # noqa: A002  # the attribute's name

@@ -79,6 +79,14 @@ def send_many(envelopes: Sequence[Mapping[str, object]], *, key: str) -> Call[Re
     return Call("POST", "/v1/events", _receipt, params, headers, content, repeatable=True)
 
 
+def send_lines(lines: Sequence[bytes], *, key: str) -> Call[Receipt]:
+    """Send events that are encoded already, one JSON document each."""
+    headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": key}
+    params = {"detail": "errors"} if len(lines) > _DETAIL_LIMIT else {}
+    content = b"\n".join(lines)
+    return Call("POST", "/v1/events", _receipt, params, headers, content, repeatable=True)
+
+
 def dry_run(envelope: Mapping[str, object]) -> Call[DryRun]:
     """Ask what an event would move."""
     content = encoded(envelope)

@@ -1,1 +1,5 @@
-"""The command line."""
+"""The command line. `main` is the entry point; each command is a module of its own."""
+
+from agentflow.cli.group import main
+
+__all__ = ["main"]

@@ -1,0 +1,48 @@
+"""`agentflow contracts lint`: every problem of every file at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from agentflow.cli.failure import NO
+from agentflow.cli.options import contracts_directory, contracts_option, json_option
+from agentflow.cli.output import emit, say
+
+
+@click.command()
+@contracts_option
+@json_option
+def lint(*, contracts_dir: Path | None, as_json: bool) -> None:
+    """Check the contract files, and what replay mappings stand beside them.
+
+    Writes `file:line: problem (hint)`; ends with exit code 1 when there is any.
+    """
+    from agentflow.contracts import read_directory
+    from agentflow.contracts.lock import read_lock, unlocked
+    from agentflow.errors import ContractFilesError, FileProblem
+    from ingestion.replay import read_mappings
+
+    directory = contracts_directory(contracts_dir)
+    reading = read_directory(directory)
+    problems: list[FileProblem] = list(reading.problems)
+    if not problems:
+        try:
+            read_mappings(directory, reading.registry)
+        except ContractFilesError as error:
+            problems += error.problems
+    new = [] if problems else unlocked(reading.registry, read_lock(directory) or {})
+    if as_json:
+        fields = ("file", "line", "message", "hint")
+        shown = [{name: getattr(problem, name) for name in fields} for problem in problems]
+        emit({"problems": shown, "unlocked": list(new)})
+    else:
+        for problem in problems:
+            click.echo(f"{directory / problem.file}{str(problem).removeprefix(problem.file)}")
+        count = len(reading.registry.contracts())
+        say(f"{count} contracts, {len(problems)} problems")
+        if new:
+            say(f"not locked yet: {', '.join(new)}; run `agentflow contracts lock`")
+    if problems:
+        raise click.exceptions.Exit(NO)

@@ -1,0 +1,58 @@
+"""`agentflow entity`: what is known of one order, user, product."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from agentflow.cli.connection import connected
+from agentflow.cli.options import Instant, json_option, server_options
+from agentflow.cli.output import emit, say, write_table
+
+if TYPE_CHECKING:
+    from agentflow_sdk import Entity
+
+
+@click.command()
+@click.argument("type")
+@click.argument("id")
+@click.option("--as-of", type=Instant(), help="What was known then, by event time.")
+@click.option("--timeline/--no-timeline", default=True, help="The events of its life.")
+@click.option("--limit", type=click.IntRange(1), help="How many of them.")
+@server_options
+@json_option
+def entity(  # noqa: PLR0913  # the options of the command
+    *,
+    type: str,  # noqa: A002  # the argument's name
+    id: str,  # noqa: A002  # the argument's name
+    as_of: datetime | None,
+    timeline: bool,
+    limit: int | None,
+    url: str | None,
+    api_key: str | None,
+    as_json: bool,
+) -> None:
+    """Show the attributes of entity TYPE ID, which event set each, and its timeline."""
+    with connected(url, api_key) as client:
+        found = client.entity(type, id, as_of=as_of, timeline=timeline, limit=limit)
+    if as_json:
+        emit(found.model_dump(mode="json", exclude_unset=True))
+    else:
+        _write(found)
+
+
+def _write(found: Entity) -> None:
+    rows = []
+    for name, value in found.attributes.items():
+        by = found.set_by.get(name)
+        rows.append((name, value, f"{by.type} {by.occurred_at.isoformat()}" if by else ""))
+    write_table(("attribute", "value", "set by"), rows)
+    say(f"{found.entity} {found.id}: {found.events:,} events")
+    if found.timeline:
+        say("\ntimeline")
+        write_table(
+            ("occurred", "event", "id"),
+            [(e.occurred_at.isoformat(), e.type, e.event_id) for e in found.timeline],
+        )

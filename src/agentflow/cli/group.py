@@ -1,0 +1,99 @@
+"""The root of the command line: commands by name, each imported only when it is run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import click
+
+from agentflow.cli.failure import Failure, failing
+
+
+class Lazy(NamedTuple):
+    """Where a command is, and the line that describes it without importing it."""
+
+    place: str
+    help: str
+
+
+COMMANDS: Mapping[str, Lazy] = {
+    "contracts": Lazy("agentflow.cli.contracts:contracts", "Check, test, compare, export."),
+    "deadletter": Lazy("agentflow.cli.deadletter:deadletter", "Look at what was rejected."),
+    "demo": Lazy("agentflow.cli.demo:command", "Run it with a generator and watch."),
+    "doctor": Lazy("agentflow.cli.doctor:doctor", "Say what is missing, and how to fix it."),
+    "entity": Lazy("agentflow.cli.entity:entity", "Show what is known of an order, a user…"),
+    "explain": Lazy("agentflow.cli.explain:explain", "Show why a metric is what it is."),
+    "metric": Lazy("agentflow.cli.metric:metric", "Show a metric, or list all."),
+    "replay": Lazy("agentflow.cli.replay:replay", "Send a file of the past as events."),
+    "send": Lazy("agentflow.cli.send:send", "Send an event and see what it moves."),
+    "tail": Lazy("agentflow.cli.tail:tail", "Follow events or metrics as they come."),
+    "up": Lazy("agentflow.cli.up:command", "Run the platform on your contracts."),
+    "verify": Lazy("agentflow.cli.verify:verify", "Compare every number with the lake."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is called."""
+
+    def __init__(self, commands: Mapping[str, Lazy], **settings: object) -> None:
+        super().__init__(**settings)  # type: ignore[arg-type]  # click's own settings
+        self.places = commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, sorted."""
+        del ctx
+        return sorted(self.places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        del ctx
+        lazy = self.places.get(cmd_name)
+        if lazy is None:
+            return None
+        module, _, name = lazy.place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the first argument, or say which one was probably meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], self.places, n=1)
+            if not close or args[0] in self.places:
+                raise
+            message = f'No such command "{args[0]}". Did you mean "{close[0]}"?'
+            raise click.UsageError(message, ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table alone."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.places[name].help) for name in sorted(self.places)])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; errors made on purpose end it with a message and their exit code."""
+        try:
+            with failing():
+                return super().invoke(ctx)
+        except Failure as failure:
+            failure.as_json = bool(ctx.meta.get("agentflow.json"))
+            raise
+
+
+@click.command(
+    cls=LazyGroup,
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Data goes to stdout, words to stderr. Exit codes: 0 yes, 1 no, 2 usage or breaking, "
+    "3 platform not reached, 4 refused.",
+)
+@click.version_option(package_name="agentflow", prog_name="agentflow")
+def main() -> None:
+    """Contracts in, live provable metrics out."""

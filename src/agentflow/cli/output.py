@@ -1,0 +1,111 @@
+"""Writing: data to stdout, words to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+
+import click
+
+
+def emit(value: object) -> None:
+    """Write a value as JSON, on one line when stdout is no terminal."""
+    indent = 2 if sys.stdout.isatty() else None
+    click.echo(json.dumps(value, ensure_ascii=False, indent=indent, default=_plain))
+
+
+def emit_line(value: object) -> None:
+    """Write a value as one line of JSON, as streams do."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
+def say(text: str) -> None:
+    """Tell a person something."""
+    click.echo(text, err=True)
+
+
+def write_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write aligned columns; a header only when a person looks at it."""
+    cells = [[_text(cell) for cell in row] for row in rows]
+    widths = [
+        max(len(row[index]) for row in [list(header), *cells]) for index in range(len(header))
+    ]
+    if sys.stdout.isatty():
+        click.secho(_line(header, widths), dim=True)
+    for row in cells:
+        click.echo(_line(row, widths))
+
+
+def number(value: Decimal | int | None) -> str:
+    """Render a value exactly; `-` when there is none."""
+    return "-" if value is None else _text(value)
+
+
+def signed(value: Decimal | int | None) -> str:
+    """Render a difference with its sign."""
+    if value is None:
+        return "-"
+    return f"+{_text(value)}" if value > 0 else _text(value)
+
+
+class Watch:
+    """Something that is told how far a long thing is, and shows nothing."""
+
+    def fraction(self, done: float) -> None:
+        """Take in the fraction that is done, from 0 to 1."""
+
+    def note(self, text: str) -> None:
+        """Take in a few words."""
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Watch]:
+    """Show a bar on stderr while something long runs, and nothing where nobody watches."""
+    if not sys.stderr.isatty():
+        yield Watch()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(what, total=1.0, note="")
+
+        class Bar(Watch):
+            def fraction(self, done: float) -> None:
+                bar.update(task, completed=done)
+
+            def note(self, text: str) -> None:
+                bar.update(task, note=text)
+
+        yield Bar()
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show that something of unknown length runs, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+def _plain(value: object) -> object:
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, Decimal):
+        return format(cell, "f")
+    return "" if cell is None else str(cell)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

@@ -1,0 +1,75 @@
+"""Answers as people read them in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from agentflow.cli.output import number, say, signed, write_table
+
+if TYPE_CHECKING:
+    from agentflow_sdk import Answer
+
+_SECOND_MS = 1000
+_MINUTE_MS = 60_000
+_HOUR_MS = 3_600_000
+
+
+def write_answer(answer: Answer) -> None:
+    """Write the values to stdout, and to stderr what one must know to trust them."""
+    if answer.series:
+        rows = [
+            (point.start.isoformat(), dimensions(point.dimensions), number(point.value))
+            for point in answer.series
+        ]
+        write_table(("start", "dimensions", "value"), rows)
+    elif answer.groups:
+        rows = [
+            (dimensions(group.dimensions), number(group.value), group.unit or answer.unit or "")
+            for group in answer.groups
+        ]
+        write_table(("dimensions", "value", "unit"), rows)
+    else:
+        write_table(("value", "unit"), [(number(answer.value), answer.unit or "")])
+    say(trust(answer))
+
+
+def trust(answer: Answer) -> str:
+    """Return one line: window, status, age, contract, events, exactness."""
+    contract = f"contract v{answer.contract.version} {answer.contract.status}"
+    exact = "exact" if answer.exact else f"within {answer.error_bound}"
+    window = answer.window.name or "the whole range"
+    events = f"{answer.events:,} events"
+    return (
+        f"{answer.metric}, {window}: {answer.status}, {age(answer.age_ms)}, {events}, "
+        f"{exact}, {contract}"
+    )
+
+
+def write_causes(answer: Answer) -> None:
+    """Write the events that moved a metric last."""
+    rows = [
+        (cause.occurred_at.isoformat(), cause.type, cause.event_id, signed(cause.moved))
+        for cause in answer.causes
+    ]
+    write_table(("occurred", "event", "id", "moved"), rows)
+
+
+def dimensions(values: Mapping[str, object]) -> str:
+    """Render as `country=DE currency=EUR`."""
+    return " ".join(
+        f"{name}={'(none)' if value is None else value}" for name, value in values.items()
+    )
+
+
+def age(milliseconds: float | None) -> str:
+    """Render as `moved 3 s ago`."""
+    if milliseconds is None:
+        return "never moved"
+    if milliseconds < _SECOND_MS:
+        return f"moved {milliseconds:.0f} ms ago"
+    if milliseconds < _MINUTE_MS:
+        return f"moved {milliseconds / _SECOND_MS:.0f} s ago"
+    if milliseconds < _HOUR_MS:
+        return f"moved {milliseconds / _MINUTE_MS:.0f} min ago"
+    return f"moved {milliseconds / _HOUR_MS:.0f} h ago"
