@@ -30,7 +30,7 @@ from serving.api.limits import Policy
 
 log = structlog.get_logger()
 
-_SWITCH_SECONDS = 0.001
+_SWITCH_SECONDS = 0.0002
 """Between threads: the lake writer must not hold the event loop up for the default 5 ms."""
 _COLLECT_AFTER = 50_000
 """Objects before the youngest generation is collected: events are many, small and short-lived."""
