@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -30,7 +30,7 @@ MAX_ROWS: Final = 50_000
 class PastGroup(msgspec.Struct, frozen=True):
     """One group of an answer about the past."""
 
-    dimensions: dict[str, object]
+    dimensions: dict[str, Any]
     value: int | str | None
     unit: str
     events: int
@@ -46,7 +46,7 @@ class Point(msgspec.Struct, frozen=True):
     value: int | str | None
     events: int
     status: str
-    dimensions: dict[str, object]
+    dimensions: dict[str, Any]
 
 
 class PastAnswer(msgspec.Struct, frozen=True):
@@ -57,14 +57,14 @@ class PastAnswer(msgspec.Struct, frozen=True):
     unit: str
     status: str
     window: dict[str, str | None]
-    dimensions: dict[str, object]
-    contract: dict[str, object]
+    dimensions: dict[str, Any]
+    contract: dict[str, Any]
     watermark: str | None
     token: str
     events: int
     exact: bool
     error_bound: float
-    causes: list[dict[str, object]]
+    causes: list[dict[str, Any]]
     as_of: str | None
     groups: list[PastGroup] | msgspec.UnsetType = msgspec.UNSET
     series: list[Point] | msgspec.UnsetType = msgspec.UNSET

@@ -38,7 +38,6 @@ from serving.api.idempotency import Idempotency
 from serving.api.keys import ApiKey, Keys
 from serving.api.limits import LocalQuotas, Policy, Quotas, RateLimiter
 from serving.api.openapi import base_document
-from serving.api.replies import AsgiApp, Receive, Scope, Send
 from serving.api.strictness import Known, known_parameters, strict_parameters
 from serving.api.telemetry import Telemetry
 from serving.asked import Asked, ask
@@ -47,26 +46,21 @@ from serving.prepared import PreparedAnswers
 from serving.stream import MetricStreams
 
 
-class Api:
+class Api(HotPath):
     """The whole API as one ASGI app.
 
     Attributes:
-        framework: The routes alone, without keys, limits and the hot path.
+        framework: The routes alone, without keys and limits.
+        context: What they share.
     """
 
-    def __init__(self, app: AsgiApp, framework: FastAPI, context: Context) -> None:
-        self._app = app
-        self._context = context
-        self.framework = framework
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await self._app(scope, receive, send)
+    framework: FastAPI
+    context: Context
 
     def close(self) -> None:
-        """End every stream, so that the server can stop; later ones are refused."""
-        self._context.metric_streams.close()
-        self._context.event_streams.close()
+        """End every stream, so that the server can stop."""
+        self.context.metric_streams.close()
+        self.context.event_streams.close()
 
 
 def create_app(
@@ -103,7 +97,7 @@ def create_app(
         request_ids=request_ids,
         telemetry=context.telemetry,
     )
-    hot = HotPath(
+    api = Api(
         edge,
         answers=context.answers,
         ask=partial(_ask, platform),
@@ -111,7 +105,8 @@ def create_app(
         request_ids=request_ids,
         telemetry=context.telemetry,
     )
-    return Api(hot, framework, context)
+    api.framework, api.context = framework, context
+    return api
 
 
 def build_context(platform: Platform, load_contracts: Callable[[], Registry]) -> Context:

@@ -10,7 +10,6 @@ from serving.api.replies import Headers
 
 CACHE_CONTROL: Final = (b"cache-control", b"private, no-cache")
 NO_STORE: Final = (b"cache-control", b"no-store")
-VARY: Final = (b"vary", b"X-API-Key")
 
 
 def matches(condition: bytes, etag: bytes) -> bool:

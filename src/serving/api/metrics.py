@@ -21,7 +21,7 @@ from agentflow.metrics.sql import metric_query
 from processing.verification import Check, questions
 from serving.answer import wire
 from serving.api.context import Context, raw_response, respond, tenant_of
-from serving.api.entity_tags import CACHE_CONTROL, VARY, deprecation, matches
+from serving.api.entity_tags import CACHE_CONTROL, deprecation, matches
 from serving.api.operation import operation
 from serving.api.replies import JSON, Headers, Reply, header
 from serving.api.shapes import AnswerShape, MetricShape, MetricsShape, RecomputeShape, WindowShape
@@ -122,7 +122,6 @@ def response_headers(prepared: Prepared) -> Headers:
     return [
         (b"etag", prepared.etag),
         CACHE_CONTROL,
-        VARY,
         *deprecation(contract.status, contract.sunset),
     ]
 

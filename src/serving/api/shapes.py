@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from quality.verdict import Violation
 from serving.api.problems import Detail
 from serving.past import PastGroup, Point
 
-Json = dict[str, object]
+Json = dict[str, Any]
 
 
 class EventItem(msgspec.Struct, frozen=True, gc=False):
