@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agentflow.events import Event, RawEvent
-from agentflow.metrics import measure
+from agentflow.metrics import MetricState, measure
 from agentflow.metrics.arithmetic import EXACT, Value
 from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.plan import MetricPlan
+from agentflow.metrics.rolling import Key
 from processing.definitions import Definitions
-from processing.live import GroupLog, LiveEngine
+from processing.live import GroupLog, LiveEngine, MetricId
 from processing.live.corrections import Effect
 from quality.verdict import Rejected, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """How one number of one metric would change, over the metric's first window.
+    """How one number of one metric would change, over its first window that has the event in it.
 
     `moved` is after minus before, where both are numbers.
     """
@@ -57,13 +58,10 @@ def dry_run(
     if known(verdict.identity):
         return DryRun(verdict, duplicate=True, moves=())
     event = verdict.event
-    effects = _effects(event, definitions, engine, groups)
-    trial = LiveEngine(
-        list(engine.plans.values()), corrections=definitions.corrections(groups), now_us=now_us
-    )
+    trial = engine.trial(event.tenant, _effects(event, definitions, engine, groups))
     with decimal.localcontext(EXACT):
-        trial.apply_effects(event.tenant, effects)
-        return DryRun(verdict, duplicate=False, moves=tuple(_moves(trial, engine, event, now_us)))
+        moves = tuple(_moves(trial, engine, event.tenant, now_us))
+    return DryRun(verdict, duplicate=False, moves=moves)
 
 
 def _effects(
@@ -77,30 +75,29 @@ def _effects(
     return effects if corrections.corrected_by(event.ref) is None else own + effects
 
 
-def _moves(trial: LiveEngine, engine: LiveEngine, event: Event, now_us: int) -> list[Move]:
-    moves = []
-    for metric, plan in engine.plans.items():
-        change = trial.read(metric, event.tenant, now_us=now_us)
-        if change.moves == 0:
+def _moves(
+    trial: Mapping[MetricId, MetricState], engine: LiveEngine, tenant: str, now_us: int
+) -> Iterator[Move]:
+    for metric, changed in trial.items():
+        if changed.moves == 0:
             continue
-        window = plan.windows[0].name
-        present = engine.read(metric, event.tenant, now_us=now_us)
-        held = present.group(window, by=plan.dimensions)
-        for dims, delta in change.group(window, by=plan.dimensions).items():
-            before = held.get(dims)
-            after = present.merged([cell for cell in (before, delta) if cell is not None])
-            moves.append(_move(plan, window, dims, before, after))
-    return moves
+        present = engine.read(metric, tenant, now_us=now_us)
+        for window in present.plan.windows:
+            changes = changed.pending(*present.bounds(window.name))
+            if changes:
+                yield from _cell_moves(present, window.name, changes)
+                break
 
 
-def _move(
-    plan: MetricPlan, window: str, dims: tuple[object, ...], before: Cell | None, after: Cell
-) -> Move:
-    old = measure(plan, before).value if before is not None else None
-    new = measure(plan, after).value
-    zero: Value = 0 if plan.whole else None
-    start = old if old is not None else zero
-    moved: Value = None
-    if new is not None:
-        moved = new - start if start is not None else new
-    return Move(plan, window, dict(zip(plan.dimensions, dims, strict=True)), old, new, moved)
+def _cell_moves(present: MetricState, window: str, changes: Mapping[Key, Cell]) -> Iterator[Move]:
+    plan = present.plan
+    held = present.group(window, by=plan.dimensions)
+    for dims, change in changes.items():
+        before = present.merged([held[dims]] if dims in held else [])
+        after = present.merged([before, change])
+        if before == after:
+            continue
+        named = dict(zip(plan.dimensions, dims, strict=True))
+        old, new = measure(plan, before).value, measure(plan, after).value
+        moved = new - old if old is not None and new is not None else None
+        yield Move(plan, window, named, old, new, moved)

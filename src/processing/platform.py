@@ -122,6 +122,7 @@ class Platform:
             content,
             log_id=self.parts.log.log_id,
             fingerprints=self.definitions.meanings,
+            gate=self.definitions.gate,
             end=end,
         )
         if reason is not None:
@@ -135,7 +136,10 @@ class Platform:
     def save_snapshot(self) -> None:
         """Write the live state to disk; blocks the event loop while the state is encoded."""
         content = snapshot.dump(
-            self.engine, log_id=self.parts.log.log_id, fingerprints=self.definitions.meanings
+            self.engine,
+            log_id=self.parts.log.log_id,
+            fingerprints=self.definitions.meanings,
+            gate=self.definitions.gate,
         )
         snapshot.write(self._snapshot_path, content)
 

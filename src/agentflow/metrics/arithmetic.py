@@ -15,6 +15,7 @@ EXACT = Context(prec=76, rounding=ROUND_HALF_UP, traps=[DivisionByZero, InvalidO
 
 Value = int | Decimal | None
 _UNIT: int = 10**DIVISION_SCALE
+_ZERO = Decimal(0)
 
 
 def _scaled(value: int | Decimal) -> int:
@@ -24,12 +25,12 @@ def _scaled(value: int | Decimal) -> int:
 
 
 def rounded(value: int | Decimal, scale: int) -> Decimal:
-    """Round to *scale* places, half away from zero.
+    """Round to *scale* places, half away from zero; never to minus zero.
 
-    >>> rounded(Decimal("-0.125"), 2)
-    Decimal('-0.13')
+    >>> rounded(Decimal("-0.125"), 2), rounded(Decimal("-0.001"), 2)
+    (Decimal('-0.13'), Decimal('0.00'))
     """
-    return EXACT.quantize(Decimal(value), Decimal(1).scaleb(-scale))
+    return EXACT.add(EXACT.quantize(Decimal(value), Decimal(1).scaleb(-scale)), _ZERO)
 
 
 def divide(left: int | Decimal, right: int | Decimal) -> Decimal | None:

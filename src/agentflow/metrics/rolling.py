@@ -24,6 +24,7 @@ Key = tuple[object, ...]
 Cells = dict[Key, Cell]
 MAX_DELTAS = 50_000
 CAUSES_KEPT = 10
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 class StateImage(msgspec.Struct, frozen=True, array_like=True):
@@ -88,6 +89,11 @@ class MetricState:
         self._running = {window.name: _Running(window, now_us) for window in plan.windows}
         self._tiers = _tiers(plan.windows)
         self._demote(now_us)
+
+    def under(self, plan: MetricPlan) -> MetricState:
+        """Go on under another plan of the same meaning (its wording or status may differ)."""
+        self.plan = plan
+        return self
 
     # -- writing
 
@@ -258,6 +264,20 @@ class MetricState:
                 self._merge(groups, key, cell, self._functions.add)
         return groups
 
+    def pending(self, start_us: int, end_us: int) -> dict[Key, Cell]:
+        """Return, by cell, what events in a range of event time changed since the last refresh.
+
+        Unlike in a window, a cell stays when as many events left it as came.
+        """
+        cells: Cells = {}
+        for key, delta in self.deltas.items():
+            if start_us <= key[0] * BUCKET_US < end_us:  # type: ignore[operator]
+                mine = cells.get(key[1:])
+                if mine is None:
+                    mine = cells[key[1:]] = self._functions.empty()
+                self._functions.add_delta(mine, delta)
+        return cells
+
     def merged(self, cells: Iterable[Cell]) -> Cell:
         """Return the sum of cells, as a new cell."""
         total = self._functions.empty()
@@ -285,27 +305,31 @@ def _image(part: object) -> object:
             return [part.level, [[value, number] for value, number in part.counts.items()]]
         case Decimal():
             return str(part)
+        case int() if not _LEAST <= part <= _GREATEST:
+            return f"{part}#"
         case _:
             return part
+
+
+def _number(image: Any) -> Any:  # noqa: ANN401 - decoded from the image
+    """Return the number of an image: text is a decimal, or a whole one of more than 64 bits."""
+    if not isinstance(image, str):
+        return image
+    return int(image[:-1]) if image.endswith("#") else Decimal(image)
 
 
 def _restored(empty: object, image: Any) -> object:  # noqa: ANN401 - decoded from the image
     match empty:
         case Multiset():
             empty.coarse, empty.size = image[0], image[1]
-            empty.counts = {
-                Decimal(value) if isinstance(value, str) else value: number
-                for value, number in image[2]
-            }
+            empty.counts = {_number(value): number for value, number in image[2]}
             return empty
         case Distinct():
             empty.level = image[0]
             empty.counts = dict(map(tuple, image[1]))
             return empty
-        case Decimal():
-            return Decimal(image)
         case _:
-            return image
+            return _number(image)
 
 
 def _tiers(windows: Iterable[Window]) -> list[_Tier]:

@@ -1,9 +1,9 @@
 """Emit a metric as DuckDB SQL over the lake: the same numbers, computed in one pass from events.
 
 The query reads one view per event version, named like the event (`"order.created@1"`), with columns
-`tenant`, `event_id`, `occurred_us`, `ingested_us`, `log_offset` and the fields. Values are bound;
-names are quoted and contract literals escaped. Corrections are applied here, with no help from the
-live engine.
+`tenant`, `source`, `event_id`, `occurred_us`, `ingested_us`, `log_offset` and the fields. Values
+are bound; names are quoted and contract literals escaped. Corrections are applied here, with no
+help from the live engine.
 """
 
 from __future__ import annotations
@@ -168,9 +168,9 @@ class _Emitter:
                 )
                 continue
             shared = replaceable(contract, self._events[ref])
+            age = "(occurred_us, event_id, source)"
             newest = ", ".join(
-                f"arg_max({quote_name(column)}, (occurred_us, event_id)) AS {quote_name(column)}"
-                for column in shared
+                f"arg_max({column}, {age}) AS {column}" for column in map(quote_name, shared)
             )
             if not shared:
                 continue

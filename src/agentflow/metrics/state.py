@@ -10,7 +10,7 @@ retract.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from hashlib import md5
 from math import sqrt
 from typing import TypeVar
@@ -21,6 +21,7 @@ SIGNIFICANT_BITS = 8
 MULTISET_ERROR_BOUND = 1 / 2 ** (SIGNIFICANT_BITS - 1)
 
 Number = int | Decimal
+_EXACT = Context(prec=76)
 _V = TypeVar("_V")
 
 
@@ -29,14 +30,14 @@ def coarse(value: Number, scale: int) -> Number:
 
     >>> coarse(1000, 0)
     1000
-    >>> coarse(1001, 0)
-    1000
+    >>> coarse(1001, 0), coarse(Decimal("10.01"), 2)
+    (1000, Decimal('10.00'))
     """
-    unscaled = int(value.scaleb(scale)) if isinstance(value, Decimal) else value
+    unscaled = int(Decimal(value).scaleb(scale, context=_EXACT) if scale else value)
     shift = max(abs(unscaled).bit_length() - SIGNIFICANT_BITS, 0)
     kept = (abs(unscaled) >> shift) << shift
     signed = -kept if unscaled < 0 else kept
-    return Decimal(signed).scaleb(-scale) if isinstance(value, Decimal) else signed
+    return Decimal(signed).scaleb(-scale, context=_EXACT) if scale else signed
 
 
 def hash_bits(value: object) -> int:
@@ -97,6 +98,16 @@ class Multiset:
     def _coarsen(self) -> None:
         self.counts, self.coarse = self._coarse_counts(self.counts), True
 
+    def __eq__(self, other: object) -> bool:
+        """Compare what is held, and how coarsely."""
+        return (
+            isinstance(other, Multiset)
+            and self.counts == other.counts
+            and self.coarse == other.coarse
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
     def quantile(self, q: tuple[int, int]) -> Number | None:
         """Return the nearest-rank quantile, the value at rank ceil(q·n); null when empty."""
         if self.size <= 0:
@@ -140,6 +151,16 @@ class Distinct:
     def _sample(self, level: int) -> None:
         self.level = level
         self.counts = _sampled(self.counts, level)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what is held, and how finely it is sampled."""
+        return (
+            isinstance(other, Distinct)
+            and self.counts == other.counts
+            and self.level == other.level
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     def estimate(self) -> int:
         """Return the number of different values; exact at level 0."""

@@ -74,6 +74,7 @@ class Session:
             timer.cancel()
             with guard:
                 done = True
+            timer.join()  # else it may drop the last reference to the connection while Python exits
 
 
 class Engine:

@@ -2,8 +2,9 @@
 
 An event type that others correct, and the events that correct it, form a *group* per tenant and
 key. The effective event is a fold of its group: gone if anything retracts it, else with each
-replaced field taken from the newest (event time, id) update. A new event in a group therefore moves
-metrics by the difference of two folds, which is what makes late and early corrections equal.
+replaced field taken from the newest update by (event time, id, source). A new event in a group
+therefore moves metrics by the difference of two folds, which is what makes late and early
+corrections equal.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from agentflow.events import Event, EventRef
 from agentflow.metrics.sql import replaceable
 
 GROUPS_KEPT = 50_000
+_Age = tuple[int, str, str]
 
 
 class Cause(NamedTuple):
@@ -138,7 +140,7 @@ class Corrections:
     def effective(self, base: Event, group: Sequence[Event]) -> Event | None:
         """Return what counts of *base* given its group, or None when it was retracted."""
         changes: dict[str, object] = {}
-        newest: dict[str, tuple[int, str]] = {}
+        newest: dict[str, _Age] = {}
         for event in group:
             effect = self._effects.get(event.ref)
             if effect == "retract":
@@ -147,10 +149,8 @@ class Corrections:
                 self._replace(event, changes, newest)
         return self._amend(base, changes) if changes else base
 
-    def _replace(
-        self, event: Event, changes: dict[str, object], newest: dict[str, tuple[int, str]]
-    ) -> None:
-        age = (event.occurred_us, event.id)
+    def _replace(self, event: Event, changes: dict[str, object], newest: dict[str, _Age]) -> None:
+        age = (event.occurred_us, event.id, event.source)
         for name in self._replaces[event.ref]:
             value = getattr(event.data, attribute_of(name))
             if value is not None and (name not in newest or newest[name] < age):

@@ -103,9 +103,14 @@ class LiveEngine:
             route.add(event.data, event.occurred_us // BUCKET_US, event, route.states)
         self._apply_effects(event.tenant, self._corrections.effects(event, offset), touched)
 
-    def apply_effects(self, tenant: str, effects: Iterable[Effect]) -> None:
-        """Change what counts, without an event of the log; for trials on an engine of their own."""
-        self._apply_effects(tenant, effects, {})
+    def trial(self, tenant: str, effects: Iterable[Effect]) -> Mapping[MetricId, MetricState]:
+        """Return what *effects* alone would do to each metric of a tenant; nothing moves here."""
+        trial = LiveEngine((), corrections=self._corrections, now_us=self._now_us)
+        trial.plans, trial._order = self.plans, self._order
+        trial._movers, trial._functions = self._movers, self._functions
+        with decimal.localcontext(EXACT):
+            trial._apply_effects(tenant, effects, {})
+        return trial._tenant(tenant)
 
     def _apply_effects(
         self, tenant: str, effects: Iterable[Effect], touched: dict[int, tuple[str, _Route]]
@@ -122,6 +127,8 @@ class LiveEngine:
             if effect.after is not None:
                 bucket = effect.after.occurred_us // BUCKET_US
                 base.add(effect.after.data, bucket, effect.cause, base.states)
+            if effect.before is not None and effect.after is not None:
+                _name_once(effect.cause, base.states)
 
     def _route(self, event: Event) -> _Route | None:
         kind = event.data.__class__
@@ -221,6 +228,14 @@ class LiveEngine:
     def export(self) -> Mapping[str, Mapping[MetricId, MetricState]]:
         """Return the states by tenant, for snapshots and swaps; not a copy."""
         return self._states
+
+
+def _name_once(cause: object, states: Iterable[MetricState]) -> None:
+    """Drop the second of two equal causes: taking back and counting again is one move."""
+    for state in states:
+        causes = state.causes
+        if len(causes) > 1 and causes[-1] is cause and causes[-2] is cause:
+            causes.pop()
 
 
 def _announce(touched: Iterable[tuple[str, _Route]]) -> list[Moved]:

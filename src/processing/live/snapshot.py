@@ -7,17 +7,36 @@ metric. Anything that does not fit is ignored, and the state is rebuilt from the
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
 
+from agentflow.errors import StorageCorruptError, UnknownContractError
+from agentflow.events import Event, EventRef
 from agentflow.metrics.rolling import StateImage
+from processing.live.corrections import Cause
 from processing.live.engine import LiveEngine, MetricId
+from quality.gate import Gate
 
-_MAGIC = b"agentflow-live-2\n"
+_MAGIC = b"agentflow-live-3\n"
 _DIGEST_SIZE_BYTES = 16
+
+
+class _EventImage(msgspec.Struct, frozen=True, array_like=True):
+    type: str
+    version: int
+    record: bytes
+
+
+class _CauseImage(msgspec.Struct, frozen=True, array_like=True):
+    """Indexes into the snapshot's events; a correction also has what counted before and after."""
+
+    event: int
+    correction: bool = False
+    before: int | None = None
+    after: int | None = None
 
 
 class _MetricImage(msgspec.Struct, frozen=True, array_like=True):
@@ -26,6 +45,7 @@ class _MetricImage(msgspec.Struct, frozen=True, array_like=True):
     version: int
     fingerprint: str
     state: StateImage
+    causes: list[_CauseImage]
 
 
 class _Snapshot(msgspec.Struct, frozen=True):
@@ -33,16 +53,51 @@ class _Snapshot(msgspec.Struct, frozen=True):
     next_offset: int
     watermark_us: dict[str, int]
     metrics: list[_MetricImage]
+    events: list[_EventImage]
 
 
-def dump(engine: LiveEngine, *, log_id: str, fingerprints: Mapping[MetricId, str]) -> bytes:
+class _Events:
+    """The events that caused something, each stored once: one event moves many metrics."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.images: list[_EventImage] = []
+        self._gate = gate
+        self._places: dict[int, int] = {}
+        self._held: list[Event] = []  # keeps the ids in `_places` from being used again
+
+    def cause(self, cause: object) -> _CauseImage:
+        """Return the image of a cause."""
+        if isinstance(cause, Cause):
+            before, after = self._optional(cause.before), self._optional(cause.after)
+            return _CauseImage(self._place(cause.event), True, before, after)  # noqa: FBT003
+        assert isinstance(cause, Event)  # noqa: S101 - the engine records nothing else
+        return _CauseImage(self._place(cause))
+
+    def _optional(self, event: Event | None) -> int | None:
+        return None if event is None else self._place(event)
+
+    def _place(self, event: Event) -> int:
+        place = self._places.get(id(event))
+        if place is None:
+            place = self._places[id(event)] = len(self.images)
+            self._held.append(event)
+            self.images.append(_EventImage(event.type, event.version, self._gate.encode(event)))
+        return place
+
+
+def dump(
+    engine: LiveEngine, *, log_id: str, fingerprints: Mapping[MetricId, str], gate: Gate
+) -> bytes:
     """Return the state of *engine* as bytes; runs where the engine runs."""
-    metrics = [
-        _MetricImage(tenant, *metric, fingerprints[metric], engine.settled(metric, tenant).dump())
-        for tenant in engine.tenants()
-        for metric in engine.plans
-    ]
-    snapshot = _Snapshot(log_id, engine.next_offset, engine.watermark_us, metrics)
+    events = _Events(gate)
+    metrics = []
+    for tenant in engine.tenants():
+        for metric in engine.plans:
+            state = engine.settled(metric, tenant)
+            causes = [events.cause(cause) for cause in state.causes]
+            image = _MetricImage(tenant, *metric, fingerprints[metric], state.dump(), causes)
+            metrics.append(image)
+    snapshot = _Snapshot(log_id, engine.next_offset, engine.watermark_us, metrics, events.images)
     body = msgspec.msgpack.encode(snapshot)
     return _MAGIC + blake2b(body, digest_size=_DIGEST_SIZE_BYTES).digest() + body
 
@@ -63,12 +118,21 @@ def restore(
     *,
     log_id: str,
     fingerprints: Mapping[MetricId, str],
+    gate: Gate,
     end: int,
 ) -> str | None:
     """Load a snapshot into an empty *engine*; return why not, or None when it worked.
 
     A metric the snapshot lacks, or whose meaning changed, makes the whole snapshot unfit: the
     rebuild that is needed anyway brings every metric to the same offset.
+
+    Args:
+        engine: Without any state yet; untouched when the snapshot does not fit.
+        content: What `dump` returned.
+        log_id: The log the engine follows.
+        fingerprints: The meaning of every metric now.
+        gate: Decodes the events that caused the last moves.
+        end: The end of the log.
     """
     head = len(_MAGIC) + _DIGEST_SIZE_BYTES
     body = content[head:]
@@ -83,8 +147,28 @@ def restore(
     held = {((image.name, image.version), image.fingerprint) for image in snapshot.metrics}
     if snapshot.metrics and held != set(fingerprints.items()):
         return "the contracts changed since the snapshot"
+    try:
+        events = [_decoded(image, gate) for image in snapshot.events]
+    except (UnknownContractError, StorageCorruptError):
+        return "the contracts changed since the snapshot"
     for image in snapshot.metrics:
-        engine.state((image.name, image.version), image.tenant).load(image.state)
+        state = engine.state((image.name, image.version), image.tenant)
+        state.load(image.state)
+        state.causes.extend(_cause(cause, events) for cause in image.causes)
     engine.next_offset = snapshot.next_offset
     engine.watermark_us = dict(snapshot.watermark_us)
     return None
+
+
+def _decoded(image: _EventImage, gate: Gate) -> Event:
+    return gate.decode(EventRef(image.type, image.version), image.record)
+
+
+def _cause(image: _CauseImage, events: Sequence[Event]) -> Event | Cause:
+    event = events[image.event]
+    if not image.correction:
+        return event
+    before, after = (
+        None if place is None else events[place] for place in (image.before, image.after)
+    )
+    return Cause(event, before, after)
