@@ -15,12 +15,13 @@ from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.plan import MetricPlan
 from agentflow.metrics.reading import finish
 from agentflow.metrics.sql import Question, metric_query
-from ingestion.log.port import DEAD_LETTERS, Bus
+from ingestion.log.port import DEAD_LETTERS
 from processing.history.engine import Engine, Session
 from processing.history.tail import Tail
 from processing.history.views import dead_letter_view, event_view
 from processing.lake.reader import LakeReader, Slice
 from processing.lake.rows import dead_letter_rows
+from processing.lake.source import LogSource
 from quality import Gate
 
 _DEAD_LETTERS_BY_DAY: Final = """
@@ -78,7 +79,7 @@ class History:
     def __init__(
         self,
         lake: LakeReader,
-        log: Bus,
+        log: LogSource,
         *,
         gate: Gate,
         registry: Registry,

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from agentflow.events import EventRef
-from ingestion.log.port import VALIDATED, Bus, Record
+from ingestion.log.port import VALIDATED, Record
 from processing.lake.catalog import Lake
 from processing.lake.rows import ArrowTable, Stored, rows_of
+from processing.lake.source import LogSource
 from quality import Gate
 
 _READ_AT_ONCE: Final = 5_000
@@ -26,7 +27,7 @@ class Tail:
     nobody asks for stay undecoded.
     """
 
-    def __init__(self, log: Bus, *, lake: Lake, gate: Gate) -> None:
+    def __init__(self, log: LogSource, *, lake: Lake, gate: Gate) -> None:
         self._log = log
         self._lake = lake
         self._gate = gate

@@ -21,7 +21,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import LongType, NestedField
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from agentflow.contracts import EventContract, Registry
 from agentflow.contracts.export.tables import NAMESPACE
@@ -228,8 +228,8 @@ def _share(file: Path) -> None:
 def _create_namespace(catalog: SqlCatalog, namespace: str) -> None:
     try:
         catalog.create_namespace(namespace)
-    except NamespaceAlreadyExistsError:
-        return
+    except (NamespaceAlreadyExistsError, IntegrityError):
+        return  # another process was faster with the same name
 
 
 def _by_day(schema: Schema, column: str) -> PartitionSpec:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from itertools import takewhile
 from threading import Lock
 from typing import Final
 from urllib.parse import unquote, urlparse
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.conversions import from_bytes
 from pyiceberg.table import ALWAYS_TRUE, Table
 from pyiceberg.types import LongType
 
 from agentflow.clock import from_datetime, to_datetime
-from agentflow.errors import StorageError
+from agentflow.errors import StorageCorruptError, StorageError
 from agentflow.events import EventRef
 from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
 from processing.lake.commit import covered, recorded
@@ -144,6 +146,23 @@ class LakeReader:
         """
         return self._merged(list(self._lake.layouts), from_offset, up_to)
 
+    def surviving(self, unread: Callable[[DataFile, StorageError], None]) -> Iterator[Stored]:
+        """Yield every event that can be read, in log order, those of unfinished batches included.
+
+        For a log that lost events: *unread* is told of files that cannot be read (to their end).
+        """
+
+        def rows(ref: EventRef, file: DataFile) -> Iterator[Stored]:
+            try:
+                yield from self._rows(ref, file, 0)
+            except StorageError as error:
+                unread(file, error)
+
+        names = {ref: self._lake.name(ref) for ref in self._lake.layouts}
+        tables = self._lake.tables(names.values())
+        files = [(ref, file) for ref, name in names.items() for file in planned(tables[name], "")]
+        return _in_log_order(files, rows)
+
     def locate(self, ref: EventRef, offset: int) -> Located | None:
         """Return the file that holds the event at *offset*, or None while the lake lacks it."""
         name = self._lake.name(ref)
@@ -177,27 +196,17 @@ class LakeReader:
     def _merged(
         self, refs: Sequence[EventRef], from_offset: int, up_to: int | None
     ) -> Iterator[Stored]:
-        """Merge files by offset; each is opened when the merge comes to its first row."""
         names = {ref: self._lake.name(ref) for ref in refs}
         tables = self._lake.tables([BATCH_TABLE, *names.values()])
         complete = recorded(tables[BATCH_TABLE]).validated
         until = complete if up_to is None else min(up_to, complete)
-        heap: list[tuple[int, int, EventRef, DataFile, Iterator[Stored] | None, Stored | None]] = []
-        number = 0
-        for ref, name in names.items():
-            for file in planned(tables[name], f"log_offset >= {from_offset}"):
-                heappush(heap, (file.first_offset, number, ref, file, None, None))
-                number += 1
-        while heap:
-            offset, order, ref, file, rows, stored = heappop(heap)
-            if offset >= until:
-                return
-            if rows is None:
-                rows = self._rows(ref, file, from_offset)
-            elif stored is not None:
-                yield stored
-            if (following := next(rows, None)) is not None:
-                heappush(heap, (following.offset, order, ref, file, rows, following))
+        files = [
+            (ref, file)
+            for ref, name in names.items()
+            for file in planned(tables[name], f"log_offset >= {from_offset}")
+        ]
+        merged = _in_log_order(files, lambda ref, file: self._rows(ref, file, from_offset))
+        return takewhile(lambda stored: stored.offset < until, merged)
 
     def _rows(self, ref: EventRef, file: DataFile, from_offset: int) -> Iterator[Stored]:
         data_type = self._gate.data_type(ref)
@@ -207,8 +216,31 @@ class LakeReader:
                     for stored in events_of(batch, ref=ref, data_type=data_type):
                         if stored.offset >= from_offset:
                             yield stored
-        except OSError as error:
-            raise StorageError(f'lake file "{file.path}" cannot be read') from error
+        except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
+            raise StorageCorruptError(
+                f'lake file "{file.path}" cannot be read',
+                hint="Restart: its table is moved aside and written again from the log.",
+            ) from error
+
+
+def _in_log_order(
+    files: Iterable[tuple[EventRef, DataFile]],
+    rows_of_file: Callable[[EventRef, DataFile], Iterator[Stored]],
+) -> Iterator[Stored]:
+    """Merge files by offset; each is opened when the merge comes to its first row."""
+    heap: list[tuple[int, int, EventRef, DataFile, Iterator[Stored] | None, Stored | None]] = [
+        (file.first_offset, number, ref, file, None, None)
+        for number, (ref, file) in enumerate(files)
+    ]
+    heapify(heap)
+    while heap:
+        _, number, ref, file, rows, stored = heappop(heap)
+        if stored is not None:
+            yield stored
+        if rows is None:
+            rows = rows_of_file(ref, file)
+        if (following := next(rows, None)) is not None:
+            heappush(heap, (following.offset, number, ref, file, rows, following))
 
 
 def planned(table: Table, row_filter: str) -> tuple[DataFile, ...]:

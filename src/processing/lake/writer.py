@@ -11,11 +11,12 @@ import structlog
 from agentflow.contracts import Registry
 from agentflow.errors import StorageError
 from agentflow.events import EventRef
-from ingestion.log.port import DEAD_LETTERS, VALIDATED, Bus, Record
+from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
 from processing.lake.commit import Span, append, record_batch, recorded
 from processing.lake.positions import Positions
 from processing.lake.rows import Stored, dead_letter_rows, rows_of
+from processing.lake.source import LogSource
 from quality import Gate
 
 log = structlog.get_logger()
@@ -34,7 +35,9 @@ class LakeWriter:
     thread at a time; `LakeThread` is that thread in the platform.
     """
 
-    def __init__(self, lake: Lake, log: Bus, gate: Gate, *, batch_events: int = 20_000) -> None:
+    def __init__(
+        self, lake: Lake, log: LogSource, gate: Gate, *, batch_events: int = 20_000
+    ) -> None:
         """Recover the covered positions from the snapshot summaries.
 
         Raises:

@@ -18,7 +18,6 @@ from processing.lake.catalog import DEAD_LETTER_TABLE
 from processing.lake.commit import Span, append, covered
 from processing.lake.rows import ArrowTable, Stored, rows_of
 from quality import Gate
-
 from tests.processing.lake.conftest import Publish, cancelled, order
 
 CREATED = EventRef("order.created", 1)

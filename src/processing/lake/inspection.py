@@ -1,0 +1,161 @@
+"""Look at the lake's files before they are used, and say which tables cannot be.
+
+Iceberg's files carry no checksums: what still parses and decodes passes here. A number that came
+out wrong all the same is found by `GET /v1/verify`, which compares with the log's own state.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow.parquet as pq
+from pyiceberg.table import StaticTable, Table
+
+from agentflow.errors import StorageError
+from processing.lake.catalog import BATCH_TABLE, TableName
+from processing.lake.commit import covered
+from processing.lake.reader import DataFile, local_path, planned
+
+CATALOG_FILE: Final = "catalog.sqlite"
+READ_BYTES: Final = 64 << 20
+"""Lakes up to this size are read whole when they open; of larger ones, each table's last file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A table that cannot be used as it is.
+
+    Attributes:
+        problem: What is wrong, with the name of the file.
+        listed: Whether its list of files can be read, so that the others still give their rows.
+    """
+
+    table: TableName
+    problem: str
+    listed: bool
+
+    def __str__(self) -> str:
+        """Render for the operator."""
+        return f'table "{".".join(self.table)}": {self.problem}'
+
+
+class CatalogDamagedError(StorageError):
+    """Nothing can be found without the catalog: the whole lake has to be written again."""
+
+    code = "storage_corrupt"
+
+
+def inspect(directory: Path) -> Sequence[Damage]:
+    """Return the damaged tables of the lake under *directory*; none when there is no lake yet.
+
+    Raises:
+        CatalogDamagedError: The catalog is damaged, or gone while tables are there.
+    """
+    written = {
+        (path.parent.name, path.name)
+        for path in directory.glob("*/*")
+        if next(path.glob("data/**/*.parquet"), None) is not None
+    }
+    if not (directory / CATALOG_FILE).exists():
+        if written:
+            raise CatalogDamagedError("the lake's catalog is gone")
+        return []
+    pointers = _pointers(directory / CATALOG_FILE)
+    damages = [
+        Damage(name, "the catalog does not know it", listed=False)
+        for name in sorted(written - pointers.keys())
+    ]
+    listed: dict[TableName, Sequence[DataFile]] = {}
+    for name, location in pointers.items():
+        files = _listed(directory, name, location)
+        if isinstance(files, Damage):
+            damages.append(files)
+        else:
+            listed[name] = files
+    every = sum(file.size_bytes for files in listed.values() for file in files) <= READ_BYTES
+    for name, files in listed.items():
+        damages += _unreadable(name, files, every=every)
+    return damages
+
+
+def _pointers(catalog: Path) -> dict[TableName, str]:
+    """Return where the metadata of each table is."""
+    try:
+        with closing(sqlite3.connect(catalog, timeout=10)) as connection:
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
+            if found != ["ok"]:
+                raise CatalogDamagedError(f"the lake's catalog is damaged: {found[0]}")
+            connection.execute("SELECT * FROM iceberg_namespace_properties").fetchall()
+            rows = connection.execute(
+                "SELECT table_namespace, table_name, metadata_location FROM iceberg_tables"
+            ).fetchall()
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise CatalogDamagedError(f"the lake's catalog is damaged: {error}") from error
+    if not all(isinstance(value, str) for row in rows for value in row):
+        raise CatalogDamagedError("the lake's catalog is damaged: a row makes no sense")
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+def _listed(directory: Path, name: TableName, location: str) -> Sequence[DataFile] | Damage:
+    """Read a table's metadata and manifests, or say what is wrong with them."""
+    path = Path(local_path(location))
+    if not path.is_file():
+        return Damage(name, f'file "{path.name}" is gone', listed=False)
+    try:
+        table = StaticTable.from_metadata(location)
+        if Path(local_path(table.location())) != directory.joinpath(*name):
+            return Damage(name, f'file "{path.name}" belongs to another table', listed=False)
+        _require_positions(name, table)
+        return () if name == BATCH_TABLE else planned(table, "")
+    except Exception as error:  # noqa: BLE001 - damaged bytes make their readers raise anything
+        problem = f'"{path.name}" or what it lists cannot be read: {type(error).__name__} {error}'
+        return Damage(name, problem, listed=False)
+
+
+def _require_positions(name: TableName, table: Table) -> None:
+    """Raise when the table does not say which offsets it covers."""
+    if name[0] == BATCH_TABLE[0]:
+        covered(table, "dead_letters")
+    if name[1] != "dead_letters":
+        covered(table, "validated")
+
+
+def _unreadable(name: TableName, files: Sequence[DataFile], *, every: bool) -> list[Damage]:
+    damages = []
+    for file in files:
+        read = every or file is files[-1]
+        try:
+            problem = _problem(file, read=read)
+        except Exception as error:  # noqa: BLE001 - as above
+            problem = f"{type(error).__name__} {error}"
+        if problem:
+            text = f'file "{Path(file.path).name}" ({file.rows} events): {problem}'
+            damages.append(Damage(name, text, listed=True))
+    return damages
+
+
+def _problem(file: DataFile, *, read: bool) -> str | None:
+    path = Path(file.path)
+    if not path.is_file():
+        return "it is gone"
+    if path.stat().st_size != file.size_bytes:
+        return f"it has {path.stat().st_size} bytes instead of {file.size_bytes}"
+    if not read:
+        return None
+    with pq.ParquetFile(path) as parquet:
+        offsets = [
+            offset
+            for batch in parquet.iter_batches()
+            for offset in batch.column("log_offset").to_pylist()
+        ]
+    if len(offsets) != file.rows or (offsets[0], offsets[-1]) != (
+        file.first_offset,
+        file.last_offset,
+    ):
+        return "its rows are not those its table lists"
+    return None

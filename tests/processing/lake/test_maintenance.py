@@ -1,0 +1,84 @@
+"""The lake stays small without forgetting anything."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from agentflow.clock import ManualClock, SystemClock
+from agentflow.events import EventRef
+from ingestion.log.memory_log import MemoryLog
+from ingestion.log.port import DEAD_LETTERS, VALIDATED
+from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, sweep
+from processing.lake.catalog import DEAD_LETTER_TABLE
+from processing.lake.commit import covered
+from quality import Gate
+from tests.processing.lake.conftest import Publish, order
+
+CREATED = EventRef("order.created", 1)
+HOUR = timedelta(hours=1)
+
+
+def fill(lake: Lake, log: MemoryLog, gate: Gate, publish: Publish, *, batches: int) -> LakeWriter:
+    writer = LakeWriter(lake, log, gate)
+    for number in range(batches):
+        publish([order(2 * number), order(2 * number + 1), {"malformed": number}])
+        writer.write_up_to(Positions(log.end(VALIDATED), log.end(DEAD_LETTERS)))
+    return writer
+
+
+def test_a_merge_keeps_every_row_and_the_covered_offsets(
+    lake: Lake, log: MemoryLog, gate: Gate, publish: Publish
+) -> None:
+    """Offsets that got lost in a merge would make the writer append everything again."""
+    fill(lake, log, gate, publish, batches=10)
+    before = list(LakeReader(lake, gate).all_events())
+
+    merged = compact(lake, lake.name(CREATED))
+    dead = compact(lake, DEAD_LETTER_TABLE)
+
+    reader = LakeReader(lake, gate)
+    assert (merged.days, merged.files_before, merged.rows) == (1, 10, 20)
+    assert dead.rows == 10
+    assert len(reader.files(CREATED)) == 1
+    assert list(reader.all_events()) == before
+    assert covered(lake.table(lake.name(CREATED)), VALIDATED) == 20
+
+
+def test_the_writer_goes_on_after_a_merge(
+    lake: Lake, log: MemoryLog, gate: Gate, publish: Publish
+) -> None:
+    """A merge is a commit between two of the writer's: neither may undo the other."""
+    writer = fill(lake, log, gate, publish, batches=9)
+    compact(lake, lake.name(CREATED))
+
+    publish([order(100)])
+    writer.write_up_to(Positions(log.end(VALIDATED), log.end(DEAD_LETTERS)))
+
+    assert [stored.offset for stored in LakeReader(lake, gate).all_events()] == list(range(19))
+
+
+def test_a_sweep_deletes_what_is_old_and_unneeded_only(
+    lake: Lake, log: MemoryLog, gate: Gate, publish: Publish
+) -> None:
+    """What was cut off or merged away takes space for ever otherwise; what is young may be live."""
+    fill(lake, log, gate, publish, batches=20)
+    name = lake.name(CREATED)
+    compact(lake, name)
+    stray = lake.directory / "events" / "order_created_v1" / "data" / "cut-off.parquet"
+    stray.write_bytes(b"half a file")
+
+    young = sweep(lake, name, clock=SystemClock(), grace=HOUR)
+    later = ManualClock(SystemClock().now_us())
+    later.advance(2 * HOUR)
+    old = sweep(lake, name, clock=later, grace=HOUR)
+
+    assert young == 0
+    assert old > 0
+    assert not stray.exists()
+    assert len(list(LakeReader(lake, gate).all_events())) == 40
+    assert len(metadata_files(lake.directory)) <= 6
+
+
+def metadata_files(directory: Path) -> list[Path]:
+    return list((directory / "events" / "order_created_v1" / "metadata").glob("*.metadata.json"))
