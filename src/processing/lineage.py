@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agentflow.errors import NotFoundError
 from agentflow.events import Event, EventRef, identity_key
-from ingestion.log.port import RAW, VALIDATED
+from ingestion.log.port import RAW, VALIDATED, Record
 from processing.live.groups import decoded
 from processing.platform import Platform
 
@@ -57,12 +57,18 @@ def event_lineage(platform: Platform, tenant: str, source: str, event_id: str) -
     record = records[0]
     ((_, event),) = decoded(records, platform.definitions.gate)
     hops = [
-        Hop("raw", RAW, int(record.headers["raw_offset"]), at_us=event.ingested_us),
+        *_raw_hops(record, event),
         Hop("validated", VALIDATED, offset),
     ]
     hops += _live_hops(platform, event.ref, offset)
     hops += _lake_hops(platform, event.ref, offset)
     return EventLineage(event, offset, hops)
+
+
+def _raw_hops(record: Record, event: Event) -> list[Hop]:
+    """Return none for an event that was put back from the lake: its raw bytes were lost."""
+    raw_offset = record.headers.get("raw_offset")
+    return [] if raw_offset is None else [Hop("raw", RAW, int(raw_offset), at_us=event.ingested_us)]
 
 
 def _live_hops(platform: Platform, ref: EventRef, offset: int) -> list[Hop]:

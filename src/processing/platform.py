@@ -29,7 +29,8 @@ from processing.lake import LakeReader, LakeThread, Positions
 from processing.live import LiveEngine, MetricId, snapshot
 from processing.live.groups import LoggedGroups
 from processing.positions import Arrivals
-from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress, past_events
+from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
+from processing.recovery import Recovery
 from processing.tokens import Token
 from processing.verification import Check, Cut, compare, questions, take_cut
 from quality.verdict import Verdict
@@ -51,6 +52,7 @@ class Parts:
     lake: LakeThread
     history: History
     close: Callable[[], None]
+    recoveries: Sequence[Recovery] = ()
 
 
 class Platform:
@@ -107,10 +109,10 @@ class Platform:
             tail = logged_events(parts.log, gate, start=engine.next_offset)
             count = feed(engine, tail, clock=self.clock, total=end, progress=progress)
             return Rebuilt("snapshot", count)
-        covered = parts.reader.positions().validated
-        events = past_events(parts.reader, parts.log, gate)
+        # The log holds all the lake does, and every chunk of it has a checksum.
+        events = logged_events(parts.log, gate, start=0)
         count = feed(engine, events, clock=self.clock, total=end, progress=progress)
-        return Rebuilt("lake" if covered else "log", count, reason)
+        return Rebuilt("log", count, reason)
 
     def _restore_snapshot(self, end: int) -> str | None:
         try:

@@ -1,4 +1,4 @@
-"""Bring a live engine from nothing to the end of the log: snapshot, else lake, then the tail.
+"""Bring a live engine from nothing to the end of the log: a snapshot and the tail, or all of it.
 
 The same path serves a restart, a lost snapshot, a lost log and a new metric version.
 """
@@ -33,12 +33,12 @@ class Rebuilt:
     """Where the live state came from.
 
     Attributes:
-        source: `snapshot` (then the tail), `lake` (then the tail), or `log` when there was neither.
+        source: `snapshot` (then the log's tail), or all of the `log`.
         events: How many events were applied on top of the snapshot, or in all.
         reason: Why a snapshot that exists was not used.
     """
 
-    source: Literal["snapshot", "lake", "log"]
+    source: Literal["snapshot", "log"]
     events: int
     reason: str | None = None
 

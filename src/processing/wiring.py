@@ -14,8 +14,9 @@ from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.opening import open_log
 from processing.definitions import Definitions
 from processing.history import History
-from processing.lake import LakeReader, LakeThread, LakeWriter, open_lake
+from processing.lake import LakeReader, LakeThread, LakeWriter
 from processing.platform import Parts, Platform
+from processing.recovery import control_recovery, log_recovery, open_lake_beside
 
 log = structlog.get_logger()
 LAKE_INTERVAL = timedelta(seconds=5)
@@ -57,12 +58,12 @@ def _open(
     registry, gate = definitions.registry, definitions.gate
     control = open_control(data_dir / "control.sqlite")
     opened = open_log(data_dir / "log.sqlite")
-    lake = open_lake(data_dir / "lake", registry)
+    recoveries = [*log_recovery(opened.report), *control_recovery(control.report)]
+    for recovery in recoveries:
+        log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
+    beside = open_lake_beside(opened.log, data_dir / "lake", registry, gate)
+    lake = beside.lake
     reader = LakeReader(lake, gate)
-    if opened.report.damaged:
-        log.error("log.damaged", report=str(opened.report))
-    if control.report.problems:
-        log.error("control.damaged", report=str(control.report))
     writer = LakeWriter(lake, opened.log, gate)
     history = History(reader, opened.log, gate=gate, registry=registry)
 
@@ -81,5 +82,6 @@ def _open(
         lake=LakeThread(writer, interval=lake_interval),
         history=history,
         close=close,
+        recoveries=(*recoveries, *beside.recoveries),
     )
     return Platform(definitions, parts, clock=clock)

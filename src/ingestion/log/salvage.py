@@ -14,6 +14,7 @@ from ingestion.log.chunks import CHUNK_RECORDS, Chunk, intact
 from ingestion.log.faults import DRIVER_ERRORS, damaged
 from ingestion.log.indexing import REMEMBERED
 from ingestion.log.port import CHANGES, DEAD_LETTERS, RAW, VALIDATED
+from ingestion.log.refill import REFILL
 
 SKIP: Final = 1 << 20
 """More offsets than a lost tail can have used: the WAL holds fewer records than that."""
@@ -34,14 +35,26 @@ class Salvaged:
 
 
 def skip_offsets(connection: sqlite3.Connection) -> None:
-    """Let every topic go on far behind anything it may have given out; runs in a transaction."""
+    """Let every topic go on far behind anything it may have given out; runs in a transaction.
+
+    Notes that records are missing which may exist elsewhere, until they are put back.
+    """
     known = [
         schema.topic_end(connection, topic, floor=floor)
         for topic, floor in schema.topics(connection).items()
     ]
     known += [row[0] for row in connection.execute("SELECT next_offset FROM positions")]
-    floor = (max(known, default=0) // SKIP + 2) * SKIP
+    floor = floor_behind(max(known, default=0))
     connection.execute("UPDATE topics SET floor = max(floor, ?)", (floor,))
+    connection.execute(
+        "INSERT OR REPLACE INTO positions (consumer, topic, next_offset) VALUES (?, ?, 1)",
+        (REFILL, VALIDATED),
+    )
+
+
+def floor_behind(offset: int) -> int:
+    """Return an offset far behind *offset* and whatever was given out after it and lost."""
+    return (offset // SKIP + 2) * SKIP
 
 
 def copy_readable(source: Path, target: Path, *, new_id: Callable[[], str]) -> Salvaged:

@@ -29,6 +29,15 @@ from ingestion.log.port import (
     Verdict,
 )
 from ingestion.log.reader import LogReader
+from ingestion.log.refill import (
+    Pairs,
+    Placed,
+    identities_of,
+    index_pairs,
+    insert,
+    links_of,
+    missing,
+)
 
 STAGED_IDENTITIES: Final = 262_144
 STAGED_LINKS: Final = 131_072
@@ -194,6 +203,49 @@ class SqliteLog:
                 schema.insert_chunk(self._connection, REMEMBERED, chunk)
                 self._identities.insert(self._connection, pairs)
             self._ends[REMEMBERED] = first + len(pairs)
+
+    def refill(self, topic: str, placed: Sequence[Placed]) -> int:
+        """Store records at the offsets they had in a file that was lost; return how many were new.
+
+        *placed* are ordered by offset; those whose offset is taken are left out, so that doing it
+        again is harmless. What is put back counts as accepted: its identity, its links.
+
+        Raises:
+            StorageError: Nothing of this call was stored.
+        """
+        with self._lock:
+            with translated(self._path):
+                lost = missing(self._connection, topic, placed) if placed else ()
+            if lost:
+                staged = self._put_back(topic, lost)
+                self._identities.stage(staged[0])
+                self._links.stage(staged[1])
+                self._ends[topic] = max(self._ends[topic], lost[-1].offset + 1)
+        return len(lost)
+
+    def _put_back(self, topic: str, lost: Sequence[Placed]) -> tuple[Pairs, Pairs]:
+        connection = self._connection
+        with self._transaction():
+            self._identities.merge_some(connection, upto=self._ends[VALIDATED])
+            self._links.merge_some(connection, upto=self._ends[VALIDATED])
+            insert(connection, topic, lost)
+            identities, links = identities_of(lost), links_of(lost)
+            identities = index_pairs(connection, self._identities, identities)
+            links = index_pairs(connection, self._links, links)
+        self._identities.merged()
+        self._links.merged()
+        return identities, links
+
+    def skip_to(self, floors: Mapping[str, int]) -> None:
+        """Let topics go on at these offsets, unless they are further; nothing is given before."""
+        with self._lock:
+            with self._transaction():
+                self._connection.executemany(
+                    "UPDATE topics SET floor = max(floor, ?) WHERE topic = ?",
+                    [(floor, topic) for topic, floor in floors.items()],
+                )
+            for topic, floor in floors.items():
+                self._ends[topic] = max(self._ends[topic], floor)
 
     def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
         """Return up to *limit* records at or after *start* in offset order; empty at the end."""

@@ -15,6 +15,7 @@ from agentflow.errors import AgentFlowError
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake.health import LakeHealth, lake_health
 from processing.platform import Platform
+from processing.recovery import Recovery
 from serving.api.context import Context, respond, text_response
 from serving.api.operation import operation
 from serving.api.shapes import AliveShape, ComponentShape, HealthShape, LagShape, TableShape
@@ -68,6 +69,8 @@ def health(context: Context) -> HealthShape:
         "control": ComponentShape("ok", "idempotency keys, triage and changelog are stored", None),
         "history": ComponentShape("ok", "DuckDB answers over the lake and the log", None),
     }
+    for recovery in platform.parts.recoveries:
+        components[recovery.component] = _recovered(components[recovery.component], recovery)
     worst = max((component.status for component in components.values()), key=_rank)
     return HealthShape(
         status=worst,
@@ -76,6 +79,16 @@ def health(context: Context) -> HealthShape:
         lag=_lag(platform, lake),
         token=platform.token(),
     )
+
+
+def _recovered(component: ComponentShape, recovery: Recovery) -> ComponentShape:
+    """Say what had to be repaired to start, until the next start."""
+    detail = f"{component.detail}; repaired at start: {recovery.detail}"
+    if not recovery.lost:
+        return ComponentShape(component.status, detail, component.fix)
+    fix = component.fix or "Look through the files that were moved aside; a restart clears this."
+    worst = max(component.status, "degraded", key=_rank)
+    return ComponentShape(worst, detail, fix)
 
 
 def _rank(status: str) -> int:
@@ -91,7 +104,7 @@ def _log(platform: Platform) -> ComponentShape:
             "Free some space: intake stops when the disk is full, and nothing is lost.",
         )
     end = platform.parts.log.end(VALIDATED)
-    return ComponentShape("ok", f"{end} accepted events, {free // 2**30} GiB free", None)
+    return ComponentShape("ok", f"the next offset is {end}; {free // 2**30} GiB free", None)
 
 
 def _live(platform: Platform) -> ComponentShape:
@@ -99,7 +112,9 @@ def _live(platform: Platform) -> ComponentShape:
         return ComponentShape("failing", "live state is being rebuilt", "Wait; it ends by itself.")
     waiting = platform.intake.backlog_events
     source = platform.rebuilt.source if platform.rebuilt else "nothing"
-    return ComponentShape("ok", f"started from the {source}; {waiting} events wait", None)
+    why = platform.rebuilt.reason if platform.rebuilt else None
+    started = f"started from the {source}{f' because {why}' if why else ''}"
+    return ComponentShape("ok", f"{started}; {waiting} events wait", None)
 
 
 def _lake(platform: Platform) -> tuple[LakeHealth | None, ComponentShape]:

@@ -73,7 +73,7 @@ def event_lineage(context: Context, tenant: str, source: str, event_id: str) -> 
             hint="An event is named by its source and its id: pass ?source=…",
         )
     record = records[0]
-    raw_offset = int(record.headers["raw_offset"])
+    raw_offset = int(record.headers.get("raw_offset", "-1"))  # put back from the lake: no raw bytes
     hops = [HopShape("received", at=to_rfc3339(record.timestamp_us))]
     if log.read_offsets(RAW, [raw_offset]):
         hops.append(HopShape("raw", topic=RAW, offset=raw_offset))
