@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.e2e.conftest import Up
+from tests.e2e.conftest import ROOT, Up, platform_up
 
 STRAY = "warehouse.robot_greeted"
 UNNAMED = """
@@ -97,10 +97,16 @@ def test_a_new_metric_is_one_yaml_file_and_nothing_else(up: Up) -> None:
     assert "orders_placed" in str(up.http.get("/v1/graph").json())
 
 
-def test_numbers_survive_a_restart(tmp_path: Path, up: Up) -> None:
+def test_numbers_and_tokens_survive_a_restart(tmp_path: Path) -> None:
     """Stopped and started on the same data, the platform says what it said before."""
-    up.http.post("/v1/events", json=[order(number) for number in range(50)]).raise_for_status()
+    question = {"window": "all"}
+    with platform_up(tmp_path / "data", ROOT / "contracts") as up:
+        sent = up.http.post("/v1/events", json=[order(number) for number in range(50)]).json()
+        before = up.http.get("/v1/metrics/order_count", params=question).json()
 
-    answer = up.http.get("/v1/metrics/order_count", params={"window": "all"}).json()
+    with platform_up(tmp_path / "data", ROOT / "contracts") as up:
+        question["at_least"] = sent["token"]
+        after = up.http.get("/v1/metrics/order_count", params=question).json()
 
-    assert answer["value"] == 50
+    assert before["value"] == 50
+    assert {**after, "age_ms": None} == {**before, "age_ms": None}
