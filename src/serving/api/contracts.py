@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from agentflow.contracts import Contract, Registry, breaking, diff
 from agentflow.contracts.export import FORMATS, export
-from agentflow.errors import ParameterError
+from agentflow.errors import ParameterError, UnknownContractError
 from agentflow.events import RawEvent
 from processing.publication import publish
 from quality.verdict import Accepted
@@ -211,10 +211,11 @@ def document(contract: Contract, registry: Registry, fmt: str) -> Response:
         raise ParameterError(f'export format "{fmt}" does not exist', hint=hint)
     try:
         files = export(registry, fmt, name=f"{contract.name}@{contract.version}")
-    except LookupError:
-        files = {}
-    if not files:
-        raise ParameterError(f'{contract.kind} contracts are not exported as "{fmt}"')
+    except UnknownContractError:
+        raise ParameterError(
+            f'{contract.kind} contracts are not exported as "{fmt}"',
+            hint="Schemas, AsyncAPI and ODCS are of events, OSI and the reference of metrics.",
+        ) from None
     whole = [name for name in files if not name.endswith(".data.schema.json")]
     name = whole[0]
     return text_response(files[name], _MEDIA.get(name.rpartition(".")[2], "text/plain"))

@@ -1,0 +1,185 @@
+"""A real platform on an empty data directory, and its API without a socket."""
+
+# ruff: noqa: ANN401 - JSON is whatever it is
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+import pytest
+
+from agentflow.clock import ManualClock
+from agentflow.contracts import Registry, load
+from processing.platform import Platform
+from processing.wiring import open_platform
+from serving.api.app import Api, create_app
+from serving.api.keys import parse_keys
+from serving.api.limits import Policy
+
+NOW_US = 1_790_000_000_000_000
+"""2026-09-21T14:13:20Z."""
+CONTRACTS = Path(__file__).parents[3] / "contracts"
+
+
+class Served:
+    """A platform, its API, and a loop to drive both from plain tests."""
+
+    def __init__(self, platform: Platform, api: Api, clock: ManualClock, run: Any) -> None:
+        self.platform = platform
+        self.api = api
+        self.clock = clock
+        self.run: Callable[[Coroutine[Any, Any, Any]], Any] = run
+        self.client = httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=api),  # type: ignore[arg-type]
+            base_url="http://agentflow.test",
+        )
+
+    def request(self, method: str, url: str, **options: Any) -> httpx2.Response:
+        """Send one request."""
+        response: httpx2.Response = self.run(self.client.request(method, url, **options))
+        return response
+
+    def get(self, url: str, **options: Any) -> httpx2.Response:
+        """Send a GET."""
+        return self.request("GET", url, **options)
+
+    def post(self, url: str, **options: Any) -> httpx2.Response:
+        """Send a POST."""
+        return self.request("POST", url, **options)
+
+    def send(self, *events: dict[str, Any], **options: Any) -> dict[str, Any]:
+        """Send events as one batch and return the answer."""
+        answer: dict[str, Any] = self.post("/v1/events", json=list(events), **options).json()
+        return answer
+
+    def framework(self, url: str) -> httpx2.Response:
+        """Send a GET past the hot path."""
+        edge = self.api._app  # noqa: SLF001 - what the hot path stands in front of
+        transport = httpx2.ASGITransport(app=edge)  # type: ignore[arg-type]
+        client = httpx2.AsyncClient(transport=transport, base_url="http://agentflow.test")
+        response: httpx2.Response = self.run(client.get(url))
+        return response
+
+
+@contextmanager
+def serving(
+    data_dir: Path,
+    *,
+    keys: str = "",
+    policy: Policy | None = None,
+    registry: Registry | None = None,
+    load_contracts: Callable[[], Registry] | None = None,
+) -> Iterator[Served]:
+    """Serve a platform while the body runs."""
+    clock = ManualClock(NOW_US)
+    contracts = registry or load(CONTRACTS)
+    platform = open_platform(data_dir, contracts, clock=clock)
+    api = create_app(
+        platform,
+        keys=parse_keys(keys),
+        policy=policy,
+        load_contracts=load_contracts or (lambda: contracts),
+    )
+    with asyncio.Runner() as runner:
+        runner.run(platform.start())
+        try:
+            yield Served(platform, api, clock, runner.run)
+        finally:
+            api.close()
+            runner.run(platform.close())
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Serve an empty platform to everybody."""
+    with serving(tmp_path) as found:
+        yield found
+
+
+def order(name: str, amount: str = "10.00", **data: Any) -> dict[str, Any]:
+    """Return an `order.created` event whose id and order are called *name*."""
+    return {
+        "specversion": "1.0",
+        "id": name,
+        "source": "/shop",
+        "type": "order.created",
+        "data": {"order_id": name, "amount": amount, "currency": "EUR", "country": "DE", **data},
+    }
+
+
+class Wire:
+    """One open stream, read message by message as a subscriber would."""
+
+    def __init__(self, served: Served, url: str, **headers: str) -> None:
+        path, _, query = url.partition("?")
+        self._served = served
+        self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._gone = asyncio.Event()
+        self._text = b""
+        self.status = 0
+        self._scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "GET",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "scheme": "http",
+            "server": ("agentflow.test", 80),
+            "client": ("127.0.0.1", 1),
+            "headers": [
+                (name.replace("_", "-").lower().encode(), value.encode())
+                for name, value in headers.items()
+            ],
+        }
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        async def receive() -> dict[str, Any]:
+            await self._gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            await self._queue.put(dict(message))
+
+        self._task = asyncio.create_task(self._served.api(self._scope, receive, send))  # type: ignore[arg-type]
+        start = await asyncio.wait_for(self._queue.get(), 5)
+        self.status = start["status"]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gone.set()
+        assert self._task is not None
+        await asyncio.wait_for(self._task, 5)
+
+    async def messages(self, count: int) -> list[dict[str, Any]]:
+        """Return the next *count* messages, each with `id`, `event` and decoded `data`."""
+        return [await self._next() for _ in range(count)]
+
+    async def _next(self) -> dict[str, Any]:
+        while True:
+            block, found, rest = self._text.partition(b"\n\n")
+            if not found:
+                message = await asyncio.wait_for(self._queue.get(), 5)
+                self._text += message.get("body", b"")
+                continue
+            self._text = rest
+            fields = dict(
+                line.split(": ", 1) for line in block.decode().split("\n") if line[:1] != ":"
+            )
+            if "data" in fields:
+                return {**fields, "data": json.loads(fields["data"])}
+
+    async def quiet(self) -> bool:
+        """Tell whether nothing more is on its way once everything else has run."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+        while not self._queue.empty():
+            self._text += self._queue.get_nowait().get("body", b"")
+        return b"data:" not in self._text

@@ -1,0 +1,171 @@
+"""Tenants never see each other: keys, scopes, limits, canaries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.api.limits import Policy
+from tests.serving.api.conftest import Served, order, serving
+
+CANARY = "canary-7f3a"
+KEYS = "k-acme:acme,k-umbrella:umbrella,k-read:acme:read,k-write:acme:write"
+ACME = {"X-API-Key": "k-acme"}
+UMBRELLA = {"X-API-Key": "k-umbrella"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Two tenants; one has sent events, accepted and refused, all marked."""
+    with serving(tmp_path_factory.mktemp("tenants"), keys=KEYS) as found:
+        found.send(
+            order(CANARY, amount="77123.45", user_id=CANARY, session_id=CANARY),
+            order(f"{CANARY}-bad", amount="x", channel=CANARY),
+            headers=ACME,
+        )
+        yield found
+
+
+def test_no_route_shows_anything_of_another_tenant(served: Served) -> None:
+    """Every GET there is, with every parameter that could lead to the other's data."""
+    paths = served.get("/openapi.json", headers=UMBRELLA).json()["paths"]
+    names = {"id": CANARY, "type": "order", "event_id": CANARY, "offset": "0", "name": "revenue",
+             "kind": "metric", "version": "2", "event": "order.created"}  # fmt: skip
+    urls = [
+        path.format(**names)
+        for path, operations in paths.items()
+        if "get" in operations and "/stream/" not in path
+    ]
+    urls += [
+        f"/v1/lineage/event/{CANARY}?source=/shop",
+        f"/v1/entity/user/{CANARY}?timeline=true",
+        f"/v1/entity/session/{CANARY}?timeline=true",
+        "/v1/metrics/revenue?window=all&by=country,channel",
+        "/v1/metrics/revenue?window=1h&grain=5m",
+        "/v1/metrics/revenue?window=1h&explain=full",
+        f"/v1/search?q={CANARY}",
+        "/v1/deadletter?reason=decimal_invalid",
+    ]
+    assert len(urls) > 50
+
+    for url in urls:
+        seen = served.get(url, headers=UMBRELLA)
+        assert seen.status_code < 500, url
+        text = json.dumps({k: v for k, v in _json(seen.text).items() if k not in _ECHOES})
+        assert CANARY not in text, url
+        assert "77123.45" not in seen.text, url
+
+
+_ECHOES = {"detail", "hint", "errors"}
+
+
+def _json(text: str) -> dict[str, object]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {"text": text}
+    assert isinstance(document, dict)
+    return document
+
+
+def test_the_owner_sees_it_on_those_routes(served: Served) -> None:
+    """Else the test above would prove nothing."""
+    assert served.get(f"/v1/entity/order/{CANARY}", headers=ACME).status_code == 200
+    assert served.get(f"/v1/lineage/event/{CANARY}?source=/shop", headers=ACME).status_code == 200
+    assert served.get("/v1/deadletter/0", headers=ACME).status_code == 200
+    answer = served.get("/v1/metrics/revenue?window=all&currency=EUR", headers=ACME).json()
+    assert answer["value"] == "77123.45"
+
+
+def test_an_entity_tag_of_one_tenant_is_not_the_others(served: Served) -> None:
+    """Equal tags would say whether the other tenant's numbers changed."""
+    mine = served.get("/v1/metrics/order_count", headers=ACME).headers["etag"]
+    theirs = served.get("/v1/metrics/order_count", headers={**UMBRELLA, "If-None-Match": mine})
+
+    assert theirs.status_code == 200
+    assert theirs.json()["value"] == 0
+
+
+def test_nobody_can_decide_about_another_tenants_dead_letters(served: Served) -> None:
+    """They do not exist for anybody else."""
+    for action in ("fix", "replay", "discard"):
+        body = {"set": {"/data/amount": "1.00"}} if action == "fix" else {}
+        response = served.post(f"/v1/deadletter/0/{action}", json=body, headers=UMBRELLA)
+        assert response.status_code == 404, action
+    assert served.post("/v1/deadletter/replay", json={}, headers=UMBRELLA).json()["results"] == []
+
+
+def test_a_cursor_of_another_tenant_is_refused(served: Served) -> None:
+    """It is bound to who asked."""
+    served.send(order("second-bad", amount="x"), headers=ACME)
+    cursor = served.get("/v1/deadletter?limit=1", headers=ACME).json()["next_cursor"]
+
+    response = served.get(f"/v1/deadletter?limit=1&cursor={cursor}", headers=UMBRELLA)
+
+    assert response.json()["code"] == "cursor_invalid"
+
+
+def test_idempotency_keys_are_of_one_tenant(served: Served) -> None:
+    """Else a guessed key would return another tenant's answer."""
+    first = served.post("/v1/events", json=order("I"), headers={**ACME, "Idempotency-Key": "k"})
+    second = served.post(
+        "/v1/events", json=order("I"), headers={**UMBRELLA, "Idempotency-Key": "k"}
+    )
+
+    assert "idempotency-replayed" not in second.headers
+    assert (first.json()["accepted"], second.json()["accepted"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "key", "status", "code"),
+    [
+        ("GET", "/v1/metrics/revenue", None, 401, "key_missing"),
+        ("GET", "/v1/metrics/revenue", "wrong", 401, "key_unknown"),
+        ("POST", "/v1/events", None, 401, "key_missing"),
+        ("GET", "/v1/nothing", None, 401, "key_missing"),
+        ("POST", "/v1/events", "k-read", 403, "scope_missing"),
+        ("GET", "/v1/metrics/revenue", "k-write", 403, "scope_missing"),
+        ("POST", "/v1/contracts/publish", "k-write", 403, "scope_missing"),
+        ("POST", "/v1/deadletter/0/replay", "k-read", 403, "scope_missing"),
+        ("GET", "/v1/stream/metrics", None, 401, "key_missing"),
+    ],
+)
+def test_a_request_without_the_right_key_is_refused(
+    served: Served, method: str, url: str, key: str | None, status: int, code: str
+) -> None:
+    """Before anything else is looked at."""
+    headers = {} if key is None else {"X-API-Key": key}
+
+    response = served.request(method, url, headers=headers)
+
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "url", ["/v1/health", "/v1/health/live", "/v1/health/ready", "/metrics", "/docs",
+            "/openapi.json", "/llms.txt"]
+)  # fmt: skip
+def test_what_says_that_it_lives_needs_no_key(served: Served, url: str) -> None:
+    """Probes and scrapers have none."""
+    assert served.get(url).status_code == 200
+
+
+@pytest.mark.parametrize("url", ["/v1/metrics/order_count", "/v1/metrics", "/v1/catalog"])
+def test_a_used_up_limit_is_refused_and_says_when_to_return(tmp_path: Path, url: str) -> None:
+    """On the hot path and behind it, from the same bucket."""
+    with serving(tmp_path, keys=KEYS, policy=Policy(3, 60)) as served:
+        passed = [served.get("/v1/metrics/order_count", headers=ACME) for _ in range(3)]
+        refused = served.get(url, headers=ACME)
+        other = served.get(url, headers=UMBRELLA)
+        served.clock._now_us += int(refused.headers["retry-after"]) * 1_000_000  # noqa: SLF001
+        later = served.get(url, headers=ACME)
+
+    assert [response.headers["ratelimit"] for response in passed] == [
+        '"default";r=2;t=21', '"default";r=1;t=41', '"default";r=0;t=61'
+    ]  # fmt: skip
+    assert passed[0].headers["ratelimit-policy"] == '"default";q=3;w=60'
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert (other.status_code, later.status_code) == (200, 200)
