@@ -3,6 +3,7 @@
 # ruff: noqa: ANN401, B023  # ASGI and JSON are untyped
 from __future__ import annotations
 
+import copy
 import json
 from collections import deque
 from collections.abc import AsyncIterator
@@ -169,7 +170,7 @@ class FakeServer:
     def letters(self, request: Request) -> Any:
         asked = request.query_params
         found = [
-            letter
+            self.platform.letter(letter["offset"])
             for letter in self.platform.letters.values()
             if all(asked.get(key) in {None, letter[key]} for key in ("reason", "type", "status"))
         ]
@@ -181,10 +182,7 @@ class FakeServer:
         return {"dead_letters": found[start : start + limit], "next_cursor": more, "counts": counts}
 
     def letter(self, request: Request) -> Any:
-        offset = request.path_params["offset"]
-        if offset not in self.platform.letters:
-            raise RefusedError(404, "not_found", f"dead letter {offset} does not exist")
-        return self.platform.letters[offset]
+        return self.platform.letter(request.path_params["offset"])
 
     async def mend(self, request: Request) -> Response:
         letter = self.platform.letters[request.path_params["offset"]]
@@ -192,7 +190,7 @@ class FakeServer:
             letter["status"] = "discarded"
             return JSONResponse(letter)
         body = await request.json()
-        event = body.get("event", letter["raw"])
+        event = body.get("event", copy.deepcopy(letter["raw"]))
         for pointer, value in body.get("set", {}).items():
             *path, last = pointer.strip("/").split("/")
             target = event
@@ -202,7 +200,9 @@ class FakeServer:
         result = await self.platform.ingest([event])
         if result["accepted"]:
             letter["status"] = "replayed"
-        return JSONResponse(result)
+        outcome = result["events"][0]
+        names = ("status", "id", "type", "offset", "errors")
+        return JSONResponse({name: outcome[name] for name in names} | {"dead_letter": 0})
 
     async def replay_all(self, request: Request) -> Response:
         return JSONResponse({"replayed": 0, "accepted": 0, "rejected": 0})

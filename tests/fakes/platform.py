@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -404,23 +405,33 @@ class FakePlatform:
 
     def graph(self) -> Json:
         drawn = graph(self.registry)
-        kept = {"event", "metric", "entity"}
-        kinds = {"moves": "moves", "takes_back": "corrects", "amends": "corrects", "sets": "sets"}
-        return {
-            "nodes": [
-                {
-                    "id": str(n),
-                    "kind": n.kind,
-                    "name": n.name.split("@")[0],
-                    "version": int(n.name.split("@")[1]),
-                    "status": "approved",
-                }
-                for n in drawn.nodes
-                if n.kind in kept
-            ],
-            "edges": [
-                {"from": str(e.source), "to": str(e.target), "kind": kinds[e.kind]}
-                for e in drawn.edges
-                if e.kind in kinds
-            ],
-        }
+        nodes = [
+            {
+                "id": f"{node.kind}:{node.name}",
+                "kind": node.kind,
+                "name": node.name.partition("@")[0],
+                "version": int(node.name.partition("@")[2] or 0) or None,
+                "status": None if node.kind == "dimension" else "approved",
+            }
+            for node in drawn.nodes
+        ]
+        edges = [
+            {
+                "from": f"{edge.source.kind}:{edge.source.name}",
+                "to": f"{edge.target.kind}:{edge.target.name}",
+                "kind": edge.kind,
+                "fields": list(edge.fields),
+            }
+            for edge in drawn.edges
+        ]
+        return {"nodes": nodes, "edges": edges}
+
+    def letter(self, offset: int) -> Json:
+        """Return a dead letter as it may be shown: personal data is masked."""
+        if offset not in self.letters:
+            raise RefusedError(404, "not_found", f"dead letter {offset} does not exist")
+        shown = copy.deepcopy(self.letters[offset])
+        raw = shown["raw"]
+        if isinstance(raw, dict) and "user_id" in raw.get("data", {}):
+            raw["data"]["user_id"] = "***"
+        return shown | {"raw": json.dumps(raw)}

@@ -49,7 +49,7 @@ def parser(kind: type[T]) -> Callable[[httpx2.Response], T]:
         try:
             return adapter.validate_json(response.content)
         except ValidationError as error:
-            raise _unreadable(response) from error
+            raise _unreadable(response, error) from error
 
     return parse
 
@@ -148,9 +148,13 @@ def _plain(value: Any) -> object:  # noqa: ANN401  # the protocol of json.dumps
     raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
 
 
-def _unreadable(response: httpx2.Response) -> AnswerError:
+def _unreadable(response: httpx2.Response, cause: ValidationError | None = None) -> AnswerError:
+    where = ""
+    if cause is not None:
+        first = cause.errors(include_url=False, include_input=False)[0]
+        where = f": {'.'.join(map(str, first['loc']))} {first['msg']}"
     error = AnswerError(
-        f"the answer to {response.request.method} {response.request.url.path} is not AgentFlow's",
+        f"the answer to {response.request.method} {response.request.url.path} is not AgentFlow's{where}",
         hint="Check that the URL is that of an AgentFlow server of the same major version.",
     )
     error.request_id = response.headers.get("x-request-id")

@@ -177,7 +177,7 @@ class Answer(Model):
         age_ms: Since the newest event that moved the metric; None when none ever did.
         token: What the answer covers.
         events: How many events are in it.
-        exact: False when a sketch was needed; then `error_bound` says how far off it can be.
+        exact: False when a sketch was needed; then `error_bound` says how far off it can be, as a fraction.
     """
 
     metric: str
@@ -192,7 +192,7 @@ class Answer(Model):
     token: str | None = None
     events: int = 0
     exact: bool = True
-    error_bound: Number | None = None
+    error_bound: float | None = None
     causes: tuple[Cause, ...] = ()
     groups: tuple[Group, ...] = ()
     series: tuple[Point, ...] = ()

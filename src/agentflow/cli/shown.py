@@ -37,13 +37,11 @@ def write_answer(answer: Answer) -> None:
 def trust(answer: Answer) -> str:
     """Return one line: window, status, age, contract, events, exactness."""
     contract = f"contract v{answer.contract.version} {answer.contract.status}"
-    exact = "exact" if answer.exact else f"within {answer.error_bound}"
+    exact = "exact" if answer.exact else f"within {100 * (answer.error_bound or 0):.2g} %"
     window = answer.window.name or "the whole range"
-    events = f"{answer.events:,} events"
-    return (
-        f"{answer.metric}, {window}: {answer.status}, {age(answer.age_ms)}, {events}, "
-        f"{exact}, {contract}"
-    )
+    events = f"{answer.events:,} event{'' if answer.events == 1 else 's'}"
+    moved = "" if answer.series else f"{age(answer.age_ms)}, "
+    return f"{answer.metric}, {window}: {answer.status}, {moved}{events}, {exact}, {contract}"
 
 
 def write_causes(answer: Answer) -> None:

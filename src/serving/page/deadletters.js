@@ -1,6 +1,7 @@
 // What was rejected, why, and the way back in: fix and replay.
 
 import { get, post } from "./api.js";
+import { difference, parse } from "./difference.js";
 import { byId, el } from "./dom.js";
 import { title, when } from "./format.js";
 
@@ -98,7 +99,7 @@ export class DeadLetters {
         el(
           "div",
           { class: "actions" },
-          el("button", { type: "button", class: "primary", onclick: () => run("fix", () => `{"event":${checked(text.value)}}`) }, "Fix and replay"),
+          el("button", { type: "button", class: "primary", onclick: () => run("fix", () => correction(letter.raw, text.value)) }, "Fix and replay"),
           el("button", { type: "button", onclick: () => run("replay", () => "{}") }, "Replay as it is"),
           el("button", { type: "button", onclick: () => run("discard", () => "{}") }, "Discard"),
         ),
@@ -130,16 +131,24 @@ export class DeadLetters {
   }
 }
 
-/** Return the text as it is, so that its digits stay; throw when it is no JSON. */
-function checked(text) {
-  JSON.parse(text);
-  return text;
+/** Return the body of a fix: what was changed, or the whole event when it was no JSON before. */
+function correction(raw, text) {
+  const after = parse(text);
+  let changes = null;
+  try {
+    changes = difference(parse(typeof raw === "string" ? raw : JSON.stringify(raw)), after);
+  } catch {
+    // It could not be read, so nothing in it is masked either.
+  }
+  if (changes === null) return JSON.stringify({ event: after });
+  if (!changes.remove.length && !Object.keys(changes.set).length) throw new Error("nothing was changed yet");
+  return JSON.stringify(changes);
 }
 
 function pretty(raw) {
   if (typeof raw !== "string") return JSON.stringify(raw, null, 2);
   try {
-    return JSON.stringify(JSON.parse(raw), null, 2);
+    return JSON.stringify(parse(raw), null, 2);
   } catch {
     return raw;
   }

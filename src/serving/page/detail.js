@@ -30,7 +30,7 @@ function sections(metric, answer, window) {
   const facts = [
     ["Value", values],
     ["Window", range(answer.window)],
-    ["Status", `${answer.status}${answer.exact ? "" : `, within ${answer.error_bound}`}`],
+    ["Status", `${answer.status}${answer.exact ? "" : `, within ${(100 * answer.error_bound).toPrecision(2)} %`}`],
     ["Events", String(answer.events)],
     ["Contract", `version ${answer.contract.version}, ${answer.contract.status}, ${metric.owner}`],
     ["Fingerprint", el("code", {}, answer.contract.fingerprint)],

@@ -7,6 +7,7 @@ import { follow } from "./stream.js";
 import { Tile } from "./tile.js";
 
 const GRACE = 1500;
+const MOST_QUESTIONS = 100;
 
 export class Numbers {
   constructor({ open, onMove }) {
@@ -101,7 +102,7 @@ export class Numbers {
     if (!ended.length) return;
     this.advancing = true;
     try {
-      const items = ended.map(({ metric, answer }) => ({ metric: metric.name, window: answer.window.name }));
+      const items = ended.slice(0, MOST_QUESTIONS).map(({ metric, answer }) => ({ metric: metric.name, window: answer.window.name }));
       const { answers } = await post("v1/batch", { items });
       const current = new Map(ended.map((tile) => [tile.metric.name, tile.answer?.window?.name]));
       for (const answer of answers) {

@@ -110,7 +110,7 @@ export class SendBox {
       el(
         "tr",
         {},
-        el("td", {}, title(move.metric)),
+        el("td", {}, title(move.metric), move.version > 1 ? ` v${move.version}` : ""),
         el("td", { class: "number" }, inWords(move.after, move.unit)),
         el("td", { class: `number ${direction(move.moved)}` }, moved(move.moved, move.unit)),
       ),
