@@ -1,0 +1,36 @@
+"""Runs one measurement in this process and prints JSON: `python -m tests.bench.one NAME`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+import msgspec
+
+from tests.bench.figures import Measure
+
+MEASUREMENTS = ("pipeline", "engine", "volume", "batches", "reads", "latency", "memory")
+"""Modules of this package with a `measure`, in the order they are run."""
+
+
+def measurement(name: str) -> Measure:
+    """Return the measurement of that name."""
+    module = importlib.import_module(f"tests.bench.{name}")
+    measure: Measure = module.measure
+    return measure
+
+
+def main() -> int:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=MEASUREMENTS)
+    parser.add_argument("--scale", type=float, default=1.0)
+    options = parser.parse_args()
+    figures = list(measurement(options.name)(options.scale))
+    sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

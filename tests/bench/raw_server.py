@@ -1,0 +1,69 @@
+"""The yardstick: an ASGI app on the same server that sends the same bytes and does nothing else.
+
+Reads one line of JSON, `{"full": …, "headers": …}`, then serves: `/` is the document with a status
+of 200, `/unchanged` an empty answer with a status of 304. Prints its port when it is ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from serving.wiring import tune_runtime
+
+
+class Raw:
+    """Answers every request with the same bytes."""
+
+    def __init__(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self._full = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [*headers, (b"content-length", b"%d" % len(body))],
+        }
+        self._unchanged = {"type": "http.response.start", "status": 304, "headers": headers}
+        self._body = {"type": "http.response.body", "body": body}
+        self._empty = {"type": "http.response.body", "body": b""}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        """Answer."""
+        if scope["path"] == "/unchanged":
+            await send(self._unchanged)
+            await send(self._empty)
+        else:
+            await send(self._full)
+            await send(self._body)
+
+
+async def main() -> None:
+    """Serve until terminated."""
+    asked = json.loads(sys.stdin.readline())
+    headers = [(name.encode(), value.encode()) for name, value in asked["headers"]]
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    config = uvicorn.Config(
+        Raw(asked["body"].encode(), headers),
+        http="httptools",
+        loop="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+    )
+    gc.freeze()
+    sys.stdout.write(f"{listener.getsockname()[1]}\n")
+    sys.stdout.flush()
+    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+if __name__ == "__main__":
+    tune_runtime()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
