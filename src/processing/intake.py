@@ -14,19 +14,17 @@ from agentflow.clock import Clock
 from agentflow.events import Event, RawEvent
 from ingestion.log.group_commit import GroupCommitter
 from ingestion.log.port import (
-    Accept,
     Batch,
     CommitLog,
     Committed,
     DeadLettered,
     Duplicate,
     Outcome,
-    Reject,
     Stored,
 )
 from processing.changes import Change, ChangeFeed
 from processing.live import LiveEngine
-from processing.transformations.routing import Router
+from processing.transformations.routing import Routed, Router
 from quality.gate import Gate
 from quality.verdict import Accepted, Rejected, Violation
 
@@ -50,12 +48,6 @@ class EventResult:
     offset: int | None
     dead_letter: int | None
     violations: tuple[Violation, ...]
-
-
-class _Judged(Accept, frozen=True, gc=False):
-    """An accept that still knows its event, so that the engine need not decode it again."""
-
-    event: Event | None = None
 
 
 class Intake:
@@ -132,7 +124,7 @@ class Intake:
 
     async def _ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
         judged = await self._judge(raws)
-        verdicts = [self._routed(raw, verdict) for raw, verdict in zip(raws, judged, strict=True)]
+        verdicts = list(map(self.router.route, raws, judged))
         committed = await self._committer.submit(Batch(raws=raws, verdicts=verdicts))
         return [
             _result(verdict, outcome)
@@ -149,22 +141,6 @@ class Intake:
             judged += [judge(raw) for raw in raws[start : start + _JUDGED_AT_ONCE]]
             await asyncio.sleep(0)
         return judged
-
-    def _routed(self, raw: RawEvent, verdict: Accepted | Rejected) -> Accept | Reject:
-        routed = self.router.route(raw, verdict)
-        if isinstance(routed, Reject) or isinstance(verdict, Rejected):
-            return routed
-        return _Judged(
-            identity=routed.identity,
-            type=routed.type,
-            version=routed.version,
-            tenant=routed.tenant,
-            key=routed.key,
-            value=routed.value,
-            occurred_us=routed.occurred_us,
-            links=routed.links,
-            event=verdict.event,
-        )
 
     def _apply(self, batch: Batch, committed: Committed) -> None:
         now_us = self._clock.now_us()
@@ -197,7 +173,7 @@ _STATUS: dict[type[Outcome], Literal["accepted", "duplicate", "rejected"]] = {
 
 def _stored(batch: Batch, outcomes: Iterable[Outcome]) -> Iterable[tuple[int, Event]]:
     for verdict, outcome in zip(batch.verdicts, outcomes, strict=True):
-        if isinstance(outcome, Stored) and isinstance(verdict, _Judged) and verdict.event:
+        if isinstance(outcome, Stored) and isinstance(verdict, Routed) and verdict.event:
             yield outcome.offset, verdict.event
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from agentflow.events import Event, EventRef
 from agentflow.metrics import CellFunctions, MetricPlan, MetricState, compile_cells, compile_movers
 from agentflow.metrics.arithmetic import EXACT
@@ -18,8 +20,7 @@ MetricId = tuple[str, int]
 _FOLD_EVERY = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True, gc=False):
     """A metric of a tenant moved; `moves` is its new revision."""
 
     tenant: str

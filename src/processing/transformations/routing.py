@@ -5,11 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from agentflow.contracts import Registry
-from agentflow.events import EventRef, RawEvent
+from agentflow.events import Event, EventRef, RawEvent
 from ingestion.log.port import Accept, Reject
 from processing.transformations.dead_letter import dead_letter, personal_pointers
 from processing.transformations.links import Linker
 from quality import Accepted, Gate, Rejected, Verdict
+
+
+class Routed(Accept, frozen=True, gc=False):
+    """An accept that still knows its event, so that the engine need not decode it again."""
+
+    event: Event | None = None
 
 
 class Router:
@@ -22,15 +28,15 @@ class Router:
             ref: personal_pointers(contract) for ref, contract in registry.events.items()
         }
 
-    def route(self, raw: RawEvent, verdict: Verdict) -> Accept | Reject:
+    def route(self, raw: RawEvent, verdict: Verdict) -> Routed | Reject:
         """Return the log's form of the verdict on *raw*."""
         if isinstance(verdict, Accepted):
             return self._accept(verdict)
         return self._reject(raw, verdict)
 
-    def _accept(self, verdict: Accepted) -> Accept:
+    def _accept(self, verdict: Accepted) -> Routed:
         event = verdict.event
-        return Accept(
+        return Routed(
             verdict.identity,
             event.type,
             event.version,
@@ -39,6 +45,7 @@ class Router:
             self._encode(event),
             event.occurred_us,
             self._links(event),
+            event,
         )
 
     def _reject(self, raw: RawEvent, verdict: Rejected) -> Reject:
