@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.e2e.conftest import ROOT, platform_up
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -20,3 +22,9 @@ def test_examples_run_as_printed(url: str) -> None:
 
     assert len(blocks) >= 6
     assert str(scope["revenue"]).count("99.50") >= 1
+
+
+def test_examples_run_against_the_real_platform(tmp_path: Path) -> None:
+    """The fake is only as good as its likeness."""
+    with platform_up(tmp_path / "data", ROOT / "contracts") as up:
+        test_examples_run_as_printed(up.url)

@@ -153,8 +153,9 @@ def _unreadable(response: httpx2.Response, cause: ValidationError | None = None)
     if cause is not None:
         first = cause.errors(include_url=False, include_input=False)[0]
         where = f": {'.'.join(map(str, first['loc']))} {first['msg']}"
+    request = response.request
     error = AnswerError(
-        f"the answer to {response.request.method} {response.request.url.path} is not AgentFlow's{where}",
+        f"the answer to {request.method} {request.url.path} is not AgentFlow's{where}",
         hint="Check that the URL is that of an AgentFlow server of the same major version.",
     )
     error.request_id = response.headers.get("x-request-id")

@@ -1,0 +1,199 @@
+"""The commands that talk to a platform, against a real one."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+from tests.agentflow.cli.conftest import Run, json_of
+
+
+def rejected(live: Run, key: str) -> int:
+    """Send an order with a currency nobody knows and return where it waits."""
+    live("send", "order.created", f"order_id={key}", "amount=3.00", "currency=XXX", "--id", key)
+    letters = json_of(live("deadletter", "list", "--json"))["dead_letters"]
+    return int(next(letter["offset"] for letter in letters if letter["event_id"] == key))
+
+
+def test_sent_event_moves_the_watched_metric(live: Run) -> None:
+    """Before, after, and the difference, for the currency of the event."""
+    arguments = ("order.created", "amount=99.50", "currency=CHF", "--watch", "revenue")
+
+    result = live("send", *arguments, "--json")
+
+    (watched,) = json_of(result)["watched"]
+    assert result.exit_code == 0
+    assert watched["dimensions"] == {"currency": "CHF"}
+    assert (watched["moved"], watched["unit"]) == ("99.50", "CHF")
+    assert Decimal(watched["after"]) - Decimal(watched["before"]) == Decimal("99.50")
+
+
+def test_key_that_is_not_given_is_made_and_told(live: Run) -> None:
+    """The tour sends an order without inventing a number for it."""
+    result = live("send", "order.created", "amount=1", "currency=EUR")
+
+    assert result.exit_code == 0
+    assert result.stderr.startswith("order_id=ORD-")
+
+
+def test_values_are_typed_by_the_contract(live: Run) -> None:
+    """99.50 is a decimal here, 3 an integer there; nobody writes JSON on a command line."""
+    fields = ("order_id=T-1", "amount=6.00", "currency=EUR", "quantity=3", 'price:="2.00"')
+
+    sent = live("send", "order.created", *fields)
+    found = json_of(live("entity", "order", "T-1", "--json"))
+
+    assert sent.exit_code == 0
+    assert found["attributes"]["quantity"] == 3
+    assert found["timeline"][0]["data"]["amount"] == "6.00"
+
+
+def test_mistyped_field_is_caught_before_anything_is_sent(live: Run) -> None:
+    """A dead letter for a typing mistake helps nobody."""
+    result = live("send", "order.created", "amout=1", "currency=EUR")
+
+    assert result.exit_code == 2
+    assert 'Did you mean "amount"?' in result.stderr
+
+
+def test_rejected_event_is_told_from_an_accepted_one(live: Run) -> None:
+    """By exit code, with every field and where it waits."""
+    result = live("send", "order.created", "amount=-1", "currency=XXX")
+
+    assert result.exit_code == 4
+    assert "/data/amount" in result.stderr
+    assert "/data/currency" in result.stderr
+
+
+def test_whole_event_comes_from_stdin(live: Run) -> None:
+    """Other programs have events already."""
+    event = {"type": "order.created", "id": "stdin-1", "source": "urn:test"}
+    event |= {"data": {"order_id": "S-1", "amount": "1.00", "currency": "EUR"}}  # type: ignore[dict-item]
+
+    first = live("send", "--json-file", "-", "--json", stdin=json.dumps(event))
+    second = live("send", "--json-file", "-", "--json", stdin=json.dumps(event))
+
+    assert (json_of(first)["accepted"], json_of(second)["duplicates"]) == (1, 1)
+
+
+def test_dry_run_moves_nothing(live: Run) -> None:
+    """And says what would move."""
+    arguments = ("send", "order.created", "amount=5", "currency=GBP")
+
+    dry = live(*arguments, "--dry-run", "--json")
+    revenue = live("metric", "revenue", "currency=GBP", "--json")
+
+    assert "revenue" in {move["metric"] for move in json_of(dry)["moves"]}
+    assert json_of(revenue)["events"] == 0
+
+
+def test_metric_is_split_and_told_with_its_trust(live: Run) -> None:
+    """The values on stdout, what one must know about them on stderr."""
+    live("send", "order.created", "amount=7.00", "currency=CAD", "country=CA")
+
+    result = live("metric", "revenue", "currency=CAD", "--window", "1h", "--by", "country")
+
+    assert result.exit_code == 0
+    assert "country=CA" in result.stdout
+    assert "7.00" in result.stdout
+    assert "contract v2 approved" in result.stderr
+
+
+def test_unknown_names_are_refused_with_what_exists(live: Run) -> None:
+    """Metric, window and dimension."""
+    results = [
+        live("metric", "revenu"),
+        live("metric", "revenue", "--window", "9h"),
+        live("metric", "revenue", "colour=red"),
+    ]
+
+    assert [result.exit_code for result in results] == [4, 4, 4]
+    assert all("hint" in result.stderr for result in results)
+
+
+def test_metrics_are_listed(live: Run) -> None:
+    """When one does not know the name yet."""
+    result = live("metric")
+
+    assert "revenue@2" in result.stdout
+
+
+def test_explained_metric_equals_the_lake(live: Run) -> None:
+    """Causes and proof."""
+    live("send", "order.created", "amount=2.50", "currency=AUD", "--id", "because")
+
+    result = live("explain", "revenue", "currency=AUD")
+
+    assert result.exit_code == 0
+    assert "because" in result.stdout
+    assert "equal" in result.stderr
+
+
+def test_dead_letter_is_listed_shown_and_fixed(live: Run) -> None:
+    """The whole way back in."""
+    offset = rejected(live, "fix-me")
+
+    shown = live("deadletter", "show", offset)
+    still = live("deadletter", "replay", offset)
+    fixed = live("deadletter", "fix", offset, "--set", "/data/currency=EUR")
+
+    assert '"XXX"' in shown.stdout
+    assert (still.exit_code, fixed.exit_code) == (4, 0)
+    assert json_of(live("entity", "order", "fix-me", "--json"))["attributes"]["amount"] == "3.00"
+
+
+def test_dead_letters_are_replayed_by_reason_and_discarded(live: Run) -> None:
+    """After a contract was mended, all at once; what is hopeless is put aside."""
+    offset = rejected(live, "hopeless")
+
+    many = live("deadletter", "replay", "--reason", "not_in_enum", "--json")
+    gone = live("deadletter", "discard", offset)
+
+    assert json_of(many)["refused"] >= 1
+    assert gone.exit_code == 0
+    assert json_of(live("deadletter", "show", offset, "--json"))["status"] == "discarded"
+
+
+def test_file_is_replayed_once_however_often(live: Run, tmp_path: Path) -> None:
+    """Lines of events; a bad one is named with its row and waits among the dead letters."""
+    file = tmp_path / "orders.jsonl"
+    event = '{{"type":"order.created","id":"r{0}","source":"urn:f","data":{1}}}\n'
+    data = '{"order_id":"R","amount":"1.00","currency":"EUR"}'
+    file.write_text("".join(event.format(n, data) for n in range(5)) + "not json\n")
+
+    first = live("replay", file, "--json")
+    again = live("replay", file)
+
+    counts = json_of(first)
+    assert (counts["accepted"], counts["rejected"], first.exit_code) == (5, 1, 1)
+    assert "duplicates  5" in again.stdout
+    assert "row 6:" in again.stderr
+
+
+def test_tail_follows_events_and_metrics(live: Run) -> None:
+    """From the beginning of the log, or from the current value."""
+    live("send", "order.created", "amount=1", "currency=EUR")
+
+    events = live("tail", "--from-start", "-n", "1", "--json")
+    metrics = live("tail", "-m", "order_count", "-n", "1", "--json")
+
+    assert json_of(events)["type"]
+    assert json_of(metrics)["metric"] == "order_count"
+
+
+def test_everything_is_verified(live: Run) -> None:
+    """Last: after all of the above, live equals the lake."""
+    result = live("verify", "--json")
+
+    assert result.exit_code == 0
+    assert json_of(result)["verified"] is True
+    assert len(json_of(result)["metrics"]) > 20
+
+
+def test_doctor_is_content(live: Run) -> None:
+    """A running platform answers for its own parts."""
+    result = live("doctor")
+
+    assert result.exit_code == 0
+    assert "nothing is wrong" in result.stderr
