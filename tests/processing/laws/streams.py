@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from agentflow.contracts import Registry
@@ -13,7 +13,7 @@ from quality import Accepted, Gate
 from tests.processing.laws.events import encoded, random_age_us, random_document, snapped
 
 START_US = 1_772_409_540_000_000  # 2026-03-01T23:59:00Z: midnight, and a month's end, are near
-LONGEST = 60
+LONGEST = 120
 MetricId = tuple[str, int]
 
 
@@ -23,6 +23,7 @@ class Arrive:
 
     event: Event
     identity: bytes
+    raw: RawEvent = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Wait:
 
 @dataclass(frozen=True)
 class Read:
-    """Somebody reads a metric, which folds what has happened into its windows."""
+    """Somebody reads, which folds what has happened into windows; everything without a name."""
 
-    metric: MetricId
+    metric: MetricId | None
     tenant: str
 
 
@@ -49,9 +50,10 @@ class Redeliver:
 
 @dataclass(frozen=True)
 class Cut:
-    """The metrics of a tenant are cut here, and compared in the end."""
+    """Metrics of a tenant are cut here, and compared in the end; all of them without a name."""
 
     tenant: str
+    metric: MetricId | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class Stream:
     steps: Sequence[Step]
 
 
-def random_stream(seed: int, definitions: Definitions, metrics: Sequence[MetricId]) -> Stream:
+def random_stream(
+    seed: int, definitions: Definitions, metrics: Sequence[MetricId], *, longest: int = LONGEST
+) -> Stream:
     """Return the stream of *seed*: late, early, doubled and reordered events, and what is asked."""
     random = Random(seed)
     registry = definitions.registry
@@ -79,11 +83,11 @@ def random_stream(seed: int, definitions: Definitions, metrics: Sequence[MetricI
     refs = sorted(ref for metric in metrics for ref in registry.metrics[metric].refs)
     weights = {ref: random.choice([1, 1, 3]) for ref in refs}
     others = sorted(registry.events.keys() - set(refs)) or refs
-    tenants = random.choice([["t"], ["t", "u"], ["t", "u", "v"]])
+    tenants = random.choice([["t"], ["t"], ["t", "u"], ["t", "u", "v"]])
     now_us = START_US + random.choice([0, random.randrange(86_400_000_000)])
     chance = random.choice([0.05, 0.2, 0.5])
     steps: list[Step] = []
-    for number in range(random.randrange(LONGEST)):
+    for number in range(random.randrange(longest)):
         draw = random.random()
         if draw < chance:
             steps.append(_between(random, metrics, tenants))
@@ -118,12 +122,12 @@ def _between(random: Random, metrics: Sequence[MetricId], tenants: Sequence[str]
         )
         return Wait(random.choice([1, 1, 1, 1, -1]) * random.choice([span, random.randrange(span)]))
     if draw < 0.8:
-        return Read(random.choice(list(metrics)), random.choice(tenants))
-    if draw < 0.87:
+        return Read(random.choice([None, None, *metrics]), random.choice(tenants))
+    if draw < 0.9:
         return Redeliver(random.randint(1, 10))
-    if draw < 0.93:
+    if draw < 0.97:
         return Restart()
-    return Cut(random.choice(tenants))
+    return Cut(random.choice(tenants), random.choice(list(metrics)))
 
 
 def _reorder(random: Random, steps: list[Step]) -> None:
@@ -149,9 +153,10 @@ class Producer:
             occurred_us = snapped(random, now_us - random_age_us(random, contract))
             event_id = f"e{number}" if random.random() < 0.9 else random.choice("ab")
             document = random_document(random, contract, occurred_us=occurred_us, event_id=event_id)
-            verdict = self.gate.judge(RawEvent(encoded(document), tenant, now_us))
+            raw = RawEvent(encoded(document), tenant, now_us)
+            verdict = self.gate.judge(raw)
             if isinstance(verdict, Accepted):
-                return Arrive(verdict.event, verdict.identity)
+                return Arrive(verdict.event, verdict.identity, raw)
         return None
 
 

@@ -1,0 +1,299 @@
+"""Faults planted in the code under test, and how many streams of the law it takes to notice each.
+
+python -m tests.processing.laws.mutants [name …]
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+STREAMS = 40
+_OURS = ("agentflow", "ingestion", "processing", "quality", "tests.processing.laws")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of source that makes a number wrong.
+
+    Attributes:
+        pack: The contracts whose streams shall notice it.
+    """
+
+    name: str
+    module: str
+    old: str
+    new: str
+    pack: str = "corners"
+
+
+_EVALUATOR = "agentflow.metrics.evaluator"
+_ROLLING = "agentflow.metrics.rolling"
+_STATE = "agentflow.metrics.state"
+_SQL = "agentflow.metrics.sql"
+_CORRECTIONS = "processing.live.corrections"
+_ENGINE = "processing.live.engine"
+
+MUTANTS: tuple[Mutant, ...] = (
+    # generated movers
+    Mutant(
+        "sum not taken back", _EVALUATOR, 'c[{index}] {sign}= {value}"', 'c[{index}] += {value}"'
+    ),
+    Mutant("count not taken back", _EVALUATOR, '[f"c[{index}] {sign}= 1"]', '[f"c[{index}] += 1"]'),
+    Mutant("value not taken back", _EVALUATOR, "m.get(v, 0) {sign} 1", "m.get(v, 0) + 1"),
+    Mutant("events not taken back", _EVALUATOR, "c[-1] {sign}= 1", "c[-1] += 1"),
+    Mutant("filter forgotten", _EVALUATOR, "guarded = update.condition and", "guarded = False and"),
+    Mutant("null added", _EVALUATOR, "if infer(item.value, scope).nullable:", "if False:"),
+    Mutant(
+        "merged with the wrong sign",
+        _EVALUATOR,
+        "into[{index}] {sign}= cell[{index}]",
+        "into[{index}] += cell[{index}]",
+    ),
+    # windows and buckets
+    Mutant(
+        "window without its first step",
+        _ROLLING,
+        "if entry.start_us <= start_us < entry.end_us",
+        "if entry.start_us < start_us < entry.end_us",
+    ),
+    Mutant(
+        "window with the step after it",
+        _ROLLING,
+        "if entry.start_us <= start_us < entry.end_us",
+        "if entry.start_us <= start_us <= entry.end_us",
+    ),
+    Mutant(
+        "bucket on the edge stays",
+        _ROLLING,
+        "if start_us <= bucket_us < end_us and cells",
+        "if start_us < bucket_us < end_us and cells",
+    ),
+    Mutant(
+        "bucket that left is not subtracted",
+        _ROLLING,
+        "self._shift(running, cells, self._functions.subtract)",
+        "pass",
+    ),
+    Mutant(
+        "what never entered is subtracted",
+        _ROLLING,
+        "left = (running.start_us, min(start_us, running.end_us))",
+        "left = (running.start_us, start_us)",
+    ),
+    Mutant(
+        "what was jumped over is added",
+        _ROLLING,
+        "entered = (max(running.end_us, start_us), end_us)",
+        "entered = (running.end_us, end_us)",
+    ),
+    Mutant(
+        "future events never enter",
+        _ROLLING,
+        "entered = (max(running.end_us, start_us), end_us)",
+        "entered = (end_us, end_us)",
+    ),
+    Mutant(
+        "buckets forgotten on demotion",
+        _ROLLING,
+        "if wider is not None and start_us >= wider.floor_us:",
+        "if False:",
+    ),
+    Mutant(
+        "buckets demoted into the next one",
+        _ROLLING,
+        "into = wider.buckets.setdefault(start_us - start_us % width_us, {})",
+        "into = wider.buckets.setdefault(start_us - start_us % width_us + width_us, {})",
+    ),
+    Mutant(
+        "tiers hold too little",
+        _ROLLING,
+        "longest + 2 * step_us",
+        "longest // 2",
+    ),
+    Mutant(
+        "currencies added up",
+        _ROLLING,
+        "if currency else ()",
+        "if False else ()",
+    ),
+    Mutant(
+        "window ends with the last whole step",
+        "agentflow.metrics.windows",
+        "end = now_us - now_us % self.step_us + self.step_us",
+        "end = now_us - now_us % self.step_us",
+    ),
+    # multisets and distinct sets
+    Mutant(
+        "rank rounded down",
+        _STATE,
+        "rank = -(-q[0] * self.size // q[1])",
+        "rank = q[0] * self.size // q[1]",
+    ),
+    Mutant("rank one too far", _STATE, "if seen >= rank", "if seen > rank"),
+    Mutant("empty counts kept", _STATE, "into.pop(value, None)", "into[value] = 0"),
+    Mutant("size only grows", _STATE, "self.size += sign * sum", "self.size += sum"),
+    Mutant("fine values among coarse", _STATE, "if self.coarse and not rough:", "if False:"),
+    Mutant("unsampled among sampled", _STATE, "if self.level > level:", "if False:"),
+    # corrections
+    Mutant("retraction ignored", _CORRECTIONS, 'if effect == "retract":', "if False:"),
+    Mutant("oldest update wins", _CORRECTIONS, "newest[name] < age", "newest[name] > age"),
+    Mutant("update by arrival", _CORRECTIONS, "name not in newest or newest[name] < age", "True"),
+    Mutant("absent field replaces", _CORRECTIONS, "if value is not None and", "if"),
+    Mutant(
+        "groups not in memory are lost",
+        _CORRECTIONS,
+        "list(self._log.group(key, before=offset))",
+        "[]",
+    ),
+    Mutant(
+        "groups of tenants mixed", _CORRECTIONS, "GroupKey(event.tenant, role", 'GroupKey("t", role'
+    ),
+    Mutant("amended event counted twice", _ENGINE, "base.retract(effect", "_nothing(effect"),
+    Mutant("redelivery counted", _ENGINE, "if offset < self.next_offset:", "if False:"),
+    # SQL
+    Mutant(
+        "update loses against the original",
+        _SQL,
+        "COALESCE({', '.join(sources)}, base.{column})",
+        "COALESCE(base.{column}, {', '.join(sources)})",
+    ),
+    Mutant("SQL: oldest update wins", _SQL, "arg_max(", "arg_min("),
+    Mutant("SQL: derived field kept", _SQL, "if replaced:", "if False:"),
+    Mutant(
+        "SQL: one offset too many",
+        _SQL,
+        "log_offset < $up_to_offset",
+        "log_offset <= $up_to_offset",
+    ),
+    Mutant("SQL: start excluded", _SQL, "occurred_us >= $start", "occurred_us > $start"),
+    Mutant("SQL: end included", _SQL, "occurred_us < $end", "occurred_us <= $end"),
+    Mutant("SQL: rank rounded down", _SQL, " + {denominator - 1}) //", ") //"),
+    Mutant("SQL: tenants mixed", _SQL, '["tenant = $tenant"]', '["tenant >= $tenant"]'),
+    Mutant("SQL: events counted twice", _SQL, "COUNT(DISTINCT log_offset)", "COUNT(log_offset)"),
+    Mutant("SQL: sampled too finely", _SQL, "% {1 << level} = 0", "% {2 << level} = 0"),
+    Mutant("SQL: sum of nothing is null", _SQL, "COALESCE(SUM({column}), 0)", "SUM({column})"),
+    # reading and arithmetic
+    Mutant(
+        "difference turned round",
+        "agentflow.metrics.arithmetic",
+        "EXACT.subtract(left, right)",
+        "EXACT.subtract(right, left)",
+    ),
+    Mutant(
+        "ratio over nothing is zero",
+        "agentflow.metrics.arithmetic",
+        "if denominator == 0:\n        return None",
+        "if denominator == 0:\n        return Decimal(0)",
+    ),
+    Mutant(
+        "largest is least",
+        "agentflow.metrics.reading",
+        'if read.kind == "min"',
+        'if read.kind == "max"',
+    ),
+    Mutant(
+        "flights: rank rounded down",
+        _STATE,
+        "rank = -(-q[0] * self.size // q[1])",
+        "rank = q[0] * self.size // q[1]",
+        pack="flights",
+    ),
+    Mutant(
+        "flights: day-long buckets left out",
+        _ROLLING,
+        "if start_us <= bucket_us < end_us and cells",
+        "if start_us < bucket_us < end_us and cells",
+        pack="flights",
+    ),
+)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Loads a module with one change in its source."""
+
+    def __init__(self, mutant: Mutant, path: str) -> None:
+        super().__init__(mutant.module, path)
+        self._mutant = mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        source = Path(self.path).read_text()
+        if self._mutant.old not in source:
+            raise LookupError(f'"{self._mutant.name}" does not fit {fullname} any more')
+        mutated = source.replace(self._mutant.old, self._mutant.new)
+        return compile(mutated, self.path, "exec", dont_inherit=True)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the mutated module first."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._mutant.module:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is not None and spec.origin is not None:
+            spec.loader = _Loader(self._mutant, spec.origin)
+        return spec
+
+
+def streams_to_notice(mutant: Mutant | None, *, pack: str = "corners") -> int | None:
+    """Run the law over freshly imported, mutated code; None when nothing was noticed."""
+    finder = _Finder(mutant) if mutant else None
+    _forget()
+    if finder:
+        sys.meta_path.insert(0, finder)
+    try:
+        campaign = importlib.import_module("tests.processing.laws.campaign")
+        contracts = importlib.import_module("agentflow.contracts")
+        law = campaign.Law(contracts.load(campaign.PACKS[mutant.pack if mutant else pack]))
+        try:
+            return next((n for n in range(STREAMS) if not _holds(law, n)), None)
+        finally:
+            law.close()
+    finally:
+        if finder:
+            sys.meta_path.remove(finder)
+        _forget()
+
+
+def _holds(law: object, seed: int) -> bool:
+    try:
+        return bool(law.holds(seed))  # type: ignore[attr-defined]
+    except LookupError:
+        raise
+    except Exception:  # noqa: BLE001 - a crash is noticed as well
+        return False
+
+
+def _forget() -> None:
+    for name in list(sys.modules):
+        if name.startswith(_OURS) and name != __name__:
+            del sys.modules[name]
+
+
+def main() -> int:
+    """Print, for every mutant, the stream that noticed it; one JSON object."""
+    wanted = sys.argv[1:]
+    found: dict[str, int | None] = {}
+    for mutant in MUTANTS:
+        if not wanted or any(word in mutant.name for word in wanted):
+            found[mutant.name] = streams_to_notice(mutant)
+            print(f"{mutant.name}: {found[mutant.name]}", file=sys.stderr, flush=True)
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The law the platform stands on: what is live equals what the events say, always, exactly.
+
+Random streams over every shipped metric go through the live engine and, as events, through DuckDB.
+More of them: `AGENTFLOW_LAW_STREAMS=3400 pytest tests/processing/test_live_equals_lake.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agentflow.clock import ManualClock
+from agentflow.contracts import load
+from processing.platform import Platform
+from processing.wiring import open_platform
+from tests.processing.laws.campaign import PACKS, Law
+from tests.processing.laws.streams import START_US, Arrive, Wait, random_stream, unaccepted
+
+STREAMS = int(os.environ.get("AGENTFLOW_LAW_STREAMS", "160"))
+AT_ONCE = 40
+FIRST = int(os.environ.get("AGENTFLOW_LAW_FIRST", "0"))
+
+
+@pytest.fixture(scope="module", params=sorted(PACKS))
+def pack(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def law(pack: str) -> Iterator[Law]:
+    law = Law(load(PACKS[pack]))
+    yield law
+    law.close()
+
+
+def test_chance_makes_events_of_every_type(law: Law) -> None:
+    """The law says nothing about metrics that no random event moves."""
+    assert unaccepted(law.definitions) == set()
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("first", range(FIRST, FIRST + STREAMS, AT_ONCE))
+def test_live_equals_recompute(law: Law, pack: str, first: int) -> None:
+    """Late, early, doubled, cancelled, amended, restarted: each number is what its events say."""
+    before = law.numbers
+
+    for seed in range(first, first + AT_ONCE):
+        failure = law.failure(seed)
+        assert failure is None, failure.text(pack)
+
+    assert law.numbers > before + AT_ONCE, "hardly any number was compared"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_platform_equals_its_lake(law: Law, pack: str, seed: int, tmp_path: Path) -> None:
+    """The same with nothing left out: bytes, log, gate, PyIceberg, Parquet, a restart half-way."""
+    stream = random_stream(seed, law.definitions, law.metrics, longest=300)
+    steps = [step for step in stream.steps if isinstance(step, Arrive | Wait)]
+    clock = ManualClock(START_US)
+
+    for part in (steps[: len(steps) // 2], steps[len(steps) // 2 :]):
+        different = asyncio.run(_run(law, part, clock, tmp_path))
+
+        assert different == [], f"seed {seed} of {pack}"
+
+
+async def _run(law: Law, steps: list[Arrive | Wait], clock: ManualClock, path: Path) -> list[str]:
+    platform = open_platform(
+        path, law.definitions.registry, clock=clock, lake_interval=timedelta(milliseconds=20)
+    )
+    await platform.start()
+    try:
+        for step in steps:
+            if isinstance(step, Wait):
+                clock.advance(timedelta(microseconds=step.duration_us))
+            else:
+                results = await platform.ingest([step.raw])
+                assert results[0].status != "rejected", results
+        return await _differences(platform)
+    finally:
+        await platform.close()
+
+
+async def _differences(platform: Platform) -> list[str]:
+    checks = await platform.verify()
+    assert sum(check.numbers for check in checks) > 0
+    return [
+        f"{check.cut.plan.id} {check.cut.tenant} {check.cut.window}: {check.differences}"
+        for check in checks
+        if not check.equal
+    ]
