@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,26 +10,30 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from agentflow.clock import Clock
-from agentflow.errors import NotFoundError, ParameterError
+from agentflow.errors import NotFoundError
 from agentflow.events import RawEvent
 from ingestion.control.port import Triage, TriageStatus, TriageStore
 from ingestion.log.port import DEAD_LETTERS, RAW, CommitLog, Record
 from processing.intake import EventResult
 from processing.pointers import edited
 from processing.transformations.dead_letter import DeadLetter
+from quality.verdict import Rejected, Verdict
 
 _READ_AT_ONCE = 256
+_SENT_AT_ONCE = 100
 Ingest = Callable[[Sequence[RawEvent]], Awaitable[list[EventResult]]]
+Judge = Callable[[RawEvent], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
 class Triaged:
-    """A dead letter and where it stands."""
+    """A dead letter and where it stands. `raw_offset` is where all that arrived is kept."""
 
     offset: int
     letter: DeadLetter
     received_us: int
     triage: Triage
+    raw_offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +64,17 @@ class DeadLetters:
     """Reads the dead-letter topic, remembers decisions, sends corrected events through the gate.
 
     A replay keeps the event's id: an event that was meanwhile accepted counts once all the same.
+    What the gate would refuse again is not sent: it would only make another dead letter, and a
+    replay of all of them would double their number each time.
     """
 
     def __init__(
-        self, log: CommitLog, triage: TriageStore, ingest: Ingest, *, clock: Clock
+        self, log: CommitLog, triage: TriageStore, ingest: Ingest, judge: Judge, *, clock: Clock
     ) -> None:
         self._log = log
         self._triage = triage
         self._ingest = ingest
+        self._judge = judge
         self._clock = clock
 
     def page(
@@ -118,9 +126,12 @@ class DeadLetters:
         Raises:
             NotFoundError: There is no such dead letter.
         """
-        item = self.get(tenant, offset)
+        return await self._replay(self.get(tenant, offset), who=who)
+
+    async def _replay(self, item: Triaged, *, who: str) -> EventResult:
         value = item.triage.fixed_value or self._raw(item)
-        return await self._send(item, value, status=item.triage.status, who=who, note="")
+        note = item.triage.note
+        return await self._send(item, value, status=item.triage.status, who=who, note=note)
 
     async def replay_all(
         self, tenant: str, criteria: Criteria, *, who: str, limit: int = 10_000
@@ -132,10 +143,13 @@ class DeadLetters:
             for item in self._newest_first(tenant, criteria, None)
             if item.triage.status not in closed
         ][:limit]
-        return [
-            (item.offset, await self.replay(tenant, item.offset, who=who))
-            for item in reversed(items)
-        ]
+        items.reverse()
+        results: list[tuple[int, EventResult]] = []
+        for start in range(0, len(items), _SENT_AT_ONCE):
+            part = items[start : start + _SENT_AT_ONCE]
+            sent = await asyncio.gather(*(self._replay(item, who=who) for item in part))
+            results += zip((item.offset for item in part), sent, strict=True)
+        return results
 
     def discard(self, tenant: str, offset: int, *, who: str, note: str) -> Triaged:
         """Decide that a dead letter is not worth fixing.
@@ -157,38 +171,37 @@ class DeadLetters:
     async def _send(
         self, item: Triaged, value: bytes, *, status: TriageStatus, who: str, note: str
     ) -> EventResult:
-        now_us = self._clock.now_us()
-        original = self._raw(item)
         # lateness is judged by when the event first arrived: triage may take weeks
         raw = RawEvent(value, item.letter.tenant, item.received_us)
-        (result,) = await self._ingest([raw])
-        refused = result.status == "rejected"
-        self._triage.decide(
-            Triage(
-                offset=item.offset,
-                status=status if refused else TriageStatus.REPLAYED,
-                note=note,
-                who=who,
-                decided_us=now_us,
-                replayed_as=None if refused else result.offset,
-                fixed_value=value if value != original else None,
+        verdict = self._judge(raw)
+        if isinstance(verdict, Rejected):
+            result = EventResult(
+                "rejected", verdict.event_id, verdict.type, None, None, verdict.violations
             )
+        else:
+            (result,) = await self._ingest([raw])
+        refused = result.status == "rejected"
+        decision = Triage(
+            offset=item.offset,
+            status=status if refused else TriageStatus.REPLAYED,
+            note=note,
+            who=who,
+            decided_us=self._clock.now_us(),
+            replayed_as=None if refused else result.offset,
+            fixed_value=value if value != self._raw(item) else None,
         )
+        if decision != replace(item.triage, who=who, decided_us=decision.decided_us):
+            await asyncio.to_thread(self._triage.decide, decision)
         return result
 
     def _raw(self, item: Triaged) -> bytes:
+        """Return what arrived: all of it from the raw topic, else what the dead letter holds."""
+        if item.raw_offset is not None and (
+            records := self._log.read_offsets(RAW, [item.raw_offset])
+        ):
+            return records[0].value
         letter = item.letter
-        held = len(letter.raw.encode()) if letter.raw is not None else None
-        if letter.raw is not None and held == letter.size_bytes:
-            return letter.raw.encode()
-        if letter.raw_base64 is not None:
-            value = b64decode(letter.raw_base64)
-            if len(value) == letter.size_bytes:
-                return value
-        raise ParameterError(
-            f"dead letter {item.offset} was cut off at {held} of {letter.size_bytes} bytes",
-            hint=f"Fix it with a whole event; the {RAW} topic holds all that arrived.",
-        )
+        return b64decode(letter.raw_base64 or "") if letter.raw is None else letter.raw.encode()
 
     def _newest_first(
         self, tenant: str, criteria: Criteria, below: int | None
@@ -216,9 +229,15 @@ class DeadLetters:
                 record.timestamp_us,
                 decided.get(record.offset)
                 or Triage(record.offset, TriageStatus.OPEN, "", "", record.timestamp_us),
+                _raw_offset(record),
             )
             for record in records
         ]
+
+
+def _raw_offset(record: Record) -> int | None:
+    text = record.headers.get("raw_offset")
+    return None if text is None else int(text)
 
 
 def _matches(record: Record, tenant: str, criteria: Criteria) -> bool:

@@ -87,7 +87,9 @@ class Platform:
             changes=self.changes,
             clock=clock,
         )
-        self.dead_letters = DeadLetters(parts.log, parts.control, self.ingest, clock=clock)
+        self.dead_letters = DeadLetters(
+            parts.log, parts.control, self.ingest, self.judge, clock=clock
+        )
         self.changes.subscribe(self._follow)
 
     # -- life

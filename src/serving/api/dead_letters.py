@@ -216,6 +216,5 @@ def _replay(offset: int, result: EventResult) -> ReplayShape:
         id=result.id,
         type=result.type,
         offset=result.offset,
-        new_dead_letter=result.dead_letter,
         errors=[detail_of(item) for item in result.violations] if rejected else [],
     )

@@ -100,7 +100,7 @@ def _describe(operation: Document, path: str, registry: Registry) -> None:
         parameters.append(
             _header("Idempotency-Key", "One effect for each key; the same answer each time.",
                     schema={"type": "string", "minLength": 1, "maxLength": 255,
-                            "pattern": "^[!#-~]+$"})
+                            "pattern": "^[ -~]+$"})
         )  # fmt: skip
 
 
@@ -233,3 +233,6 @@ def _finish(operation: Document) -> None:
         operation.pop(name, None)
     for response in operation["responses"].values():
         response["headers"] = _HEADERS
+    if refused := operation["responses"].get("400"):
+        # What is not HTTP at all is refused by the server, before there is anything to describe.
+        refused["content"]["text/plain"] = {"schema": {"type": "string"}}

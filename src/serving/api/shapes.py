@@ -438,7 +438,6 @@ class ReplayShape(msgspec.Struct, frozen=True):
     id: str | None
     type: str | None
     offset: int | None
-    new_dead_letter: int | None
     errors: list[Detail]
 
 

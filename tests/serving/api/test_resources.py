@@ -467,3 +467,25 @@ def _copy(source: Path, target: Path) -> None:
             copy = target / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
+
+
+def test_what_is_refused_again_makes_no_second_dead_letter(served: Served) -> None:
+    """Replaying all would double their number each time, found by generated requests."""
+    served.send(order("A", amount="x"), {"type": "no.such", "data": {}})
+    served.post("/v1/events", content=b'{"x":"' + b"y" * 1_100_000 + b'"}')
+
+    for _ in range(3):
+        answer = served.post("/v1/deadletter/replay", json={}).json()
+        assert (answer["replayed"], answer["refused"]) == (0, 3)
+
+    letters = served.get("/v1/deadletter").json()["dead_letters"]
+    assert [item["reason"] for item in letters] == ["too_large", "event_unknown", "decimal_invalid"]
+
+
+def test_a_dead_letter_that_was_cut_off_can_be_replaced_whole(served: Served) -> None:
+    """Its hint says so."""
+    served.post("/v1/events", content=b'{"x":"' + b"y" * 1_100_000 + b'"}')
+
+    fixed = served.post("/v1/deadletter/0/fix", json={"event": order("A")}).json()
+
+    assert fixed["status"] == "accepted"
