@@ -51,7 +51,7 @@ def test_values_are_typed_by_the_contract(live: Run) -> None:
 
 def test_mistyped_field_is_caught_before_anything_is_sent(live: Run) -> None:
     """A dead letter for a typing mistake helps nobody."""
-    result = live("send", "order.created", "amout=1", "currency=EUR")
+    result = live("send", "order.created", "amont=1", "currency=EUR")
 
     assert result.exit_code == 2
     assert 'Did you mean "amount"?' in result.stderr
