@@ -81,10 +81,10 @@ def events_of(
         return _values(rows.column(name)) if name in present else nothing
 
     envelope = [values(column.name) for column in ENVELOPE]
-    data = [values(name) for name in data_type.__struct_encode_fields__]
-    datas = map(data_type, *data) if data else (data_type() for _ in nothing)
+    fields = [values(name) for name in data_type.__struct_encode_fields__]
+    data = map(data_type, *fields) if fields else (data_type() for _ in nothing)
     for (tenant, source, event_id, occurred, ingested, offset, subject, correlation), item in zip(
-        zip(*envelope, strict=True), datas, strict=True
+        zip(*envelope, strict=True), data, strict=True
     ):
         event = Event(
             event_id,
