@@ -8,17 +8,16 @@ help from the live engine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from agentflow.contracts.model import EventContract
-from agentflow.contracts.scope import declared_scope, full_scope
 from agentflow.events import EventRef
-from agentflow.expressions import parse_scalar
-from agentflow.expressions.nodes import Number
+from agentflow.expressions.nodes import Number, fields_of
 from agentflow.expressions.sql import literal, quote_name, scalar_sql
 from agentflow.metrics.arithmetic import DIVISION_SCALE
+from agentflow.metrics.effective import effective_events, indented, select
 from agentflow.metrics.plan import Atom, AtomInput, AtomRead, Computed, MetricPlan, Reading
 from agentflow.metrics.state import SIGNIFICANT_BITS
 
@@ -102,12 +101,12 @@ class _Emitter:
         self._reads: dict[EventRef, None] = {}
 
     def query(self) -> Query:
-        corrected = [self._corrected(ref) for ref in self._plan.scopes]
-        moved = "\n  UNION ALL\n".join(self._contributions(ref) for ref in self._plan.scopes)
+        effective = [self._effective(ref) for ref in self._plan.scopes]
+        moved = "\nUNION ALL\n".join(self._contributions(ref) for ref in self._plan.scopes)
         groups = self._group_columns()
         lines = [
             "WITH",
-            ",\n".join([*corrected, f"moved AS (\n{moved}\n)"]),
+            ",\n".join([*effective, f"moved AS (\n{indented(moved)}\n)"]),
             "SELECT",
             ",\n".join(f"  {column}" for column in [*groups, *self._outputs()]),
             "FROM moved",
@@ -128,7 +127,7 @@ class _Emitter:
 
     # -- events, with corrections applied
 
-    def _cut(self) -> list[str]:
+    def _cut(self) -> tuple[str, ...]:
         """Conditions on which events are known, the same for base events and corrections."""
         conditions = ["tenant = $tenant"]
         if self._question.up_to_offset is not None:
@@ -137,74 +136,17 @@ class _Emitter:
         if self._question.ingested_before_us is not None:
             self._parameters["ingested_before"] = self._question.ingested_before_us
             conditions.append("ingested_us <= $ingested_before")
-        return conditions
+        return tuple(conditions)
 
-    def _corrected(self, ref: EventRef) -> str:
-        """Return a CTE of the events of *ref* that still count, with replaced fields."""
-        self._reads[ref] = None
-        correctors = [
-            contract
-            for contract in self._events.values()
-            if contract.corrects is not None and contract.corrects.ref == ref
-        ]
-        for contract in correctors:
-            self._reads[contract.ref] = None
-        name = quote_name(f"effective {ref}")
-        joins: list[str] = []
-        conditions = [f"base.{condition}" for condition in self._cut()]
-        replaced: dict[str, list[str]] = {}
-        for number, contract in enumerate(correctors):
-            correction = contract.corrects
-            if correction is None:
-                continue
-            view, key = quote_name(str(contract.ref)), quote_name(correction.on)
-            known = " AND ".join(self._cut())
-            if correction.effect == "retract":
-                conditions.append(
-                    f"NOT EXISTS (SELECT 1 FROM {view} AS r{number}"
-                    f" WHERE r{number}.{key} = base.{key}"
-                    + "".join(f" AND r{number}.{condition}" for condition in self._cut())
-                    + ")"
-                )
-                continue
-            shared = replaceable(contract, self._events[ref])
-            age = "(occurred_us, event_id, source)"
-            newest = ", ".join(
-                f"arg_max({column}, {age}) AS {column}" for column in map(quote_name, shared)
-            )
-            if not shared:
-                continue
-            joins.append(
-                f"LEFT JOIN (SELECT {key} AS correction_key, {newest} FROM {view}"
-                f" WHERE {known} GROUP BY {key}) AS u{number}"
-                f" ON u{number}.correction_key = base.{key}"
-            )
-            for column in shared:
-                replaced.setdefault(column, []).append(f"u{number}")
-        columns = ", ".join(self._columns(ref, replaced))
-        where = " AND ".join(conditions)
-        joined = " ".join(joins)
-        view = quote_name(str(ref))
-        return f"{name} AS (SELECT {columns} FROM {view} AS base {joined} WHERE {where})"
-
-    def _columns(self, ref: EventRef, replaced: Mapping[str, Sequence[str]]) -> list[str]:
-        contract = self._events[ref]
-
-        def current(name: str) -> str:
-            column = quote_name(name)
-            sources = [f"{alias}.{column}" for alias in replaced.get(name, ())]
-            return f"COALESCE({', '.join(sources)}, base.{column})" if sources else f"base.{column}"
-
-        columns = ["base.occurred_us", "base.log_offset"]
-        columns += [f"{current(name)} AS {quote_name(name)}" for name in contract.fields]
-        for name, text in contract.derived.items():
-            if replaced:
-                node, scope = parse_scalar(text), declared_scope(contract)
-                source = scalar_sql(node, field=current, scope=scope)
-                columns.append(f"{source} AS {quote_name(name)}")
-            else:
-                columns.append(f"base.{quote_name(name)}")
-        return columns
+    def _effective(self, ref: EventRef) -> str:
+        """Return a CTE of the events of *ref* that still count, with the columns that are read."""
+        items = [item for atom in self._plan.atoms for item in atom.inputs if item.ref == ref]
+        used = frozenset[str]().union(*(fields_of(item.value) for item in items))
+        used = used.union(self._question.by, self._question.where)
+        used = used.union(*(fields_of(item.where) for item in items))
+        effective = effective_events(ref, events=self._events, used=used, known=self._cut())
+        self._reads.update(dict.fromkeys(effective.reads))
+        return f"{_effective_name(ref)} AS (\n{indented(effective.text)}\n)"
 
     # -- what each event contributes
 
@@ -223,7 +165,7 @@ class _Emitter:
                 turn = {}
                 turns.append(turn)
             turn[index] = item
-        return "\n  UNION ALL\n".join(self._contribution(ref, turn) for turn in turns)
+        return "\nUNION ALL\n".join(self._contribution(ref, turn) for turn in turns)
 
     def _contribution(self, ref: EventRef, chosen: Mapping[int, AtomInput]) -> str:
         columns = ["log_offset"]
@@ -241,8 +183,7 @@ class _Emitter:
             for index, item in chosen.items()
         )
         conditions.append(f"({moving})")
-        view = quote_name(f"effective {ref}")
-        return f"  SELECT {', '.join(columns)}\n  FROM {view}\n  WHERE {' AND '.join(conditions)}"
+        return select(columns, _effective_name(ref), conditions)
 
     def _range(self) -> list[str]:
         conditions = []
@@ -325,18 +266,5 @@ class _Emitter:
         return f"list_sort(list({value}) FILTER (WHERE {column} IS NOT NULL))[{rank}]"
 
 
-def replaceable(correcting: EventContract, corrected: EventContract) -> tuple[str, ...]:
-    """Return the fields a `replace` correction overwrites, in the corrected event's order."""
-    correction = correcting.corrects
-    if correction is None or correction.effect != "replace":
-        return ()
-    return tuple(
-        name
-        for name in corrected.fields
-        if name in correcting.fields and name not in {correction.on, corrected.event_time}
-    )
-
-
-def view_columns(contract: EventContract) -> tuple[str, ...]:
-    """Return the field columns a view must have: declared, then derived."""
-    return tuple(full_scope(contract))
+def _effective_name(ref: EventRef) -> str:
+    return quote_name(f"effective {ref}")

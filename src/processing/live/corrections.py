@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from agentflow.contracts.model import EventContract
 from agentflow.contracts.scope import attribute_of
 from agentflow.events import Event, EventRef
-from agentflow.metrics.sql import replaceable
+from agentflow.metrics.effective import replaceable
 
 GROUPS_KEPT = 50_000
 _Age = tuple[int, str, str]

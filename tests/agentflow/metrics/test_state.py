@@ -73,8 +73,8 @@ def test_both_are_exact_up_to_their_limit_and_not_above() -> None:
     """The limits are promises: an exact answer says so."""
     multiset, distinct = Multiset(0), Distinct()
 
-    multiset.merge({value: 1 for value in range(MULTISET_LIMIT)})
-    distinct.merge({value: 1 for value in range(DISTINCT_LIMIT)})
+    multiset.merge(dict.fromkeys(range(MULTISET_LIMIT), 1))
+    distinct.merge(dict.fromkeys(range(DISTINCT_LIMIT), 1))
     at_limit = (multiset.coarse, distinct.level)
     multiset.merge({MULTISET_LIMIT: 1})
     distinct.merge({DISTINCT_LIMIT: 1})
@@ -163,7 +163,7 @@ def test_samples_of_any_level_merge_in_any_order(
     samples = []
     for values, level in parts:
         sample = Distinct()
-        sample.merge({value: 1 for value in values})
+        sample.merge(dict.fromkeys(values, 1))
         sample.merge({}, level=level)
         samples.append(sample)
     shuffled = samples.copy()

@@ -1,0 +1,155 @@
+"""Emit the events that still count: each as its corrections left it, with no help from live state.
+
+The fold is that of `processing.live.corrections`: gone when anything retracts it, else with every
+replaced field taken from the newest correction that has it, by (event time, id, source).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agentflow.contracts.model import EventContract
+from agentflow.contracts.reads import declared
+from agentflow.contracts.scope import declared_scope
+from agentflow.events import EventRef
+from agentflow.expressions import parse_scalar
+from agentflow.expressions.sql import quote_name, scalar_sql
+
+_AGE = "(occurred_us, event_id, source)"
+_KEY = "correction_key"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveEvents:
+    """A SELECT of the events that count, and the event views it reads."""
+
+    text: str
+    reads: tuple[EventRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Replacing:
+    """A correction that replaces fields which are read."""
+
+    contract: EventContract
+    fields: tuple[str, ...]
+
+
+def effective_events(
+    ref: EventRef,
+    *,
+    events: Mapping[EventRef, EventContract],
+    used: frozenset[str],
+    known: Sequence[str],
+) -> EffectiveEvents:
+    """Return the events of *ref* with their time, their offset and the *used* fields.
+
+    Args:
+        ref: The event version.
+        events: All contracts; those that correct *ref* are found there.
+        used: Declared and derived fields that are read.
+        known: Conditions on which events, and which corrections, are known.
+    """
+    contract = events[ref]
+    correcting = [each for each in events.values() if each.corrects and each.corrects.ref == ref]
+    retracting = [
+        each for each in correcting if each.corrects and each.corrects.effect == "retract"
+    ]
+    roots = declared(used, contract)
+    replacing = [
+        _Replacing(each, fields)
+        for each in correcting
+        if (fields := tuple(name for name in replaceable(each, contract) if name in roots))
+    ]
+    replaced = frozenset[str]().union(*(each.fields for each in replacing))
+    conditions = _of("base", known) + [
+        f"NOT {_exists(each, f'r{number}', known)}" for number, each in enumerate(retracting)
+    ]
+    source = f"{quote_name(str(ref))} AS base"
+    if replacing:
+        source += f"\n{_newest(replacing, sorted(replaced), known)}"
+    columns = ["base.occurred_us", "base.log_offset", *_columns(contract, used, replaced)]
+    reads = (ref, *(each.ref for each in retracting), *(each.contract.ref for each in replacing))
+    return EffectiveEvents(select(columns, source, conditions), tuple(dict.fromkeys(reads)))
+
+
+def replaceable(correcting: EventContract, corrected: EventContract) -> tuple[str, ...]:
+    """Return the fields a `replace` correction overwrites, in the corrected event's order."""
+    correction = correcting.corrects
+    if correction is None or correction.effect != "replace":
+        return ()
+    return tuple(
+        name
+        for name in corrected.fields
+        if name in correcting.fields and name not in {correction.on, corrected.event_time}
+    )
+
+
+def select(columns: Iterable[str], source: str, conditions: Iterable[str]) -> str:
+    """Write a SELECT, one column and one condition on each line."""
+    listed = ",\n".join(indented(column) for column in columns)
+    return f"SELECT\n{listed}\nFROM {source}\nWHERE " + "\n  AND ".join(conditions)
+
+
+def indented(text: str) -> str:
+    """Move every line of *text* two places to the right."""
+    return "\n".join(f"  {line}" for line in text.split("\n"))
+
+
+def _of(alias: str, conditions: Iterable[str]) -> list[str]:
+    return [f"{alias}.{condition}" for condition in conditions]
+
+
+def _exists(correcting: EventContract, alias: str, known: Sequence[str]) -> str:
+    key = _key(correcting)
+    conditions = [f"{alias}.{key} = base.{key}", *_of(alias, known)]
+    found = select(["1"], f"{quote_name(str(correcting.ref))} AS {alias}", conditions)
+    return f"EXISTS (\n{indented(indented(found))}\n  )"
+
+
+def _newest(replacing: Sequence[_Replacing], fields: Sequence[str], known: Sequence[str]) -> str:
+    """Return the join of the newest value of every replaced field; null where there is none."""
+    carried = [
+        select(
+            [
+                f"{_key(each.contract)} AS {_KEY}",
+                *("occurred_us", "event_id", "source"),
+                *map(quote_name, each.fields),
+            ],
+            quote_name(str(each.contract.ref)),
+            known,
+        )
+        for each in replacing
+    ]
+    together = "\nUNION ALL BY NAME\n".join(carried)
+    newest = [f"arg_max({quote_name(name)}, {_AGE}) AS {quote_name(name)}" for name in fields]
+    columns = ",\n".join(indented(column) for column in [_KEY, *newest])
+    folded = f"SELECT\n{columns}\nFROM (\n{indented(together)}\n)\nGROUP BY {_KEY}"
+    key = _key(replacing[0].contract)
+    return f"LEFT JOIN (\n{indented(folded)}\n) AS newest ON newest.{_KEY} = base.{key}"
+
+
+def _key(correcting: EventContract) -> str:
+    return quote_name(correcting.corrects.on) if correcting.corrects else ""
+
+
+def _columns(contract: EventContract, used: frozenset[str], replaced: frozenset[str]) -> list[str]:
+    current = _current(replaced)
+    columns = [f"{current(name)} AS {quote_name(name)}" for name in contract.fields if name in used]
+    for name, text in contract.derived.items():
+        if name not in used:
+            continue
+        source = f"base.{quote_name(name)}"
+        if declared(frozenset({name}), contract) & replaced:
+            source = scalar_sql(parse_scalar(text), field=current, scope=declared_scope(contract))
+        columns.append(f"{source} AS {quote_name(name)}")
+    return columns
+
+
+def _current(replaced: frozenset[str]) -> Callable[[str], str]:
+    def current(name: str) -> str:
+        column = quote_name(name)
+        return f"COALESCE(newest.{column}, base.{column})" if name in replaced else f"base.{column}"
+
+    return current

@@ -1,0 +1,153 @@
+"""What the expression language accepts, and what it says about the rest."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentflow.errors import ExpressionError
+from agentflow.expressions import ExpressionType, infer, parse_metric, parse_scalar
+from agentflow.expressions.nodes import (
+    Aggregate,
+    AggregateInput,
+    Arithmetic,
+    Comparison,
+    Constant,
+    FieldReference,
+    Not,
+    Or,
+    fields_of,
+)
+
+EVENTS = {"order.created", "payment.refunded"}
+SCOPE = {
+    "amount": ExpressionType("decimal", scale=2),
+    "pieces": ExpressionType("integer", nullable=True),
+    "place": ExpressionType("string"),
+    "weight": ExpressionType("number"),
+}
+
+
+def test_products_bind_before_sums_and_conditions_last() -> None:
+    """As everybody learned it."""
+    node = parse_scalar("a + b * c > 1 or not d = 'x'")
+
+    product = Arithmetic("*", FieldReference("b"), FieldReference("c"))
+    total = Arithmetic("+", FieldReference("a"), product)
+    not_x = Not(Comparison("=", FieldReference("d"), Constant("x")))
+    assert node == Or(Comparison(">", total, Constant(1)), not_x)
+
+
+def test_between_holds_both_ends() -> None:
+    """As in SQL."""
+    assert parse_scalar("a between 1 and 2") == parse_scalar("a >= 1 and a <= 2")
+
+
+def test_a_filter_may_leave_out_the_event() -> None:
+    """It speaks of one event; the name would only repeat it."""
+    text = "sum(order.created.amount) filter (where {}amount > 1.5)"
+
+    bare = parse_metric(text.format(""), events=EVENTS)
+
+    assert bare == parse_metric(text.format("order.created."), events=EVENTS)
+    where = Comparison(">", FieldReference("amount"), Constant(Decimal("1.5")))
+    inputs = (AggregateInput("order.created", FieldReference("amount")),)
+    assert bare == Aggregate("sum", inputs, where)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected a value but found the end"),
+        ("amount >", "expected a value"),
+        ("amount > 1 1", "expected the end"),
+        ("amount / 2 > 1", "fields cannot be divided"),
+        ("amount ! 1", "unexpected character"),
+        ("payment.amount > 1", "is not a field of this event"),
+        ("place in ('a', amount)", "expected a literal"),
+        ("place in (null)", "expected a literal"),
+        ("case else 1 end", 'expected "when"'),
+        ("not", "expected a value"),
+        ("(" * 70 + "1" + ")" * 70, "nested deeper"),
+        ("not " * 70 + "a", "nested deeper"),
+        ("a + " * 2000 + "1", "longer than"),
+    ],
+)
+def test_what_does_not_parse_says_where_and_what(text: str, message: str) -> None:
+    """The person who writes a contract sees no stack."""
+    with pytest.raises(ExpressionError, match=message.replace("(", r"\(")):
+        parse_scalar(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sum(amount)", "must name its event"),
+        ("sum(order.gone.amount)", 'event "order.gone" does not exist'),
+        ("count(order.gone)", 'event "order.gone" does not exist'),
+        ("sum(order.created.amount + payment.refunded.amount)", "cannot meet in one aggregate"),
+        ("quantile(order.created.amount, 1)", "a quantile between 0 and 1"),
+        ("median(order.created.amount)", "expected an aggregate or a number"),
+        ("count(order.created) filter (order.created.amount > 1)", 'expected "where"'),
+        ("count(order.created) +", "expected an aggregate or a number"),
+    ],
+)
+def test_what_is_no_metric_says_where_and_what(text: str, message: str) -> None:
+    """The same for the value of a metric."""
+    with pytest.raises(ExpressionError, match=message.replace("(", r"\(")):
+        parse_metric(text, events=EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gone = 1", 'field "gone" does not exist'),
+        ("place + 1", "cannot be computed with"),
+        ("place > 1", "cannot be compared"),
+        ("pieces = null", "null cannot be compared"),
+        ("amount and true", "must be boolean"),
+        ("case when pieces then 1 end", "must be boolean"),
+        ("case when true then 1 else 'x' end", "differ in type"),
+        ("length(amount)", "does not fit"),
+        ("sqrt(amount)", 'function "sqrt" does not exist'),
+    ],
+)
+def test_what_does_not_type_check_is_refused(text: str, message: str) -> None:
+    """Before anything runs: lint and the compiler ask the same function."""
+    with pytest.raises(ExpressionError, match=message.replace("(", r"\(")):
+        infer(parse_scalar(text), SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("amount * 1.25", ExpressionType("decimal", scale=4)),
+        ("amount + pieces", ExpressionType("decimal", scale=2, nullable=True)),
+        ("pieces * 2", ExpressionType("integer", nullable=True)),
+        ("weight * pieces", ExpressionType("number", nullable=True)),
+        ("coalesce(pieces, 1)", ExpressionType("integer")),
+        ("coalesce(pieces, 1.5)", ExpressionType("decimal", scale=1)),
+        ("case when true then 1 end", ExpressionType("integer", nullable=True)),
+        ("pieces is null", ExpressionType("boolean")),
+        ("pieces in (1, 2)", ExpressionType("boolean", nullable=True)),
+    ],
+)
+def test_types_follow_from_the_fields(text: str, kind: ExpressionType) -> None:
+    """Scale and nullability decide how exact an answer is and where null must be thought of."""
+    assert infer(parse_scalar(text), SCOPE) == kind
+
+
+@given(
+    text=st.text(
+        st.sampled_from("abz019.'()<>=!+-*/, \nandornotisnullcasewhenthenendbetween"), max_size=60
+    )
+)
+def test_any_text_parses_or_is_refused_politely(text: str) -> None:
+    """Contracts are written by people; nothing but our own error may come out."""
+    try:
+        fields_of(parse_scalar(text))
+    except ExpressionError as error:
+        assert str(error)

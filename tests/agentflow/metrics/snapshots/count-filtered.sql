@@ -1,0 +1,29 @@
+-- count(payment.initiated) filter (where payment_risk = 'high')
+-- reads payment.initiated@1
+-- $tenant = 't'
+-- $up_to_offset = 100
+-- $start = 0
+-- $end = 3600000000
+WITH
+"effective payment.initiated@1" AS (
+  SELECT
+    base.occurred_us,
+    base.log_offset,
+    base."payment_risk" AS "payment_risk"
+  FROM "payment.initiated@1" AS base
+  WHERE base.tenant = $tenant
+    AND base.log_offset < $up_to_offset
+),
+moved AS (
+  SELECT
+    log_offset,
+    CAST(CASE WHEN ("payment_risk" = 'high') THEN 1 END AS BIGINT) AS a0
+  FROM "effective payment.initiated@1"
+  WHERE occurred_us >= $start
+    AND occurred_us < $end
+    AND ((CAST(CASE WHEN ("payment_risk" = 'high') THEN 1 END AS BIGINT)) IS NOT NULL)
+)
+SELECT
+  CAST(CAST(COUNT(a0) AS DECIMAL(38, 0)) AS HUGEINT) AS value,
+  COUNT(DISTINCT log_offset) AS events
+FROM moved
