@@ -150,11 +150,20 @@ class Platform:
     async def close(self) -> None:
         """Finish what was taken, bring the lake up to date, write a snapshot, release files."""
         self.ready, started = False, self.ready
-        await self.intake.close()
-        if started:
-            await asyncio.to_thread(self.parts.lake.close)
+        try:
+            await self.intake.close()
+            if started:
+                await asyncio.to_thread(self.parts.lake.close)
+                self._save_last_snapshot()
+        finally:
+            await asyncio.to_thread(self.parts.close)
+
+    def _save_last_snapshot(self) -> None:
+        """Without one the next start takes longer, and that is all: a full disk must not matter."""
+        try:
             self.save_snapshot()
-        await asyncio.to_thread(self.parts.close)
+        except OSError as error:
+            log.warning("snapshot.failed", reason=str(error))
 
     # -- writing
 

@@ -14,7 +14,7 @@ from agentflow.errors import ContractError
 from ingestion.control.opening import ControlReport
 from ingestion.log.recovery import OpenReport
 from processing.lake import Lake, LakeReader, open_lake
-from processing.lake.inspection import CatalogDamagedError, Damage, inspect
+from processing.lake.inspection import CatalogDamagedError, Damage, inspect, require_damage
 from processing.lake.quarantine import set_lake_aside, set_tables_aside
 from processing.refill import RefillableLog, held_by, lacking, refill
 from quality import Gate
@@ -113,6 +113,7 @@ def _opened(directory: Path, registry: Registry) -> tuple[Lake, Recovery | None]
     except ContractError:
         raise
     except Exception as error:  # noqa: BLE001 - damaged bytes make their readers raise anything
+        require_damage(error)
         problem = _whole_lake_aside(directory, f"{type(error).__name__} {error}")
     return open_lake(directory, registry), problem
 

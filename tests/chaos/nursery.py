@@ -19,10 +19,10 @@ import pyarrow.parquet
 
 import serving.demo
 import serving.wiring
-from agentflow.cli import service
-from agentflow.cli.up import command
+from agentflow.cli import main as agentflow
+from agentflow.cli import service, up
 
-USED = (pyarrow.dataset, pyarrow.parquet, serving.demo, serving.wiring, service)
+USED = (pyarrow.dataset, pyarrow.parquet, serving.demo, serving.wiring, service, up)
 
 
 def child(asked: dict[str, Any]) -> NoReturn:
@@ -38,7 +38,7 @@ def child(asked: dict[str, Any]) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     code = 1
     try:
-        command(args=asked["arguments"], prog_name="agentflow up")
+        agentflow(args=["up", *asked["arguments"]], prog_name="agentflow")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 - the child must never go on as a nursery

@@ -6,6 +6,7 @@ out wrong all the same is found by `GET /v1/verify`, which compares with the log
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -16,11 +17,16 @@ from typing import Final
 import pyarrow.parquet as pq
 from pyiceberg.table import StaticTable, Table
 
-from agentflow.errors import StorageError
+from agentflow.errors import StorageError, StorageFullError
+from ingestion.log.faults import DRIVER_ERRORS, damaged
 from processing.lake.catalog import BATCH_TABLE, TableName
 from processing.lake.commit import covered
 from processing.lake.reader import DataFile, local_path, planned
 
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
 CATALOG_FILE: Final = "catalog.sqlite"
 READ_BYTES: Final = 64 << 20
 """Lakes up to this size are read whole when they open; of larger ones, each table's last file."""
@@ -83,6 +89,35 @@ def inspect(directory: Path) -> Sequence[Damage]:
     return damages
 
 
+def require_damage(error: BaseException) -> None:
+    """Raise when *error* is about the machine and not about the bytes in the files.
+
+    A full disk, a missing right or too many open files must never cost a healthy lake.
+
+    Raises:
+        StorageFullError: The disk is full.
+        StorageError: Files can be neither opened nor written.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        number = getattr(cause, "errno", None)
+        full = (
+            isinstance(cause, sqlite3.Error)
+            and getattr(cause, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+        )
+        if full or number in _FULL:
+            raise StorageFullError(
+                "no space left for the lake", hint="Free disk space and start again."
+            ) from error
+        if (
+            isinstance(cause, MemoryError)
+            or number in _FORBIDDEN
+            or (isinstance(cause, sqlite3.Error) and not damaged(cause))
+        ):
+            raise StorageError(f"the lake cannot be opened: {cause}") from error
+        cause = cause.__cause__ or cause.__context__
+
+
 def _pointers(catalog: Path) -> dict[TableName, str]:
     """Return where the metadata of each table is."""
     try:
@@ -94,7 +129,8 @@ def _pointers(catalog: Path) -> dict[TableName, str]:
             rows = connection.execute(
                 "SELECT table_namespace, table_name, metadata_location FROM iceberg_tables"
             ).fetchall()
-    except (sqlite3.Error, UnicodeDecodeError) as error:
+    except DRIVER_ERRORS as error:
+        require_damage(error)
         raise CatalogDamagedError(f"the lake's catalog is damaged: {error}") from error
     if not all(isinstance(value, str) for row in rows for value in row):
         raise CatalogDamagedError("the lake's catalog is damaged: a row makes no sense")
@@ -113,6 +149,7 @@ def _listed(directory: Path, name: TableName, location: str) -> Sequence[DataFil
         _require_positions(name, table)
         return () if name == BATCH_TABLE else planned(table, "")
     except Exception as error:  # noqa: BLE001 - damaged bytes make their readers raise anything
+        require_damage(error)
         problem = f'"{path.name}" or what it lists cannot be read: {type(error).__name__} {error}'
         return Damage(name, problem, listed=False)
 
@@ -132,6 +169,7 @@ def _unreadable(name: TableName, files: Sequence[DataFile], *, every: bool) -> l
         try:
             problem = _problem(file, read=read)
         except Exception as error:  # noqa: BLE001 - as above
+            require_damage(error)
             problem = f"{type(error).__name__} {error}"
         if problem:
             text = f'file "{Path(file.path).name}" ({file.rows} events): {problem}'

@@ -105,10 +105,14 @@ def dump(
 def write(path: Path, content: bytes) -> None:
     """Replace the snapshot file, durably and whole or not at all."""
     temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a full disk must not be kept full by what did not fit
+        raise
     temporary.replace(path)
 
 
