@@ -24,7 +24,8 @@ class Entity:
     """One entity at one instant of system time.
 
     Attributes:
-        attributes: The last value by event time wins; ties go to the greater event id.
+        attributes: The last value by event time wins; ties go to the greater event id, then
+            source.
         timeline: Its events by event time, with their log offsets.
     """
 
@@ -34,10 +35,15 @@ class Entity:
     timeline: Sequence[tuple[int, Event]]
 
 
+def _age(item: tuple[int, Event]) -> tuple[int, str, str]:
+    event = item[1]
+    return event.occurred_us, event.id, event.source
+
+
 def fold_entity(contract: EntityContract, key: str, events: Iterable[tuple[int, Event]]) -> Entity:
     """Fold an entity from its events; the order they are given in does not matter."""
     sources: dict[EventRef, EntitySource] = {source.ref: source for source in contract.sources}
-    timeline = sorted(events, key=lambda item: (item[1].occurred_us, item[1].id))
+    timeline = sorted(events, key=_age)
     attributes: dict[str, Attribute] = {}
     for offset, event in timeline:
         source = sources.get(event.ref)

@@ -61,7 +61,7 @@ _LETTERS = "aA'é%_ 🙂"
 def in_python(node: Node, row: Mapping[str, object]) -> object:
     emitter = PythonEmitter(SCOPE, field=lambda name: f"row[{name!r}]")
     namespace = dict(NAMESPACE)
-    exec(f"def value(row): return {emitter.value_source(node)}", namespace)
+    exec(f"def value(row): return {emitter.value_source(node)}", namespace)  # noqa: S102
     with decimal.localcontext(EXACT):
         return namespace["value"](row)  # type: ignore[operator]
 
@@ -69,7 +69,7 @@ def in_python(node: Node, row: Mapping[str, object]) -> object:
 def true_in_python(node: Node, row: Mapping[str, object]) -> object:
     emitter = PythonEmitter(SCOPE, field=lambda name: f"row[{name!r}]")
     namespace = dict(NAMESPACE)
-    exec(f"def value(row): return {emitter.truth_source(node)}", namespace)
+    exec(f"def value(row): return {emitter.truth_source(node)}", namespace)  # noqa: S102
     with decimal.localcontext(EXACT):
         return namespace["value"](row)  # type: ignore[operator]
 

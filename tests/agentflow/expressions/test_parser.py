@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
@@ -147,7 +148,5 @@ def test_types_follow_from_the_fields(text: str, kind: ExpressionType) -> None:
 )
 def test_any_text_parses_or_is_refused_politely(text: str) -> None:
     """Contracts are written by people; nothing but our own error may come out."""
-    try:
+    with suppress(ExpressionError):
         fields_of(parse_scalar(text))
-    except ExpressionError as error:
-        assert str(error)

@@ -1,6 +1,6 @@
 """Faults planted in the code under test, and how many streams of the law it takes to notice each.
 
-python -m tests.processing.laws.mutants [name …]
+python -m tests.processing.laws.mutants ["rank one too far" …]
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _EVALUATOR = "agentflow.metrics.evaluator"
 _ROLLING = "agentflow.metrics.rolling"
 _STATE = "agentflow.metrics.state"
 _SQL = "agentflow.metrics.sql"
+_EFFECTIVE = "agentflow.metrics.effective"
 _CORRECTIONS = "processing.live.corrections"
 _ENGINE = "processing.live.engine"
 
@@ -61,14 +62,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "window without its first step",
         _ROLLING,
-        "if entry.start_us <= start_us < entry.end_us",
-        "if entry.start_us < start_us < entry.end_us",
+        "if running.start_us <= start_us < running.end_us",
+        "if running.start_us < start_us < running.end_us",
     ),
     Mutant(
         "window with the step after it",
         _ROLLING,
-        "if entry.start_us <= start_us < entry.end_us",
-        "if entry.start_us <= start_us <= entry.end_us",
+        "if running.start_us <= start_us < running.end_us",
+        "if running.start_us <= start_us <= running.end_us",
     ),
     Mutant(
         "bucket on the edge stays",
@@ -161,12 +162,24 @@ MUTANTS: tuple[Mutant, ...] = (
     # SQL
     Mutant(
         "update loses against the original",
-        _SQL,
-        "COALESCE({', '.join(sources)}, base.{column})",
-        "COALESCE(base.{column}, {', '.join(sources)})",
+        _EFFECTIVE,
+        "COALESCE(newest.{column}, base.{column})",
+        "COALESCE(base.{column}, newest.{column})",
     ),
-    Mutant("SQL: oldest update wins", _SQL, "arg_max(", "arg_min("),
-    Mutant("SQL: derived field kept", _SQL, "if replaced:", "if False:"),
+    Mutant("SQL: oldest update wins", _EFFECTIVE, "arg_max(", "arg_min("),
+    Mutant(
+        "SQL: derived field kept",
+        _EFFECTIVE,
+        "if declared(frozenset({name}), contract) & replaced:",
+        "if False:",
+    ),
+    Mutant(
+        "SQL: only one sort of update",
+        _EFFECTIVE,
+        "for each in replacing\n    ]",
+        "for each in replacing[:1]\n    ]",
+    ),
+    Mutant("SQL: retraction ignored", _EFFECTIVE, 'f"NOT {_exists(', 'f"TRUE OR {_exists('),
     Mutant(
         "SQL: one offset too many",
         _SQL,
@@ -288,7 +301,7 @@ def main() -> int:
     wanted = sys.argv[1:]
     found: dict[str, int | None] = {}
     for mutant in MUTANTS:
-        if not wanted or any(word in mutant.name for word in wanted):
+        if not wanted or mutant.name in wanted:
             found[mutant.name] = streams_to_notice(mutant)
             print(f"{mutant.name}: {found[mutant.name]}", file=sys.stderr, flush=True)
     print(json.dumps(found))

@@ -1,0 +1,53 @@
+"""The law suite is itself on trial: faults planted in the code under test must be noticed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processing.laws.mutants import MUTANTS
+
+ROOT = Path(__file__).parents[2]
+AT_ONCE = 12
+PORTIONS = [MUTANTS[start : start + AT_ONCE] for start in range(0, len(MUTANTS), AT_ONCE)]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("portion", range(len(PORTIONS)))
+def test_every_planted_fault_is_noticed(portion: int) -> None:
+    """A sign, an edge, a rank, a tenant, a currency: each makes a number differ somewhere.
+
+    The mutated modules are imported in another process; nothing of it reaches other tests.
+    """
+    names = [mutant.name for mutant in PORTIONS[portion]]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.processing.laws.mutants", *names],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    streams: dict[str, int | None] = json.loads(done.stdout)
+    assert streams.keys() == set(names)
+    unnoticed = [name for name, stream in streams.items() if stream is None]
+    assert not unnoticed, f"repeat with: python -m tests.processing.laws.mutants {unnoticed}"
+
+
+def test_the_code_as_it_is_raises_no_alarm() -> None:
+    """Else the faults above would prove nothing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.processing.laws.campaign", "--streams", "3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
