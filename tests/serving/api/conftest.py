@@ -101,6 +101,14 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve one platform to all tests of a module that do not care what it holds."""
+    with serving(tmp_path_factory.mktemp("shared")) as found:
+        found.send(order("shared-1"), order("shared-2", channel="web"))
+        yield found
+
+
 def order(name: str, amount: str = "10.00", **data: Any) -> dict[str, Any]:
     """Return an `order.created` event whose id and order are called *name*."""
     return {

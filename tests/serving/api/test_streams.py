@@ -221,17 +221,17 @@ def test_an_event_stream_can_be_narrowed_by_type(served: Served) -> None:
         ("/v1/stream/metrics?metric=revenue&colour=red", "dimension_unknown"),
         ("/v1/stream/metrics?colour=red", "parameter_invalid"),
         ("/v1/stream/metrics?version=1", "parameter_invalid"),
-        ("/v1/stream/events?type=order.creatd", "event_unknown"),
+        ("/v1/stream/events?type=order.create", "event_unknown"),
         ("/v1/stream/events?from=yesterday", "parameter_invalid"),
         ("/v1/stream/events?form=start", "parameter_unknown"),
         ("/v1/stream/events?last_event_id=x", "token_invalid"),
     ],
 )
 def test_a_wrong_stream_is_a_problem_and_not_a_silent_stream(
-    served: Served, url: str, code: str
+    shared: Served, url: str, code: str
 ) -> None:
     """An empty stream looks like a quiet day."""
-    assert served.get(url).json()["code"] == code
+    assert shared.get(url).json()["code"] == code
 
 
 @pytest.fixture
