@@ -19,6 +19,7 @@ from agentflow.contracts import EventContract, MetricContract, Registry
 from agentflow.contracts.export import export
 from agentflow.contracts.export.tables import slug
 from agentflow.contracts.model import MetricExample
+from agentflow.contracts.scope import declared_scope
 from agentflow.events import EventRef
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.sql import literal, quote_name, scalar_sql
@@ -187,8 +188,9 @@ def create_table(
         connection.execute(
             f"INSERT INTO main.raw_{table} VALUES ({marks})", [row.get(name) for name in columns]
         )
+    scope = declared_scope(contract)
     derived = "".join(
-        f", {scalar_sql(parse_scalar(text), field=quote_name)} AS {quote_name(name)}"
+        f", {scalar_sql(parse_scalar(text), field=quote_name, scope=scope)} AS {quote_name(name)}"
         for name, text in contract.derived.items()
     )
     connection.execute(
