@@ -66,6 +66,7 @@ async def publish(
     """
     platform.require_ready()
     old = platform.definitions
+    _require_events(old.registry, registry)
     new = Definitions.compile(registry)
     fresh = [
         metric for metric, meaning in new.meanings.items() if old.meanings.get(metric) != meaning
@@ -101,6 +102,20 @@ async def publish(
         [_summary(metric, count, checks, catch_up_ms) for metric in fresh],
         [metric for metric in old.plans if metric not in new.plans],
     )
+
+
+def _require_events(old: Registry, new: Registry) -> None:
+    """Refuse to take away an event that the log and the lake hold under its contract.
+
+    Raises:
+        ContractError: Naming the events that are missing.
+    """
+    missing = sorted(str(ref) for ref in old.events.keys() - new.events.keys())
+    if missing:
+        raise ContractError(
+            f"events in force cannot be taken away: {', '.join(missing)}",
+            hint="Set their status to deprecated, with a sunset; stored events need the contract.",
+        )
 
 
 def _backfill(

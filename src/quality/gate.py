@@ -79,6 +79,10 @@ class Gate:
         except _DOUBTS:
             return None
 
+    def knows(self, ref: EventRef) -> bool:
+        """Tell whether the registry has that event version."""
+        return ref in self._plans
+
     def data_type(self, ref: EventRef) -> type[msgspec.Struct]:
         """Return the frozen struct of an event's data: declared fields, then derived ones.
 

@@ -30,7 +30,11 @@ class LoggedGroups:
 
 
 def decoded(records: Iterable[Record], gate: Gate) -> Iterable[tuple[int, Event]]:
-    """Yield (offset, event) of `validated` records whose contract is known, in order."""
+    """Yield (offset, event) of `validated` records whose contract is in force, in order.
+
+    Events of a contract that was taken away are passed over: nothing that is left reads them.
+    """
     for record in records:
         ref = EventRef(record.headers["type"], int(record.headers["version"]))
-        yield record.offset, gate.decode(ref, record.value)
+        if gate.knows(ref):
+            yield record.offset, gate.decode(ref, record.value)
