@@ -24,7 +24,7 @@ class Happened:
     at: datetime
     data: Mapping[str, Any]
 
-    def get(self, name: str) -> Any:
+    def get(self, name: str) -> Any:  # noqa: ANN401 - JSON
         return self.data.get(name)
 
 
@@ -174,15 +174,18 @@ FORMULAS: dict[tuple[str, int], Formula] = {
     ),
     ("distinct_buyers", 1): lambda c: c.distinct("user_id", "order.created"),
     ("error_rate", 1): lambda c: divided(c.count("payment.failed"), c.count(*_PAID), 4),
-    ("fastest_payment", 1): lambda c: min(c.numbers("payment.captured", "processing_ms"), default=None),
+    ("fastest_payment", 1): lambda c: min(
+        c.numbers("payment.captured", "processing_ms"), default=None
+    ),
     ("gross_merchandise_value", 1): lambda c: _merchandise(c.of("order.created")),
     ("large_order_share", 1): lambda c: divided(
         c.count("order.created", where=lambda e: _size(e) == "large"), c.count("order.created"), 4
     ),
     ("largest_order", 1): lambda c: max(c.numbers("order.created", "amount"), default=None),
     ("median_resolution_time", 1): lambda c: c.quantile(_resolutions(c), 0.5),
-    ("net_captured", 1): lambda c: c.total("payment.captured", "amount")
-    - c.total("payment.refunded", "amount"),
+    ("net_captured", 1): lambda c: (
+        c.total("payment.captured", "amount") - c.total("payment.refunded", "amount")
+    ),
     ("order_count", 1): lambda c: c.count("order.created"),
     ("p75_page_load", 1): lambda c: c.quantile(c.numbers("page.viewed", "load_ms"), 0.75),
     ("p95_payment_time", 1): lambda c: c.quantile(
@@ -197,7 +200,9 @@ FORMULAS: dict[tuple[str, int], Formula] = {
         c.count("page.clicked", where=lambda e: _click(e) == "purchase"), c.count("page.clicked"), 4
     ),
     ("refund_rate", 1): lambda c: divided(
-        c.distinct("payment_id", "payment.refunded"), c.distinct("payment_id", "payment.captured"), 4
+        c.distinct("payment_id", "payment.refunded"),
+        c.distinct("payment_id", "payment.captured"),
+        4,
     ),
     ("revenue", 1): lambda c: c.total("order.created", "amount"),
     ("revenue", 2): lambda c: c.total("order.created", "amount") - _standing_refunds(c),
@@ -206,8 +211,9 @@ FORMULAS: dict[tuple[str, int], Formula] = {
     ("stockouts", 1): lambda c: Decimal(
         len({e.get("product_id") for e in c.of("stock.changed") if e.get("level") == 0})
     ),
-    ("support_backlog", 1): lambda c: c.count("support.ticket_opened")
-    - c.count("support.ticket_resolved"),
+    ("support_backlog", 1): lambda c: (
+        c.count("support.ticket_opened") - c.count("support.ticket_resolved")
+    ),
     ("support_tickets_opened", 1): lambda c: c.count("support.ticket_opened"),
     ("technical_error_rate", 1): lambda c: divided(
         c.count("payment.failed", where=lambda e: e.get("reason") in {"timeout", "gateway_error"}),

@@ -33,7 +33,10 @@ class Sender:
         elif draw < 0.95:
             self._post(client, self._again(self._random.randrange(1, 8)))
         else:
-            self._post(client, [self._shop.spoiled(), self._new(), self._shop.spoiled()])
+            self._post(client, self._nonsense())
+
+    def _nonsense(self) -> list[Document | bytes]:
+        return [self._shop.spoiled(), self._new(), self._shop.spoiled()]
 
     def _new(self) -> Document:
         document = self._shop.event()
@@ -44,14 +47,22 @@ class Sender:
         return self._random.choices(self._known, k=number) if self._known else [self._new()]
 
     def _post(
-        self, client: Client, documents: list[Document | bytes] | list[Document], *, single: bool = False
+        self,
+        client: Client,
+        documents: list[Document | bytes] | list[Document],
+        *,
+        single: bool = False,
     ) -> None:
         self._ledger.sending(self._tenant, documents)
-        lines = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in documents]
+        lines = [
+            each if isinstance(each, bytes) else json.dumps(each).encode() for each in documents
+        ]
         if single:
             answer = client.post("/v1/events", lines[0])
         else:
-            answer = client.post("/v1/events", b"\n".join(lines), content_type="application/x-ndjson")
+            answer = client.post(
+                "/v1/events", b"\n".join(lines), content_type="application/x-ndjson"
+            )
         if answer.status in {200, 207}:
             self._ledger.answered(self._tenant, answer.json["events"])
         else:

@@ -1,7 +1,7 @@
 """Forks platforms from one process that has imported everything: a start costs no imports.
 
-Run as a script; each line on stdin asks for one `agentflow up`, each line on stdout is its pid. When
-stdin ends, the platforms that are left are killed.
+Run as a script; each line on stdin asks for one `agentflow up`, each line on stdout is its pid.
+When stdin ends, the platforms that are left are killed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def child(asked: dict[str, Any]) -> NoReturn:
         os._exit(code)
 
 
-def main() -> None:
+def main() -> None:  # noqa: C901 - a process of its own
     """Fork on demand, note how each child ended."""
     exits: dict[int, str] = {}
     early: dict[int, int] = {}

@@ -22,7 +22,7 @@ START_SECONDS = 60.0
 Json = dict[str, Any]
 
 
-def until(condition: Callable[[], object], *, seconds: float, what: str) -> Any:
+def until(condition: Callable[[], object], *, seconds: float, what: str) -> object:
     """Return what *condition* gives as soon as it is true."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -198,7 +198,7 @@ class Nursery:
         self.servers.append(server)
         return server
 
-    def run(self, data_dir: Path, **options: Any) -> Server:
+    def run(self, data_dir: Path, **options: Any) -> Server:  # noqa: ANN401 - as `start`
         """Start and wait until it is ready."""
         return self.start(data_dir, **options).ready()
 

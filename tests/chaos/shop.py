@@ -1,4 +1,4 @@
-"""Seeded events of a shop, as their senders write them: plain dictionaries, no code of the product."""
+"""Seeded events of a shop, as their senders write them: no code of the product."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ class Shop:
         return f"{self._random.uniform(low, 1500):.2f}"
 
     def _order(self) -> str:
-        return f"{self._name}-O{self._random.randrange(max(self._orders - 40, 0), self._orders + 3)}"
+        return (
+            f"{self._name}-O{self._random.randrange(max(self._orders - 40, 0), self._orders + 3)}"
+        )
 
     def _where(self) -> Document:
         return {"country": self._pick(*COUNTRIES), "channel": self._pick(*CHANNELS)}

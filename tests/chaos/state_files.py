@@ -62,7 +62,9 @@ def remove(path: Path, random: Random) -> str:
     return "removed"
 
 
-WAYS: dict[str, Damage] = {way.__name__: way for way in (flip, truncate, zero, scramble, empty, remove)}
+WAYS: dict[str, Damage] = {
+    way.__name__: way for way in (flip, truncate, zero, scramble, empty, remove)
+}
 
 
 def kinds(data_dir: Path) -> dict[str, list[Path]]:

@@ -1,4 +1,4 @@
-"""Promise 6: a full disk is said clearly, costs nothing that was acknowledged, and ends by itself."""
+"""Promise 6: a full disk is said clearly, loses nothing, and ends by itself."""
 
 from __future__ import annotations
 

@@ -79,10 +79,10 @@ def test_a_crash_between_effect_and_answer_leaves_one_effect(
     server.kill()
 
 
-def _killed_while_answering(  # noqa: PLR0913
+def _killed_while_answering(
     server: Server, body: bytes, key: str, random: Random, nursery: Nursery, data_dir: Path
 ) -> Server:
-    """Send a request; kill the platform as soon as its effect is in the log file, or a bit later."""
+    """Send a request; kill the platform as soon as its effect is in the log."""
     size = _written(data_dir)
     sending = Thread(target=_post, args=(server.client(), body, key), daemon=True)
     sending.start()

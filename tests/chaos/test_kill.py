@@ -1,4 +1,4 @@
-"""kill -9 at random points under load: nothing that was acknowledged is lost, nothing counts twice."""
+"""kill -9 at random points under load: nothing acknowledged is lost, nothing counts twice."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class Campaign:
         ]
 
     def start(self) -> Server:
-        return self._nursery.start(self.data_dir, contracts_dir=self.contracts, snapshot_seconds=0.2)
+        return self._nursery.start(
+            self.data_dir, contracts_dir=self.contracts, snapshot_seconds=0.2
+        )
 
     def round(self, aim: str) -> None:
         """Let the platform live under load, and kill it where *aim* says."""

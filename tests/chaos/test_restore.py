@@ -55,8 +55,7 @@ def order_of(ledger: Ledger) -> str:
     return next(
         str(sent.document["data"]["order_id"])
         for sent in ledger.events.values()
-        if sent.document["type"] == "order.updated"
-        and sent.document["data"]["order_id"] in created
+        if sent.document["type"] == "order.updated" and sent.document["data"]["order_id"] in created
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -73,9 +72,7 @@ def test_every_state_file_may_be_damaged(
     for number in [int(only)] if only else range(CASES):
         case = Case(nursery, before, tmp_path / str(number), Random(seed * 1000 + number))
         try:
-            t=time.monotonic()
             outcomes[case.run()] += 1
-            print(number, case.what, time.monotonic()-t)
         except BaseException:
             print(f"\ncase {number}: {case.what}; AGENTFLOW_CHAOS_CASE={number} repeats it alone")
             raise
