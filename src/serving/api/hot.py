@@ -1,7 +1,8 @@
 """The hot path: metric reads answered from prepared bytes, ahead of the framework.
 
-A question is found by tenant, path and raw query string. Whatever is not plain (a problem, the
-past, a token to wait for, an unknown key) goes on to the framework, which answers it more slowly.
+A question is found by tenant, path and raw query string (without the token it may carry, when that
+is covered already). Whatever is not plain (a problem, the past, a token to wait for, an unknown
+key) goes on to the framework, which answers it more slowly.
 
 The server spends 0.9 µs on each header it writes, a sixth of what all of this costs (2026-11, wrk
 against uvicorn): so an answer has those that mean something, and echoes a request id only if sent.
@@ -28,6 +29,7 @@ from serving.question import parse_question
 _METRICS: Final = "/v1/metrics/"
 _ROUTE: Final = "/v1/metrics/{name}"
 _READ: Final = KeyScope.READ
+_TOKEN: Final = b"at_least="
 
 
 class _Known:
@@ -120,6 +122,18 @@ class HotPath:
         self._telemetry.observe("GET", _ROUTE, status, perf_counter() - started)
         return True
 
+    def _without_token(self, query: bytes) -> bytes:
+        """Return the query without a token that is covered; as it is when it has to be waited for.
+
+        Every token is another text: kept in the query, it would make every question a new one.
+        """
+        parts = query.split(b"&")
+        tokens = [part for part in parts if part.startswith(_TOKEN)]
+        if len(tokens) != 1 or not self._answers.covers(tokens[0][len(_TOKEN) :].decode("latin-1")):
+            return query
+        parts.remove(tokens[0])
+        return b"&".join(parts)
+
     async def _spend(self, caller: Caller, now_us: int) -> tuple[tuple[bytes, bytes], ...] | None:
         """Spend a request of the caller's rate limit; None when it is used up."""
         limiter = self._guard.limiter
@@ -137,6 +151,8 @@ class HotPath:
         """Return the question with a current answer; None when it is not a plain one."""
         if not self._answers.ready:
             return None
+        if _TOKEN in query:
+            query = self._without_token(query)
         name = (tenant, path, query)
         known = self._known.get(name)
         if known is None or known.prepared.outdated:

@@ -189,6 +189,18 @@ def test_a_token_from_the_future_is_a_clear_problem(served: Served) -> None:
     assert response.headers["retry-after"] == "1"
 
 
+@pytest.mark.parametrize("place", ["{url}&at_least={token}", "{path}?at_least={token}&{query}"])
+def test_a_token_that_is_covered_costs_nothing(served: Served, place: str) -> None:
+    """Every token is another text, and none of them makes another question."""
+    path, _, query = URL.partition("?")
+    for number in range(20):
+        token = served.send(order(f"O{number}"))["token"]
+        url = place.format(url=URL, path=path, query=query, token=token)
+        assert served.get(url).json()["value"] == f"{(number + 1) * 10}.00"
+
+    assert len(served.api._known) == 1  # noqa: SLF001
+
+
 def test_a_waiting_read_is_answered_when_the_event_arrives(served: Served) -> None:
     """Pushed, not polled."""
     import asyncio
