@@ -6,7 +6,7 @@ Whole numbers are computed in 128 bits: the sum of two 64-bit fields is a number
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from agentflow.expressions.functions import FUNCTIONS
@@ -66,6 +66,13 @@ def scalar_sql(node: Node, *, field: Callable[[str], str], scope: Scope) -> str:
         whole = infer(inner, scope).kind == "integer"
         return f"CAST({emit(inner)} AS HUGEINT)" if whole else emit(inner)
 
+    def alike(inner: Sequence[Node]) -> list[str]:
+        """Emit alternatives; of decimals, DuckDB would take the first scale and round the rest."""
+        scales = {kind.scale for each in inner if (kind := infer(each, scope)).kind == "decimal"}
+        if len(scales) <= 1:
+            return [emit(each) for each in inner]
+        return [f"CAST({emit(each)} AS DECIMAL(38, {max(scales)}))" for each in inner]
+
     match node:
         case Constant(value=value):
             return literal(value)
@@ -89,9 +96,12 @@ def scalar_sql(node: Node, *, field: Callable[[str], str], scope: Scope) -> str:
             listed = ", ".join(literal(option.value) for option in options)
             return f"({emit(operand)} IN ({listed}))"
         case Case(branches=branches, otherwise=otherwise):
-            whens = " ".join(f"WHEN {emit(when)} THEN {emit(then)}" for when, then in branches)
-            return f"(CASE {whens} ELSE {emit(otherwise)} END)"
+            *results, last = alike([*(then for _, then in branches), otherwise])
+            conditions = [emit(when) for when, _ in branches]
+            pairs = zip(conditions, results, strict=True)
+            whens = " ".join(f"WHEN {when} THEN {then}" for when, then in pairs)
+            return f"(CASE {whens} ELSE {last} END)"
         case Call(name="coalesce", arguments=arguments):
-            return f"COALESCE({', '.join(emit(argument) for argument in arguments)})"
+            return f"COALESCE({', '.join(alike(arguments))})"
         case Call(name=name, arguments=arguments):
             return FUNCTIONS[name].sql.format(*(wide(argument) for argument in arguments))

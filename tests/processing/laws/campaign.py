@@ -273,7 +273,7 @@ def limits(multiset: int, distinct: int) -> Iterator[None]:
 
 
 def _limits_of(seed: int) -> AbstractContextManager[None]:
-    return limits(2, 2) if seed % 3 == 2 else limits(4_096, 65_536)
+    return limits(2, 3) if seed % 3 == 2 else limits(4_096, 65_536)
 
 
 def run(pack: str, seeds: Sequence[int]) -> tuple[int, Failure | None]:

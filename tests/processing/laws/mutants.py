@@ -205,6 +205,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "agentflow.metrics.arithmetic",
         "if denominator == 0:\n        return None",
         "if denominator == 0:\n        return Decimal(0)",
+        pack="shop",
     ),
     Mutant(
         "largest is least",
