@@ -31,7 +31,6 @@ class StateImage(msgspec.Struct, frozen=True, array_like=True):
     """A metric's state as plain values, for a snapshot file."""
 
     moves: int
-    expiries: int
     now_us: int
     tiers: list[tuple[int, int, list[tuple[int, list[tuple[list[Any], list[Any]]]]]]]
     unbounded: dict[str, list[tuple[list[Any], list[Any]]]]
@@ -49,16 +48,40 @@ class _Tier:
         self.buckets: dict[int, Cells] = {}
 
 
-class _Running:
-    """The sum of all buckets inside one window, by cell and in total (per currency)."""
+class _Sum:
+    """Cells added up, by cell and in total (per currency); *holders* windows share it."""
 
-    __slots__ = ("cells", "end_us", "start_us", "totals", "window")
+    __slots__ = ("cells", "holders", "totals")
 
-    def __init__(self, window: Window, now_us: int) -> None:
-        self.window = window
+    def __init__(self) -> None:
         self.cells: Cells = {}
         self.totals: Cells = {}
+        self.holders = 0
+
+
+class _Running:
+    """One window and the sum of all buckets inside it.
+
+    Windows that hold the same events share one sum: in its first hour a platform adds an event to
+    `1h`, `24h`, `today`, `7d` and `all` once, and keeps its values once. A window gets a sum of its
+    own when it first differs, and never shares again.
+
+    Attributes:
+        expiries: How often events left or entered it because time passed.
+    """
+
+    __slots__ = ("end_us", "expiries", "start_us", "sum", "window")
+
+    def __init__(self, window: Window, now_us: int, shared: _Sum) -> None:
+        self.window = window
+        self.expiries = 0
         self.start_us, self.end_us = window.bounds(now_us)
+        self.hold(shared)
+
+    def hold(self, shared: _Sum) -> None:
+        """Share *shared* from now on."""
+        self.sum = shared
+        shared.holders += 1
 
 
 class MetricState:
@@ -68,25 +91,26 @@ class MetricState:
         deltas: What happened since the last refresh; generated movers write here.
         moves: How often an event moved (or a correction moved back) this metric: its revision.
         announced: The revision subscribers were last told of; for the engine.
-        expiries: How often events left or entered a window because time passed.
         causes: The newest causes, oldest first.
     """
 
     __slots__ = (
-        "_functions", "_now_us", "_running", "_tiers", "announced", "causes", "deltas", "expiries",
-        "moves", "plan",
+        "_functions", "_now_us", "_running", "_tiers", "announced", "causes", "deltas", "moves",
+        "plan",
     )  # fmt: skip
 
     def __init__(self, plan: MetricPlan, functions: CellFunctions, *, now_us: int) -> None:
         self.plan = plan
         self.deltas: Cells = {}
         self.moves = 0
-        self.expiries = 0
         self.announced = 0
         self.causes: deque[object] = deque(maxlen=CAUSES_KEPT)
         self._functions = functions
         self._now_us = now_us
-        self._running = {window.name: _Running(window, now_us) for window in plan.windows}
+        everything = _Sum()
+        self._running = {
+            window.name: _Running(window, now_us, everything) for window in plan.windows
+        }
         self._tiers = _tiers(plan.windows)
         self._demote(now_us)
 
@@ -111,17 +135,49 @@ class MetricState:
     def _fold(self) -> None:
         deltas, self.deltas = self.deltas, {}
         add_delta = self._functions.add_delta
-        running = list(self._running.values())
+        places: dict[object, tuple[list[Cells], list[Cells]]] = {}
         for key, delta in deltas.items():
-            start_us = key[0] * BUCKET_US  # type: ignore[operator]
-            dims = key[1:]
-            cells = self._bucket(start_us)
-            if cells is not None:
+            bucket, dims = key[0], key[1:]
+            place = places.get(bucket)
+            if place is None:
+                place = places[bucket] = self._places(bucket * BUCKET_US)  # type: ignore[operator]
+            for cells in place[0]:
                 self._merge(cells, dims, delta, add_delta)
-            for entry in running:
-                if entry.start_us <= start_us < entry.end_us:
-                    self._merge(entry.cells, dims, delta, add_delta)
-                    self._merge(entry.totals, self._total_key(dims), delta, add_delta)
+            total = self._total_key(dims)
+            for cells in place[1]:
+                self._merge(cells, total, delta, add_delta)
+
+    def _places(self, start_us: int) -> tuple[list[Cells], list[Cells]]:
+        """Return where an event of that time counts: by cell, and in totals."""
+        bucket = self._bucket(start_us)
+        windows = [
+            running
+            for running in self._running.values()
+            if running.start_us <= start_us < running.end_us
+        ]
+        sums = self._apart(windows)
+        cells = [one.cells for one in sums]
+        totals = [one.totals for one in sums]
+        return (cells if bucket is None else [bucket, *cells]), totals
+
+    def _apart(self, windows: list[_Running]) -> list[_Sum]:
+        """Return the sums of *windows*, each once, after parting them from all other windows."""
+        sharing: dict[int, list[_Running]] = {}
+        for running in windows:
+            sharing.setdefault(id(running.sum), []).append(running)
+        sums = []
+        for holders in sharing.values():
+            held = holders[0].sum
+            if held.holders > len(holders):
+                held.holders -= len(holders)
+                own = _Sum()
+                own.cells = {key: self.merged((cell,)) for key, cell in held.cells.items()}
+                own.totals = {key: self.merged((cell,)) for key, cell in held.totals.items()}
+                for running in holders:
+                    running.hold(own)
+                held = own
+            sums.append(held)
+        return sums
 
     def _merge(self, cells: Cells, key: Key, cell: Cell, merge: object) -> None:
         mine = cells.get(key)
@@ -148,12 +204,14 @@ class MetricState:
                 continue
             left = (running.start_us, min(start_us, running.end_us))
             entered = (max(running.end_us, start_us), end_us)
-            for cells in self._between(*left):
-                self._shift(running, cells, self._functions.subtract)
-                self.expiries += 1
-            for cells in self._between(*entered):
-                self._shift(running, cells, self._functions.add)
-                self.expiries += 1
+            leaving, entering = list(self._between(*left)), list(self._between(*entered))
+            if leaving or entering:
+                (own,) = self._apart([running])
+                for cells in leaving:
+                    self._shift(own, cells, self._functions.subtract)
+                for cells in entering:
+                    self._shift(own, cells, self._functions.add)
+                running.expiries += len(leaving) + len(entering)
             running.start_us, running.end_us = start_us, end_us
         self._demote(now_us)
 
@@ -163,10 +221,10 @@ class MetricState:
                 if start_us <= bucket_us < end_us and cells:
                     yield cells
 
-    def _shift(self, running: _Running, cells: Cells, merge: object) -> None:
+    def _shift(self, into: _Sum, cells: Cells, merge: object) -> None:
         for dims, cell in cells.items():
-            self._merge(running.cells, dims, cell, merge)
-            self._merge(running.totals, self._total_key(dims), cell, merge)
+            self._merge(into.cells, dims, cell, merge)
+            self._merge(into.totals, self._total_key(dims), cell, merge)
 
     def _demote(self, now_us: int) -> None:
         for index, tier in enumerate(self._tiers):
@@ -197,32 +255,33 @@ class MetricState:
             for tier in self._tiers
         ]
         unbounded = {
-            name: _images(running.cells)
+            name: _images(running.sum.cells)
             for name, running in self._running.items()
             if running.window.step_us == 0
         }
-        return StateImage(self.moves, self.expiries, self._now_us, tiers, unbounded)
+        return StateImage(self.moves, self._now_us, tiers, unbounded)
 
     def load(self, image: StateImage) -> None:
         """Take over a dumped state of the same plan."""
         self.moves = self.announced = image.moves
-        self.expiries = image.expiries
         self._now_us = max(self._now_us, image.now_us)
         for tier, (_, floor_us, buckets) in zip(self._tiers, image.tiers, strict=True):
             tier.floor_us = floor_us
             tier.buckets = {at: dict(self._cells(images)) for at, images in buckets}
-        for running in self._running.values():
-            running.cells, running.totals = {}, {}
+        shared: dict[object, _Sum] = {}
+        for name, running in self._running.items():
             running.start_us, running.end_us = running.window.bounds(self._now_us)
             if running.window.step_us == 0:
-                self._shift(
-                    running,
-                    dict(self._cells(image.unbounded[running.window.name])),
-                    self._functions.add,
-                )
-                continue
-            for cells in self._between(running.start_us, running.end_us):
-                self._shift(running, cells, self._functions.add)
+                parts = [dict(self._cells(image.unbounded[name]))]
+                held: object = name
+            else:
+                parts = list(self._between(running.start_us, running.end_us))
+                held = tuple(map(id, parts))
+            if held not in shared:
+                shared[held] = _Sum()
+                for cells in parts:
+                    self._shift(shared[held], cells, self._functions.add)
+            running.hold(shared[held])
         self._demote(self._now_us)
 
     def _cells(self, images: Iterable[tuple[list[Any], list[Any]]]) -> Iterator[tuple[Key, Cell]]:
@@ -239,12 +298,17 @@ class MetricState:
         running = self._running[window]
         return running.start_us, running.end_us
 
+    def expiries(self, window: str) -> int:
+        """Return how often events left or entered a window because time passed."""
+        return self._running[window].expiries
+
     def group(
         self, window: str, *, by: Iterable[str] = (), where: Mapping[str, object] | None = None
     ) -> dict[Key, Cell]:
         """Return merged cells grouped by the dimensions *by*, for those that match *where*.
 
-        Call `refresh` first. Without `by` and `where` the answer is kept ready.
+        Call `refresh` first, and do not change the cells: some are the state's own. Without `by`
+        and `where` the answer is kept ready.
         """
         running, names = self._running[window], tuple(by)
         wanted = where or {}
@@ -252,17 +316,29 @@ class MetricState:
         if names == ready and set(wanted) <= set(ready):
             return {
                 key: cell
-                for key, cell in running.totals.items()
+                for key, cell in running.sum.totals.items()
                 if not wanted or key == tuple(wanted.values())
             }
         positions = [self.plan.dimensions.index(name) for name in names]
         checks = [(self.plan.dimensions.index(name), value) for name, value in wanted.items()]
         groups: Cells = {}
-        for dims, cell in running.cells.items():
+        copied: set[Key] = set()
+        for dims, cell in running.sum.cells.items():
             if all(dims[position] == value for position, value in checks):
                 key = tuple(dims[position] for position in positions)
-                self._merge(groups, key, cell, self._functions.add)
-        return groups
+                self._gather(groups, key, cell, copied)
+        return {key: cell for key, cell in groups.items() if cell[-1]}
+
+    def _gather(self, groups: Cells, key: Key, cell: Cell, copied: set[Key]) -> None:
+        """Add a cell to its group; a group of one is the cell itself, and copying it is saved."""
+        held = groups.get(key)
+        if held is None:
+            groups[key] = cell
+            return
+        if key not in copied:
+            copied.add(key)
+            groups[key] = self.merged((held,))
+        self._functions.add(groups[key], cell)
 
     def pending(self, start_us: int, end_us: int) -> dict[Key, Cell]:
         """Return, by cell, what events in a range of event time changed since the last refresh.
@@ -288,7 +364,7 @@ class MetricState:
     def cell_count(self) -> int:
         """Return how many cells are held; what memory depends on."""
         tiers = sum(len(cells) for tier in self._tiers for cells in tier.buckets.values())
-        return tiers + sum(len(running.cells) for running in self._running.values())
+        return tiers + sum(len(running.sum.cells) for running in self._running.values())
 
 
 def _images(cells: Cells) -> list[tuple[list[Any], list[Any]]]:
