@@ -131,11 +131,13 @@ class Platform:
         )
         if reason is not None:
             log.warning("snapshot.ignored", reason=reason)
+            # Later it could seem to fit: a log that lost its end grows beyond it again.
+            self._snapshot_path.unlink(missing_ok=True)
         return reason
 
     @property
     def _snapshot_path(self) -> Path:
-        return self.parts.data_dir / "live.snapshot"
+        return self.parts.data_dir / snapshot.SNAPSHOT_FILE
 
     def save_snapshot(self) -> None:
         """Write the live state to disk; blocks the event loop while the state is encoded."""

@@ -16,6 +16,7 @@ from ingestion.log.recovery import OpenReport
 from processing.lake import Lake, LakeReader, open_lake
 from processing.lake.inspection import CatalogDamagedError, Damage, inspect, require_damage
 from processing.lake.quarantine import set_lake_aside, set_tables_aside
+from processing.live.snapshot import SNAPSHOT_FILE
 from processing.refill import RefillableLog, held_by, lacking, refill
 from quality import Gate
 
@@ -71,7 +72,7 @@ class OpenedLake:
 
 
 def open_lake_beside(
-    source: RefillableLog, directory: Path, registry: Registry, gate: Gate
+    source: RefillableLog, data_dir: Path, registry: Registry, gate: Gate
 ) -> OpenedLake:
     """Open the lake so that log and lake complete each other.
 
@@ -82,7 +83,7 @@ def open_lake_beside(
         StorageError: A file can neither be opened nor moved aside.
         ContractError: A contract cannot be stored beside what the lake holds.
     """
-    directory = directory.absolute()
+    directory = (data_dir / "lake").absolute()
     recoveries: list[Recovery] = []
     try:
         damages = inspect(directory)
@@ -97,6 +98,8 @@ def open_lake_beside(
         recoveries.append(problem)
     reader = LakeReader(lake, gate)
     if lacking(source, held_by(reader)):
+        # It may know events that are now in neither; its offset cannot tell, for offsets go on.
+        (data_dir / SNAPSHOT_FILE).unlink(missing_ok=True)
         recoveries.append(_refilled(source, reader, registry, gate))
     unread = [damage for damage in damages if damage.listed]
     if unread and problem is None:

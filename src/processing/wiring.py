@@ -61,7 +61,7 @@ def _open(
     recoveries = [*log_recovery(opened.report), *control_recovery(control.report)]
     for recovery in recoveries:
         log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
-    beside = open_lake_beside(opened.log, data_dir / "lake", registry, gate)
+    beside = open_lake_beside(opened.log, data_dir, registry, gate)
     lake = beside.lake
     reader = LakeReader(lake, gate)
     writer = LakeWriter(lake, opened.log, gate)

@@ -33,13 +33,18 @@ class Sent:
 
 @dataclass
 class Ledger:
-    """Thread-safe. Refused events have no identity: they are only counted."""
+    """Thread-safe. Refused events have no identity: they are only counted.
+
+    Attributes:
+        unanswered: Events that were stored although their sender was not told so at first.
+    """
 
     events: dict[Name, Sent] = field(default_factory=dict)
     refused_sent: int = 0
     refused_acknowledged: int = 0
     acknowledged: int = 0
     duplicates: int = 0
+    unanswered: int = 0
     problems: list[str] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
@@ -73,6 +78,7 @@ class Ledger:
                 if sent.offset is not None and outcome["status"] == "accepted":
                     self.problems.append(f"{outcome['id']} was accepted twice")
                 self.acknowledged += sent.offset is None
+                self.unanswered += sent.offset is None and outcome["status"] == "duplicate"
                 self.duplicates += outcome["status"] == "duplicate"
                 sent.offset = outcome["offset"]
 
@@ -197,6 +203,13 @@ def _number(value: object) -> Decimal | None:
 
 def _instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+def require_recomputed(client: Client, metric: str) -> None:
+    """Let the lake catch up, and compare one metric with it."""
+    answer = client.get(f"/v1/metrics/{metric}?window=all&explain=full")
+    assert answer.status == 200, answer.body
+    assert answer.json["recompute"]["equal"], answer.body
 
 
 def require_verified(client: Client) -> int:

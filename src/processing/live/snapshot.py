@@ -20,6 +20,7 @@ from processing.live.corrections import Cause
 from processing.live.engine import LiveEngine, MetricId
 from quality.gate import Gate
 
+SNAPSHOT_FILE = "live.snapshot"
 _MAGIC = b"agentflow-live-3\n"
 _DIGEST_SIZE_BYTES = 16
 
