@@ -22,7 +22,7 @@ from agentflow.metrics.windows import Window
 
 Key = tuple[object, ...]
 Cells = dict[Key, Cell]
-MAX_DELTAS = 50_000
+MAX_DELTAS = 4_000
 CAUSES_KEPT = 10
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 
@@ -135,30 +135,39 @@ class MetricState:
     def _fold(self) -> None:
         deltas, self.deltas = self.deltas, {}
         add_delta = self._functions.add_delta
-        places: dict[object, tuple[list[Cells], list[Cells]]] = {}
+        places = self._places({key[0] for key in deltas})
         for key, delta in deltas.items():
-            bucket, dims = key[0], key[1:]
-            place = places.get(bucket)
-            if place is None:
-                place = places[bucket] = self._places(bucket * BUCKET_US)  # type: ignore[operator]
-            for cells in place[0]:
+            by_cell, in_total = places[key[0]]
+            dims = key[1:]
+            for cells in by_cell:
                 self._merge(cells, dims, delta, add_delta)
             total = self._total_key(dims)
-            for cells in place[1]:
+            for cells in in_total:
                 self._merge(cells, total, delta, add_delta)
 
-    def _places(self, start_us: int) -> tuple[list[Cells], list[Cells]]:
-        """Return where an event of that time counts: by cell, and in totals."""
-        bucket = self._bucket(start_us)
-        windows = [
+    def _places(self, buckets: Iterable[Any]) -> dict[object, tuple[list[Cells], list[Cells]]]:
+        """Return where events of each time count: by cell, and in totals.
+
+        All windows are parted before anything is added, for parting copies what is there.
+        """
+        inside = {bucket: self._windows_at(bucket * BUCKET_US) for bucket in buckets}
+        for windows in inside.values():
+            self._apart(windows)
+        places = {}
+        for bucket, windows in inside.items():
+            sums = self._apart(windows)
+            held = self._bucket(bucket * BUCKET_US)
+            cells = [one.cells for one in sums]
+            by_cell = cells if held is None else [held, *cells]
+            places[bucket] = by_cell, [one.totals for one in sums]
+        return places
+
+    def _windows_at(self, start_us: int) -> list[_Running]:
+        return [
             running
             for running in self._running.values()
             if running.start_us <= start_us < running.end_us
         ]
-        sums = self._apart(windows)
-        cells = [one.cells for one in sums]
-        totals = [one.totals for one in sums]
-        return (cells if bucket is None else [bucket, *cells]), totals
 
     def _apart(self, windows: list[_Running]) -> list[_Sum]:
         """Return the sums of *windows*, each once, after parting them from all other windows."""

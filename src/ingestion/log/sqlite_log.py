@@ -39,8 +39,8 @@ from ingestion.log.refill import (
     missing,
 )
 
-STAGED_IDENTITIES: Final = 262_144
-STAGED_LINKS: Final = 131_072
+STAGED_IDENTITIES: Final = 65_536
+STAGED_LINKS: Final = 32_768
 
 _STORE_POSITION = "INSERT OR REPLACE INTO positions (consumer, topic, next_offset) VALUES (?, ?, ?)"
 

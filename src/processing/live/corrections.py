@@ -10,7 +10,7 @@ corrections equal.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -19,7 +19,7 @@ from agentflow.contracts.scope import attribute_of
 from agentflow.events import Event, EventRef
 from agentflow.metrics.effective import replaceable
 
-GROUPS_KEPT = 50_000
+GROUPS_KEPT = 10_000
 _Age = tuple[int, str, str]
 
 
@@ -49,8 +49,13 @@ class GroupKey(NamedTuple):
 class GroupLog(Protocol):
     """Where the earlier events of a group are found."""
 
-    def group(self, key: GroupKey, *, before: int) -> Sequence[Event]:
-        """Return the group's events with a log offset below *before*, in offset order."""
+    def groups(
+        self, keys: Collection[GroupKey], *, before: int
+    ) -> Mapping[GroupKey, Sequence[Event]]:
+        """Return each group's events with a log offset below *before*, in offset order.
+
+        Groups without any may be left out.
+        """
         ...
 
 
@@ -106,6 +111,25 @@ class Corrections:
             self._effects[contract.ref] = correction.effect
             self._replaces[contract.ref] = replaceable(contract, contracts[correction.ref])
 
+    def prepare(self, events: Sequence[tuple[int, Event]]) -> None:
+        """Look up the groups of a batch of events at once, which `effects` then finds in memory."""
+        keys = dict.fromkeys(
+            key
+            for _, event in events
+            if (key := self._key(event)).value is not None and key not in self._groups
+        )
+        if not keys:
+            return
+        found = self._log.groups(keys, before=events[0][0])
+        for key in keys:
+            self._keep(key, list(found.get(key, ())))
+
+    def _key(self, event: Event) -> GroupKey:
+        role = self._roles[event.ref]
+        return GroupKey(
+            event.tenant, role.base, role.on, getattr(event.data, attribute_of(role.on))
+        )
+
     def concerns(self, ref: EventRef) -> bool:
         """Tell whether events of that version are corrected or correct others."""
         return ref in self._roles
@@ -159,19 +183,24 @@ class Corrections:
     def _group(self, key: GroupKey, offset: int) -> list[Event]:
         group = self._groups.get(key)
         if group is None:
-            group = list(self._log.group(key, before=offset))
-            self._groups[key] = group
-            if len(self._groups) > self._groups_kept:
-                self._groups.popitem(last=False)
+            group = list(self._log.groups((key,), before=offset).get(key, ()))
+            self._keep(key, group)
         else:
             self._groups.move_to_end(key)
         return group
+
+    def _keep(self, key: GroupKey, group: list[Event]) -> None:
+        self._groups[key] = group
+        if len(self._groups) > self._groups_kept:
+            self._groups.popitem(last=False)
 
 
 class NoGroupLog:
     """For engines that see every event of every group themselves: nothing earlier exists."""
 
-    def group(self, key: GroupKey, *, before: int) -> Sequence[Event]:
+    def groups(
+        self, keys: Collection[GroupKey], *, before: int
+    ) -> Mapping[GroupKey, Sequence[Event]]:
         """Return nothing."""
-        del key, before
-        return ()
+        del keys, before
+        return {}

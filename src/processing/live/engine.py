@@ -17,7 +17,7 @@ from agentflow.metrics.rolling import MAX_DELTAS
 from processing.live.corrections import Corrections, Effect
 
 MetricId = tuple[str, int]
-_FOLD_EVERY = 20_000
+_FOLD_EVERY = 2_000
 
 
 class Moved(msgspec.Struct, frozen=True, gc=False):
@@ -76,11 +76,11 @@ class LiveEngine:
         is harmless. An event that no contract names moves nothing.
         """
         self._now_us = max(now_us, self._now_us)
+        events = [item for item in events if item[0] >= self.next_offset]
+        self._prepare(events)
         touched: dict[int, tuple[str, _Route]] = {}
         with decimal.localcontext(EXACT):
             for offset, event in events:
-                if offset < self.next_offset:
-                    continue
                 self.next_offset = offset + 1
                 route = self._route(event)
                 if route is None:
@@ -96,6 +96,15 @@ class LiveEngine:
             if self._since_fold >= _FOLD_EVERY:
                 self._fold_large()
         return _announce(touched.values())
+
+    def _prepare(self, events: Sequence[tuple[int, Event]]) -> None:
+        correctable = [
+            item
+            for item in events
+            if (route := self._route(item[1])) is not None and route.correctable
+        ]
+        if correctable:
+            self._corrections.prepare(correctable)
 
     def _apply_group(
         self, event: Event, offset: int, route: _Route, touched: dict[int, tuple[str, _Route]]

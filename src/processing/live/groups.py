@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from agentflow.events import Event, EventRef
 from ingestion.log.port import VALIDATED, CommitLog, Record
@@ -18,15 +18,20 @@ class LoggedGroups:
         self._log = log
         self._gate = gate
 
-    def group(self, key: GroupKey, *, before: int) -> Sequence[Event]:
-        """Return the group's events below *before*, in offset order."""
-        link = correction_link(key.tenant, key.base, key.on, str(key.value))
-        offsets = self._log.linked(link, before=before)
-        if not offsets:
-            return ()
-        return [
-            event for _, event in decoded(self._log.read_offsets(VALIDATED, offsets), self._gate)
-        ]
+    def groups(
+        self, keys: Collection[GroupKey], *, before: int
+    ) -> Mapping[GroupKey, Sequence[Event]]:
+        """Return each group's events below *before*, in offset order, where there are any."""
+        links = {correction_link(key.tenant, key.base, key.on, str(key.value)): key for key in keys}
+        linked = self._log.linked_many(links, before=before)
+        if not linked:
+            return {}
+        offsets = sorted({offset for found in linked.values() for offset in found})
+        events = dict(decoded(self._log.read_offsets(VALIDATED, offsets), self._gate))
+        return {
+            links[link]: [events[offset] for offset in found if offset in events]
+            for link, found in linked.items()
+        }
 
 
 def decoded(records: Iterable[Record], gate: Gate) -> Iterable[tuple[int, Event]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,12 @@ class ListedGroups:
             if contract.corrects:
                 self._groups[contract.corrects.ref, contract.corrects.on].add(contract.ref)
 
-    def group(self, key: GroupKey, *, before: int) -> Sequence[Event]:
+    def groups(
+        self, keys: Collection[GroupKey], *, before: int
+    ) -> Mapping[GroupKey, Sequence[Event]]:
+        return {key: self._group(key, before) for key in keys}
+
+    def _group(self, key: GroupKey, before: int) -> Sequence[Event]:
         return [
             self._gate.decode(event.ref, self._gate.encode(event))
             for offset, event in self.log

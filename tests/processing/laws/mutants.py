@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
-STREAMS = 40
+STREAMS = 80
 _OURS = ("agentflow", "ingestion", "processing", "quality", "tests.processing.laws")
 
 
@@ -151,7 +151,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "groups not in memory are lost",
         _CORRECTIONS,
-        "list(self._log.group(key, before=offset))",
+        "list(found.get(key, ()))",
         "[]",
     ),
     Mutant(
