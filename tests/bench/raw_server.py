@@ -1,7 +1,7 @@
 """The yardstick: an ASGI app on the same server that sends the same bytes and does nothing else.
 
-Reads one line of JSON, `{"full": …, "headers": …}`, then serves: `/` is the document with a status
-of 200, `/unchanged` an empty answer with a status of 304. Prints its port when it is ready.
+Reads one line of JSON, `{"status": …, "headers": …, "body": …}`, then answers whatever it is asked
+with that. Prints its port when it is ready.
 """
 
 from __future__ import annotations
@@ -22,24 +22,19 @@ from serving.wiring import tune_runtime
 class Raw:
     """Answers every request with the same bytes."""
 
-    def __init__(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        self._full = {
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        length = [] if status == 304 else [(b"content-length", b"%d" % len(body))]
+        self._start = {
             "type": "http.response.start",
-            "status": 200,
-            "headers": [*headers, (b"content-length", b"%d" % len(body))],
+            "status": status,
+            "headers": [*headers, *length],
         }
-        self._unchanged = {"type": "http.response.start", "status": 304, "headers": headers}
-        self._body = {"type": "http.response.body", "body": body}
-        self._empty = {"type": "http.response.body", "body": b""}
+        self._body = {"type": "http.response.body", "body": b"" if status == 304 else body}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
         """Answer."""
-        if scope["path"] == "/unchanged":
-            await send(self._unchanged)
-            await send(self._empty)
-        else:
-            await send(self._full)
-            await send(self._body)
+        await send(self._start)
+        await send(self._body)
 
 
 async def main() -> None:
@@ -48,7 +43,7 @@ async def main() -> None:
     headers = [(name.encode(), value.encode()) for name, value in asked["headers"]]
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     config = uvicorn.Config(
-        Raw(asked["body"].encode(), headers),
+        Raw(asked["status"], headers, asked["body"].encode()),
         http="httptools",
         loop="none",
         lifespan="off",

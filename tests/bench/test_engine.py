@@ -54,6 +54,12 @@ def stream(
         document = random_document(
             random, contract, occurred_us=occurred_us, event_id=str(len(events))
         )
+        data = document["data"]
+        assert isinstance(data, dict)
+        for name in data.keys() & {"order_id", "payment_id"}:
+            data[name] = str(len(events))  # the laws use few keys, a shop has one for each order
+        for name in data.keys() & {"session_id", "user_id"}:
+            data[name] = f"{name}{random.randrange(2_000)}"
         verdict = gate.judge(RawEvent(encoded(document), "t", NOW_US))
         if isinstance(verdict, Accepted):
             events.append(verdict.event)
