@@ -80,6 +80,25 @@ class Effect:
     after: Event | None
 
 
+class _Group:
+    """The events of one key, folded as they come: the cost of one more is that of its fields.
+
+    Attributes:
+        bases: Events that are corrected, as they arrived.
+        retracted: Whether anything takes them back.
+        changes: What replaces their fields now.
+        ages: How new the event is that each of the changes is from.
+    """
+
+    __slots__ = ("ages", "bases", "changes", "retracted")
+
+    def __init__(self) -> None:
+        self.bases: list[Event] = []
+        self.retracted = False
+        self.changes: dict[str, object] = {}
+        self.ages: dict[str, _Age] = {}
+
+
 class Corrections:
     """The correction rules of a registry, with the recent groups in memory.
 
@@ -97,7 +116,7 @@ class Corrections:
         self._amend = amend
         self._log = log
         self._groups_kept = groups_kept
-        self._groups: OrderedDict[GroupKey, list[Event]] = OrderedDict()
+        self._groups: OrderedDict[GroupKey, _Group] = OrderedDict()
         self._roles: dict[EventRef, _Role] = {}
         self._effects: dict[EventRef, str] = {}
         self._replaces: dict[EventRef, tuple[str, ...]] = {}
@@ -122,7 +141,7 @@ class Corrections:
             return
         found = self._log.groups(keys, before=events[0][0])
         for key in keys:
-            self._keep(key, list(found.get(key, ())))
+            self._keep(key, found.get(key, ()))
 
     def _key(self, event: Event) -> GroupKey:
         role = self._roles[event.ref]
@@ -147,31 +166,29 @@ class Corrections:
             return [] if event.ref in self._effects else [Effect(event, None, event)]
         group = self._group(GroupKey(event.tenant, role.base, role.on, key), offset)
         if event.ref == role.base:
-            now = self.effective(event, group)
-            group.append(event)
+            group.bases.append(event)
+            now = self._effective(event, group)
             return [] if now is None else [Effect(event, None, now)]
-        earlier = list(group)
-        group.append(event)
-        effects = []
-        for base in earlier:
-            if base.ref != role.base:
-                continue
-            before, after = self.effective(base, earlier), self.effective(base, group)
-            if before != after:
-                effects.append(Effect(Cause(event, before, after), before, after))
-        return effects
+        earlier = [self._effective(base, group) for base in group.bases]
+        self._correct(group, event)
+        pairs = zip(earlier, (self._effective(base, group) for base in group.bases), strict=True)
+        return [
+            Effect(Cause(event, before, after), before, after)
+            for before, after in pairs
+            if before != after
+        ]
 
-    def effective(self, base: Event, group: Sequence[Event]) -> Event | None:
-        """Return what counts of *base* given its group, or None when it was retracted."""
-        changes: dict[str, object] = {}
-        newest: dict[str, _Age] = {}
-        for event in group:
-            effect = self._effects.get(event.ref)
-            if effect == "retract":
-                return None
-            if effect == "replace":
-                self._replace(event, changes, newest)
-        return self._amend(base, changes) if changes else base
+    def _effective(self, base: Event, group: _Group) -> Event | None:
+        """Return what counts of *base*, or None when it was retracted."""
+        if group.retracted:
+            return None
+        return self._amend(base, group.changes) if group.changes else base
+
+    def _correct(self, group: _Group, event: Event) -> None:
+        if self._effects[event.ref] == "retract":
+            group.retracted = True
+        else:
+            self._replace(event, group.changes, group.ages)
 
     def _replace(self, event: Event, changes: dict[str, object], newest: dict[str, _Age]) -> None:
         age = (event.occurred_us, event.id, event.source)
@@ -180,19 +197,24 @@ class Corrections:
             if value is not None and (name not in newest or newest[name] < age):
                 changes[name], newest[name] = value, age
 
-    def _group(self, key: GroupKey, offset: int) -> list[Event]:
+    def _group(self, key: GroupKey, offset: int) -> _Group:
         group = self._groups.get(key)
         if group is None:
-            group = list(self._log.groups((key,), before=offset).get(key, ()))
-            self._keep(key, group)
-        else:
-            self._groups.move_to_end(key)
+            found = self._log.groups((key,), before=offset)
+            return self._keep(key, found.get(key, ()))
+        self._groups.move_to_end(key)
         return group
 
-    def _keep(self, key: GroupKey, group: list[Event]) -> None:
-        self._groups[key] = group
+    def _keep(self, key: GroupKey, events: Iterable[Event]) -> _Group:
+        group = self._groups[key] = _Group()
+        for event in events:
+            if event.ref == key.base:
+                group.bases.append(event)
+            else:
+                self._correct(group, event)
         if len(self._groups) > self._groups_kept:
             self._groups.popitem(last=False)
+        return group
 
 
 class NoGroupLog:
