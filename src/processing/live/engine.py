@@ -81,6 +81,8 @@ class LiveEngine:
         touched: dict[int, tuple[str, _Route]] = {}
         with decimal.localcontext(EXACT):
             for offset, event in events:
+                if offset < self.next_offset:  # twice in one batch
+                    continue
                 self.next_offset = offset + 1
                 route = self._route(event)
                 if route is None:

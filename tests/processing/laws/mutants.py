@@ -80,7 +80,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "bucket that left is not subtracted",
         _ROLLING,
-        "self._shift(running, cells, self._functions.subtract)",
+        "self._shift(own, cells, self._functions.subtract)",
         "pass",
     ),
     Mutant(
@@ -144,21 +144,26 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("fine values among coarse", _STATE, "if self.coarse and not rough:", "if False:"),
     Mutant("unsampled among sampled", _STATE, "if self.level > level:", "if False:"),
     # corrections
-    Mutant("retraction ignored", _CORRECTIONS, 'if effect == "retract":', "if False:"),
+    Mutant("retraction ignored", _CORRECTIONS, "group.retracted = True", "pass"),
     Mutant("oldest update wins", _CORRECTIONS, "newest[name] < age", "newest[name] > age"),
     Mutant("update by arrival", _CORRECTIONS, "name not in newest or newest[name] < age", "True"),
     Mutant("absent field replaces", _CORRECTIONS, "if value is not None and", "if"),
     Mutant(
         "groups not in memory are lost",
         _CORRECTIONS,
-        "list(found.get(key, ()))",
-        "[]",
+        "return self._keep(key, found.get(key, ()))",
+        "return self._keep(key, ())",
     ),
     Mutant(
         "groups of tenants mixed", _CORRECTIONS, "GroupKey(event.tenant, role", 'GroupKey("t", role'
     ),
     Mutant("amended event counted twice", _ENGINE, "base.retract(effect", "_nothing(effect"),
-    Mutant("redelivery counted", _ENGINE, "if offset < self.next_offset:", "if False:"),
+    Mutant(
+        "redelivery counted",
+        _ENGINE,
+        "self.next_offset = offset + 1",
+        "self.next_offset = offset",
+    ),
     # SQL
     Mutant(
         "update loses against the original",

@@ -42,6 +42,15 @@ def test_redelivery_is_skipped(shop: Shop) -> None:
     assert shop.revenue() == "20.00"
 
 
+def test_an_event_that_is_delivered_twice_in_one_batch_counts_once(shop: Shop) -> None:
+    """A consumer that rewinds while it fills a batch does that."""
+    order = shop.order("A")
+
+    shop.engine.apply([(0, order), (0, order), (1, shop.order("B")), (0, order)], now_us=0)
+
+    assert shop.revenue() == "20.00"
+
+
 def test_tenants_never_meet(shop: Shop) -> None:
     """Neither in a sum nor through a correction with the same key."""
     other = shop.event("order.cancelled", tenant="u", order_id="A")
