@@ -14,11 +14,13 @@ from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.opening import open_log
 from processing.definitions import Definitions
 from processing.history import History
-from processing.lake import LakeReader, LakeThread, LakeWriter
+from processing.lake import LakeReader, LakeThread, LakeWriter, compact, sweep
 from processing.platform import Parts, Platform
 from processing.recovery import control_recovery, log_recovery, open_lake_beside
 
 log = structlog.get_logger()
+SMALL_FILES = 32
+"""A day of a table is rewritten as one file once it has so many."""
 LAKE_INTERVAL = timedelta(seconds=5)
 
 
@@ -67,6 +69,11 @@ def _open(
     writer = LakeWriter(lake, opened.log, gate)
     history = History(reader, opened.log, gate=gate, registry=registry)
 
+    def maintain() -> None:
+        for name in lake.all_names():
+            compact(lake, name, min_files=SMALL_FILES)
+            sweep(lake, name, clock=clock)
+
     def close() -> None:
         history.close()
         lake.close()
@@ -79,7 +86,7 @@ def _open(
         log=opened.log,
         control=control.store,
         reader=reader,
-        lake=LakeThread(writer, interval=lake_interval),
+        lake=LakeThread(writer, interval=lake_interval, maintain=maintain),
         history=history,
         close=close,
         recoveries=(*recoveries, *beside.recoveries),

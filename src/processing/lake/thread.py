@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from threading import Condition, Lock, Thread
 
@@ -17,6 +18,9 @@ from quality import Gate
 log = structlog.get_logger()
 
 
+MAINTAIN_EVERY = timedelta(minutes=10)
+
+
 class LakeThread:
     """Runs a `LakeWriter`: a batch at most every *interval*, or once *batch_events* wait.
 
@@ -29,7 +33,18 @@ class LakeThread:
         *,
         interval: timedelta = timedelta(seconds=10),
         batch_events: int = 20_000,
+        maintain: Callable[[], None] | None = None,
+        maintain_every: timedelta = MAINTAIN_EVERY,
     ) -> None:
+        """Prepare the thread.
+
+        Args:
+            writer: What writes; nobody else may use it.
+            interval: Longest time an event waits.
+            batch_events: Write sooner when so many wait.
+            maintain: Merges small files and removes what nobody reads; runs between two batches.
+            maintain_every: How often, at most.
+        """
         self._writer = writer
         self._interval_seconds = interval.total_seconds()
         self._batch_events = batch_events
@@ -41,6 +56,9 @@ class LakeThread:
         self._failure: Exception | None = None
         self._attempts = 0
         self._stopping = False
+        self._maintain = maintain
+        self._maintain_seconds = maintain_every.total_seconds()
+        self._maintained = time.monotonic()
         self._thread = Thread(target=self._run, name="lake-writer", daemon=True)
 
     def start(self) -> None:
@@ -119,6 +137,8 @@ class LakeThread:
     def _run(self) -> None:
         while (goal := self._next_goal()) is not None:
             failure = self._attempt(goal)
+            if failure is None:
+                self._maintain_when_due()
             with self._changed:
                 self._failure = failure
                 self._attempts += 1
@@ -127,6 +147,18 @@ class LakeThread:
                 behind = not self.covered.reaches(self._known)
                 self._due = time.monotonic() + self._interval_seconds if behind else None
                 self._changed.notify_all()
+
+    def _maintain_when_due(self) -> None:
+        if self._maintain is None or time.monotonic() - self._maintained < self._maintain_seconds:
+            return
+        started = self._maintained = time.monotonic()
+        try:
+            with self._writing:
+                self._maintain()
+        except AgentFlowError:
+            log.warning("lake.maintenance_failed", exc_info=True)
+        else:
+            log.info("lake.maintained", seconds=round(time.monotonic() - started, 3))
 
     def _next_goal(self) -> Positions | None:
         """Wait until there is something to write; None when the thread is to end."""

@@ -137,3 +137,23 @@ def test_a_flush_gives_up_at_its_timeout() -> None:
     assert not reached
     release.set()
     thread.close()
+
+
+def test_maintenance_runs_between_batches(
+    lake: Lake, log: MemoryLog, gate: Gate, publish: Publish
+) -> None:
+    """Small files are merged by the thread that makes them, so that the two never conflict."""
+    maintained = Signal()
+    thread = LakeThread(
+        LakeWriter(lake, log, gate),
+        interval=timedelta(0),
+        maintain=maintained.set,
+        maintain_every=timedelta(0),
+    )
+    thread.start()
+    publish([order(1)])
+
+    thread.notify(ends(log))
+
+    assert maintained.wait(SOON.total_seconds())
+    thread.close()
