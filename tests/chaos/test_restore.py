@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from pathlib import Path
 from random import Random
 
@@ -18,7 +20,7 @@ from tests.chaos.ledger import (
     require_verified,
 )
 from tests.chaos.load import Sender
-from tests.chaos.servers import Json, Nursery, Server
+from tests.chaos.servers import Json, Nursery, Server, until
 
 
 def filled(server: Server, ledger: Ledger, seed: int, *, requests: int = 60) -> Sender:
@@ -94,8 +96,6 @@ def test_a_lost_log_is_filled_from_the_lake(nursery: Nursery, data_dir: Path, se
 
 
 def json_of(body: bytes) -> Json:
-    import json
-
     found: Json = json.loads(body)
     return found
 
@@ -123,8 +123,6 @@ def test_filling_a_lost_log_may_be_cut_off(nursery: Nursery, data_dir: Path, see
 
 def wait_or_ready(server: Server, seconds: float) -> None:
     """Give a start some time."""
-    import time
-
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and server.exit_code is None:
         time.sleep(0.002)
@@ -154,3 +152,52 @@ def test_a_lost_lake_is_written_again_from_the_log(
     assert server.stop() == 0
 
     require_same(ledger, in_log(data_dir), in_lake(data_dir))
+
+
+@pytest.mark.parametrize("how", ["damaged", "removed"])
+def test_a_snapshot_that_knows_lost_events_is_not_used(
+    nursery: Nursery, data_dir: Path, seed: int, how: str
+) -> None:
+    """Its offset seems to fit: of a damaged log because offsets skip, of a shorter one later on.
+
+         snapshot
+            v
+    log     [ kept | lost ]
+    log     [ kept ][ new ........ ]    the old snapshot must not count what was lost
+    """
+    ledger = Ledger()
+    server = nursery.run(data_dir, lake_seconds=3_000, snapshot_seconds=0.2)
+    sender = Sender(ledger, "acme", f"w{seed}", Random(seed))
+    for _ in range(5):
+        sender.send(server.client())
+    assert server.stop() == 0  # so that there is a log without its write-ahead file
+    server = nursery.run(data_dir, lake_seconds=3_000, snapshot_seconds=0.2)
+    for _ in range(30):
+        sender.send(server.client())
+    snapshot = data_dir / "live.snapshot"
+    last_ns = time.time_ns()
+    until(
+        lambda: snapshot.exists() and snapshot.stat().st_mtime_ns > last_ns,
+        seconds=10,
+        what="a snapshot of everything",
+    )
+    server.kill()
+    wal = data_dir / "log.sqlite-wal"
+    if how == "removed":
+        wal.unlink()
+    else:
+        content = bytearray(wal.read_bytes())
+        content[len(content) * 2 // 3] ^= 1
+        wal.write_bytes(content)
+
+    for life in range(2):
+        server = nursery.run(data_dir, snapshot_seconds=3_000)
+        client = server.client()
+        require_verified(client)
+        later = Sender(Ledger(), "acme", f"l{life}-{seed}", Random(seed))
+        for _ in range(60):
+            later.send(client)
+        server.kill()
+    server = nursery.run(data_dir, snapshot_seconds=3_000)
+    require_verified(server.client())
+    server.kill()
