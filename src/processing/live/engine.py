@@ -32,6 +32,7 @@ class Moved(msgspec.Struct, frozen=True, gc=False):
 class _Route:
     """Where events of one contract version go, for one tenant."""
 
+    tenant: str
     add: Callable[..., None]
     retract: Callable[..., None]
     states: tuple[MetricState, ...]
@@ -76,44 +77,50 @@ class LiveEngine:
         is harmless. An event that no contract names moves nothing.
         """
         self._now_us = max(now_us, self._now_us)
-        events = [item for item in events if item[0] >= self.next_offset]
-        self._prepare(events)
-        touched: dict[int, tuple[str, _Route]] = {}
+        routed = self._routed(events)
+        touched = {id(route): route for _, _, route in routed}
         with decimal.localcontext(EXACT):
-            for offset, event in events:
-                if offset < self.next_offset:  # twice in one batch
-                    continue
-                self.next_offset = offset + 1
-                route = self._route(event)
-                if route is None:
-                    continue
-                touched[id(route)] = (event.tenant, route)
+            for offset, event, route in routed:
                 if route.correctable:
                     self._apply_group(event, offset, route, touched)
                 else:
                     route.add(event.data, event.occurred_us // BUCKET_US, event, route.states)
-                if event.occurred_us > self.watermark_us.get(event.tenant, -1):
-                    self.watermark_us[event.tenant] = event.occurred_us
-                self._since_fold += 1
+            self._since_fold += len(routed)
             if self._since_fold >= _FOLD_EVERY:
                 self._fold_large()
         return _announce(touched.values())
 
-    def _prepare(self, events: Sequence[tuple[int, Event]]) -> None:
-        correctable = [
-            item
-            for item in events
-            if (route := self._route(item[1])) is not None and route.correctable
-        ]
+    def _routed(self, events: Iterable[tuple[int, Event]]) -> list[tuple[int, Event, _Route]]:
+        """Advance to the end of *events* and return those that were not seen and move something.
+
+        The groups of all corrections among them are looked up at once.
+        """
+        routed = []
+        correctable = []
+        next_offset, watermark_us = self.next_offset, self.watermark_us
+        for offset, event in events:
+            if offset < next_offset:
+                continue
+            next_offset = offset + 1
+            route = self._route(event)
+            if route is None:
+                continue
+            routed.append((offset, event, route))
+            if route.correctable:
+                correctable.append((offset, event))
+            if event.occurred_us > watermark_us.get(route.tenant, -1):
+                watermark_us[route.tenant] = event.occurred_us
+        self.next_offset = next_offset
         if correctable:
             self._corrections.prepare(correctable)
+        return routed
 
     def _apply_group(
-        self, event: Event, offset: int, route: _Route, touched: dict[int, tuple[str, _Route]]
+        self, event: Event, offset: int, route: _Route, touched: dict[int, _Route]
     ) -> None:
         if route.own and self._corrections.corrected_by(event.ref) is not None:
             route.add(event.data, event.occurred_us // BUCKET_US, event, route.states)
-        self._apply_effects(event.tenant, self._corrections.effects(event, offset), touched)
+        self._apply_effects(self._corrections.effects(event, offset), touched)
 
     def trial(self, tenant: str, effects: Iterable[Effect]) -> Mapping[MetricId, MetricState]:
         """Return what *effects* alone would do to each metric of a tenant; nothing moves here."""
@@ -121,18 +128,16 @@ class LiveEngine:
         trial.plans, trial._order = self.plans, self._order
         trial._movers, trial._functions = self._movers, self._functions
         with decimal.localcontext(EXACT):
-            trial._apply_effects(tenant, effects, {})
+            trial._apply_effects(effects, {})
         return trial._tenant(tenant)
 
-    def _apply_effects(
-        self, tenant: str, effects: Iterable[Effect], touched: dict[int, tuple[str, _Route]]
-    ) -> None:
+    def _apply_effects(self, effects: Iterable[Effect], touched: dict[int, _Route]) -> None:
         for effect in effects:
             effective = effect.after or effect.before
             base = self._route(effective) if effective is not None else None
             if base is None:
                 continue
-            touched[id(base)] = (tenant, base)
+            touched[id(base)] = base
             if effect.before is not None:
                 bucket = effect.before.occurred_us // BUCKET_US
                 base.retract(effect.before.data, bucket, effect.cause, base.states)
@@ -143,14 +148,11 @@ class LiveEngine:
                 _name_once(effect.cause, base.states)
 
     def _route(self, event: Event) -> _Route | None:
-        kind = event.data.__class__
-        routes = self._routes.get(event.tenant)
-        if routes is None:
-            routes = self._routes[event.tenant] = {}
         try:
-            return routes[kind]
+            return self._routes[event.tenant][event.data.__class__]
         except KeyError:
-            route = routes[kind] = self._make_route(event)
+            route = self._make_route(event)
+            self._routes.setdefault(event.tenant, {})[event.data.__class__] = route
             return route
 
     def _make_route(self, event: Event) -> _Route | None:
@@ -162,7 +164,7 @@ class LiveEngine:
         chosen = tuple(states[self._order[index].id] for index in mover.plans) if mover else ()
         add = mover.add if mover else _nothing
         retract = mover.retract if mover else _nothing
-        return _Route(add, retract, chosen, correctable, own=mover is not None)
+        return _Route(event.tenant, add, retract, chosen, correctable, own=mover is not None)
 
     def _tenant(self, tenant: str) -> dict[MetricId, MetricState]:
         states = self._states.get(tenant)
@@ -250,13 +252,13 @@ def _name_once(cause: object, states: Iterable[MetricState]) -> None:
             causes.pop()
 
 
-def _announce(touched: Iterable[tuple[str, _Route]]) -> list[Moved]:
+def _announce(touched: Iterable[_Route]) -> list[Moved]:
     moved = []
-    for tenant, route in touched:
+    for route in touched:
         for state in route.states:
             if state.moves != state.announced:
                 state.announced = state.moves
-                moved.append(Moved(tenant, state.plan.id, state.moves))
+                moved.append(Moved(route.tenant, state.plan.id, state.moves))
     return moved
 
 

@@ -161,8 +161,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "redelivery counted",
         _ENGINE,
-        "self.next_offset = offset + 1",
-        "self.next_offset = offset",
+        "            next_offset = offset + 1",
+        "            next_offset = offset",
     ),
     # SQL
     Mutant(
