@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import sys
 
@@ -29,6 +30,7 @@ def main() -> int:
     options = parser.parse_args()
     figures = list(measurement(options.name)(options.scale))
     sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
+    gc.unfreeze()  # or DuckDB tells on stderr of objects that nobody freed
     return 0
 
 
