@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -25,6 +25,8 @@ from serving.asked import Asked
 
 MAX_POINTS: Final = 10_000
 MAX_ROWS: Final = 50_000
+CLOSED_AFTER_US: Final = 60_000_000
+"""A bucket counts as closed a minute after its end: what arrives later restates it."""
 
 
 class PastGroup(msgspec.Struct, frozen=True):
@@ -163,11 +165,12 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         series = await asyncio.to_thread(rows, by=asked.by, grain_us=span.grain_us)
     total = await _total(asked, groups, rows)
     plan = asked.plan
+    shown = msgspec.UNSET if series is None else points(asked, span, series)
     return PastAnswer(
         metric=plan.contract.name,
         value=None if total is None else wire(total.value),
         unit=_total_unit(asked, groups),
-        status="fresh",
+        status=_status(shown),
         window={"name": span.name, "start": _text(span.start_us), "end": _text(span.end_us)},
         dimensions=dict(asked.where),
         contract=contract_document(plan, platform),
@@ -179,7 +182,7 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         causes=[],
         as_of=_text(span.as_of_us),
         groups=[_group(asked, row) for row in groups] if asked.by else msgspec.UNSET,
-        series=msgspec.UNSET if series is None else points(asked, span, series),
+        series=shown,
     )
 
 
@@ -237,11 +240,22 @@ def points(asked: Asked, span: Span, rows: Sequence[MetricRow]) -> list[Point]:
             end=to_rfc3339((row.bucket_us or 0) + grain_us),
             value=wire(row.value),
             events=row.events,
-            status="fresh",
+            status=_point_status(row, grain_us),
             dimensions=dict(zip(asked.by, row.dimensions, strict=True)),
         )
         for row in rows
     ]
+
+
+def _status(series: list[Point] | msgspec.UnsetType) -> Literal["fresh", "restated"]:
+    shown = [] if series is msgspec.UNSET else series
+    return "restated" if any(point.status == "restated" for point in shown) else "fresh"
+
+
+def _point_status(row: MetricRow, grain_us: int) -> Literal["fresh", "restated"]:
+    """Tell whether a point received events after it had closed."""
+    closed_us = (row.bucket_us or 0) + grain_us + CLOSED_AFTER_US
+    return "restated" if row.newest_us is not None and row.newest_us > closed_us else "fresh"
 
 
 def _text(instant_us: int | None) -> str | None:

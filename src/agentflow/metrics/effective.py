@@ -42,14 +42,16 @@ def effective_events(
     events: Mapping[EventRef, EventContract],
     used: frozenset[str],
     known: Sequence[str],
+    envelope: Sequence[str] = ("occurred_us", "log_offset"),
 ) -> EffectiveEvents:
-    """Return the events of *ref* with their time, their offset and the *used* fields.
+    """Return the events of *ref* with their *envelope* columns and the *used* fields.
 
     Args:
         ref: The event version.
         events: All contracts; those that correct *ref* are found there.
         used: Declared and derived fields that are read.
         known: Conditions on which events, and which corrections, are known.
+        envelope: Columns that every view has, whatever its event.
     """
     contract = events[ref]
     correcting = [each for each in events.values() if each.corrects and each.corrects.ref == ref]
@@ -69,7 +71,7 @@ def effective_events(
     source = f"{quote_name(str(ref))} AS base"
     if replacing:
         source += f"\n{_newest(replacing, sorted(replaced), known)}"
-    columns = ["base.occurred_us", "base.log_offset", *_columns(contract, used, replaced)]
+    columns = [*_of("base", envelope), *_columns(contract, used, replaced)]
     reads = (ref, *(each.ref for each in retracting), *(each.contract.ref for each in replacing))
     return EffectiveEvents(select(columns, source, conditions), tuple(dict.fromkeys(reads)))
 

@@ -88,6 +88,9 @@ def metric_query(
     return emitter.query()
 
 
+_NEWEST = "MAX(ingested_us) AS newest_us"
+
+
 class _Emitter:
     """Holds the parameters while the parts of one query are written."""
 
@@ -123,7 +126,8 @@ class _Emitter:
     def _outputs(self) -> list[str]:
         value = self._reading(self._plan.reading)
         kind = "HUGEINT" if self._plan.whole else f"DECIMAL(38, {self._plan.scale})"
-        return [f"CAST({value} AS {kind}) AS value", "COUNT(DISTINCT log_offset) AS events"]
+        outputs = [f"CAST({value} AS {kind}) AS value", "COUNT(DISTINCT log_offset) AS events"]
+        return outputs if self._question.grain_us is None else [*outputs, _NEWEST]
 
     # -- events, with corrections applied
 
@@ -144,7 +148,12 @@ class _Emitter:
         used = frozenset[str]().union(*(fields_of(item.value) for item in items))
         used = used.union(self._question.by, self._question.where)
         used = used.union(*(fields_of(item.where) for item in items))
-        effective = effective_events(ref, events=self._events, used=used, known=self._cut())
+        envelope = ["occurred_us", "log_offset"]
+        if self._question.grain_us is not None:
+            envelope.append("ingested_us")
+        effective = effective_events(
+            ref, events=self._events, used=used, known=self._cut(), envelope=envelope
+        )
         self._reads.update(dict.fromkeys(effective.reads))
         return f"{_effective_name(ref)} AS (\n{indented(effective.text)}\n)"
 
@@ -171,9 +180,10 @@ class _Emitter:
         columns = ["log_offset"]
         if self._question.grain_us is not None:
             grain = self._question.grain_us
-            columns.append(
-                f"occurred_us - (occurred_us % {grain} + {grain}) % {grain} AS bucket_us"
-            )
+            columns += [
+                f"occurred_us - (occurred_us % {grain} + {grain}) % {grain} AS bucket_us",
+                "ingested_us",
+            ]
         columns += [quote_name(name) for name in self._question.by]
         for index, atom in enumerate(self._plan.atoms):
             columns.append(f"{self._input(atom, chosen.get(index), ref)} AS a{index}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -50,12 +50,14 @@ class MetricRow:
         dimensions: Values of the dimensions the question groups by, in that order.
         value: As `agentflow.metrics.reading.finish` gives it: int, Decimal or None.
         events: How many events it is made of.
+        newest_us: When the newest of them was ingested, when the question has a grain.
     """
 
     bucket_us: int | None
     dimensions: tuple[object, ...]
     value: Value
     events: int
+    newest_us: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +188,14 @@ class History:
 
 
 def _row(plan: MetricPlan, question: Question, row: tuple[object, ...]) -> MetricRow:
-    *groups, value, events = row
+    *groups, value, events = row if question.grain_us is None else row[:-1]
+    newest = None if question.grain_us is None else row[-1]
     bucket = groups.pop(0) if question.grain_us is not None else None
     assert value is None or isinstance(value, int | Decimal)  # noqa: S101 - the query casts it
     assert isinstance(events, int)  # noqa: S101 - a count
     assert bucket is None or isinstance(bucket, int)  # noqa: S101 - computed from an integer
-    return MetricRow(bucket, tuple(map(_held, groups)), finish(plan, value), events)
+    assert newest is None or isinstance(newest, int)  # noqa: S101 - an instant
+    return MetricRow(bucket, tuple(map(_held, groups)), finish(plan, value), events, newest)
 
 
 def _held(value: object) -> object:

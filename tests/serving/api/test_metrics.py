@@ -257,6 +257,18 @@ def test_a_series_adds_up_to_its_window(served: Served) -> None:
     )
 
 
+def test_a_late_event_restates_its_own_step(served: Served) -> None:
+    """A step that changed after it had closed says so; nothing is dropped in silence."""
+    hour_us = 3_600_000_000
+    served.send({**order("A"), "time": to_rfc3339(NOW_US - 2 * hour_us)}, order("B"))
+
+    answer = served.get("/v1/metrics/revenue?window=24h&currency=EUR&grain=1h").json()
+
+    statuses = [point["status"] for point in answer["series"]]
+    assert statuses == ["restated", "fresh"]
+    assert answer["status"] == "restated"
+
+
 def test_as_of_is_what_was_known_then(served: Served) -> None:
     """A late event changes the window it belongs to, but not what was known before it came."""
     served.send(order("A"))

@@ -7,14 +7,16 @@ WITH
 "effective payment.failed@1" AS (
   SELECT
     base.occurred_us,
-    base.log_offset
+    base.log_offset,
+    base.ingested_us
   FROM "payment.failed@1" AS base
   WHERE base.tenant = $tenant
 ),
 "effective payment.captured@1" AS (
   SELECT
     base.occurred_us,
-    base.log_offset
+    base.log_offset,
+    base.ingested_us
   FROM "payment.captured@1" AS base
   WHERE base.tenant = $tenant
 ),
@@ -22,6 +24,7 @@ moved AS (
   SELECT
     log_offset,
     occurred_us - (occurred_us % 3600000000 + 3600000000) % 3600000000 AS bucket_us,
+    ingested_us,
     CAST(1 AS BIGINT) AS a0,
     CAST(1 AS BIGINT) AS a1
   FROM "effective payment.failed@1"
@@ -32,6 +35,7 @@ moved AS (
   SELECT
     log_offset,
     occurred_us - (occurred_us % 3600000000 + 3600000000) % 3600000000 AS bucket_us,
+    ingested_us,
     CAST(NULL AS BIGINT) AS a0,
     CAST(1 AS BIGINT) AS a1
   FROM "effective payment.captured@1"
@@ -42,7 +46,8 @@ moved AS (
 SELECT
   bucket_us,
   CAST(agentflow_divide(CAST(COUNT(a0) AS DECIMAL(38, 0)), CAST(COUNT(a1) AS DECIMAL(38, 0))) AS DECIMAL(38, 4)) AS value,
-  COUNT(DISTINCT log_offset) AS events
+  COUNT(DISTINCT log_offset) AS events,
+  MAX(ingested_us) AS newest_us
 FROM moved
 GROUP BY bucket_us
 ORDER BY bucket_us
