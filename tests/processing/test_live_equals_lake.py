@@ -1,7 +1,7 @@
 """The law the platform stands on: what is live equals what the events say, always, exactly.
 
 Random streams over every shipped metric go through the live engine and, as events, through DuckDB.
-More of them: `AGENTFLOW_LAW_STREAMS=3400 pytest tests/processing/test_live_equals_lake.py`.
+More of them: `python -m tests.processing.laws.campaign --streams 1200`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from processing.wiring import open_platform
 from tests.processing.laws.campaign import PACKS, Law
 from tests.processing.laws.streams import START_US, Arrive, Wait, random_stream, unaccepted
 
-STREAMS = int(os.environ.get("AGENTFLOW_LAW_STREAMS", "160"))
-AT_ONCE = 40
+STREAMS = int(os.environ.get("AGENTFLOW_LAW_STREAMS", "90"))
+AT_ONCE = 30
 FIRST = int(os.environ.get("AGENTFLOW_LAW_FIRST", "0"))
 
 

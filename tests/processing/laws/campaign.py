@@ -212,6 +212,7 @@ class _Running:
                 self._cut(tenant, self._metrics if metric is None else (metric,))
 
     def _restart(self) -> None:
+        self._now_us = self._latest_us = max(self._now_us, self._latest_us)
         meanings = {metric: self._definitions.meanings[metric] for metric in self._metrics}
         gate = self._definitions.gate
         before = {
