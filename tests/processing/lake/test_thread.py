@@ -109,7 +109,7 @@ def test_few_events_are_written_at_the_interval() -> None:
 def test_a_full_disk_is_reported_and_tried_again() -> None:
     """The log keeps what the lake lacks; when there is space again nobody has to do anything."""
     writer = ScriptedWriter(StorageFullError("the disk is full"))
-    thread = running(writer, interval=timedelta(milliseconds=5))
+    thread = running(writer, interval=timedelta(milliseconds=500))
 
     with pytest.raises(StorageError, match="full"):
         thread.flush(Positions(3, 0), timeout=SOON)
