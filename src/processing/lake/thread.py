@@ -137,8 +137,6 @@ class LakeThread:
     def _run(self) -> None:
         while (goal := self._next_goal()) is not None:
             failure = self._attempt(goal)
-            if failure is None:
-                self._maintain_when_due()
             with self._changed:
                 self._failure = failure
                 self._attempts += 1
@@ -147,6 +145,8 @@ class LakeThread:
                 behind = not self.covered.reaches(self._known)
                 self._due = time.monotonic() + self._interval_seconds if behind else None
                 self._changed.notify_all()
+            if failure is None:
+                self._maintain_when_due()
 
     def _maintain_when_due(self) -> None:
         if self._maintain is None or time.monotonic() - self._maintained < self._maintain_seconds:

@@ -115,10 +115,10 @@ def test_a_full_disk_is_reported_and_tried_again() -> None:
         thread.flush(Positions(3, 0), timeout=SOON)
     recovered = writer.wrote.wait(20)
     thread.flush(Positions(3, 0), timeout=SOON)
+    thread.close()
 
     assert recovered
     assert thread.failure is None
-    thread.close()
 
 
 def test_a_flush_gives_up_at_its_timeout() -> None:
