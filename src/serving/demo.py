@@ -142,21 +142,30 @@ async def run_demo(settings: Settings, options: DemoOptions, *, console: Console
     Raises:
         AgentFlowError: It cannot start.
     """
-    async with running(settings) as run:
+    interrupted = asyncio.Event()
+    async with running(settings, interrupted=interrupted) as run:
         _announce(run, console)
         started = time.monotonic()
         sending = asyncio.create_task(feed(run.platform, settings.contracts_dir, options))
         showing = asyncio.create_task(_show(run.platform, console))
+        ending = asyncio.create_task(_once(interrupted))
         try:
             await asyncio.wait(
-                {sending, showing}, timeout=options.seconds, return_when=asyncio.FIRST_COMPLETED
+                {sending, showing, ending},
+                timeout=options.seconds,
+                return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
+            await _cancelled(ending)
             await _cancelled(showing)
             await _cancelled(sending)
         seconds = time.monotonic() - started
         console.print("[dim]verifying every metric against the lake …[/dim]")
         return await report(run.platform, seconds=seconds)
+
+
+async def _once(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

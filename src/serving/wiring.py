@@ -78,12 +78,18 @@ def build_app(platform: Platform, settings: Settings) -> Api:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, clock: Clock | None = None, progress: Progress = no_progress
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    progress: Progress = no_progress,
+    interrupted: asyncio.Event | None = None,
 ) -> AsyncIterator[Running]:
     """Run the platform and its API while the body runs; the body is cancelled when it must stop.
 
     The API answers before live state is complete (`/v1/health/ready` says so); the body starts when
     it is.
+
+    With *interrupted*, the first signal only sets it, so that the body can end in its own way.
 
     Raises:
         UnavailableError: The port is taken.
@@ -93,7 +99,7 @@ async def running(
         platform = open_from(settings, clock=clock or SystemClock())
         app = build_app(platform, settings)
         server = _server(app, settings, on_stop=app.close)
-        _stop_on_signals(server)
+        _stop_on_signals(server, interrupted)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         saving = asyncio.create_task(_save_snapshots(platform, settings.snapshot_interval_seconds))
         try:
@@ -170,10 +176,13 @@ def _server(app: Api, settings: Settings, *, on_stop: Callable[[], None]) -> uvi
     return _Server(config, on_stop=on_stop)
 
 
-def _stop_on_signals(server: uvicorn.Server) -> None:
+def _stop_on_signals(server: uvicorn.Server, interrupted: asyncio.Event | None) -> None:
     """Stop gracefully on the first interrupt or termination, at once on the second."""
 
     def stop() -> None:
+        if interrupted is not None and not interrupted.is_set():
+            interrupted.set()
+            return
         server.force_exit = server.should_exit
         server.should_exit = True
 
