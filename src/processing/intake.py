@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -187,7 +187,3 @@ def _result(verdict: Accepted | Rejected, outcome: Outcome) -> EventResult:
     event = verdict.event
     offset = outcome.first_offset if isinstance(outcome, Duplicate) else outcome.offset
     return EventResult(status, event.id, event.type, offset, None, verdict.warnings)
-
-
-Progress = Callable[[str, int, int], None]
-"""Told (what, done, total) while something long runs; may be called from another thread."""

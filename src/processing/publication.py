@@ -95,7 +95,7 @@ async def publish(
             backfilled=trial.export(),
         )
         catch_up_ms = (time.perf_counter() - started) * 1000
-    changes = _record(platform, old, new)
+    changes = record_changes(platform, registry, known=old.registry)
     log.info("contracts.published", changes=len(changes), backfilled=len(fresh))
     return Published(
         changes,
@@ -167,11 +167,6 @@ def _summary(
 ) -> Backfilled:
     numbers = sum(check.numbers for check in checks if check.cut.plan.id == metric)
     return Backfilled(metric, events, numbers, round(catch_up_ms, 3))
-
-
-def _record(platform: Platform, old: Definitions, new: Definitions) -> list[ContractChange]:
-    """Append what changed to the changelog."""
-    return record_changes(platform, new.registry, known=old.registry)
 
 
 def record_changes(
