@@ -29,7 +29,9 @@ def _header_checksum(head: bytes, *, big_endian: bool) -> tuple[int, int]:
 def dropped_commits(wal: Path, *, recovered_frames: int) -> int:
     """Count the commits in *wal* that lie behind the frames SQLite recovered.
 
-    A write that was cut off before its commit leaves frames too, but none that ends a transaction.
+    A write that was cut off before its commit leaves frames too, but none that ends a transaction;
+    or it leaves the header of the last frame without its whole page, since the two are written one
+    after the other: the file ends there, no fsync followed, and nobody was told of that commit.
     A file whose own header is damaged counts as one: how many it held cannot be told.
     """
     try:
@@ -50,14 +52,16 @@ def _commits_behind(
     wal: Path, recovered_frames: int, *, page_bytes: int, salts: tuple[int, ...]
 ) -> int:
     frame_bytes = _FRAME.size + page_bytes
+    wal_bytes = wal.stat().st_size
     commits = 0
     with wal.open("rb") as file:
         position = _HEADER.size + recovered_frames * frame_bytes
         file.seek(position)
         while len(frame := file.read(_FRAME.size)) == _FRAME.size:
             _, pages_after_commit, *frame_salts = _FRAME.unpack(frame)[:4]
-            if tuple(frame_salts) == salts and pages_after_commit:
-                commits += 1
             position += frame_bytes
+            whole = position <= wal_bytes
+            if whole and tuple(frame_salts) == salts and pages_after_commit:
+                commits += 1
             file.seek(position)
     return commits

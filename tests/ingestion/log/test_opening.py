@@ -118,6 +118,25 @@ def test_a_log_with_flipped_bytes_opens_and_lies_about_nothing(directory: Path, 
     opened.log.close()
 
 
+@pytest.mark.parametrize("cut", [1, 4_096, 8_191, 8_192, 8_193, 8_216])
+def test_a_commit_that_was_cut_off_while_it_was_written_is_no_damage(
+    directory: Path, cut: int
+) -> None:
+    """kill -9 between the header of the last frame and its page: nobody was told of that commit.
+
+    The kernel stops such a write at any page boundary (once in 20 runs of `test_crash.py`).
+    """
+    file = directory / "log.sqlite-wal"
+    file.write_bytes(file.read_bytes()[:-cut])
+
+    opened = open_log(directory / "log.sqlite")
+
+    assert opened.report.outcome == "opened"
+    assert opened_numbers(opened) == list(range(2_900))
+    assert opened.log.end(VALIDATED) == 2_900
+    opened.log.close()
+
+
 @pytest.mark.parametrize("size", [0, 1, 100, 8_192, 8_193, 100_000])
 def test_a_truncated_log_opens(directory: Path, size: int) -> None:
     """A copy that stopped half way, a file system that lost the tail."""
