@@ -129,11 +129,20 @@ async def demonstrate(
     console.print(
         f"[{style}]{outcome.numbers_compared:,} numbers {said} to the recompute from the lake"
         f"[/{style}]  [dim]{outcome.events:,} events, {outcome.rejected:,} rejected, "
-        f"freshness {outcome.freshness_ms} ms[/dim]"
+        f"fresh within {_percentiles_text(outcome.freshness_ms)}[/dim]"
     )
     if as_json:
         print(msgspec.json.encode(outcome).decode(), flush=True)  # noqa: T201 - data
     return 0 if outcome.verified else 1
+
+
+def _percentiles_text(milliseconds: dict[str, float]) -> str:
+    """Render percentiles for people.
+
+    >>> _percentiles_text({"p50": 1.25, "p95": 70.87})
+    '1.2 ms (p50), 70.9 ms (p95)'
+    """
+    return ", ".join(f"{value:.1f} ms ({name})" for name, value in milliseconds.items())
 
 
 async def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> DemoReport:
