@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,28 @@ def test_breaking_change_ends_with_two_and_names_whom_it_hits(run: Run, pack: Pa
     assert result.exit_code == 2
     assert "breaking event order.created@1 fields.amount.maximum" in result.stdout
     assert "hits metric" in result.stdout
+
+
+def test_diff_compares_with_a_git_revision(run: Run, pack: Path) -> None:
+    """What would this branch break? Nobody has to check out the other one for that."""
+    git = ("git", "-C", str(pack.parent), "-c", "user.name=t", "-c", "user.email=t@example.org")
+    for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "before")):
+        subprocess.run([*git, *command], check=True)
+    edit(pack / "events" / "order.created.v1.yaml", "maximum: 1000000", "maximum: 10")
+
+    result = run("contracts", "diff", "HEAD", "--contracts-dir", pack)
+
+    assert result.exit_code == 2
+    assert "breaking event order.created@1 fields.amount.maximum" in result.stdout
+
+
+@pytest.mark.parametrize("old", ["no-such-revision", "--output=x", "/no/such/directory"])
+def test_diff_with_nothing_says_what_it_takes(run: Run, pack: Path, old: str) -> None:
+    """A revision that looks like an option is not passed on as one."""
+    result = run("contracts", "diff", "--contracts-dir", pack, "--", old)
+
+    assert result.exit_code == 2
+    assert f'"{old}" is neither a directory nor a git revision' in result.stderr
 
 
 def test_changed_meaning_is_refused_by_the_lock(run: Run, pack: Path) -> None:

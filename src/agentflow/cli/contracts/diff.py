@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,33 +12,33 @@ from agentflow.cli.failure import USAGE
 from agentflow.cli.options import contracts_directory, contracts_option, json_option
 from agentflow.cli.output import emit, say
 
+if TYPE_CHECKING:
+    from agentflow.contracts import Registry
+
 _COLOURS = {"breaking": "red", "compatible": "green", "documentation": "blue"}
 
 
 @click.command()
-@click.argument("old", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("old")
 @click.argument("new", required=False, type=click.Path(path_type=Path, exists=True))
 @contracts_option
 @json_option
-def diff(*, old: Path, new: Path | None, contracts_dir: Path | None, as_json: bool) -> None:
+def diff(*, old: str, new: Path | None, contracts_dir: Path | None, as_json: bool) -> None:
     """Compare the contracts in OLD with those in NEW (the configured directory if not said).
 
-    Names the metrics and entities that a breaking change hits. Exit code 2 when anything breaks.
+    OLD is a directory, or a git revision at which NEW is looked up. Names the metrics and entities
+    that a breaking change hits. Exit code 2 when anything breaks.
 
     \b
-    git worktree add /tmp/before main && agentflow contracts diff /tmp/before/contracts
+    agentflow contracts diff main
+    agentflow contracts diff /tmp/before/contracts
     """  # noqa: D301  # click's marker for "do not wrap"
-    from agentflow.contracts import breaking, diff, read_directory
-    from agentflow.errors import ContractFilesError
+    from agentflow.cli.contracts.revision import contracts_at
+    from agentflow.contracts import breaking, diff
 
-    registries = []
-    for directory in (old, new or contracts_directory(contracts_dir)):
-        # A changed meaning under a locked version is what a diff is asked to explain.
-        reading = read_directory(directory, locked=False)
-        if reading.problems:
-            raise ContractFilesError(reading.problems)
-        registries.append(reading.registry)
-    changes = diff(*registries)
+    directory = new or contracts_directory(contracts_dir)
+    with contracts_at(old, directory) as before:
+        changes = diff(_read(before), _read(directory))
     broken = breaking(changes)
     if as_json:
         emit({"breaking": bool(broken), "changes": [asdict(change) for change in changes]})
@@ -48,3 +49,14 @@ def diff(*, old: Path, new: Path | None, contracts_dir: Path | None, as_json: bo
         say(f"{len(changes)} changes, {len(broken)} of them breaking")
     if broken:
         raise click.exceptions.Exit(USAGE)
+
+
+def _read(directory: Path) -> Registry:
+    from agentflow.contracts import read_directory
+    from agentflow.errors import ContractFilesError
+
+    # A changed meaning under a locked version is what a diff is asked to explain.
+    reading = read_directory(directory, locked=False)
+    if reading.problems:
+        raise ContractFilesError(reading.problems)
+    return reading.registry
