@@ -27,6 +27,7 @@ from processing.wiring import open_platform
 from serving.api.app import Api, create_app
 from serving.api.keys import parse_keys
 from serving.api.limits import Policy
+from serving.api.protocol import hot_protocol
 
 log = structlog.get_logger()
 
@@ -162,7 +163,7 @@ def _server(app: Api, settings: Settings, *, on_stop: Callable[[], None]) -> uvi
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=hot_protocol(app),
         loop="none",
         lifespan="off",
         access_log=False,

@@ -41,12 +41,21 @@ class Served:
 
 
 @contextmanager
-def platform_server() -> Iterator[Served]:
-    """Run the platform on an empty data directory, with an API key and a rate limit in force."""
+def platform_server(*, before: str = "pass") -> Iterator[Served]:
+    """Run the platform on an empty data directory, with an API key and a rate limit in force.
+
+    *before* is Python that is run first in its process.
+    """
     SCRATCH.mkdir(parents=True, exist_ok=True)
     data_dir = tempfile.mkdtemp(prefix="data-", dir=SCRATCH)
     command = [
-        *(sys.executable, "-c", "from agentflow.cli import main; main()", "up", "--json"),
+        *(
+            sys.executable,
+            "-c",
+            f"{before}; from agentflow.cli import main; main()",
+            "up",
+            "--json",
+        ),
         *("--port", "0", "--data-dir", data_dir, "--contracts-dir", str(CONTRACTS)),
     ]
     settings = {"AGENTFLOW_API_KEYS": f"{KEY}:default", "AGENTFLOW_RATE_LIMIT": "1000000000"}

@@ -38,6 +38,7 @@ from serving.api.idempotency import Idempotency
 from serving.api.keys import ApiKey, Keys
 from serving.api.limits import LocalQuotas, Policy, Quotas, RateLimiter
 from serving.api.openapi import base_document
+from serving.api.reads import PlainReads
 from serving.api.strictness import Known, known_parameters, strict_parameters
 from serving.api.telemetry import Telemetry
 from serving.asked import Asked, ask
@@ -97,10 +98,10 @@ def create_app(
         request_ids=request_ids,
         telemetry=context.telemetry,
     )
+    more = [guard.limiter.policy_header] if guard.limiter else []
     api = Api(
         edge,
-        answers=context.answers,
-        ask=partial(_ask, platform),
+        reads=PlainReads(context.answers, partial(_ask, platform), more=more),
         guard=guard,
         request_ids=request_ids,
         telemetry=context.telemetry,

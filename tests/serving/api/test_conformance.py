@@ -34,6 +34,7 @@ from agentflow.contracts import load
 from processing.wiring import open_platform
 from serving.api.app import create_app
 from serving.api.keys import parse_keys
+from serving.api.protocol import hot_protocol
 from tests.serving.api.conftest import CONTRACTS, order
 
 CHECKS = [
@@ -65,7 +66,7 @@ class Server:
         await platform.start()
         config = uvicorn.Config(
             api, host="127.0.0.1", port=0, lifespan="off", log_level="critical",  # type: ignore[arg-type]
-            http="httptools", ws="none",
+            http=hot_protocol(api), ws="none",
         )  # fmt: skip
         self.server = uvicorn.Server(config)
         task = asyncio.create_task(self.server.serve())

@@ -198,7 +198,7 @@ def test_a_token_that_is_covered_costs_nothing(served: Served, place: str) -> No
         url = place.format(url=URL, path=path, query=query, token=token)
         assert served.get(url).json()["value"] == f"{(number + 1) * 10}.00"
 
-    assert len(served.api._known) == 1  # noqa: SLF001
+    assert len(served.api._reads) == 1  # noqa: SLF001
 
 
 def test_a_waiting_read_is_answered_when_the_event_arrives(served: Served) -> None:
