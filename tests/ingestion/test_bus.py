@@ -269,7 +269,11 @@ def everything(bus: Bus, topic: str) -> Iterator[Record]:
 class _Embedded(BusSuite):
     @pytest.fixture
     def make_topic(self) -> MakeTopic:
-        return lambda partitions=1: next(_names)
+        def make(partitions: int = 1) -> str:
+            assert partitions == self.most_partitions
+            return next(_names)
+
+        return make
 
 
 class TestSqlite(_Embedded):

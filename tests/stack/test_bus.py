@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from itertools import count
+from typing import ClassVar
 
 import pytest
 
@@ -38,7 +39,7 @@ class TestKafka(BusSuite):
     """A broker. Topics are made by an administrator, sizes are limited, times are rounded."""
 
     most_partitions = 3
-    differences = {
+    differences: ClassVar = {
         "test_a_topic_nobody_made_is_empty": TopicUnknownError,
         "test_any_size_is_a_record": RecordTooLargeError,
         "test_times_have_microseconds": AssertionError,
