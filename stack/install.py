@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stack.errors import StackError
-from stack.home import REPOSITORY, home, program
+from stack.home import REPOSITORY, found, home, program
 
 POMS = Path(__file__).with_name("poms")
 MAVEN_WITHIN = 600.0
@@ -79,17 +79,24 @@ def _copy_dependencies(pom: Path, target: Path, *, transitive: bool) -> None:
     )
 
 
-def debian(*packages: str) -> None:
-    """Install Debian packages; their services are not started."""
+def debian_program(name: str, *, package: str, places: tuple[str, ...] = ()) -> str:
+    """Return the path of a program, after installing its Debian package when it is missing."""
     with lock("debian"):
-        run(
-            [str(REPOSITORY / "scripts" / "install-debian"), *packages],
-            within=DEBIAN_WITHIN,
-            fix=f"Install them by hand: {' '.join(packages)}.",
-        )
+        if not found(name, places):
+            debian(package)
+    return program(name, packages=package, places=places)
 
 
-def run(argv: list[str], *, within: float, fix: str) -> str:
+def debian(*packages: str) -> None:
+    """Install Debian packages; their own services are not started."""
+    run(
+        [str(REPOSITORY / "scripts" / "install-debian"), *packages],
+        within=DEBIAN_WITHIN,
+        fix=f"Install them by hand: {' '.join(packages)}.",
+    )
+
+
+def run(argv: list[str], *, within: float, fix: str, stdin: str = "") -> str:
     """Run a program to its end and return what it printed.
 
     Raises:
@@ -102,7 +109,7 @@ def run(argv: list[str], *, within: float, fix: str) -> str:
             text=True,
             timeout=within,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
         )
     except subprocess.TimeoutExpired as error:
         raise StackError(f'"{argv[0]}" took more than {within:.0f} s', fix=fix) from error

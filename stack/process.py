@@ -1,4 +1,4 @@
-"""The supervisor of one process: own group, log file, pid file, stopped by identity alone."""
+"""The supervisor of one process: own session, log and pid file; stopped by identity alone."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _LOG_TAIL_BYTES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to execute; `environment` is added to ours."""
+    """What to execute; `environment` is added to ours, `stop_signal` ends it in good order."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: signal.Signals = signal.SIGTERM
 
 
 class Process:
@@ -123,21 +124,28 @@ class Process:
             return ""
 
     def kill(self) -> None:
-        """SIGKILL the process group; nothing happens when it does not run."""
-        self._end(signal.SIGKILL, within=_KILL_WITHIN)
+        """SIGKILL it and its descendants; nothing happens when it does not run."""
+        if (identity := self.identity) is not None:
+            self._forget_when_gone(identity, identity.kill_family(), within=_KILL_WITHIN)
 
     def stop(self) -> None:
-        """Ask the process to end, and kill it when it does not."""
-        if not self._end(signal.SIGTERM, within=_TERM_WITHIN):
+        """Ask the process to end; kill it, and what it leaves behind, when that does not help."""
+        if (identity := self.identity) is None:
+            return
+        members = identity.family()
+        identity.send(self._command().stop_signal)
+        if not self._forget_when_gone(identity, members, within=_TERM_WITHIN):
             self.kill()
+            for member in members:
+                member.send(signal.SIGKILL)
 
-    def _end(self, number: signal.Signals, *, within: float) -> bool:
-        identity = self.identity
-        if identity is None:
-            return True
-        identity.signal_group(number)
-        gone = wait_until(lambda: not self.alive, within=within)
-        if gone:
+    def _forget_when_gone(
+        self, identity: Identity, members: list[Identity], *, within: float
+    ) -> bool:
+        def gone() -> bool:
+            return not self.alive and not any(member.alive for member in members)
+
+        if done := wait_until(gone, within=within):
             self._pid_path.unlink(missing_ok=True)
             leftovers.forget(identity)
-        return gone
+        return done

@@ -139,7 +139,7 @@ class Service(ABC):
     def memory_bytes(self) -> int:
         """The resident memory of its processes now."""
         found = [each.identity for each in self.processes.values()]
-        return sum(identity.group_bytes() for identity in found if identity is not None)
+        return sum(identity.family_bytes() for identity in found if identity is not None)
 
     def kill(self) -> None:
         """SIGKILL, as a crash would: nothing is flushed, nothing is handed over."""
