@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,7 +97,14 @@ def debian(*packages: str) -> None:
     )
 
 
-def run(argv: list[str], *, within: float, fix: str, stdin: str = "") -> str:
+def run(
+    argv: Sequence[str],
+    *,
+    within: float,
+    fix: str,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """Run a program to its end and return what it printed.
 
     Raises:
@@ -110,6 +118,7 @@ def run(argv: list[str], *, within: float, fix: str, stdin: str = "") -> str:
             timeout=within,
             check=False,
             input=stdin,
+            env={**os.environ, **(environment or {})},
         )
     except subprocess.TimeoutExpired as error:
         raise StackError(f'"{argv[0]}" took more than {within:.0f} s', fix=fix) from error

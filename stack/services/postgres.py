@@ -32,6 +32,7 @@ class Postgres(Service):
 
     name = "postgres"
     version = "15"
+    stop_signal = signal.SIGINT  # SIGTERM would wait for its clients to leave
     user = "postgres"
 
     def dsn(self, database: str = "postgres") -> str:
@@ -73,10 +74,10 @@ class Postgres(Service):
         (data / "postgresql.auto.conf").write_text("".join(lines))
 
     def command(self, part: str) -> Command:
-        """Run the server; SIGINT makes it end without waiting for its clients."""
+        """Run the server."""
         del part
         server = (_program("postgres"), "-D", str(self.directory / "data"))
-        return Command((*_not_root(), *server), stop_signal=signal.SIGINT)
+        return Command((*_not_root(), *server))
 
     def healthy(self) -> bool:
         """Ask pg_isready: it tells "starting up" from "accepting connections"."""
