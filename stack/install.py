@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack.errors import StackError
@@ -80,21 +81,39 @@ def _copy_dependencies(pom: Path, target: Path, *, transitive: bool) -> None:
     )
 
 
-def debian_program(name: str, *, package: str, places: tuple[str, ...] = ()) -> str:
-    """Return the path of a program, after installing its Debian package when it is missing."""
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program, the Debian package that brings it, and a place that is not on the PATH."""
+
+    name: str
+    package: str
+    place: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """True when it is found."""
+        return found(self.name, (self.place,)) is not None
+
+    @property
+    def path(self) -> str:
+        """Where it is.
+
+        Raises:
+            NotInstalledError: It is not there.
+        """
+        return program(self.name, packages=self.package, places=(self.place,))
+
+
+def programs(*wanted: Program) -> None:
+    """Install the Debian packages of what is missing; their own services are not started."""
     with lock("debian"):
-        if not found(name, places):
-            debian(package)
-    return program(name, packages=package, places=places)
-
-
-def debian(*packages: str) -> None:
-    """Install Debian packages; their own services are not started."""
-    run(
-        [str(REPOSITORY / "scripts" / "install-debian"), *packages],
-        within=DEBIAN_WITHIN,
-        fix=f"Install them by hand: {' '.join(packages)}.",
-    )
+        missing = sorted({each.package for each in wanted if not each.installed})
+        if missing:
+            run(
+                [str(REPOSITORY / "scripts" / "install-debian"), *missing],
+                within=DEBIAN_WITHIN,
+                fix=f"Install them by hand: {' '.join(missing)}.",
+            )
 
 
 def run(

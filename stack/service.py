@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
 
-from stack import leftovers, ports
+from stack import install, leftovers, ports
 from stack.errors import StackError
+from stack.install import Program
 from stack.probe import wait_until
 from stack.process import Command, Process, wait_ready
 
@@ -32,6 +33,7 @@ class Service(ABC):
     version: ClassVar[str]
     port_names: ClassVar[tuple[str, ...]] = ("port",)
     parts: ClassVar[tuple[str, ...]] = ()
+    programs: ClassVar[tuple[Program, ...]] = ()
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     ready_within: ClassVar[float] = 180.0
 
@@ -41,9 +43,9 @@ class Service(ABC):
         self._detached = False
         self.processes: dict[str, Process] = {}
 
-    @abstractmethod
     def install(self) -> None:
         """Install what the service needs; quick when it is there."""
+        install.programs(*self.programs)
 
     @abstractmethod
     def prepare(self) -> None:
