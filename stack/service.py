@@ -18,7 +18,7 @@ from stack.install import Program
 from stack.probe import wait_until
 from stack.process import Command, Process, wait_ready
 
-_PORTS_WITHIN = 5.0
+PORTS_WITHIN = 5.0
 
 
 class Service(ABC):
@@ -197,7 +197,7 @@ class Service(ABC):
 
     def _require_free_ports(self) -> None:
         values = self._ports.values()
-        if not wait_until(lambda: all(map(ports.free, values)), within=_PORTS_WITHIN):
+        if not wait_until(lambda: all(map(ports.free, values)), within=PORTS_WITHIN):
             taken = [port for port in values if not ports.free(port)]
             raise StackError(
                 f'service "{self.name}" cannot listen on {taken}: something else does',

@@ -147,6 +147,7 @@ class Flink(Service):
             python=installed.python,
             directory=self.directory,
         )
+        values |= {"env.java.opts.all": " ".join(jvm.OPENED_FOR_FLINK)}  # for the client's Java
         lines = [f"{name}: {_yaml(value)}\n" for name, value in (values | self._options).items()]
         (self._configuration / "config.yaml").write_text("".join(lines))
 
