@@ -83,9 +83,8 @@ class TestKafka(BusSuite):
         topic = make_topic()
         bus.append(topic, numbered(range(9)))
         taken = TopicPartition(config.topic_name(topic), 0, 6)
-        for answer in (
-            AdminClient({"bootstrap.servers": config.bootstrap}).delete_records([taken]).values()
-        ):
+        client = AdminClient({"bootstrap.servers": config.bootstrap})
+        for answer in client.delete_records([taken]).values():
             answer.result(timeout=30)
 
         records = bus.read(topic, start=2, limit=2)
