@@ -1,0 +1,63 @@
+"""The session's services. They are stopped at its end, those that need others first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.services import S3, Connect, Flink, IcebergRest, Kafka, MariaDb, Postgres, Redis
+
+
+@pytest.fixture(scope="session")
+def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="session")
+def kafka(stack_directory: Path) -> Iterator[Kafka]:
+    with Kafka(secure=True).running(stack_directory / "kafka") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def connect(kafka: Kafka, stack_directory: Path) -> Iterator[Connect]:
+    with Connect(kafka).running(stack_directory / "connect") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def postgres(stack_directory: Path) -> Iterator[Postgres]:
+    with Postgres().running(stack_directory / "postgres") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def mariadb(stack_directory: Path) -> Iterator[MariaDb]:
+    with MariaDb().running(stack_directory / "mariadb") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def redis(stack_directory: Path) -> Iterator[Redis]:
+    with Redis().running(stack_directory / "redis") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def s3(stack_directory: Path) -> Iterator[S3]:
+    with S3().running(stack_directory / "s3") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def iceberg_rest(s3: S3, stack_directory: Path) -> Iterator[IcebergRest]:
+    with IcebergRest(s3).running(stack_directory / "iceberg-rest") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def flink(stack_directory: Path) -> Iterator[Flink]:
+    with Flink().running(stack_directory / "flink") as service:
+        yield service
