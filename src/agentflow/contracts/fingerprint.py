@@ -104,7 +104,10 @@ def _metric(metric: MetricContract, events: Events) -> Mapping[str, object]:
 def _read(event: EventContract, named: frozenset[str]) -> Mapping[str, object]:
     known = declared(named, event) & event.fields.keys()
     kept = ("type", "scale", "unit")
+    superseding = event.supersedes
+    newest = {} if superseding is None else {"supersedes": superseding.model_dump()}
     return {
+        **newest,
         "fields": {
             name: {key: getattr(event.fields[name], key) for key in kept} for name in sorted(known)
         },

@@ -126,6 +126,19 @@ class Correction(Frozen):
         return EventRef.parse(self.event)
 
 
+class Supersession(Frozen):
+    """Every event of this type is a whole new version of a row: only the newest one counts.
+
+    Attributes:
+        on: The field that holds the row's key.
+        sequence: The field by which versions, and what takes them back, are put in order: text or
+            an integer that grows with the position in the source. Never event time, never arrival.
+    """
+
+    on: FieldName
+    sequence: FieldName
+
+
 class EventContract(Frozen):
     """What an event of one type and major version must look like.
 
@@ -150,6 +163,7 @@ class EventContract(Frozen):
     lateness: Lateness = Lateness()
     compatibility: Literal["backward", "full", "none"] = "backward"
     corrects: Correction | None = None
+    supersedes: Supersession | None = None
     sunset: str | None = None
 
     @property
