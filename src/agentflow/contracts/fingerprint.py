@@ -15,6 +15,7 @@ from hashlib import sha256
 
 from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
 from agentflow.contracts.reads import Events, corrections, declared, parsed, value_reads
+from agentflow.contracts.tables import SourceContract
 from agentflow.errors import ExpressionError
 from agentflow.events import canonical_json
 from agentflow.expressions import parse_scalar
@@ -33,7 +34,7 @@ def meaning(contract: Contract, events: Events) -> Mapping[str, object]:
     match contract:
         case EventContract():
             return _event(contract)
-        case EntityContract():
+        case EntityContract() | SourceContract():
             return _worded_out(contract.model_dump(mode="json", exclude_defaults=True))
         case MetricContract():
             return _metric(contract, events)
