@@ -57,6 +57,7 @@ class Emission(Frozen):
         time: The column that says when it happened; None means when the row was changed.
         when: Column → values; the event is made only for rows that hold one of them in each.
         changed: The event is made only when one of these columns changed.
+        once: The event happens once to a row, whichever change shows it; implied under `insert`.
     """
 
     event: Ref
@@ -64,6 +65,7 @@ class Emission(Frozen):
     time: ColumnName | None = None
     when: dict[ColumnName, tuple[str, ...]] = Field(default={})
     changed: tuple[ColumnName, ...] = ()
+    once: bool = False
 
     @property
     def ref(self) -> EventRef:

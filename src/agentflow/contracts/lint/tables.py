@@ -111,6 +111,9 @@ def _emission(
         if field.required and name not in emission.fields and name != sequence:
             message = f'"{event.ref}" requires "{name}", which comes from no column'
             yield place.problem(*path, "fields", message=message)
+    if sequence is not None and (emission.when or emission.changed or emission.once):
+        message = f'"{event.ref}" is a version of a row, so no change of the row may be left out'
+        yield place.problem(*path, message=message, hint="Filter in the metric instead.")
     if event.supersedes is not None and path[0] == "insert" and source.key:
         message = f'"{event.ref}" is a version of a row, so an update must become one too'
         yield place.problem(*path, message=message, hint='Put it under "write".')
