@@ -125,7 +125,10 @@ def canonical(found: Row | None, *, millis: bool, schemas: bool) -> Row | None:
 @settings(max_examples=150, deadline=None)
 @given(op=st.sampled_from("crud"), before=rows, after=rows, schemas=st.booleans())
 def test_a_change_is_the_same_from_postgresql_and_mariadb(
-    op: str, before: Row, after: Row, schemas: bool  # noqa: FBT001 - drawn
+    op: str,
+    before: Row,
+    after: Row,
+    schemas: bool,  # noqa: FBT001 - drawn
 ) -> None:
     """Decimals, booleans, instants in three units, days, bytes and JSON."""
     logical = Logical(op, 7, before if op in "ud" else None, None if op == "d" else after)
