@@ -63,6 +63,14 @@ class ConnectClient:
         """Start what has failed of a connector again."""
         self._call("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
 
+    def stop(self, name: str) -> None:
+        """Stop a connector; it keeps its place in the source."""
+        self._call("PUT", f"/connectors/{name}/stop")
+
+    def resume(self, name: str) -> None:
+        """Let a stopped connector go on."""
+        self._call("PUT", f"/connectors/{name}/resume")
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

@@ -93,7 +93,9 @@ columns:
 write:
   - event: thing.written@1
     time: at
-    fields: {{id: id, amount: amount, paid: paid, note: note, at: at, local: local, day: day, raw: raw, doc: doc}}
+    fields:
+      {{id: id, amount: amount, paid: paid, note: note, at: at, local: local, day: day, raw: raw,
+        doc: doc}}
 delete:
   - event: thing.deleted@1
     fields: {{id: id}}

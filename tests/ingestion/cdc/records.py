@@ -1,4 +1,4 @@
-"""Debezium records: those that were recorded, and any logical change as each connector renders it."""
+"""Debezium records: those that were recorded, and any change as each connector renders it."""
 
 from __future__ import annotations
 

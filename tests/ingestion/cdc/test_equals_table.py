@@ -112,7 +112,7 @@ def test_metrics_equal_select(
             list(definitions.plans.values()), corrections=corrections, now_us=NOW_US
         )
 
-        _deliver(random, changes, connector, definitions, sources, groups, engine)  # noqa: PLR0913
+        _deliver(random, changes, connector, definitions, sources, groups, engine)
 
         assert _live(engine) == selected(table), f"seed {seed} of {connector}"
         cuts = [
@@ -125,7 +125,7 @@ def test_metrics_equal_select(
         assert [c for c in recompute.checks(cuts, groups.log) if not c.equal] == [], seed
 
 
-def _deliver(  # noqa: PLR0913 - a path through everything
+def _deliver(  # noqa: PLR0913, PLR0917 - a path through everything
     random: Random,
     changes: list[Logical],
     connector: str,
