@@ -19,7 +19,7 @@ from ingestion.cdc import Change, Record, Refusal, Sources, documents, normalise
 from processing.wiring import open_platform
 from stack.services import Connect, Kafka, MariaDb, Postgres
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 Numbers = Mapping[object, tuple[Decimal, int]]
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from agentflow.clock import to_rfc3339
 from ingestion.cdc import Change, Record, normalise
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "cdc"
+RECORDED = Path(__file__).parents[2] / "golden" / "cdc"
 Row = Mapping[str, object]
 
 
 def recorded(name: str) -> list[Record]:
     """Return the records of a file, in order."""
-    lines = (FIXTURES / f"{name}.jsonl").read_text("utf-8").splitlines()
+    lines = (RECORDED / f"{name}.jsonl").read_text("utf-8").splitlines()
     return [_record(json.loads(line)) for line in lines]
 
 
