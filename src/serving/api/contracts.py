@@ -38,7 +38,13 @@ Kind = Literal["event", "entity", "metric", "source"]
 Version = Annotated[int, PathParameter(ge=1, le=999_999_999)]
 _MEDIA: Final = {"avsc": "application/json", "json": "application/schema+json",
                  "yaml": "application/yaml"}  # fmt: skip
-_UNKNOWN: Final = ("event_unknown", "entity_unknown", "metric_unknown", "parameter_invalid")
+_UNKNOWN: Final = (
+    "event_unknown",
+    "entity_unknown",
+    "metric_unknown",
+    "source_unknown",
+    "parameter_invalid",
+)
 _FORMATS: Final = ("json", "yaml", *FORMATS)
 
 
