@@ -26,6 +26,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "data_dir_locked": (503, "The data directory is in use"),
         "dimension_unknown": (400, "The metric has no such dimension"),
         "entity_unknown": (404, "No such entity contract"),
+        "source_unknown": (404, "No such source contract"),
         "event_rejected": (422, "The event was rejected"),
         "event_unknown": (404, "No such event contract"),
         "expression_invalid": (422, "An expression is wrong"),

@@ -177,7 +177,7 @@ def test_a_misspelt_folder_is_noticed(pack: Pack) -> None:
         'metric:0: folder is not read (Did you mean "metrics/"?)',
         (
             "stray.yaml:0: contract file is in none of the folders"
-            " (Move it into events/, entities/, metrics/.)"
+            " (Move it into events/, entities/, metrics/, sources/.)"
         ),
     ]
 

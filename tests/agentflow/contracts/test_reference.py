@@ -15,7 +15,9 @@ from agentflow.contracts.model import (
     MetricExample,
     Relation,
     Rule,
+    Supersession,
 )
+from agentflow.contracts.tables import ColumnValues, Emission, SourceContract
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "contracts.md").read_text("utf-8")
@@ -25,12 +27,16 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "Rule": Rule,
     "Lateness": Lateness,
     "Correction": Correction,
+    "Supersession": Supersession,
     "Entity": EntityContract,
     "Source": EntitySource,
     "Relation": Relation,
     "Metric": MetricContract,
     "Freshness": Freshness,
     "Example": MetricExample,
+    "Source contract": SourceContract,
+    "Emission": Emission,
+    "Column values": ColumnValues,
 }
 
 
@@ -44,7 +50,8 @@ def _keys(section: str) -> set[str]:
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_key_is_described_and_no_other(section: str) -> None:
     """A key that is not on the page is found by reading the source, or not at all."""
-    shared = _keys("Keys of every contract") if section in {"Event", "Entity", "Metric"} else set()
+    kinds = {"Event", "Entity", "Metric", "Source contract"}
+    shared = _keys("Keys of every contract") if section in kinds else set()
     types = {"string", "integer", "decimal", "number", "boolean", "timestamp", "date"}
 
     described = (_keys(section) | shared) - (types if section == "Field" else set())

@@ -1,0 +1,107 @@
+"""Connectors follow from the source contracts, and hold no secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agentflow.cli import main
+from agentflow.contracts import Registry, load
+from ingestion.connectors import connectors_of, diagnose
+
+ROOT = Path(__file__).parents[3]
+PGBENCH = ROOT / "examples" / "pgbench" / "contracts"
+
+
+@pytest.fixture(scope="module")
+def shop() -> Registry:
+    return load(ROOT / "contracts")
+
+
+def test_one_connector_for_each_server(shop: Registry) -> None:
+    """With the tables of that server, as the regular expressions Debezium takes."""
+    found = {each.name: each for each in connectors_of(shop)}
+
+    assert sorted(found) == ["agentflow-shop", "agentflow-warehouse"]
+    assert found["agentflow-shop"].config["table.include.list"] == (
+        r"public\.orders,public\.payments"
+    )
+    assert found["agentflow-shop"].statements == (
+        "ALTER TABLE public.orders REPLICA IDENTITY FULL;",
+        "ALTER TABLE public.payments REPLICA IDENTITY FULL;",
+    )
+    assert found["agentflow-warehouse"].statements == ()
+
+
+def test_only_tables_whose_rows_count_are_in_the_snapshot() -> None:
+    """Rows of a table without a key could not be told apart in it."""
+    (connector,) = connectors_of(load(PGBENCH))
+
+    assert connector.config["snapshot.mode"] == "initial"
+    assert connector.config["snapshot.include.collection.list"] == r"public\.pgbench_branches"
+
+
+def test_addresses_and_passwords_are_references(shop: Registry) -> None:
+    """The file may be read by anybody."""
+    for each in connectors_of(shop):
+        for key in ("hostname", "port", "user", "password"):
+            assert each.config[f"database.{key}"].startswith("${env:AGENTFLOW_")
+        assert len(each.environment) >= 4
+
+
+def test_a_deployment_may_want_a_key_otherwise(shop: Registry) -> None:
+    """Of one server only."""
+    found = connectors_of(shop, overrides={"shop.slot.name": "other"})
+
+    assert [each.config.get("slot.name") for each in found] == ["other", None]
+
+
+def test_the_command_writes_files_and_prints_sql(tmp_path: Path) -> None:
+    """What people review and hand to whoever runs Connect."""
+    arguments = ["connectors", "export", "--contracts-dir", str(PGBENCH), "--out", str(tmp_path)]
+
+    result = CliRunner().invoke(main, arguments)
+
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "agentflow-pgbench.json").read_text())
+    assert config["topic.prefix"] == "pgbench"
+    assert "ALTER TABLE public.pgbench_branches REPLICA IDENTITY FULL;" in result.output
+
+
+RUNNING = {"connector": {"state": "RUNNING"}, "tasks": [{"id": 0, "state": "RUNNING"}]}
+
+
+def _failed(trace: str) -> dict[str, object]:
+    return {**RUNNING, "tasks": [{"id": 0, "state": "FAILED", "trace": trace}]}
+
+
+@pytest.mark.parametrize(
+    ("trace", "fix"),
+    [
+        ('a.B: x\nCaused by: org: ERROR: replication slot "s" does not exist', "raise `epoch`"),
+        ("Caused by: requested WAL segment 00001 has already been removed", "raise `epoch`"),
+        ("Caused by: Could not find first log file name in binary log index", "raise `epoch`"),
+        ("Caused by: FATAL: password authentication failed for user", "AGENTFLOW_<SERVER>"),
+        ("Caused by: Access denied for user", "AGENTFLOW_<SERVER>"),
+        ("something else", "status --restart"),
+    ],
+)  # fmt: skip
+def test_a_failed_task_is_named_with_what_mends_it(trace: str, fix: str) -> None:
+    """A lost position cannot be mended by a restart."""
+    (ailment,) = diagnose("c", _failed(trace))
+
+    assert (ailment.part, ailment.state) == ("task 0", "FAILED")
+    assert fix in ailment.fix
+    assert "Caused by" not in ailment.problem
+
+
+def test_what_runs_ails_nothing_and_what_is_not_there_is_said() -> None:
+    """Stopped and idle connectors are said as well."""
+    assert diagnose("c", RUNNING) == ()
+    assert [each.state for each in diagnose("c", None)] == ["MISSING"]
+    paused = {**RUNNING, "connector": {"state": "PAUSED"}}
+    assert "resume" in diagnose("c", paused)[0].fix
+    assert diagnose("c", {"connector": {"state": "RUNNING"}, "tasks": []})[0].state == "UNASSIGNED"

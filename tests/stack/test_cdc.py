@@ -1,0 +1,302 @@
+"""Change data from real databases, through real Debezium: numbers equal SELECT on the source."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agentflow.cli import main
+from agentflow.contracts import load
+from ingestion.cdc import Change, Refusal, Sources, documents
+from ingestion.connectors import ConnectClient, connectors_of, diagnose
+from stack import install
+from stack.services import Connect, Kafka, MariaDb, Postgres
+from tests.ingestion.cdc.packs import write_pack
+from tests.stack.capture import PATIENCE_SECONDS, Captured, Databases, count
+
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
+PGBENCH = Path(__file__).parents[2] / "examples" / "pgbench" / "contracts"
+PASSWORD = MariaDb.password
+POSTGRES = """
+CREATE SCHEMA d;
+CREATE TABLE d.t (id int PRIMARY KEY, amount numeric(12,2) NOT NULL, paid boolean,
+  at timestamptz, local timestamp, day date, raw bytea, note text, doc jsonb);
+ALTER TABLE d.t REPLICA IDENTITY FULL;
+ALTER TABLE d.t ALTER note SET STORAGE EXTERNAL;
+"""
+MARIADB = """
+CREATE DATABASE d; USE d;
+CREATE TABLE t (id int PRIMARY KEY, amount decimal(12,2) NOT NULL, paid boolean,
+  at timestamp(6) NULL, local datetime(3), day date, raw varbinary(8), note longtext, doc json);
+"""
+INSERT = """
+INSERT INTO d.t VALUES ({id}, {amount}, {paid}, '2026-11-21 06:00:00.123456',
+  '2026-11-21 06:00:00.123', '2026-11-21', {raw}, '{note}', '{{"k": [1, 2]}}');
+"""
+COLUMNS = "id, amount, paid, at, local, day, raw, note, doc"
+LARGE = "x" * 20_000
+
+
+@pytest.fixture(scope="module")
+def databases(kafka: Kafka, stack_directory: Path) -> Iterator[Databases]:
+    postgres, mariadb, connect = Postgres(), MariaDb(), Connect(kafka)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        postgres.running(stack_directory / "cdc-postgres"),
+        mariadb.running(stack_directory / "cdc-mariadb"),
+    ):
+        for server, port, user, secret in (
+            ("S", postgres.port(), postgres.user, "unused"),
+            ("PGBENCH", postgres.port(), postgres.user, "unused"),
+            ("M", mariadb.port(), mariadb.user, PASSWORD),
+        ):
+            patch.setenv(f"AGENTFLOW_{server}_HOST", "127.0.0.1")
+            patch.setenv(f"AGENTFLOW_{server}_PORT", str(port))
+            patch.setenv(f"AGENTFLOW_{server}_USER", user)
+            patch.setenv(f"AGENTFLOW_{server}_PASSWORD", secret)
+        patch.setenv("AGENTFLOW_KAFKA_BOOTSTRAP", kafka.bootstrap)
+        with connect.running(stack_directory / "cdc-connect"):
+            yield Databases(kafka, connect, postgres, mariadb)
+
+
+def captured_by(databases: Databases, contracts: Path, *overrides: str) -> None:
+    """Apply the connectors of a directory and wait until all of them run."""
+    arguments = ["connectors", "apply", "--contracts-dir", str(contracts)]
+    arguments += [word for each in overrides for word in ("--set", each)]
+    result = CliRunner().invoke(main, [*arguments, "--connect-url", databases.connect.url])
+    assert result.exit_code == 0, result.output
+    client = ConnectClient(databases.connect.url)
+    wanted = [each.name for each in connectors_of(load(contracts))]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while ailments := [ill for name in wanted for ill in diagnose(name, client.status(name))]:
+        assert time.monotonic() < deadline, ailments
+        assert all(ill.state != "FAILED" for ill in ailments), ailments
+        time.sleep(0.2)
+    client.close()
+
+
+def statements(base: int, *, postgres: bool) -> str:
+    """What somebody does to the table: the same on both."""
+    raw = "'\\x0102'" if postgres else "x'0102'"
+
+    def insert(row: int, amount: str, note: str = "n") -> str:
+        return INSERT.format(id=base + row, amount=amount, paid="true", raw=raw, note=note)
+
+    key = f"WHERE id = {base}"
+    return "".join(
+        [
+            insert(3, "10.10"),
+            insert(4, "0.01", LARGE),
+            f"UPDATE d.t SET amount = 99.99, paid = false {key} + 3;",
+            f"UPDATE d.t SET amount = 5.00, note = NULL {key} + 1;",
+            f"UPDATE d.t SET amount = 2.00 {key} + 4;",
+            "BEGIN;",
+            f"UPDATE d.t SET amount = 1.00 {key} + 3;",
+            f"UPDATE d.t SET amount = 7.77 {key} + 3;",
+            "COMMIT;",
+            f"DELETE FROM d.t {key} + 2;",
+            insert(2, "-3.00"),
+            f"UPDATE d.t SET id = {base} + 9 {key} + 1;",
+            "ALTER TABLE d.t ADD COLUMN extra int;",
+            f"UPDATE d.t SET extra = 1, amount = 8.00 {key} + 4;",
+            insert(5, "1.00").replace("INTO d.t", f"INTO d.t ({COLUMNS})"),
+            f"DELETE FROM d.t {key} + 5;",
+        ]
+    )  # fmt: skip
+
+
+def snapshot(base: int, *, postgres: bool) -> str:
+    raw = "'\\x0102'" if postgres else "x'0102'"
+    return "".join(
+        INSERT.format(id=base + row, amount="1.50", paid="true", raw=raw, note="old")
+        for row in (1, 2)
+    )
+
+
+SELECT = "SELECT paid, sum(amount), count(*) FROM d.t GROUP BY paid"
+
+
+def test_metrics_equal_select_on_both_databases(databases: Databases, tmp_path: Path) -> None:
+    """Snapshot, stream, update, null, delete and again, key change, large values, new column."""
+    contracts = write_pack(tmp_path / "contracts")
+    registry = load(contracts)
+    databases.postgres.execute("CREATE DATABASE d")
+    databases.postgres.execute(POSTGRES + snapshot(0, postgres=True), database="d")
+    databases.mariadb.execute(MARIADB + snapshot(1000, postgres=False))
+    described = [f"s.{part}.converter.schemas.enable=true" for part in ("key", "value")]
+    captured_by(databases, contracts, *described)
+    capture = Captured(databases.kafka, ["s.d.t", "m.d.t"])
+    capture.until(lambda: len(capture.changes()) >= 4)
+
+    databases.postgres.execute(statements(0, postgres=True), database="d")
+    databases.mariadb.execute(statements(1000, postgres=False))
+
+    def finished() -> bool:
+        ends = {(each.table, each.server, each.operation) for each in capture.changes()[-2:]}
+        return {("d.t", "s", "delete"), ("d.t", "m", "delete")} == ends or (
+            sum(each.operation == "delete" for each in capture.changes()) >= 6
+        )
+
+    capture.until(finished)
+    counted = count(
+        capture.records, registry, tmp_path / "platform", metrics={"total": "paid", "rows": "paid"}
+    )
+
+    expected: dict[object, tuple[Decimal, int]] = {}
+    for text in (
+        databases.postgres.execute(SELECT, database="d").replace("|", "\t"),
+        databases.mariadb.execute(SELECT, database="d"),
+    ):
+        for line in text.splitlines():
+            paid, total, rows = line.split("\t")
+            known = expected.get(paid in {"t", "1"}, (Decimal(), 0))
+            expected[paid in {"t", "1"}] = (known[0] + Decimal(total), known[1] + int(rows))
+    assert {
+        paid: (total, int(counted.numbers["rows"][paid][0]))
+        for paid, (total, _) in counted.numbers["total"].items()
+    } == expected
+    assert counted.refused == []
+    assert counted.equal
+    _same_row_same_event(capture, Sources(registry))
+    _what_breaks_is_a_dead_letter(databases, capture, Sources(registry))
+    capture.close()
+
+
+def _same_row_same_event(capture: Captured, sources: Sources) -> None:
+    """Every type of column arrives as the same value from both."""
+    data = []
+    for server, key in (("s", 3), ("m", 1003)):
+        change = next(
+            each
+            for each in capture.changes(f"{server}.d.t")
+            if each.operation == "insert" and each.key == {"id": key}
+        )
+        found = documents(change, sources)
+        assert not isinstance(found, Refusal), found
+        document = json.loads(found[0])
+        data.append(
+            {name: document["data"][name] for name in document["data"].keys() - {"id", "position"}}
+        )
+        assert document["time"] == "2026-11-21T06:00:00.123456Z"
+    assert data[0] == data[1]
+    assert data[0]["amount"] == "10.10"
+    assert data[0]["local"] == "2026-11-21T06:00:00.123000Z"
+
+
+def _what_breaks_is_a_dead_letter(
+    databases: Databases, capture: Captured, sources: Sources
+) -> None:
+    """A mapped column is dropped, and the table is truncated: nothing is counted wrong."""
+    for execute in (databases.postgres.execute, databases.mariadb.execute):
+        execute(
+            "ALTER TABLE d.t DROP COLUMN note; UPDATE d.t SET amount = 0; TRUNCATE TABLE d.t;",
+            database="d",
+        )
+
+    def truncated() -> list[Change]:
+        return [each for each in capture.changes() if each.operation == "truncate"]
+
+    capture.until(lambda: len(truncated()) == 2)
+    reasons = [documents(each, sources) for each in capture.changes()]
+    refused = {each.reason for each in reasons if isinstance(each, Refusal)}
+
+    assert refused == {"cdc_schema_mismatch", "cdc_truncated"}
+
+
+def test_pgbench_equals_select_after_a_kill_of_connect(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """A workload nobody here wrote: its history has no key, its branches are one hot row each."""
+    registry = load(PGBENCH)
+    postgres = databases.postgres
+    postgres.execute("CREATE DATABASE bench")
+    pgbench = install.debian_program(
+        "pgbench", package="postgresql-15", places=("/usr/lib/postgresql/15/bin",)
+    )
+    install.run(
+        [pgbench, "-i", "-q", "-s", "2", postgres.dsn("bench")], within=120, fix="See its log."
+    )
+    postgres.execute("ALTER TABLE pgbench_branches REPLICA IDENTITY FULL", database="bench")
+    captured_by(databases, PGBENCH)
+    topics = ["pgbench.public.pgbench_history", "pgbench.public.pgbench_branches"]
+    capture = Captured(databases.kafka, topics)
+    capture.until(lambda: len(capture.changes(topics[1])) >= 2)
+    argv = [pgbench, "-n", "-c", "2", "-t", "300", "-R", "150", postgres.dsn("bench")]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as load_:
+        capture.until(lambda: len(capture.changes(topics[0])) >= 150)
+        databases.connect.kill()
+        databases.connect.restart()
+        assert load_.wait(timeout=PATIENCE_SECONDS) == 0
+
+    lines = int(postgres.execute("SELECT count(*) FROM pgbench_history", database="bench"))
+    capture.until(
+        lambda: all(
+            len({each.position for each in capture.changes(topic)}) >= wanted
+            for topic, wanted in zip(topics, (lines, lines + 1), strict=True)
+        )
+    )
+    counted = count(
+        capture.records, registry, tmp_path / "platform",
+        metrics={"moved": "branch_id", "movements": "branch_id", "branch_balance": "branch_id"},
+    )  # fmt: skip
+    capture.close()
+
+    def selected(sql: str) -> dict[object, Decimal]:
+        rows = postgres.execute(sql, database="bench").splitlines()
+        return {int(row.split("|")[0]): Decimal(row.split("|")[1]) for row in rows}
+
+    history = "SELECT bid, {} FROM pgbench_history GROUP BY bid"
+    live = {
+        name: {key: value for key, (value, _) in cells.items()}
+        for name, cells in counted.numbers.items()
+    }
+    assert lines == 600
+    assert live["moved"] == selected(history.format("sum(delta)"))
+    assert live["movements"] == selected(history.format("count(*)"))
+    assert live["branch_balance"] == selected("SELECT bid, bbalance FROM pgbench_branches")
+    assert counted.refused == []
+    assert counted.equal
+    print(f"{lines} transactions, {counted.duplicates} events came again after the kill")
+
+
+def test_what_differs_and_what_fails_is_said(databases: Databases) -> None:
+    """A changed key, a connector that is not there, and a slot that was lost."""
+    client = ConnectClient(databases.connect.url)
+    wanted = connectors_of(load(PGBENCH), overrides={"pgbench.poll.interval.ms": "20"})
+
+    drift = client.drift(wanted)[0]
+    missing = diagnose("agentflow-absent", client.status("agentflow-absent"))
+
+    assert drift.differences == {"poll.interval.ms": ("10", "20")}
+    assert [ill.state for ill in missing] == ["MISSING"]
+    _lose_the_slot(databases, client)
+    client.close()
+
+
+def _lose_the_slot(databases: Databases, client: ConnectClient) -> None:
+    """Somebody drops the slot while the connector is stopped: what happened since is lost."""
+    name, slot = "agentflow-pgbench", "agentflow_pgbench"
+    client.stop(name)
+    drop = f"SELECT pg_drop_replication_slot('{slot}') FROM pg_replication_slots WHERE slot_name = '{slot}' AND NOT active"  # noqa: E501
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    left = f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{slot}'"
+    while databases.postgres.execute(left).strip() != "0":
+        assert time.monotonic() < deadline
+        databases.postgres.execute(drop)
+        time.sleep(0.2)
+    databases.postgres.execute("UPDATE pgbench_branches SET bbalance = 0", database="bench")
+    client.resume(name)
+    while not (
+        ailments := [ill for ill in diagnose(name, client.status(name)) if ill.state == "FAILED"]
+    ):
+        assert time.monotonic() < deadline, client.status(name)
+        time.sleep(0.2)
+
+    assert "raise `epoch`" in ailments[0].fix, ailments
