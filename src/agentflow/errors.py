@@ -18,7 +18,10 @@
     + StorageFullError
     + StorageCorruptError
     + DataDirectoryLockedError
+    + TopicUnknownError         the broker does not have a topic that is needed
+    + RecordTooLargeError       the bus does not take a record of that size
   x UnavailableError            a part that is needed is not running
+    + BacklogFullError          more waits to be stored than there is room for
 """
 
 from __future__ import annotations
@@ -183,7 +186,25 @@ class DataDirectoryLockedError(StorageError):
     code = "data_dir_locked"
 
 
+class TopicUnknownError(StorageError):
+    """The broker does not have a topic that is needed."""
+
+    code = "topic_unknown"
+
+
+class RecordTooLargeError(StorageError):
+    """The bus does not take a record of that size; nothing of its batch was stored."""
+
+    code = "record_too_large"
+
+
 class UnavailableError(AgentFlowError):
     """A part that is needed is not running."""
 
     code = "unavailable"
+
+
+class BacklogFullError(UnavailableError):
+    """More waits to be stored than there is room for; nothing of this was taken."""
+
+    code = "backlog_full"

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 
-from ingestion.log import schema
 from ingestion.log.plan import Ends, plan_commit
 from ingestion.log.port import (
     DEAD_LETTERS,
+    ONLY,
     PIPELINE,
     RAW,
     VALIDATED,
     Batch,
     Committed,
     NewRecord,
+    Place,
     Record,
+    the_only,
 )
+from ingestion.log.topic_names import checked_topic
 
 
 class MemoryLog:
@@ -35,11 +38,16 @@ class MemoryLog:
         """The name given at creation."""
         return self._log_id
 
-    def append(self, topic: str, records: Sequence[NewRecord]) -> range:
-        """Store *records* in order and return their offsets."""
-        schema.table(topic)
+    def partitions(self, topic: str) -> int:
+        """Return 1."""
+        checked_topic(topic)
+        return 1
+
+    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+        """Store *records* in order and return their places."""
+        checked_topic(topic)
         with self._lock:
-            return self._append(topic, records)
+            return [Place(ONLY, offset) for offset in self._append(topic, records)]
 
     def _append(self, topic: str, records: Sequence[NewRecord]) -> range:
         stored = self._records.setdefault(topic, [])
@@ -64,8 +72,11 @@ class MemoryLog:
             self._positions[PIPELINE, RAW] = plan.committed.raw.stop
         return plan.committed
 
-    def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
+    def read(
+        self, topic: str, *, start: int, limit: int, partition: int = ONLY
+    ) -> Sequence[Record]:
         """Return up to *limit* records at or after *start*; empty at the end."""
+        the_only(topic, partition)
         return self._records.get(topic, [])[start : start + limit]
 
     def read_offsets(self, topic: str, offsets: Iterable[int]) -> Sequence[Record]:
@@ -73,16 +84,19 @@ class MemoryLog:
         stored = self._records.get(topic, [])
         return [stored[offset] for offset in sorted(set(offsets)) if 0 <= offset < len(stored)]
 
-    def end(self, topic: str) -> int:
+    def end(self, topic: str, partition: int = ONLY) -> int:
         """Return the offset the topic's next record will be given."""
+        the_only(topic, partition)
         return len(self._records.get(topic, []))
 
-    def position(self, consumer: str, topic: str) -> int:
+    def position(self, consumer: str, topic: str, partition: int = ONLY) -> int:
         """Return the next offset *consumer* has to read; 0 when it never stored one."""
+        the_only(topic, partition)
         return self._positions.get((consumer, topic), 0)
 
-    def store_position(self, consumer: str, topic: str, offset: int) -> None:
+    def store_position(self, consumer: str, topic: str, offset: int, partition: int = ONLY) -> None:
         """Remember that *consumer* is done with everything before *offset*."""
+        the_only(topic, partition)
         self._positions[consumer, topic] = offset
 
     def find_identity(self, identity: bytes) -> int | None:

@@ -1,22 +1,28 @@
 """The bus as its callers see it: topics of records with offsets, positions, and one atomic commit.
 
 The words are those every broker shares (topic, partition, offset, key, headers), so that Kafka
-and Redis Streams can stand behind `Bus` later. `CommitLog` adds what only the embedded log can
+and Redis Streams stand behind `Bus` too. `CommitLog` adds what only the embedded log can
 give: raw record, identity, accepted event and dead letter become durable together or not at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from agentflow.errors import ParameterError
 from agentflow.events import RawEvent
+
+ONLY: Final = 0
+"""The partition of a topic that has one."""
 
 RAW: Final = "raw"
 VALIDATED: Final = "validated"
 DEAD_LETTERS: Final = "dead_letters"
+DUPLICATES: Final = "duplicates"
+"""What an event counted already became, where accepting is not one transaction; see `Duplicate`."""
 CHANGES: Final = "changes"
 
 PIPELINE: Final = "pipeline"
@@ -44,11 +50,22 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     timestamp_us: int
 
 
-class Bus(Protocol):
-    """An ordered, durable log of records per topic.
+class Place(NamedTuple):
+    """Where a record of a topic is."""
 
-    Delivery: a record is durable when `append` returns. Order: offsets of a topic grow in the
-    order of the calls. Thread-safety: every method may be called from any thread.
+    partition: int
+    offset: int
+
+
+class Bus(Protocol):
+    """An ordered, durable log of records per topic and partition.
+
+    Delivery: a record is durable when `append` returns. Order: offsets of a partition grow in the
+    order of the calls, and records of one key are in one partition. Thread-safety: every method may
+    be called from any thread.
+
+    Every method raises `ParameterError` for a topic that is no valid name, `UnavailableError` when
+    trying again later can help, and `StorageError` when somebody has to act.
     """
 
     @property
@@ -56,25 +73,44 @@ class Bus(Protocol):
         """Name of this log, made when it was created; offsets mean nothing under another one."""
         ...
 
-    def append(self, topic: str, records: Sequence[NewRecord]) -> range:
-        """Store *records* in order, all or none, and return their offsets once they are durable."""
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions *topic* has; they count from 0, and never become fewer."""
         ...
 
-    def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
+    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+        """Store *records* and return where each is, in the same order, once all are durable.
+
+        When it raises, a broker may have stored some of them: to append again is to repeat them.
+        """
+        ...
+
+    def read(self, topic: str, *, start: int, limit: int, partition: int = 0) -> Sequence[Record]:
         """Return up to *limit* records at or after *start* in offset order; empty at the end."""
         ...
 
-    def end(self, topic: str) -> int:
+    def end(self, topic: str, partition: int = 0) -> int:
         """Return the offset the next record will be given or, after a gap, a lower bound of it."""
         ...
 
-    def position(self, consumer: str, topic: str) -> int:
+    def position(self, consumer: str, topic: str, partition: int = 0) -> int:
         """Return the next offset *consumer* has to read; 0 when it never stored one."""
         ...
 
-    def store_position(self, consumer: str, topic: str, offset: int) -> None:
+    def store_position(self, consumer: str, topic: str, offset: int, partition: int = 0) -> None:
         """Remember durably that *consumer* is done with everything before *offset*."""
         ...
+
+
+def the_only(topic: str, partition: int) -> None:
+    """Check a partition where topics have one.
+
+    Raises:
+        ParameterError: It is another.
+    """
+    if partition != ONLY:
+        raise ParameterError(
+            f'topic "{topic}" has no partition {partition}', hint="Here topics have one, 0."
+        )
 
 
 class Accept(msgspec.Struct, frozen=True, gc=False):
@@ -154,7 +190,10 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class CommitLog(Bus, Protocol):
-    """A bus that can accept events atomically: the embedded pipeline's half of exactly-once."""
+    """A bus that can accept events atomically: the embedded pipeline's half of exactly-once.
+
+    It has one partition for each topic, and its `append` stores all records or none.
+    """
 
     def commit(self, batch: Batch) -> Committed:
         """Append raws, identities, accepted events, links, dead letters; move `pipeline`.

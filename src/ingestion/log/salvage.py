@@ -15,6 +15,7 @@ from ingestion.log.faults import DRIVER_ERRORS, damaged
 from ingestion.log.indexing import REMEMBERED
 from ingestion.log.port import CHANGES, DEAD_LETTERS, RAW, VALIDATED
 from ingestion.log.refill import REFILL
+from ingestion.log.topic_names import valid_topic
 
 SKIP: Final = 1 << 20
 """More offsets than a lost tail can have used: the WAL holds fewer records than that."""
@@ -102,7 +103,7 @@ def _names(old: sqlite3.Connection) -> tuple[str, ...]:
     names = dict.fromkeys(TOPICS)
     rows = _all(old, "SELECT name FROM sqlite_master WHERE name LIKE 'topic#_%' ESCAPE '#'")
     names.update(dict.fromkeys(str(name).removeprefix("topic_") for (name,) in rows))
-    return tuple(name for name in names if schema.valid_topic(name))
+    return tuple(name for name in names if valid_topic(name))
 
 
 def _log_id(old: sqlite3.Connection) -> str | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from agentflow.errors import ParameterError
 from ingestion.log.chunks import Chunk
+from ingestion.log.topic_names import checked_topic
 
 APPLICATION_ID: Final = 0x41464C47
 """Written into the file header: `AFLG`. A file without it is not ours."""
@@ -27,7 +26,6 @@ SERIES: Final = 4_096
 """How many numbers the temporary table `series` of every connection holds."""
 
 _CACHE_KIB: Final = 16_384
-_TOPIC = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (
@@ -65,23 +63,13 @@ CREATE TABLE IF NOT EXISTS link_entries (
 ahead, so that an offset that was lost is never given twice."""
 
 
-def valid_topic(topic: str) -> bool:
-    """Tell whether a topic may have that name."""
-    return _TOPIC.match(topic) is not None
-
-
 def table(topic: str) -> str:
     """Return the table of *topic*; the only place where a name becomes SQL.
 
     Raises:
         ParameterError: The name is not lower case letters, digits and underscores.
     """
-    if not valid_topic(topic):
-        raise ParameterError(
-            f'topic "{topic}" is not a valid name',
-            hint="Use lower case letters, digits and underscores, starting with a letter.",
-        )
-    return f"topic_{topic}"
+    return f"topic_{checked_topic(topic)}"
 
 
 def create(connection: sqlite3.Connection, *, log_id: str, topics: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from ingestion.log.indexing import REMEMBERED
 from ingestion.log.plan import Ends, Plan, plan_commit
 from ingestion.log.port import (
     DEAD_LETTERS,
+    ONLY,
     PIPELINE,
     RAW,
     VALIDATED,
@@ -25,8 +26,10 @@ from ingestion.log.port import (
     Batch,
     Committed,
     NewRecord,
+    Place,
     Record,
     Verdict,
+    the_only,
 )
 from ingestion.log.reader import LogReader
 from ingestion.log.refill import (
@@ -39,6 +42,7 @@ from ingestion.log.refill import (
     missing,
 )
 from ingestion.log.replica import Delivery, Replicated, unknown
+from ingestion.log.topic_names import checked_topic
 
 STAGED_IDENTITIES: Final = 65_536
 STAGED_LINKS: Final = 32_768
@@ -170,14 +174,19 @@ class SqliteLog:
                 raise storage_error(error, path=self._path) from error
             raise
 
-    def append(self, topic: str, records: Sequence[NewRecord]) -> range:
-        """Store *records* in order, all or none, and return their offsets once they are durable.
+    def partitions(self, topic: str) -> int:
+        """Return 1: there is one writer, and nothing to spread."""
+        checked_topic(topic)
+        return 1
+
+    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+        """Store *records* in order, all or none, and return their places once they are durable.
 
         Raises:
             ParameterError: The topic is no valid name.
             StorageError: Nothing was acknowledged.
         """
-        schema.table(topic)
+        checked_topic(topic)
         with self._lock:
             first = self._ends.get(topic, 0)
             if records:
@@ -186,10 +195,11 @@ class SqliteLog:
                         schema.create_topic(self._connection, topic)
                     self._insert(topic, first, records)
                 self._ends[topic] = first + len(records)
-            return range(first, first + len(records))
+            return [Place(ONLY, offset) for offset in range(first, first + len(records))]
 
-    def store_position(self, consumer: str, topic: str, offset: int) -> None:
+    def store_position(self, consumer: str, topic: str, offset: int, partition: int = ONLY) -> None:
         """Remember durably that *consumer* is done with everything before *offset*."""
+        the_only(topic, partition)
         with self._lock, self._transaction():
             self._connection.execute(_STORE_POSITION, (consumer, topic, offset))
 
@@ -291,20 +301,25 @@ class SqliteLog:
             for topic, floor in floors.items():
                 self._ends[topic] = max(self._ends[topic], floor)
 
-    def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
+    def read(
+        self, topic: str, *, start: int, limit: int, partition: int = ONLY
+    ) -> Sequence[Record]:
         """Return up to *limit* records at or after *start* in offset order; empty at the end."""
+        the_only(topic, partition)
         return self._reader.read(topic, start=start, limit=limit)
 
     def read_offsets(self, topic: str, offsets: Iterable[int]) -> Sequence[Record]:
         """Return the records at *offsets*, in offset order, without those that do not exist."""
         return self._reader.read_offsets(topic, offsets)
 
-    def end(self, topic: str) -> int:
+    def end(self, topic: str, partition: int = ONLY) -> int:
         """Return the offset the topic's next record will be given."""
+        the_only(topic, partition)
         return self._ends.get(topic, 0)
 
-    def position(self, consumer: str, topic: str) -> int:
+    def position(self, consumer: str, topic: str, partition: int = ONLY) -> int:
         """Return the next offset *consumer* has to read; 0 when it never stored one."""
+        the_only(topic, partition)
         return self._reader.position(consumer, topic)
 
     def positions(self, consumers: Sequence[str]) -> Mapping[tuple[str, str], int]:

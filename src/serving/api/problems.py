@@ -17,6 +17,7 @@ from serving.api.replies import PROBLEM, Reply
 
 TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
     {
+        "backlog_full": (429, "More waits to be stored than there is room for"),
         "body_invalid": (422, "The body does not have the right shape"),
         "contract_breaking": (409, "The contract would break its readers"),
         "contract_invalid": (422, "Contract files are wrong"),
@@ -43,6 +44,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "parameter_invalid": (400, "A parameter is wrong"),
         "parameter_unknown": (400, "There is no such parameter"),
         "rate_limited": (429, "Too many requests"),
+        "record_too_large": (413, "The event is too large to be stored"),
         "request_invalid": (400, "The request cannot be answered"),
         "route_unknown": (404, "There is nothing at this address"),
         "scope_missing": (403, "The API key may not do that"),
@@ -52,6 +54,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "token_invalid": (400, "The token is not one of this log"),
         "too_large": (413, "The body is too large"),
         "too_many_events": (413, "The body holds too many events"),
+        "topic_unknown": (503, "A topic is missing"),
         "unavailable": (503, "A part that is needed is not running"),
         "uri_too_long": (414, "The address is too long"),
         "window_unknown": (400, "The metric has no such window"),
@@ -59,11 +62,13 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
 )
 RETRY_AFTER_SECONDS: Final[Mapping[str, int]] = MappingProxyType(
     {
+        "backlog_full": 1,
         "idempotency_in_progress": 1,
         "not_yet_visible": 1,
         "storage_corrupt": 5,
         "storage_failed": 5,
         "storage_full": 5,
+        "topic_unknown": 5,
         "unavailable": 1,
     }
 )

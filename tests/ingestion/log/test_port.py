@@ -29,7 +29,7 @@ def test_offsets_grow_by_one_from_zero(log: CommitLog, make: Make) -> None:
     first = log.append("changes", [make.new(b"a"), make.new(b"b")])
     second = log.append("changes", [make.new(b"c")])
 
-    assert (first, second) == (range(2), range(2, 3))
+    assert (first, second) == ([(0, 0), (0, 1)], [(0, 2)])
     assert log.end("changes") == 3
 
 
@@ -45,7 +45,7 @@ def test_a_record_comes_back_as_it_was_appended(log: CommitLog, make: Make) -> N
 
 def test_appending_nothing_changes_nothing(log: CommitLog) -> None:
     """An empty batch is not an error and gives no offset away."""
-    assert log.append("changes", []) == range(0)
+    assert log.append("changes", []) == []
     assert log.end("changes") == 0
 
 

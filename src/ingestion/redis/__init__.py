@@ -1,0 +1,1 @@
+"""Redis Streams: the light implementation of the bus port."""
