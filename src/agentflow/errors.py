@@ -205,6 +205,16 @@ class UnavailableError(AgentFlowError):
 
 
 class BacklogFullError(UnavailableError):
-    """More waits to be stored than there is room for; nothing of this was taken."""
+    """More waits to be stored, or to become visible, than there is room for; nothing was taken.
+
+    Attributes:
+        retry_seconds: When there will be room, where that was measured.
+    """
 
     code = "backlog_full"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, retry_seconds: int | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_seconds = retry_seconds

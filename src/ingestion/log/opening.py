@@ -35,7 +35,7 @@ def random_id() -> str:
     return secrets.token_hex(8)
 
 
-def open_log(
+def open_log(  # noqa: PLR0913 - each bounds another thing
     path: Path,
     *,
     new_id: Callable[[], str] = random_id,

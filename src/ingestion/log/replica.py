@@ -52,9 +52,7 @@ class ReplicaLog(CommitLog, Protocol):
         ...
 
 
-def unknown(
-    placed: Sequence[Placed], *, end: int, known: Container[bytes]
-) -> list[Placed]:
+def unknown(placed: Sequence[Placed], *, end: int, known: Container[bytes]) -> list[Placed]:
     """Return those of *placed* at or after *end* whose identity is new, there and among them."""
     found: list[Placed] = []
     seen: set[bytes] = set()

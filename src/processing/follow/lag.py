@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-
 SECOND_US: Final = 1_000_000
 _MERGED_US: Final = 20_000
 _MAX_OBSERVED: Final = 512

@@ -9,7 +9,7 @@ import msgspec
 
 from agentflow.clock import Clock
 from agentflow.events import RawEvent
-from processing.intake import EventResult
+from processing.results import EventResult
 from quality.verdict import Violation
 from serving.api.problems import Detail, Problem
 from serving.api.replies import JSON, Reply
