@@ -19,6 +19,7 @@
     + StorageCorruptError
     + DataDirectoryLockedError
     + TopicUnknownError         the broker does not have a topic that is needed
+    + OffsetLostError           the bus does not hold any more what is to be read
     + RecordTooLargeError       the bus does not take a record of that size
   x UnavailableError            a part that is needed is not running
     + BacklogFullError          more waits to be stored than there is room for
@@ -190,6 +191,12 @@ class TopicUnknownError(StorageError):
     """The broker does not have a topic that is needed."""
 
     code = "topic_unknown"
+
+
+class OffsetLostError(StorageError):
+    """The bus does not hold any more what stands at an offset to read from."""
+
+    code = "offset_lost"
 
 
 class RecordTooLargeError(StorageError):

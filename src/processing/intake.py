@@ -20,6 +20,7 @@ from ingestion.log.port import (
     Stored,
 )
 from processing.changes import ChangeFeed
+from processing.definitions import Definitions
 from processing.intake_port import StreamState
 from processing.live import LiveEngine
 from processing.positions import LogVisibility, Visibility
@@ -51,8 +52,8 @@ class Intake:
         changes: ChangeFeed,
         clock: Clock,
     ) -> None:
-        self.gate = gate
-        self.router = router
+        self._gate = gate
+        self._router = router
         self._visible = Visible(engine, changes, clock)
         self.counts = self._visible.counts
         self.latencies_us = self._visible.latencies_us
@@ -70,6 +71,10 @@ class Intake:
     def stream(self) -> StreamState | None:
         """None: nothing lies between the log and who reads it."""
         return None
+
+    def adopt(self, definitions: Definitions) -> None:
+        """Judge by other contracts from now on."""
+        self._gate, self._router = definitions.gate, definitions.router
 
     async def start(self) -> None:
         """Do nothing: whatever is committed is applied."""
@@ -103,8 +108,8 @@ class Intake:
             yield
 
     async def _ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
-        judged = await judge_in_slices(self.gate, raws)
-        verdicts = list(map(self.router.route, raws, judged))
+        judged = await judge_in_slices(self._gate, raws)
+        verdicts = list(map(self._router.route, raws, judged))
         committed = await self._committer.submit(Batch(raws=raws, verdicts=verdicts))
         return [
             _result(verdict, outcome)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agentflow.events import RawEvent
+from processing.definitions import Definitions
 from processing.positions import Visibility
 from processing.results import EventResult
-from processing.transformations.routing import Router
-from quality.gate import Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +45,10 @@ class EventIntake(Protocol):
     """How events get in and become visible, whatever is in between.
 
     Attributes:
-        gate: Judges; it and the router can be exchanged while `exclusive` (contracts change).
         counts: What became of events, by outcome.
         latencies_us: From arrival to visible, of the newest events.
     """
 
-    gate: Gate
-    router: Router
     counts: dict[str, int]
     latencies_us: deque[int]
 
@@ -74,6 +70,10 @@ class EventIntake(Protocol):
     @property
     def stream(self) -> StreamState | None:
         """How it stands to the stream that is followed; None where there is none."""
+        ...
+
+    def adopt(self, definitions: Definitions) -> None:
+        """Go by other contracts from now on; call it while `exclusive`."""
         ...
 
     async def start(self) -> None:

@@ -242,7 +242,7 @@ class Platform:
             corrections=definitions.corrections(self._groups),
             backfilled=backfilled,
         )
-        self.intake.gate, self.intake.router = definitions.gate, definitions.router
+        self.intake.adopt(definitions)
         self.definitions, self.parts = definitions, parts
         self.epoch = f"{parts.log.log_id}:{self.clock.now_us()}"
 

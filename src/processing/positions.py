@@ -75,15 +75,18 @@ class Arrivals:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter = (end, next(self._numbers), future)
         heapq.heappush(self._waiting, waiter)
+        woken = False
         try:
             await asyncio.wait_for(future, within.total_seconds())
+            woken = True
         except TimeoutError:
             raise NotYetVisibleError(
                 "the event behind the token is not visible yet",
                 hint="Retry, or allow more time with the header `Prefer: wait=5`.",
             ) from None
         finally:
-            self._forget(waiter)
+            if not woken:
+                self._forget(waiter)
 
     def _forget(self, waiter: tuple[int, int, asyncio.Future[None]]) -> None:
         """Keep nobody who gave up: a token of far beyond would be kept for ever."""

@@ -47,6 +47,10 @@ class ReplicaLog(CommitLog, Protocol):
         """
         ...
 
+    def find_identities(self, identities: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Return where in `validated` each identity was first accepted, where it was."""
+        ...
+
     def positions(self, consumers: Sequence[str]) -> Mapping[tuple[str, str], int]:
         """Return every position stored under these names, by (consumer, topic)."""
         ...

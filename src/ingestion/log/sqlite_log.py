@@ -332,6 +332,12 @@ class SqliteLog:
             offsets = self._identities.offsets(connection, [identity]).get(identity)
         return offsets[0] if offsets else None
 
+    def find_identities(self, identities: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Return where in `validated` each identity was first accepted, where it was."""
+        with self._reader.connection() as connection:
+            found = self._identities.offsets(connection, identities)
+        return {identity: offsets[0] for identity, offsets in found.items()}
+
     def linked(self, link: bytes, *, before: int | None = None) -> Sequence[int]:
         """Return the `validated` offsets of events with that link, ascending, below *before*."""
         return self.linked_many([link], before=before).get(link, ())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Place, Record
@@ -21,29 +20,32 @@ def place_name(topic: str, partition: int) -> str:
     return f"{topic}/{partition}"
 
 
-class PositionLostError(Exception):
-    """The stream does not hold any more (or not yet) what stands at a position to read from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Protocol):
     """Where a topic begins and ends at this moment."""
 
-    start: int
-    end: int
+    @property
+    def start(self) -> int:
+        """The first offset there is."""
+        ...
+
+    @property
+    def end(self) -> int:
+        """The offset after the last."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """Where everything ended at an instant.
+class Ends(Protocol):
+    """Where everything ended at an instant."""
 
-    Attributes:
-        followed: The topics that are followed, by name.
-        raw: Partitions of the raw topic, by their place names.
-    """
+    @property
+    def followed(self) -> Mapping[str, int]:
+        """Of the topics that are followed, by name."""
+        ...
 
-    followed: Mapping[str, int]
-    raw: Mapping[str, int]
+    @property
+    def raw(self) -> Mapping[str, int]:
+        """Of the partitions of the raw topic, by their place names."""
+        ...
 
 
 class Stream(Protocol):
@@ -61,7 +63,7 @@ class Stream(Protocol):
         """Wait for records and return those there are, in order within each topic; or none.
 
         Raises:
-            PositionLostError: What comes next was deleted.
+            OffsetLostError: What comes next was deleted.
         """
         ...
 

@@ -76,7 +76,9 @@ class Letters:
 class Unpacker:
     """Unpacks by one set of contracts; belongs to the follower's thread."""
 
-    def __init__(self, registry: Registry, gate: Gate, accounts: Accounts, letters: Letters) -> None:
+    def __init__(
+        self, registry: Registry, gate: Gate, accounts: Accounts, letters: Letters
+    ) -> None:
         self._gate = gate
         self._links = Linker(registry).links
         self._accounts = accounts
@@ -136,6 +138,6 @@ def _new(record: Record, timestamp_us: int) -> NewRecord:
 def _letter(record: Record) -> NewRecord:
     """Return a dead letter with the instant its event arrived; the broker's has no microseconds."""
     letter = msgspec.json.decode(record.value, type=DeadLetter)
-    record.headers["tenant"], record.headers["reason"]  # noqa: B018 - readers rely on them
+    record.headers["tenant"], record.headers["reason"]
     received_at = datetime.fromisoformat(letter.received_at)
     return _new(record, from_datetime(received_at))
