@@ -7,11 +7,13 @@ gate says so in its dead letter, and its neighbours in the batch are not concern
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+
+from agentflow.events.binary import CONTENT_TYPE, fold
 
 Mode = Literal["one", "array", "lines"]
 MAX_EVENTS: Final = 10_000
@@ -26,8 +28,6 @@ _MODES: Final[dict[bytes, Mode]] = {
 MEDIA_TYPES: Final = tuple(sorted(name.decode() for name in _MODES))
 _SPACE: Final = b" \t\r\n"
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_one = msgspec.json.Decoder(msgspec.Raw).decode
-_encode = msgspec.json.Encoder().encode
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
 
 
@@ -144,19 +144,15 @@ def structured(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
     Header values are percent-decoded as the HTTP binding says. A body that is not one JSON value
     is returned as it is: the gate finds the same fault in it, and it cannot pose as attributes.
     """
-    try:
-        _one(body)
-    except (msgspec.DecodeError, RecursionError):
-        return body
-    members: list[bytes] = []
+    return fold(_attributes(headers), body)
+
+
+def _attributes(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
     for name, value in headers:
         if name.startswith(b"ce-"):
-            key = _encode(name[3:].decode("latin-1"))
-            members.append(b"%b:%b" % (key, _encode(_text(value))))
+            yield name[3:].decode("latin-1"), _text(value)
         elif name == b"content-type":
-            members.append(b'"datacontenttype":%b' % _encode(_text(value)))
-    members.append(b'"data":%b' % body)
-    return b"{%b}" % b",".join(members)
+            yield CONTENT_TYPE, _text(value)
 
 
 def _text(value: bytes) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from threading import Event
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -68,7 +68,9 @@ class KafkaAdmin:
             for name in there
         ]
 
-    def apply(self, changes: Iterable[Change], *, done: Callable[[Change], None]) -> None:
+    def apply(
+        self, changes: Iterable[Change], *, done: Callable[[Change], None] | None = None
+    ) -> None:
         """Carry *changes* out in order and wait until every broker shows it; tell *done* of each.
 
         Doing it again after a failure is harmless: plan again first.
@@ -82,7 +84,25 @@ class KafkaAdmin:
                     self._settle(name, wanted)
                 case Alter(name, _, wanted_config):
                     self._alter(name, wanted_config)
-            done(change)
+            if done is not None:
+                done(change)
+
+    def position(self, group: str, name: str, partition: int) -> int:
+        """Return the offset a consumer group has committed; 0 when it has not."""
+        asked = [TopicPartition(name, partition)]
+        request = [ConsumerGroupTopicPartitions(group, asked)]
+        (found,) = self._each(self._client.list_consumer_group_offsets(request)).values()
+        (place,) = found.topic_partitions
+        return max(0, int(place.offset))
+
+    def store_position(self, group: str, name: str, partition: int, offset: int) -> None:
+        """Commit an offset for a consumer group that has no member."""
+        wanted = [TopicPartition(name, partition, offset)]
+        request = [ConsumerGroupTopicPartitions(group, wanted)]
+        (stored,) = self._each(self._client.alter_consumer_group_offsets(request)).values()
+        (place,) = stored.topic_partitions
+        if place.error is not None:
+            raise self._faults.error(place.error)
 
     def _create(self, topic: Topic) -> None:
         new = NewTopic(

@@ -21,14 +21,14 @@ log = structlog.get_logger()
 
 DRIVER_ERRORS: Final = (KafkaException, BufferError)
 _AUTHENTICATION: Final = frozenset(
-    {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}  # noqa: SLF001 - its name
+    {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}
 )
-_ENCRYPTION: Final = frozenset({KafkaError._SSL})  # noqa: SLF001 - the driver's own name
+_ENCRYPTION: Final = frozenset({KafkaError._SSL})
 _TOPIC: Final = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the driver's own name
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - the driver's own name
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
     }
 )
 _SIZE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
@@ -41,13 +41,13 @@ _ACCESS: Final = frozenset(
 )
 _ABSENT: Final = frozenset(
     {
-        KafkaError._TRANSPORT,  # noqa: SLF001 - the driver's own name
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - the driver's own name
-        KafkaError._RESOLVE,  # noqa: SLF001 - the driver's own name
-        KafkaError._TIMED_OUT,  # noqa: SLF001 - the driver's own name
-        KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001 - the driver's own name
-        KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 - the driver's own name
-        KafkaError._WAIT_COORD,  # noqa: SLF001 - the driver's own name
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._WAIT_COORD,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.NETWORK_EXCEPTION,
     }

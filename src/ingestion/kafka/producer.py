@@ -201,7 +201,7 @@ class _Delivery:
         if error is not None:
             self._error = self._error or self._faults.error(error)
         else:
-            self._found[index] = _place(message)
+            self._found[index] = place_of(message)
         if not self._missing:
             self._wake()
 
@@ -221,7 +221,8 @@ class _Delivery:
         self.places.set_result([place for place in self._found if place is not None])
 
 
-def _place(message: Message) -> Place:
+def place_of(message: Message) -> Place:
+    """Return where an acknowledged record is."""
     partition, offset = message.partition(), message.offset()
     if partition is None or offset is None:
         raise AssertionError("an acknowledged record has no place")
