@@ -81,9 +81,7 @@ def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Pla
         backlog_events=settings.backlog_events,
         look_every=timedelta(seconds=settings.lake_interval_seconds),
     )
-    return open_stream_platform(
-        settings.data_dir, registry, broker, clock=clock, options=options
-    )
+    return open_stream_platform(settings.data_dir, registry, broker, clock=clock, options=options)
 
 
 def build_app(platform: Platform, settings: Settings) -> Api:

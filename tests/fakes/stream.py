@@ -25,6 +25,7 @@ class FakeBounds:
 class FakeEnds:
     followed: Mapping[str, int]
     raw: Mapping[str, int]
+    judged: Mapping[str, int]
 
 
 class FakeBroker:
@@ -42,6 +43,7 @@ class FakeBroker:
         self.raw: list[list[Record | None]] = [[] for _ in range(partitions)]
         self.topics: dict[str, list[Record | None]] = {topic: [] for topic in FOLLOWED}
         self.judged = [0] * partitions
+        self.committed = [0] * partitions
         self.down = False
         self.running = True
         self.at_once = 100
@@ -73,6 +75,10 @@ class FakeBroker:
             self.changed.notify_all()
         return done
 
+    def checkpoint(self) -> None:
+        """Have the job say how far it has come."""
+        self.committed = list(self.judged)
+
     def _put(self, record: Record) -> None:
         topic, new = self.job.outcome(record, RAW_TOPIC)
         there = self.topics[topic]
@@ -84,7 +90,7 @@ class FakeBroker:
         """Start the job again from a checkpoint: what it did since, it does again."""
         self.job.known.clear()
         for partition, judged in enumerate(self.judged):
-            kept = max(judged - back, 0)
+            kept = max(judged - back, self.committed[partition])
             for record in self.raw[partition][:kept]:
                 if record is not None:
                     self.job.outcome(record, RAW_TOPIC)
@@ -187,6 +193,7 @@ class FakeStream:
         return FakeEnds(
             {topic: len(records) for topic, records in broker.topics.items()},
             {f"{RAW_TOPIC}/{number}": len(raw) for number, raw in enumerate(broker.raw)},
+            {f"{RAW_TOPIC}/{number}": at for number, at in enumerate(broker.committed)},
         )
 
     def close(self) -> None:

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from agentflow.errors import OffsetLostError, TopicUnknownError, UnavailableError
@@ -32,15 +39,27 @@ _LOST: Final = frozenset(
         KafkaError.OFFSET_OUT_OF_RANGE,
     }
 )
+_NO_GROUP: Final = frozenset(
+    {
+        KafkaError.GROUP_ID_NOT_FOUND,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
 _GONE: Final = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001 - the driver's own name
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaEnds:
-    """Where topics end: of the followed ones by our name, of raw by partition."""
+    """Where topics end: of the followed ones by our name, of raw by partition.
+
+    Attributes:
+        judged: What the job that judges had committed of raw before.
+    """
 
     followed: Mapping[str, int]
     raw: Mapping[str, int]
+    judged: Mapping[str, int]
 
 
 def reader_properties() -> dict[str, Any]:
@@ -184,9 +203,10 @@ def _ends(
 ) -> KafkaEnds:
     raw = config.topic_name(RAW)
     try:
-        found = admin.list_topics(raw, timeout=_LEADER_SECONDS).topics[raw]
-        wanted = [TopicPartition(name, 0) for name in names]
-        wanted += [TopicPartition(raw, partition) for partition in found.partitions]
+        partitions = admin.list_topics(raw, timeout=_LEADER_SECONDS).topics[raw].partitions
+        there = [TopicPartition(raw, partition) for partition in partitions]
+        judged = _committed(admin, job_group(config), there)
+        wanted = [*(TopicPartition(name, 0) for name in names), *there]
         answers = admin.list_offsets(
             {partition: OffsetSpec.latest() for partition in wanted},  # type: ignore[no-untyped-call]
             request_timeout=_LEADER_SECONDS,
@@ -203,7 +223,31 @@ def _ends(
     return KafkaEnds(
         followed={topic: ends[name, 0] for name, topic in names.items()},
         raw={f"{name}/{number}": end for (name, number), end in ends.items() if name == raw},
+        judged=judged,
     )
+
+
+def job_group(config: KafkaConfig) -> str:
+    """Return the consumer group under which the job that judges commits how far it has come.
+
+    It commits after its outcomes are stored (Flink does it at each checkpoint).
+    """
+    return f"{config.prefix}.gate"
+
+
+def _committed(
+    admin: AdminClient, group: str, partitions: Sequence[TopicPartition]
+) -> Mapping[str, int]:
+    """Return what a group has committed, by place; nothing for a group that never did."""
+    asked = [ConsumerGroupTopicPartitions(group, list(partitions))]
+    (answer,) = admin.list_consumer_group_offsets(asked, request_timeout=_LEADER_SECONDS).values()
+    try:
+        found = answer.result(_LEADER_SECONDS).topic_partitions
+    except KafkaException as error:
+        if error.args[0].code() in _NO_GROUP:
+            return {}
+        raise
+    return {f"{p.topic}/{p.partition}": p.offset for p in found if p.offset >= 0}
 
 
 def require_topics(there: Mapping[str, int], names: Iterable[str]) -> None:

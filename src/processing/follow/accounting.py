@@ -168,10 +168,10 @@ class Accounts:
 
     def jump(self, place: str, to: int) -> int:
         """Pass over what does not exist before *to*; return how many offsets that is."""
-        self._touched.add(place)
         account = self._places.get(place)
         if account is None:
             account = self._places[place] = Accounted(0 if self._from_start else to)
+        self._touched.add(place)
         return account.jump(to)
 
     def frontiers(self) -> dict[str, int]:

@@ -81,6 +81,7 @@ class Follower:
         self._letters = Letters()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._suspects: Sequence[tuple[str, int]] = ()
+        self._judged: Mapping[str, int] = {}
         self._turn = Lock()
         self._go = Flag()
         self._go.set()
@@ -113,6 +114,13 @@ class Follower:
         """Say where raw offsets before an end do not come: perhaps they do not exist."""
         self._suspects = places
 
+    def judged(self, places: Mapping[str, int]) -> None:
+        """Say how far the job has come, once all it wrote until then was handed over.
+
+        What is missing before that has an outcome that was deleted, or is not an event.
+        """
+        self._judged = places
+
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:
         """Let what is under way become visible, and nothing more while the body runs."""
@@ -139,11 +147,10 @@ class Follower:
             self._stream.open(self._positions)
             while not self._stopping.is_set():
                 records = self._stream.poll()
-                suspects, self._suspects = self._suspects, ()
-                if records or suspects:
+                if records or self._suspects or self._judged:
                     self._go.wait()
                     with self._turn:
-                        self._follow(records, suspects)
+                        self._follow(records)
         except OffsetLostError as error:
             self._fail(f"{error}; a restart rebuilds from the lake")
         except Exception as error:  # supervision: the API goes on and says what is wrong
@@ -162,10 +169,10 @@ class Follower:
             self._letters.remember(records)
             start = records[-1].offset + 1
 
-    def _follow(self, records: Sequence[Record], suspects: Sequence[tuple[str, int]]) -> None:
+    def _follow(self, records: Sequence[Record]) -> None:
         unpacked = self._unpacker.unpack(records)
         self._positions.update(unpacked.positions)
-        moved = self._pass_over(suspects)
+        moved = self._pass_over_judged() + self._pass_over_suspects()
         if not records and not moved:
             return
         rows: dict[Row, int | None] = {
@@ -176,8 +183,21 @@ class Follower:
         if stored is not None:
             self._hand_over(_followed(unpacked, stored, self.standing))
 
-    def _pass_over(self, suspects: Sequence[tuple[str, int]]) -> int:
+    def _pass_over_judged(self) -> int:
+        """Jump over what the job is done with; return how many places moved."""
+        judged, self._judged = self._judged, {}
+        behind = [
+            (place, offset)
+            for place, offset in judged.items()
+            if (account := self._accounts.get(place)) is None or account.frontier < offset
+        ]
+        for place, offset in behind:
+            self._accounts.jump(place, offset)
+        return len(behind)
+
+    def _pass_over_suspects(self) -> int:
         """Ask about offsets that do not come, and jump over those that do not exist."""
+        suspects, self._suspects = self._suspects, ()
         jumped = 0
         for place, end in suspects:
             account = self._accounts.get(place)

@@ -74,6 +74,7 @@ class StreamIntake:
         self._sending = 0
         self._unreadable = 0
         self._first_ends: Ends | None = None
+        self._heard_ends: Ends | None = None
         self._seen_frontiers: Mapping[str, int] = {}
         self._follower = ends.follow(self._apply)
         self._standing: Standing = self._follower.standing
@@ -197,6 +198,9 @@ class StreamIntake:
         self._lag.reach(standing.positions)
         self._lag.reach(standing.frontiers)
         self._in_flight.settle(standing.frontiers)
+        if self._heard_ends is not None and _reached(self._heard_ends, standing):
+            self._follower.judged(self._heard_ends.judged)
+            self._heard_ends = None
         first = self._first_ends
         if first is not None and _reached(first, standing):
             self._visibility.settle()
@@ -210,6 +214,7 @@ class StreamIntake:
 
     def _heard(self, ends: Ends, at_us: int) -> None:
         self._first_ends = self._first_ends or ends
+        self._heard_ends = self._heard_ends or ends
         self._lag.heard({**ends.followed, **ends.raw}, at_us=at_us)
         standing = self._standing
         self._stand(standing)

@@ -47,6 +47,15 @@ class Ends(Protocol):
         """Of the partitions of the raw topic, by their place names."""
         ...
 
+    @property
+    def judged(self) -> Mapping[str, int]:
+        """How far the job had come in raw partitions, asked before all else.
+
+        What is judged before that is in the followed topics before their ends. A place the job did
+        not say anything about is left out.
+        """
+        ...
+
 
 class Stream(Protocol):
     """Reads the followed topics. One thread uses it, but for `bounds` and `ends`.

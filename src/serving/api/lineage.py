@@ -80,7 +80,7 @@ def event_lineage(context: Context, tenant: str, source: str, event_id: str) -> 
 
 
 def _raw(context: Context, record: Record) -> list[HopShape]:
-    """Return the raw hop: in the log, or where a stream says it was; put back from the lake: none."""
+    """Return the raw hop: in the log, or in a stream; none if it was put back from the lake."""
     headers = record.headers
     raw_offset = int(headers.get("raw_offset", "-1"))
     if "raw_topic" in headers:

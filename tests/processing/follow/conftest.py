@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,6 +19,7 @@ from processing.platform import Platform
 from processing.results import EventResult
 from tests.fakes.stream import FakeBroker
 
+T = TypeVar("T")
 NOW_US = 1_790_000_000_000_000
 EVENT = """
 kind: event
@@ -79,24 +80,30 @@ class Life:
     """One process of a platform on a stream; times are real, the clock of answers stands still."""
 
     def __init__(
-        self, data_dir: Path, registry: Registry, broker: FakeBroker, **options: Any
+        self,
+        data_dir: Path,
+        registry: Registry,
+        broker: FakeBroker,
+        *,
+        backlog_events: int = 100_000,
     ) -> None:
         self.clock = ManualClock(NOW_US)
         self.broker = broker
-        chosen = StreamOptions(watch_seconds=0.02, look_every=timedelta(seconds=0.05), **options)
+        chosen = StreamOptions(
+            watch_seconds=0.02, look_every=timedelta(seconds=0.05), backlog_events=backlog_events
+        )
         self._runner = asyncio.Runner()
         self.platform: Platform = open_stream_platform(
             data_dir, registry, broker, clock=self.clock, options=chosen
         )
         self.run(self.platform.start())
 
-    def run(self, coroutine: Any) -> Any:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(coroutine)
 
     def send(self, *values: bytes, tenant: str = "acme") -> list[EventResult]:
         raws = [RawEvent(value, tenant, self.clock.now_us()) for value in values]
-        results: list[EventResult] = self.run(self.platform.ingest(raws))
-        return results
+        return self.run(self.platform.ingest(raws))
 
     def token_of(self, results: Sequence[EventResult]) -> str:
         return self.platform.token_of(results)
@@ -109,7 +116,7 @@ class Life:
 
         async def wait() -> None:
             async with asyncio.timeout(seconds):
-                while not condition():
+                while not condition():  # noqa: ASYNC110 - the loop itself makes it true
                     await asyncio.sleep(0.002)
 
         try:
@@ -130,6 +137,15 @@ class Life:
             ),
             "catching up",
         )
+
+    def read(self) -> None:
+        """Wait until every outcome there is in the stream is visible."""
+
+        def done() -> bool:
+            stream = self.platform.intake.stream
+            return stream is not None and stream.connected and not stream.unread_events
+
+        self.until(done, "reading")
 
     def value(self, tenant: str = "acme") -> int:
         platform = self.platform
