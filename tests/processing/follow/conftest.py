@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,12 +15,14 @@ from agentflow.clock import ManualClock
 from agentflow.contracts import Registry, load
 from agentflow.events import RawEvent
 from processing.follow.opening import StreamOptions, open_stream_platform
+from processing.lake import Lake, open_lake
 from processing.platform import Platform
 from processing.results import EventResult
 from tests.fakes.stream import FakeBroker
 
 T = TypeVar("T")
 NOW_US = 1_790_000_000_000_000
+OpenLake = Callable[[Path, Registry], Lake]
 EVENT = """
 kind: event
 name: thing.counted
@@ -64,6 +66,15 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return load(directory)
 
 
+@pytest.fixture(scope="module")
+def empty_lake(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iterator[OpenLake]:
+    """One lake for many lives in which nobody writes it: most of a start is making its tables."""
+    lake = open_lake(tmp_path_factory.mktemp("lake"), registry)
+    close, lake.close = lake.close, lambda: None  # type: ignore[method-assign]
+    yield lambda _directory, _registry: lake
+    close()
+
+
 def thing(name: str, amount: int = 1, shelf: str = "a") -> bytes:
     """Return an event as it is sent."""
     document = {
@@ -86,6 +97,7 @@ class Life:
         broker: FakeBroker,
         *,
         backlog_events: int = 100_000,
+        open_lake: OpenLake = open_lake,
     ) -> None:
         self.clock = ManualClock(NOW_US)
         self.broker = broker

@@ -25,7 +25,7 @@ from ingestion.log.replica import Delivery, Replicated
 from processing.deadletters import Criteria
 from processing.lake import LakeWriter, Positions
 from tests.fakes.stream import FakeBroker
-from tests.processing.follow.conftest import Life, thing
+from tests.processing.follow.conftest import Life, OpenLake, thing
 
 STEP = st.one_of(
     st.tuples(st.just("send"), st.integers(0, 12)),
@@ -52,16 +52,16 @@ def life(tmp_path: Path, registry: Registry, broker: FakeBroker) -> Iterator[Lif
     found.close()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEP, max_size=24), at_once=st.integers(1, 7))
 def test_every_event_counts_once_whatever_happens_between(
-    registry: Registry, steps: list[tuple[str, int]], at_once: int
+    registry: Registry, empty_lake: OpenLake, steps: list[tuple[str, int]], at_once: int
 ) -> None:
     """Repetitions, restarts at any point, topics out of step, offsets that never were."""
     broker, names, bad = FakeBroker(registry), set[int](), 0
     broker.at_once = at_once
     with tempfile.TemporaryDirectory() as directory:
-        life = Life(Path(directory), registry, broker)
+        life = Life(Path(directory), registry, broker, open_lake=empty_lake)
         for what, number in steps:
             match what:
                 case "send":
@@ -82,7 +82,7 @@ def test_every_event_counts_once_whatever_happens_between(
                     life.read()
                 case "close" | "kill":
                     getattr(life, what)()
-                    life = Life(Path(directory), registry, broker)
+                    life = Life(Path(directory), registry, broker, open_lake=empty_lake)
         broker.work()
         life.caught_up()
 
