@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from agentflow.cli import main
 from agentflow.contracts import Registry, load
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
@@ -134,9 +136,12 @@ def test_events_are_read_by_their_token_on_every_replica_and_after_a_kill(stage:
         first = one.client()
         assert count(first, token) == sent
     found = [count(client) for client in (first, second)]
-    lag = health(first)["stream"]
     assert found == [sent, sent]
-    assert (lag["connected"], lag["unread"], lag["unreadable"]) == (True, 0, 0)
+    until(lambda: health(first)["stream"]["unread"] == 0, seconds=10, what="reading all there is")
+    assert (health(first)["stream"]["connected"], health(first)["stream"]["unreadable"]) == (
+        True,
+        0,
+    )
     print(f"write, then read by token: median {sorted(milliseconds)[20]:.1f} ms")
     hops = first.get("/v1/lineage/event/o0?source=/shop").json["hops"]
     assert [hop["hop"] for hop in hops][:3] == ["received", "raw", "validated"]
@@ -157,6 +162,7 @@ def test_a_broker_that_dies_leaves_stale_answers_and_comes_back_without_loss(
         until(lambda: metric(client).json["status"] == "stale", seconds=10, what="stale")
         assert count(client) == 50
         assert health(client)["components"]["stream"]["status"] == "degraded"
+        assert "kafka" in doctor(stage)
         refused = client.post("/v1/events", order(50), idempotency_key="k50")
         assert (refused.status, refused.json["code"]) == (503, "unavailable")
         server.kill()
@@ -170,6 +176,15 @@ def test_a_broker_that_dies_leaves_stale_answers_and_comes_back_without_loss(
     assert count(client, taken["token"]) == 51
     until(lambda: metric(client).json["status"] == "fresh", seconds=10, what="fresh again")
     assert count(client, orders(client, range(60))["token"]) == 60
+
+
+def doctor(stage: Stage) -> list[str]:
+    """Return what `agentflow doctor` finds to be a problem."""
+    chosen = {**stage.environment, "AGENTFLOW_URL": "http://127.0.0.1:1"}
+    found = CliRunner().invoke(
+        main, ["doctor", "--json", "--data-dir", str(stage.folder)], env=chosen
+    )
+    return [item["name"] for item in json.loads(found.stdout) if item["status"] == "problem"]
 
 
 def _taken(client: Client) -> Json | None:

@@ -74,7 +74,7 @@ def reader_properties() -> dict[str, Any]:
         "enable_auto_offset_store": False,
         "auto_offset_reset": "error",
         "isolation_level": "read_uncommitted",
-        "fetch_wait_max_ms": 20,
+        "fetch_wait_max_ms": 50,
         "fetch_min_bytes": 1,
         "fetch_error_backoff_ms": 20,
         "queued_max_messages_kbytes": 16_384,

@@ -255,12 +255,12 @@ class StreamIntake:
 
     @property
     def _behind(self) -> int:
-        settled = self._standing.settled
-        ends = self._lag.ends()
+        """Count what was sent and is not settled, where an account says how much that is."""
+        standing, from_start = self._standing, self._ends.settled
         return self._sending + sum(
-            max(end - settled.get(place, 0), 0)
-            for place, end in ends.items()
-            if place not in self._standing.positions
+            max(end - standing.settled.get(place, 0 if from_start else end), 0)
+            for place, end in self._lag.ends().items()
+            if place not in standing.positions
         )
 
     @property

@@ -95,7 +95,12 @@ def open_replica(
             )
         opened, _ = _opened(path, cluster_id)
         recoveries = (Recovery("log", f"replica made anew: {'; '.join(reasons)}", lost=False),)
-    if not opened.positions([FOLLOWER]) and bounds is not None:
+    if not opened.positions([FOLLOWER]):
+        if bounds is None:
+            raise UnavailableError(
+                "the replica holds nothing yet, and the stream does not answer",
+                hint="It is filled once a broker runs; start again then.",
+            )
         recoveries += _fill(opened, bounds, reader, registry, gate)
     return _ready(opened, recoveries)
 
