@@ -139,16 +139,16 @@ class Life:
     def caught_up(self) -> None:
         """Wait until everything that is in the stream is visible."""
         ends = {f"{self.broker.raw_topic}/{n}": len(r) for n, r in enumerate(self.broker.raw)}
-        self.until(
-            lambda: (
-                self.platform.intake.waiting_since_us is None
-                and all(
-                    self.platform.intake.visibility.token().ends.get(place, 0) >= end
-                    for place, end in ends.items()
-                )
-            ),
-            "catching up",
-        )
+
+        def done() -> bool:
+            self.clock.advance(timedelta(seconds=0.1))  # what does not come is asked for in time
+            intake = self.platform.intake
+            visible = intake.visibility.token().ends
+            return intake.waiting_since_us is None and all(
+                visible.get(place, 0) >= end for place, end in ends.items()
+            )
+
+        self.until(done, "catching up")
 
     def read(self) -> None:
         """Wait until every outcome there is in the stream is visible."""
