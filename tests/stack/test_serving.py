@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,26 @@ def stage(kafka: Kafka, nursery: Nursery, registry: Registry, tmp_path: Path) ->
     found.gate.close()
 
 
+class Patient(Client):
+    """A client that opens its connection again when the server closed it for being idle."""
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        try:
+            return super().ask(method, path, body, headers)
+        except OSError:
+            return super().ask(method, path, body, headers)
+
+
+def client_of(server: Server) -> Client:
+    return Patient(server.url, seconds=60)
+
+
 def order(number: int) -> Json:
     return {
         "specversion": "1.0",
@@ -113,7 +133,7 @@ def health(client: Client) -> Json:
 def test_events_are_read_by_their_token_on_every_replica_and_after_a_kill(stage: Stage) -> None:
     """Each answer to a token includes its events, and nothing counts twice, whoever is killed."""
     one, two = stage.start("one"), stage.start("two")
-    first, second = one.client(), two.client()
+    first, second = client_of(one), client_of(two)
     sent = 0
     milliseconds = []
     for number in range(40):
@@ -133,7 +153,7 @@ def test_events_are_read_by_their_token_on_every_replica_and_after_a_kill(stage:
         sent += 2
         one.kill()
         one = stage.start("one")
-        first = one.client()
+        first = client_of(one)
         assert count(first, token) == sent
     found = [count(client) for client in (first, second)]
     assert found == [sent, sent]
@@ -153,7 +173,7 @@ def test_a_broker_that_dies_leaves_stale_answers_and_comes_back_without_loss(
 ) -> None:
     """Promise 9: it keeps answering, honestly, and catches up by itself."""
     server = stage.start()
-    client = server.client()
+    client = client_of(server)
     assert count(client, orders(client, range(50))["token"]) == 50
     until(lambda: metric(client).json["status"] == "fresh", seconds=10, what="fresh")
 
@@ -167,7 +187,7 @@ def test_a_broker_that_dies_leaves_stale_answers_and_comes_back_without_loss(
         assert (refused.status, refused.json["code"]) == (503, "unavailable")
         server.kill()
         server = stage.start()
-        client = server.client()
+        client = client_of(server)
         assert (count(client), metric(client).json["status"]) == (50, "stale")
     finally:
         stage.kafka.restart()
@@ -193,14 +213,13 @@ def _taken(client: Client) -> Json | None:
 
 
 def test_more_than_the_stream_takes_is_asked_to_come_back(stage: Stage) -> None:
-    """Three times what the job can do: refused with a time, nothing lost, memory bounded."""
-    stage.gate.per_second = 1_000
-    server = stage.start(AGENTFLOW_BACKLOG_EVENTS="2000")
-    client = server.client()
+    """Far more than the job can do: refused with a time, nothing lost, memory bounded."""
+    stage.gate.per_second = 200
+    server = stage.start(AGENTFLOW_BACKLOG_EVENTS="1000")
+    client = client_of(server)
     sent, refused, waits, token = 0, 0, set[int](), ""
     memory = resident_bytes(server.pid)
-    deadline = time.monotonic() + 6
-    while time.monotonic() < deadline:
+    for _ in range(60):
         answer = client.post("/v1/events", [order(n) for n in range(sent, sent + 100)])
         if answer.status == 429:
             refused += 1
@@ -208,11 +227,11 @@ def test_more_than_the_stream_takes_is_asked_to_come_back(stage: Stage) -> None:
             assert answer.json["code"] == "backlog_full"
         else:
             sent, token = sent + 100, answer.json["token"]
-        time.sleep(1 / 30)  # 3,000 events a second are offered
+        time.sleep(1 / 30)  # 15 times what the job can do, on a machine that has nothing else
     assert refused > 0
     assert max(waits) <= 60
     behind = health(client)["stream"]["events"]
-    assert behind <= 2_000 + 200
+    assert behind <= 1_000 + 100
     started = time.monotonic()
 
     assert count(client, token) == sent
@@ -234,7 +253,7 @@ def test_an_offset_that_does_not_exist_holds_nobody_up(stage: Stage) -> None:
     from confluent_kafka import Producer
 
     server = stage.start()
-    client = server.client()
+    client = client_of(server)
     prefix = stage.environment["AGENTFLOW_KAFKA_PREFIX"]
     producer = Producer(
         {"bootstrap.servers": stage.kafka.bootstrap, "transactional.id": prefix, "log_level": 2}
