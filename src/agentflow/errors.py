@@ -19,6 +19,7 @@
     + StorageCorruptError
     + DataDirectoryLockedError
     + TopicUnknownError         the broker does not have a topic that is needed
+    + OffsetLostError           the bus does not hold any more what is to be read
     + RecordTooLargeError       the bus does not take a record of that size
   x UnavailableError            a part that is needed is not running
     + BacklogFullError          more waits to be stored than there is room for
@@ -192,6 +193,12 @@ class TopicUnknownError(StorageError):
     code = "topic_unknown"
 
 
+class OffsetLostError(StorageError):
+    """The bus does not hold any more what stands at an offset to read from."""
+
+    code = "offset_lost"
+
+
 class RecordTooLargeError(StorageError):
     """The bus does not take a record of that size; nothing of its batch was stored."""
 
@@ -205,6 +212,16 @@ class UnavailableError(AgentFlowError):
 
 
 class BacklogFullError(UnavailableError):
-    """More waits to be stored than there is room for; nothing of this was taken."""
+    """More waits to be stored, or to become visible, than there is room for; nothing was taken.
+
+    Attributes:
+        retry_seconds: When there will be room, where that was measured.
+    """
 
     code = "backlog_full"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, retry_seconds: int | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_seconds = retry_seconds

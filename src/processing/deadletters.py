@@ -14,8 +14,8 @@ from agentflow.errors import NotFoundError
 from agentflow.events import RawEvent
 from ingestion.control.port import Triage, TriageStatus, TriageStore
 from ingestion.log.port import DEAD_LETTERS, RAW, CommitLog, Record
-from processing.intake import EventResult
 from processing.pointers import edited
+from processing.results import EventResult
 from processing.transformations.dead_letter import DeadLetter
 from quality.verdict import Rejected, Verdict
 

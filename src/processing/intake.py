@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from itertools import count
-from typing import Literal
+from typing import Final
 
 from agentflow.clock import Clock
 from agentflow.events import Event, RawEvent
@@ -22,32 +19,20 @@ from ingestion.log.port import (
     Outcome,
     Stored,
 )
-from processing.changes import Change, ChangeFeed
+from processing.changes import ChangeFeed
+from processing.definitions import Definitions
+from processing.intake_port import StreamState
 from processing.live import LiveEngine
+from processing.positions import LogVisibility, Visibility
+from processing.requests import Requests
+from processing.results import EventResult, Status
 from processing.transformations.routing import Routed, Router
+from processing.visible import Visible, counted
 from quality.gate import Gate
-from quality.verdict import Accepted, Rejected, Violation
+from quality.verdict import Accepted, Rejected
 
-_JUDGED_AT_ONCE = 256
-_LATENCIES_KEPT = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class EventResult:
-    """What became of one event.
-
-    Attributes:
-        offset: Its place in `validated`; for a duplicate, where it was first accepted.
-        dead_letter: Its place in `dead_letters`, when it was rejected.
-        violations: Why it was rejected, or what the contract warns of.
-    """
-
-    status: Literal["accepted", "duplicate", "rejected"]
-    id: str | None
-    type: str | None
-    offset: int | None
-    dead_letter: int | None
-    violations: tuple[Violation, ...]
+_JUDGED_AT_ONCE: Final = 256
+_TIMED_AT_ONCE: Final = 512
 
 
 class Intake:
@@ -67,20 +52,32 @@ class Intake:
         changes: ChangeFeed,
         clock: Clock,
     ) -> None:
-        self.gate = gate
-        self.router = router
-        self.engine = engine
-        self.latencies_us: deque[int] = deque(maxlen=_LATENCIES_KEPT)
-        self.counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
-        self._changes = changes
-        self._clock = clock
+        self._gate = gate
+        self._router = router
+        self._visible = Visible(engine, changes, clock)
+        self.counts = self._visible.counts
+        self.latencies_us = self._visible.latencies_us
         self._committer = GroupCommitter(log, on_committed=self._apply)
-        self._waiting: dict[int, int] = {}
-        self._requests = count()
-        self._open = asyncio.Event()
-        self._open.set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._requests = Requests(clock)
+        self._visibility = LogVisibility(log.log_id, engine)
+        changes.subscribe(lambda change: self._visibility.arrived(change.next_offset))
+
+    @property
+    def visibility(self) -> Visibility:
+        """What is visible, in tokens."""
+        return self._visibility
+
+    @property
+    def stream(self) -> StreamState | None:
+        """None: nothing lies between the log and who reads it."""
+        return None
+
+    def adopt(self, definitions: Definitions) -> None:
+        """Judge by other contracts from now on."""
+        self._gate, self._router = definitions.gate, definitions.router
+
+    async def start(self) -> None:
+        """Do nothing: whatever is committed is applied."""
 
     @property
     def backlog_events(self) -> int:
@@ -90,7 +87,7 @@ class Intake:
     @property
     def waiting_since_us(self) -> int | None:
         """When the oldest request that waits to be stored began to wait; None when none does."""
-        return next(iter(self._waiting.values()), None)
+        return self._requests.waiting_since_us
 
     async def ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
         """Judge and store *raws* and make the accepted ones visible.
@@ -101,62 +98,30 @@ class Intake:
         """
         if not raws:
             return []
-        await self._open.wait()
-        request = next(self._requests)
-        self._waiting[request] = self._clock.now_us()
-        self._idle.clear()
-        try:
+        async with self._requests.under_way():
             return await self._ingest(raws)
-        finally:
-            del self._waiting[request]
-            if not self._waiting:
-                self._idle.set()
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:
         """Let requests under way finish and new ones wait while the body runs."""
-        self._open.clear()
-        try:
-            await self._idle.wait()
+        async with self._requests.exclusive():
             yield
-        finally:
-            self._open.set()
 
     async def _ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
-        judged = await self._judge(raws)
-        verdicts = list(map(self.router.route, raws, judged))
+        judged = await judge_in_slices(self._gate, raws)
+        verdicts = list(map(self._router.route, raws, judged))
         committed = await self._committer.submit(Batch(raws=raws, verdicts=verdicts))
         return [
             _result(verdict, outcome)
             for verdict, outcome in zip(judged, committed.outcomes, strict=True)
         ]
 
-    async def _judge(self, raws: Sequence[RawEvent]) -> list[Accepted | Rejected]:
-        """Judge in slices, letting other requests in between."""
-        judge = self.gate.judge
-        if len(raws) <= _JUDGED_AT_ONCE:
-            return [judge(raw) for raw in raws]
-        judged: list[Accepted | Rejected] = []
-        for start in range(0, len(raws), _JUDGED_AT_ONCE):
-            judged += [judge(raw) for raw in raws[start : start + _JUDGED_AT_ONCE]]
-            await asyncio.sleep(0)
-        return judged
-
     def _apply(self, batch: Batch, committed: Committed) -> None:
-        now_us = self._clock.now_us()
-        events = list(_stored(batch, committed.outcomes))
-        moved = self.engine.apply(events, now_us=now_us)
-        for raw in batch.raws[: _LATENCIES_KEPT // 8]:
-            self.latencies_us.append(now_us - raw.received_us)
-        for outcome in committed.outcomes:
-            self.counts[_STATUS[type(outcome)]] += 1
-        self._changes.publish(
-            Change(
-                next_offset=self.engine.next_offset,
-                moved=moved,
-                events=events,
-                dead_letters=committed.dead_letters,
-            )
+        self._visible.apply(
+            list(_stored(batch, committed.outcomes)),
+            received_us=[raw.received_us for raw in batch.raws[:_TIMED_AT_ONCE]],
+            counts=counted(_STATUS[type(outcome)] for outcome in committed.outcomes),
+            dead_letters=committed.dead_letters,
         )
 
     async def close(self) -> None:
@@ -164,7 +129,19 @@ class Intake:
         await self._committer.close()
 
 
-_STATUS: dict[type[Outcome], Literal["accepted", "duplicate", "rejected"]] = {
+async def judge_in_slices(gate: Gate, raws: Sequence[RawEvent]) -> list[Accepted | Rejected]:
+    """Judge many events, letting other requests in between."""
+    judge = gate.judge
+    if len(raws) <= _JUDGED_AT_ONCE:
+        return [judge(raw) for raw in raws]
+    judged: list[Accepted | Rejected] = []
+    for start in range(0, len(raws), _JUDGED_AT_ONCE):
+        judged += [judge(raw) for raw in raws[start : start + _JUDGED_AT_ONCE]]
+        await asyncio.sleep(0)
+    return judged
+
+
+_STATUS: Mapping[type[Outcome], Status] = {
     Stored: "accepted",
     Duplicate: "duplicate",
     DeadLettered: "rejected",

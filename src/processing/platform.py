@@ -14,7 +14,7 @@ import structlog
 from agentflow.clock import MICROSECOND, Clock
 from agentflow.contracts import Registry
 from agentflow.contracts.model import duration
-from agentflow.errors import UnavailableError
+from agentflow.errors import TokenError, UnavailableError
 from agentflow.events import RawEvent
 from agentflow.metrics import MetricPlan, MetricState
 from ingestion.control.port import ControlStore
@@ -24,21 +24,44 @@ from processing.deadletters import DeadLetters
 from processing.definitions import Definitions
 from processing.dryrun import DryRun, dry_run
 from processing.history import History
-from processing.intake import EventResult, Intake
-from processing.lake import LakeReader, LakeThread, Positions
+from processing.intake import Intake
+from processing.intake_port import EventIntake
+from processing.lake import LakeKeeper, LakeReader, Positions
 from processing.live import LiveEngine, MetricId, snapshot
 from processing.live.groups import LoggedGroups
-from processing.positions import Arrivals
 from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
 from processing.recovery import Recovery
+from processing.results import EventResult
 from processing.tokens import Token
 from processing.verification import Check, Cut, compare, questions, take_cut
 from quality.verdict import Verdict
 
 log = structlog.get_logger()
 
-PARTITION = f"{VALIDATED}/0"
 FLUSH_TIMEOUT = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an intake is built from."""
+
+    definitions: Definitions
+    engine: LiveEngine
+    log: CommitLog
+    changes: ChangeFeed
+    clock: Clock
+
+
+def embedded_intake(around: Surroundings) -> EventIntake:
+    """Return the intake of the platform that is one process."""
+    return Intake(
+        gate=around.definitions.gate,
+        router=around.definitions.router,
+        engine=around.engine,
+        log=around.log,
+        changes=around.changes,
+        clock=around.clock,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +72,11 @@ class Parts:
     log: CommitLog
     control: ControlStore
     reader: LakeReader
-    lake: LakeThread
+    lake: LakeKeeper
     history: History
     close: Callable[[], None]
     recoveries: Sequence[Recovery] = ()
+    intake: Callable[[Surroundings], EventIntake] = embedded_intake
 
 
 class Platform:
@@ -73,19 +97,13 @@ class Platform:
         self.rebuilt: Rebuilt | None = None
         self.epoch = f"{parts.log.log_id}:{clock.now_us()}"
         self._groups = LoggedGroups(parts.log, definitions.gate)
-        self._arrivals = Arrivals()
         self.engine = LiveEngine(
             list(definitions.plans.values()),
             corrections=definitions.corrections(self._groups),
             now_us=clock.now_us(),
         )
-        self.intake = Intake(
-            gate=definitions.gate,
-            router=definitions.router,
-            engine=self.engine,
-            log=parts.log,
-            changes=self.changes,
-            clock=clock,
+        self.intake = parts.intake(
+            Surroundings(definitions, self.engine, parts.log, self.changes, clock)
         )
         self.dead_letters = DeadLetters(
             parts.log, parts.control, self.ingest, self.judge, clock=clock
@@ -99,6 +117,7 @@ class Platform:
         self.rebuilt = await asyncio.to_thread(self._rebuild, progress)
         self.parts.lake.start()
         self.parts.lake.notify(self._ends())
+        await self.intake.start()
         self.ready = True
         log.info("platform.started", **_fields(self.rebuilt))
         return self.rebuilt
@@ -196,7 +215,7 @@ class Platform:
         )
 
     def _follow(self, change: Change) -> None:
-        self._arrivals.arrived(change.next_offset)
+        del change
         self.parts.lake.notify(self._ends())
 
     def _ends(self) -> Positions:
@@ -223,7 +242,7 @@ class Platform:
             corrections=definitions.corrections(self._groups),
             backfilled=backfilled,
         )
-        self.intake.gate, self.intake.router = definitions.gate, definitions.router
+        self.intake.adopt(definitions)
         self.definitions, self.parts = definitions, parts
         self.epoch = f"{parts.log.log_id}:{self.clock.now_us()}"
 
@@ -249,7 +268,8 @@ class Platform:
     def status(self, plan: MetricPlan) -> Literal["fresh", "stale", "partial"]:
         """Return how a live number of *plan* may be read now.
 
-        Stale: an event waits to be stored for longer than the contract's freshness allows.
+        Stale: for longer than the contract's freshness allows, an event waits to become visible,
+        or nobody can say whether one does.
         """
         if not self.ready:
             return "partial"
@@ -261,12 +281,18 @@ class Platform:
 
     def token(self) -> str:
         """Return a token that covers everything visible now."""
-        return Token(self.parts.log.log_id, {PARTITION: self.engine.next_offset}).encode()
+        return self.intake.visibility.token().encode()
 
     def token_of(self, results: Sequence[EventResult]) -> str:
         """Return a token that covers the events in *results*."""
-        ends = [result.offset + 1 for result in results if result.offset is not None]
-        return Token(self.parts.log.log_id, {PARTITION: max(ends, default=0)}).encode()
+        return self.intake.visibility.token_of(results).encode()
+
+    def covers(self, token: str) -> bool:
+        """Tell whether *token* is one of this log, and everything behind it is visible."""
+        try:
+            return self.intake.visibility.covers(Token.decode(token))
+        except TokenError:
+            return False
 
     async def reach(self, token: str, *, within: timedelta) -> None:
         """Return once everything behind *token* is visible.
@@ -275,11 +301,7 @@ class Platform:
             TokenError: It is malformed or belongs to another log.
             NotYetVisibleError: It took longer than *within*.
         """
-        wanted = Token.decode(token)
-        wanted.require_log(self.parts.log.log_id)
-        end = wanted.ends.get(PARTITION, 0)
-        if end > self.engine.next_offset:
-            await self._arrivals.wait(end, within=within)
+        await self.intake.visibility.reach(Token.decode(token), within=within)
 
     def cut(
         self,

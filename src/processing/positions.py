@@ -1,13 +1,51 @@
-"""Waiting until the live engine has reached a position, without polling."""
+"""What is visible, as tokens say it, and waiting until something is, without polling."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import count
+from typing import Final, Protocol
 
 from agentflow.errors import NotYetVisibleError
+from ingestion.log.port import VALIDATED
+from processing.live import LiveEngine
+from processing.results import EventResult
+from processing.tokens import Token
+
+PARTITION: Final = f"{VALIDATED}/0"
+"""The one partition that gives accepted events their order."""
+
+
+class Visibility(Protocol):
+    """What is visible, in the positions that tokens of this platform are made of."""
+
+    def token(self) -> Token:
+        """Return a token that covers everything visible now."""
+        ...
+
+    def token_of(self, results: Sequence[EventResult]) -> Token:
+        """Return a token that covers the events in *results*."""
+        ...
+
+    def covers(self, token: Token) -> bool:
+        """Tell whether everything behind *token* is visible.
+
+        Raises:
+            TokenError: It belongs to another log.
+        """
+        ...
+
+    async def reach(self, token: Token, *, within: timedelta) -> None:
+        """Return once everything behind *token* is visible.
+
+        Raises:
+            TokenError: It belongs to another log.
+            NotYetVisibleError: That took longer than *within*.
+        """
+        ...
 
 
 class Arrivals:
@@ -16,6 +54,10 @@ class Arrivals:
     def __init__(self) -> None:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = count()
+
+    def __bool__(self) -> bool:
+        """Tell whether anybody waits."""
+        return bool(self._waiting)
 
     def arrived(self, next_offset: int) -> None:
         """Wake everybody whose position is now covered."""
@@ -30,12 +72,65 @@ class Arrivals:
         Raises:
             NotYetVisibleError: If that took longer than *within*.
         """
-        future = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (end, next(self._numbers), future))
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (end, next(self._numbers), future)
+        heapq.heappush(self._waiting, waiter)
+        woken = False
         try:
             await asyncio.wait_for(future, within.total_seconds())
+            woken = True
         except TimeoutError:
             raise NotYetVisibleError(
                 "the event behind the token is not visible yet",
                 hint="Retry, or allow more time with the header `Prefer: wait=5`.",
             ) from None
+        finally:
+            if not woken:
+                self._forget(waiter)
+
+    def _forget(self, waiter: tuple[int, int, asyncio.Future[None]]) -> None:
+        """Keep nobody who gave up: a token of far beyond would be kept for ever."""
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+            heapq.heapify(self._waiting)
+
+
+class LogVisibility:
+    """Visibility in offsets of `validated`: what is accepted here is visible in that order."""
+
+    def __init__(self, log_id: str, engine: LiveEngine) -> None:
+        self._log_id = log_id
+        self._engine = engine
+        self._arrivals = Arrivals()
+
+    def arrived(self, next_offset: int) -> None:
+        """Wake who waited for what is visible now."""
+        self._arrivals.arrived(next_offset)
+
+    def token(self) -> Token:
+        """Return a token that covers everything visible now."""
+        return Token(self._log_id, {PARTITION: self._engine.next_offset})
+
+    def token_of(self, results: Sequence[EventResult]) -> Token:
+        """Return a token that covers the events in *results*."""
+        ends = [result.offset + 1 for result in results if result.offset is not None]
+        return Token(self._log_id, {PARTITION: max(ends, default=0)})
+
+    def covers(self, token: Token) -> bool:
+        """Tell whether everything behind *token* is visible.
+
+        Raises:
+            TokenError: It belongs to another log.
+        """
+        token.require_log(self._log_id)
+        return token.ends.get(PARTITION, 0) <= self._engine.next_offset
+
+    async def reach(self, token: Token, *, within: timedelta) -> None:
+        """Return once everything behind *token* is visible.
+
+        Raises:
+            TokenError: It belongs to another log.
+            NotYetVisibleError: That took longer than *within*.
+        """
+        if not self.covers(token):
+            await self._arrivals.wait(token.ends[PARTITION], within=within)

@@ -112,6 +112,30 @@ def refill(log: RefillableLog, reader: LakeReader, registry: Registry, gate: Gat
     return Refilled(events, letters, tuple(unread))
 
 
+def refill_covered(
+    log: RefillableLog, reader: LakeReader, registry: Registry, gate: Gate
+) -> tuple[Refilled, Positions]:
+    """Give an empty replica what the lake covers, and return what that is: the rest is elsewhere.
+
+    Offsets are those of the log that is followed, which goes on giving them: nothing is skipped.
+    Until its caller says otherwise, the replica counts as unfinished (`REFILL`).
+
+    Raises:
+        StorageError: The replica cannot be written, or a file of the lake cannot be read.
+    """
+    log.store_position(REFILL, VALIDATED, 1)
+    held = reader.positions()
+    record = Placing(registry, gate).record
+    stored = reader.all_events(up_to=held.validated)
+    events = _put(log, VALIDATED, (record(item.offset, item.event) for item in stored))
+
+    def cannot_read(_: DataFile, error: StorageError) -> None:
+        raise error
+
+    letters = (item for item in _letters(reader, cannot_read) if item.offset < held.dead_letters)
+    return Refilled(events, _put(log, DEAD_LETTERS, letters), ()), held
+
+
 class Placing:
     """Turns an event of the lake into the record it was in the log."""
 

@@ -19,7 +19,8 @@ from agentflow.events import Event
 from ingestion.log.port import VALIDATED
 from processing.changes import Change
 from processing.live.groups import decoded
-from processing.platform import PARTITION, Platform
+from processing.platform import Platform
+from processing.positions import PARTITION
 from processing.tokens import Token
 from serving.event_document import EventDocuments
 from serving.subscribers import HEARTBEAT, RETRY, Pulse, require_room

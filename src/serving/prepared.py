@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentflow.errors import TokenError
 from agentflow.metrics import MetricState
 from processing.definitions import Definitions
-from processing.platform import PARTITION, Platform
-from processing.tokens import Token
+from processing.platform import Platform
 from serving.answer import Answer, Answerer
 from serving.asked import Asked
 
@@ -76,13 +74,7 @@ class PreparedAnswers:
 
     def covers(self, text: str) -> bool:
         """Tell whether a token is one of this log, and everything behind it is visible."""
-        try:
-            token = Token.decode(text)
-        except TokenError:
-            return False
-        platform = self._platform
-        end = token.ends.get(PARTITION, 0)
-        return token.log_id == platform.parts.log.log_id and end <= platform.engine.next_offset
+        return self._platform.covers(text)
 
     def get(self, asked: Asked, tenant: str) -> Prepared:
         """Return the current answer to a question.

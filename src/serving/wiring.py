@@ -17,7 +17,7 @@ import structlog
 import uvicorn
 
 from agentflow.clock import Clock, SystemClock
-from agentflow.contracts import load
+from agentflow.contracts import Registry, load
 from agentflow.errors import AgentFlowError, UnavailableError
 from agentflow.settings import Settings
 from processing.platform import Platform
@@ -56,10 +56,33 @@ def open_from(settings: Settings, *, clock: Clock) -> Platform:
     Raises:
         ContractFilesError: The contract files are wrong.
         StorageError: The data directory cannot be used.
+        UnavailableError: Kafka does not answer, and there is no replica to serve from.
     """
     registry = load(settings.contracts_dir)
+    if settings.bus == "kafka":
+        return _open_stream(settings, registry, clock=clock)
     interval = timedelta(seconds=settings.lake_interval_seconds)
     return open_platform(settings.data_dir, registry, clock=clock, lake_interval=interval)
+
+
+def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Platform:
+    from ingestion.kafka.broker import KafkaBroker
+    from ingestion.kafka.wiring import kafka_config
+    from processing.follow.opening import StreamOptions, open_stream_platform
+    from processing.follow.port import FOLLOWED
+
+    broker = KafkaBroker(
+        kafka_config(settings),
+        FOLLOWED,
+        capacity_records=settings.kafka_backlog_records,
+        max_message_bytes=settings.kafka_max_message_bytes,
+        delivery_timeout=timedelta(seconds=settings.kafka_delivery_timeout_seconds),
+    )
+    options = StreamOptions(
+        backlog_events=settings.backlog_events,
+        look_every=timedelta(seconds=settings.lake_interval_seconds),
+    )
+    return open_stream_platform(settings.data_dir, registry, broker, clock=clock, options=options)
 
 
 def build_app(platform: Platform, settings: Settings) -> Api:

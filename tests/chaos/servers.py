@@ -172,6 +172,7 @@ class Nursery:
         lake_seconds: float = 0.2,
         snapshot_seconds: float = 0.5,
         largest_file_bytes: int | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Server:
         """Begin a start; see `Server.ready`."""
         life = next(self._lives)
@@ -185,6 +186,7 @@ class Nursery:
                 "AGENTFLOW_API_KEYS": ",".join(f"{key}:{name}" for name, key in KEYS.items()),
                 "AGENTFLOW_LAKE_INTERVAL_SECONDS": str(lake_seconds),
                 "AGENTFLOW_SNAPSHOT_INTERVAL_SECONDS": str(snapshot_seconds),
+                **(environment or {}),
             },
             "out": str(out),
             "err": str(err),

@@ -36,6 +36,7 @@ def doctor(
 
     Ends with exit code 1 when there is a problem; a note is something to know.
     """
+    from agentflow.cli.bus_check import examine_bus
     from agentflow.cli.checks import Place, examine
 
     configured = settings()
@@ -47,7 +48,7 @@ def doctor(
         url=url or configured.url,
         api_key=api_key or configured.api_key,
     )
-    findings = list(examine(place))
+    findings = [*examine(place), *examine_bus(configured)]
     if as_json:
         emit([finding._asdict() for finding in findings])
     else:

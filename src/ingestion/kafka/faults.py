@@ -68,7 +68,7 @@ class Faults:
     def heard(self, error: KafkaError) -> None:
         """Take in what a client says of its connections; said once in the log as it changes."""
         last, self._last = self._last, self._specific(error)
-        if last is None or last.code() != self._last.code():
+        if last is None or _kind(last) != _kind(self._last):
             log.warning("kafka.connection_failed", brokers=self._bootstrap, detail=error.str())
 
     def _specific(self, error: KafkaError) -> KafkaError:
@@ -123,6 +123,12 @@ class Faults:
             raise UnavailableError(
                 "the producer's queue is full", hint="Try again later."
             ) from error
+
+
+def _kind(error: KafkaError) -> int:
+    """Return the code, or one code for all that mean that nobody is there: they take turns."""
+    code = error.code()
+    return KafkaError._TRANSPORT if code in _ABSENT else code
 
 
 def refused(cause: KafkaError) -> AgentFlowError:

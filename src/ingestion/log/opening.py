@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from ingestion.log import schema
 from ingestion.log.digests import DigestIndex
@@ -17,6 +17,7 @@ from ingestion.log.recovery import OpenReport, recover
 from ingestion.log.salvage import TOPICS
 from ingestion.log.sqlite_log import STAGED_IDENTITIES, STAGED_LINKS, SqliteLog
 
+Synchronous = Literal["FULL", "NORMAL"]
 FULL_CHECK_BYTES: Final = 256 << 20
 """Above this size only the tail of the log is verified when it opens."""
 
@@ -34,7 +35,7 @@ def random_id() -> str:
     return secrets.token_hex(8)
 
 
-def open_log(
+def open_log(  # noqa: PLR0913 - each bounds another thing
     path: Path,
     *,
     new_id: Callable[[], str] = random_id,
@@ -42,6 +43,7 @@ def open_log(
     full_check_bytes: int = FULL_CHECK_BYTES,
     staged_identities: int = STAGED_IDENTITIES,
     staged_links: int = STAGED_LINKS,
+    synchronous: Synchronous = "FULL",
 ) -> Opened:
     """Open or create the log at *path*; a damaged file is moved aside and salvaged first.
 
@@ -54,6 +56,8 @@ def open_log(
         full_check_bytes: Larger files are checked at their tail only.
         staged_identities: Most digests to keep in memory before they are merged to disk.
         staged_links: The same for links.
+        synchronous: `NORMAL` saves the fsync of each commit, for a replica: after a power cut it
+            goes on from an earlier commit, and what is behind that is fetched again.
 
     Raises:
         StorageError: The file can neither be opened nor moved aside.
@@ -61,7 +65,7 @@ def open_log(
     path.parent.mkdir(parents=True, exist_ok=True)
     with translated(path):
         report = recover(path, new_id=new_id, full_check_bytes=full_check_bytes)
-        connection = schema.connect(path)
+        connection = schema.connect(path, synchronous=synchronous)
         _prepare(connection, new_id=new_id)
         identities = DigestIndex(IDENTITIES, "identity_entries", staged_limit=staged_identities)
         links = DigestIndex(LINKS, "link_entries", staged_limit=staged_links)

@@ -127,6 +127,16 @@ class LogReader:
             ).fetchone()
         return int(row[0]) if row else 0
 
+    def positions(self, consumers: Sequence[str]) -> dict[tuple[str, str], int]:
+        """Return every position stored under these names, by (consumer, topic)."""
+        marks = ", ".join("?" for _ in consumers)
+        with self.connection() as connection:
+            rows = connection.execute(
+                f"SELECT consumer, topic, next_offset FROM positions WHERE consumer IN ({marks})",  # noqa: S608 - question marks only
+                tuple(consumers),
+            ).fetchall()
+        return {(consumer, topic): offset for consumer, topic, offset in rows}
+
     def _knows(self, connection: sqlite3.Connection, topic: str) -> bool:
         if topic not in self._topics:
             self._topics = frozenset(schema.topics(connection))

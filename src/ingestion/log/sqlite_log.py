@@ -41,6 +41,7 @@ from ingestion.log.refill import (
     links_of,
     missing,
 )
+from ingestion.log.replica import Delivery, Replicated, unknown
 from ingestion.log.topic_names import checked_topic
 
 STAGED_IDENTITIES: Final = 65_536
@@ -98,15 +99,19 @@ class SqliteLog:
         return plan.committed
 
     def _known(self, verdicts: Sequence[Verdict]) -> dict[bytes, int]:
+        return self._first_offsets(
+            verdict.identity for verdict in verdicts if isinstance(verdict, Accept)
+        )
+
+    def _first_offsets(self, identities: Iterable[bytes]) -> dict[bytes, int]:
         known: dict[bytes, int] = {}
         unseen: list[bytes] = []
         staged = self._identities.staged
-        for verdict in verdicts:
-            if isinstance(verdict, Accept):
-                if offsets := staged(verdict.identity):
-                    known[verdict.identity] = offsets[0]
-                else:
-                    unseen.append(verdict.identity)
+        for identity in identities:
+            if offsets := staged(identity):
+                known[identity] = offsets[0]
+            else:
+                unseen.append(identity)
         with translated(self._path):
             known.update(self._identities.stored(self._connection, unseen))
         return known
@@ -246,6 +251,45 @@ class SqliteLog:
         self._links.merged()
         return identities, links
 
+    def replicate(self, delivery: Delivery) -> Replicated:
+        """Store what is new of a delivery, with its positions; see `ReplicaLog.replicate`.
+
+        Raises:
+            StorageFullError: Nothing of it was stored; the log stays usable.
+            StorageError: Nothing of it was stored; the log may need a restart.
+        """
+        with self._lock:
+            known = self._first_offsets(
+                item.identity for item in delivery.validated if item.identity is not None
+            )
+            validated = unknown(delivery.validated, end=self._ends[VALIDATED], known=known)
+            letters = unknown(delivery.dead_letters, end=self._ends[DEAD_LETTERS], known=())
+            with self._transaction():
+                upto = self._ends[VALIDATED]
+                insert(self._connection, VALIDATED, validated)
+                insert(self._connection, DEAD_LETTERS, letters)
+                self._store_positions(delivery.positions)
+                self._identities.merge_some(self._connection, upto=upto)
+                self._links.merge_some(self._connection, upto=upto)
+            self._identities.merged()
+            self._links.merged()
+            self._identities.stage(identities_of(validated))
+            self._links.stage(links_of(validated))
+            for topic, stored in ((VALIDATED, validated), (DEAD_LETTERS, letters)):
+                if stored:
+                    self._ends[topic] = stored[-1].offset + 1
+        return Replicated(validated, letters)
+
+    def _store_positions(self, positions: Mapping[tuple[str, str], int | None]) -> None:
+        self._connection.executemany(
+            _STORE_POSITION,
+            [(*name, offset) for name, offset in positions.items() if offset is not None],
+        )
+        self._connection.executemany(
+            "DELETE FROM positions WHERE consumer = ? AND topic = ?",
+            [name for name, offset in positions.items() if offset is None],
+        )
+
     def skip_to(self, floors: Mapping[str, int]) -> None:
         """Let topics go on at these offsets, unless they are further; nothing is given before."""
         with self._lock:
@@ -278,11 +322,21 @@ class SqliteLog:
         the_only(topic, partition)
         return self._reader.position(consumer, topic)
 
+    def positions(self, consumers: Sequence[str]) -> Mapping[tuple[str, str], int]:
+        """Return every position stored under these names, by (consumer, topic)."""
+        return self._reader.positions(consumers)
+
     def find_identity(self, identity: bytes) -> int | None:
         """Return where in `validated` the identity was first accepted, or None."""
         with self._reader.connection() as connection:
             offsets = self._identities.offsets(connection, [identity]).get(identity)
         return offsets[0] if offsets else None
+
+    def find_identities(self, identities: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Return where in `validated` each identity was first accepted, where it was."""
+        with self._reader.connection() as connection:
+            found = self._identities.offsets(connection, identities)
+        return {identity: offsets[0] for identity, offsets in found.items()}
 
     def linked(self, link: bytes, *, before: int | None = None) -> Sequence[int]:
         """Return the `validated` offsets of events with that link, ascending, below *before*."""

@@ -2,6 +2,7 @@
 
 from processing.lake.catalog import Lake, open_lake
 from processing.lake.health import LakeHealth, TableHealth, lake_health
+from processing.lake.keeper import LakeKeeper
 from processing.lake.maintenance import Compacted, compact, sweep
 from processing.lake.positions import Positions
 from processing.lake.reader import LakeReader
@@ -13,6 +14,7 @@ __all__ = [
     "Compacted",
     "Lake",
     "LakeHealth",
+    "LakeKeeper",
     "LakeReader",
     "LakeThread",
     "LakeWriter",

@@ -17,8 +17,8 @@ from agentflow.clock import to_rfc3339
 from agentflow.errors import AgentFlowError, ParameterError
 from ingestion.control.port import TriageStatus
 from processing.deadletters import Criteria, Fix, Triaged
-from processing.intake import EventResult
 from processing.pointers import edited
+from processing.results import EventResult
 from serving.api.context import Context, respond, tenant_of, who
 from serving.api.event_results import detail_of
 from serving.api.operation import Body, body_of, operation

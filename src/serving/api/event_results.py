@@ -9,7 +9,7 @@ import msgspec
 
 from agentflow.clock import Clock
 from agentflow.events import RawEvent
-from processing.intake import EventResult
+from processing.results import EventResult
 from quality.verdict import Violation
 from serving.api.problems import Detail, Problem
 from serving.api.replies import JSON, Reply
@@ -130,11 +130,16 @@ def rejection(result: EventResult, token: str) -> Problem:
     first = result.violations[0]
     return Problem(
         "event_rejected",
-        f"{first.message}; the event is dead letter {result.dead_letter}",
+        f"{first.message}; the event is {_named(result.dead_letter)}",
         first.hint,
         tuple(detail_of(item) for item in result.violations),
         {"dead_letter": result.dead_letter, "token": token},
     )
+
+
+def _named(dead_letter: int | None) -> str:
+    """Name a dead letter; over a stream nobody knows its number yet."""
+    return "a dead letter" if dead_letter is None else f"dead letter {dead_letter}"
 
 
 def detail_of(violation: Violation) -> Detail:

@@ -24,7 +24,7 @@ from serving.question import parse_query
 
 _EVENT_CODES: Final = (
     "event_rejected", "media_type_unsupported", "too_many_events", "parameter_invalid",
-    "storage_full", "storage_failed",
+    "storage_full", "storage_failed", "backlog_full", "record_too_large",
 )  # fmt: skip
 _DETAILS: Final = ("all", "errors")
 

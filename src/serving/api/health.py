@@ -13,17 +13,26 @@ from starlette.responses import Response
 from agentflow.clock import to_rfc3339
 from agentflow.errors import AgentFlowError
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
+from processing.intake_port import StreamState
 from processing.lake.health import LakeHealth, lake_health
 from processing.platform import Platform
 from processing.recovery import Recovery
 from serving.api.context import Context, respond, text_response
 from serving.api.operation import operation
-from serving.api.shapes import AliveShape, ComponentShape, HealthShape, LagShape, TableShape
+from serving.api.shapes import (
+    AliveShape,
+    ComponentShape,
+    HealthShape,
+    LagShape,
+    StreamShape,
+    TableShape,
+)
 from serving.api.telemetry import CONTENT_TYPE
 
 Status = Literal["ok", "degraded", "failing"]
 LOW_SPACE_BYTES: Final = 512 * 1024 * 1024
 _LAGGING_EVENTS: Final = 100_000
+_LAGGING_SECONDS: Final = 5
 _ORDER: Final[tuple[Status, ...]] = ("ok", "degraded", "failing")
 
 
@@ -69,6 +78,9 @@ def health(context: Context) -> HealthShape:
         "control": ComponentShape("ok", "idempotency keys, triage and changelog are stored", None),
         "history": ComponentShape("ok", "DuckDB answers over the lake and the log", None),
     }
+    stream = platform.intake.stream
+    if stream is not None:
+        components["stream"] = _stream(stream)
     for recovery in platform.parts.recoveries:
         components[recovery.component] = _recovered(components[recovery.component], recovery)
     worst = max((component.status for component in components.values()), key=_rank)
@@ -78,7 +90,35 @@ def health(context: Context) -> HealthShape:
         lake=_tables(lake),
         lag=_lag(platform, lake),
         token=platform.token(),
+        stream=None if stream is None else _stream_shape(stream),
     )
+
+
+def _stream_shape(stream: StreamState) -> StreamShape:
+    return StreamShape(
+        connected=stream.connected,
+        events=stream.raw_events,
+        unread=stream.unread_events,
+        seconds=round(stream.seconds or 0.0, 3),
+        drained_per_second=round(stream.drained_per_second, 1),
+        skipped_offsets=stream.jumped,
+        unreadable=stream.unreadable,
+    )
+
+
+def _stream(stream: StreamState) -> ComponentShape:
+    behind = f"{stream.raw_events} events behind, {stream.seconds or 0:.1f} s"
+    if stream.failure is not None:
+        return ComponentShape("failing", stream.failure, "Restart: it reads on, or rebuilds.")
+    if stream.paused is not None:
+        return ComponentShape("degraded", f"paused: {stream.paused}", "Free some disk space.")
+    if not stream.connected:
+        detail = f"Kafka does not answer; what is shown may be {stream.seconds or 0:.1f} s old"
+        return ComponentShape("degraded", detail, "Start a broker: it reads on by itself.")
+    if (stream.seconds or 0) > _LAGGING_SECONDS:
+        fix = "See that the job that judges events runs and keeps up."
+        return ComponentShape("degraded", behind, fix)
+    return ComponentShape("ok", behind, None)
 
 
 def _recovered(component: ComponentShape, recovery: Recovery) -> ComponentShape:
@@ -190,4 +230,21 @@ class PlatformFigures:
             "agentflow_ingestion_dead_letters": (
                 "Dead letters in the log.", platform.parts.log.end(DEAD_LETTERS)),
             "agentflow_processing_lake_lag_events": ("Events the lake does not hold yet.", lag),
+            **_stream_gauges(platform.intake.stream),
         }  # fmt: skip
+
+
+def _stream_gauges(stream: StreamState | None) -> Mapping[str, tuple[str, float]]:
+    if stream is None:
+        return {}
+    return {
+        "agentflow_processing_stream_connected": ("1 while the broker answers.", stream.connected),
+        "agentflow_processing_stream_lag_events": (
+            "Events sent and not visible yet.", stream.raw_events),
+        "agentflow_processing_stream_unread_events": (
+            "Outcomes in the stream and not visible yet.", stream.unread_events),
+        "agentflow_processing_stream_lag_seconds": (
+            "Age of what may be missing.", stream.seconds or 0.0),
+        "agentflow_processing_stream_drained_per_second": (
+            "Events settled each second while there were any.", stream.drained_per_second),
+    }  # fmt: skip

@@ -73,13 +73,22 @@ def event_lineage(context: Context, tenant: str, source: str, event_id: str) -> 
             hint="An event is named by its source and its id: pass ?source=…",
         )
     record = records[0]
-    raw_offset = int(record.headers.get("raw_offset", "-1"))  # put back from the lake: no raw bytes
-    hops = [HopShape("received", at=to_rfc3339(record.timestamp_us))]
-    if log.read_offsets(RAW, [raw_offset]):
-        hops.append(HopShape("raw", topic=RAW, offset=raw_offset))
+    hops = [HopShape("received", at=to_rfc3339(record.timestamp_us)), *_raw(context, record)]
     hops.append(HopShape("validated", topic=VALIDATED, offset=record.offset))
     hops += [*_live(context, record), *_lake(context, record)]
     return EventLineageShape(event_id, source, record.headers["type"], hops)
+
+
+def _raw(context: Context, record: Record) -> list[HopShape]:
+    """Return the raw hop: in the log, or in a stream; none if it was put back from the lake."""
+    headers = record.headers
+    raw_offset = int(headers.get("raw_offset", "-1"))
+    if "raw_topic" in headers:
+        place = f"{headers['raw_topic']}/{headers.get('raw_partition', '0')}"
+        return [HopShape("raw", topic=place, offset=raw_offset)]
+    if context.platform.parts.log.read_offsets(RAW, [raw_offset]):
+        return [HopShape("raw", topic=RAW, offset=raw_offset)]
+    return []
 
 
 def _ref(record: Record) -> EventRef:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from agentflow.errors import AgentFlowError, ContractFilesError
+from agentflow.errors import AgentFlowError, BacklogFullError, ContractFilesError
 from serving.api.replies import PROBLEM, Reply
 
 TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
@@ -109,6 +109,7 @@ class Problem(msgspec.Struct, frozen=True):
         detail: What is wrong with this request, for people.
         hint: What would have worked.
         members: More members of the document (`dead_letter`, `token`).
+        retry_seconds: When to try again, where that is known better than by the code.
     """
 
     code: str
@@ -116,6 +117,7 @@ class Problem(msgspec.Struct, frozen=True):
     hint: str | None = None
     errors: tuple[Detail, ...] = ()
     members: Mapping[str, object] = {}
+    retry_seconds: int | None = None
 
     @property
     def status(self) -> int:
@@ -140,7 +142,7 @@ class Problem(msgspec.Struct, frozen=True):
     def reply(self, request_id: str, *headers: tuple[bytes, bytes]) -> Reply:
         """Return the answer to send."""
         extra = list(headers)
-        seconds = RETRY_AFTER_SECONDS.get(self.code)
+        seconds = self.retry_seconds or RETRY_AFTER_SECONDS.get(self.code)
         if seconds is not None and not any(name == b"retry-after" for name, _ in headers):
             extra.append((b"retry-after", b"%d" % seconds))
         if self.status == 401:  # noqa: PLR2004 - RFC 9110: a 401 names how to authenticate
@@ -162,7 +164,8 @@ def problem_of(error: AgentFlowError) -> Problem:
             for item in error.problems
         )  # fmt: skip
         return Problem(code, f"{len(errors)} problems in contract files", error.hint, errors)
-    return Problem(code, str(error), error.hint)
+    retry_seconds = error.retry_seconds if isinstance(error, BacklogFullError) else None
+    return Problem(code, str(error), error.hint, retry_seconds=retry_seconds)
 
 
 def unknown_parameters(unknown: Iterable[str], known: Iterable[str]) -> Problem:

@@ -505,6 +505,18 @@ class LagShape(msgspec.Struct, frozen=True):
     seconds: float | None
 
 
+class StreamShape(msgspec.Struct, frozen=True):
+    """How far behind the stream is what reads can see; present when events come over one."""
+
+    connected: bool
+    events: int
+    unread: int
+    seconds: float
+    drained_per_second: float
+    skipped_offsets: int
+    unreadable: int
+
+
 class HealthShape(msgspec.Struct, frozen=True):
     """Whether the platform does what it is for."""
 
@@ -513,6 +525,7 @@ class HealthShape(msgspec.Struct, frozen=True):
     lake: dict[str, TableShape]
     lag: LagShape
     token: str
+    stream: StreamShape | None = None
 
 
 class AliveShape(msgspec.Struct, frozen=True):

@@ -1,0 +1,31 @@
+"""The check of `agentflow doctor` on the broker that events come over, if they come over one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentflow.cli.checks import Finding
+from agentflow.errors import AgentFlowError
+from agentflow.settings import Settings
+
+
+def examine_bus(configured: Settings) -> Iterator[Finding]:
+    """Look whether the broker answers and has the topics; nothing to see when embedded."""
+    if configured.bus != "kafka":
+        return
+    from ingestion.kafka.admin import KafkaAdmin
+    from ingestion.kafka.topics import wanted_topics
+    from ingestion.kafka.wiring import kafka_config, topic_policy
+
+    try:
+        there = KafkaAdmin(kafka_config(configured)).partitions()
+        wanted = [topic.name for topic in wanted_topics(topic_policy(configured))]
+    except AgentFlowError as error:
+        yield Finding("kafka", "problem", str(error), error.hint or "")
+        return
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        detail = f"{configured.kafka_bootstrap} has no topic {', '.join(missing)}"
+        yield Finding("kafka", "problem", detail, "agentflow topics apply")
+    else:
+        yield Finding("kafka", "ok", f"{configured.kafka_bootstrap} has all {len(wanted)} topics")

@@ -1,0 +1,263 @@
+"""Reading followed topics from Kafka: assigned by hand, positions kept elsewhere, pushed to us.
+
+A fetch waits at the broker until there is something (`fetch.wait.max.ms`); the client waits for the
+fetch. Nothing here asks again and again for events.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from agentflow.errors import OffsetLostError, TopicUnknownError, UnavailableError
+from ingestion.kafka.config import KafkaConfig
+from ingestion.kafka.faults import Faults
+from ingestion.kafka.records import record_of
+from ingestion.log.port import RAW, Record
+
+AT_ONCE: Final = 2_000
+"""Most records that one `poll` returns."""
+
+_WAIT_SECONDS: Final = 0.25
+_RAW_SECONDS: Final = 2.0
+_LEADER_SECONDS: Final = 3.0
+_LOST: Final = frozenset(
+    {
+        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - the driver's own name
+        KafkaError.OFFSET_OUT_OF_RANGE,
+    }
+)
+_NO_GROUP: Final = frozenset(
+    {
+        KafkaError.GROUP_ID_NOT_FOUND,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+_GONE: Final = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001 - the driver's own name
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaEnds:
+    """Where topics end: of the followed ones by our name, of raw by partition.
+
+    Attributes:
+        judged: What the job that judges had committed of raw before.
+    """
+
+    followed: Mapping[str, int]
+    raw: Mapping[str, int]
+    judged: Mapping[str, int]
+
+
+def reader_properties() -> dict[str, Any]:
+    """Return the properties of a consumer that is in no group and reads everything, at once.
+
+    The outcome of an event is read before its transaction ends: what is read twice counts once.
+    Queues are bounded by bytes, so that memory is while a reader is slow.
+    """
+    return {
+        "group_id": "agentflow-follower",  # the driver wants a name; nothing is committed under it
+        "enable_auto_commit": False,
+        "enable_auto_offset_store": False,
+        "auto_offset_reset": "error",
+        "isolation_level": "read_uncommitted",
+        "fetch_wait_max_ms": 50,
+        "fetch_min_bytes": 1,
+        "fetch_error_backoff_ms": 20,
+        "queued_max_messages_kbytes": 16_384,
+        "fetch_message_max_bytes": 1 << 20,
+        "fetch_max_bytes": 8 << 20,
+    }
+
+
+class KafkaStream:
+    """Reads topics that have one partition each, and says where everything ends.
+
+    Delivery: each record once for each `open`. Order: within a topic. Thread-safety: one thread,
+    but for `ends`.
+    """
+
+    def __init__(
+        self, config: KafkaConfig, topics: Iterable[str], *, lost: Callable[[], None]
+    ) -> None:
+        self._config = config
+        self._faults = Faults(config.bootstrap)
+        self._lost = lost
+        self._names = {config.topic_name(topic): topic for topic in topics}
+        self._consumer = Consumer(config.client(self._heard, **reader_properties()))
+        self._admin = AdminClient(config.client(self._faults.heard))
+        self._raw: Consumer | None = None
+
+    def _heard(self, error: KafkaError) -> None:
+        self._faults.heard(error)
+        if error.code() in _GONE:
+            self._lost()
+
+    def open(self, positions: Mapping[str, int]) -> None:
+        """Begin to read each topic at its position."""
+        self._consumer.assign(
+            [TopicPartition(name, 0, positions[topic]) for name, topic in self._names.items()]
+        )
+
+    def poll(self) -> Sequence[Record]:
+        """Wait for records and return those there are; or none, after a while.
+
+        Raises:
+            OffsetLostError: What comes next was deleted.
+        """
+        records: list[Record] = []
+        message = self._consumer.poll(_WAIT_SECONDS)
+        while message is not None:
+            if (error := message.error()) is not None:
+                self._fault(message, error)
+            else:
+                records.append(record_of(message, self._names[str(message.topic())]))
+            if len(records) >= AT_ONCE:
+                break
+            message = self._consumer.poll(0)
+        return records
+
+    def _fault(self, message: Message, error: KafkaError) -> None:
+        """Trouble with a connection passes by itself; a lost position does not."""
+        if error.code() in _LOST:
+            raise OffsetLostError(
+                f"{message.topic()} does not hold offset {message.offset()} any more"
+            )
+        self._heard(error)
+
+    def pause(self) -> None:
+        """Let `poll` wait without reading."""
+        self._consumer.pause(self._consumer.assignment())
+
+    def resume(self) -> None:
+        """Read on."""
+        self._consumer.resume(self._consumer.assignment())
+
+    def next_raw(self, place: str, offset: int, *, end: int) -> int | None:
+        """Return the first offset of a raw partition from *offset* on that exists; else *end*.
+
+        Only what is committed counts. None when the broker did not say in time.
+        """
+        topic, _, partition = place.rpartition("/")
+        if self._raw is None:
+            properties = reader_properties() | {
+                "group_id": "agentflow-raw",
+                "isolation_level": "read_committed",
+                "auto_offset_reset": "earliest",
+                "enable_partition_eof": True,
+                "fetch_message_max_bytes": 1_024,
+            }
+            self._raw = Consumer(self._config.client(self._faults.heard, **properties))
+        consumer = self._raw
+        consumer.assign([TopicPartition(topic, int(partition), offset)])
+        try:
+            return _first(consumer, offset, end)
+        finally:
+            consumer.unassign()
+
+    def ends(self) -> KafkaEnds:
+        """Ask the broker where everything ends; any thread.
+
+        Raises:
+            UnavailableError: It does not answer.
+        """
+        return _ends(self._admin, self._config, self._names, self._faults)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._consumer.close()
+        if self._raw is not None:
+            self._raw.close()
+
+
+def _first(consumer: Consumer, offset: int, end: int) -> int | None:
+    deadline = time.monotonic() + _RAW_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        message = consumer.poll(left)
+        if message is None:
+            continue
+        error, there = message.error(), message.offset()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+            # An end before *end* is that of a transaction that is still open: nobody knows yet.
+            if there is None or (error is not None and there < end):
+                return None
+            return max(offset, min(there, end))
+    return None
+
+
+def _ends(
+    admin: AdminClient, config: KafkaConfig, names: Mapping[str, str], faults: Faults
+) -> KafkaEnds:
+    raw = config.topic_name(RAW)
+    try:
+        partitions = admin.list_topics(raw, timeout=_LEADER_SECONDS).topics[raw].partitions
+        there = [TopicPartition(raw, partition) for partition in partitions]
+        judged = _committed(admin, job_group(config), there)
+        wanted = [*(TopicPartition(name, 0) for name in names), *there]
+        answers = admin.list_offsets(
+            {partition: OffsetSpec.latest() for partition in wanted},  # type: ignore[no-untyped-call]
+            request_timeout=_LEADER_SECONDS,
+        )
+        ends = {
+            (partition.topic, partition.partition): answer.result(_LEADER_SECONDS).offset
+            for partition, answer in answers.items()
+        }
+    except KafkaException as error:
+        raise faults.error(error.args[0]) from error
+    except TimeoutError as error:
+        raise UnavailableError(f'kafka at "{config.bootstrap}" does not answer') from error
+    faults.forget()
+    return KafkaEnds(
+        followed={topic: ends[name, 0] for name, topic in names.items()},
+        raw={f"{name}/{number}": end for (name, number), end in ends.items() if name == raw},
+        judged=judged,
+    )
+
+
+def job_group(config: KafkaConfig) -> str:
+    """Return the consumer group under which the job that judges commits how far it has come.
+
+    It commits after its outcomes are stored (Flink does it at each checkpoint).
+    """
+    return f"{config.prefix}.gate"
+
+
+def _committed(
+    admin: AdminClient, group: str, partitions: Sequence[TopicPartition]
+) -> Mapping[str, int]:
+    """Return what a group has committed, by place; nothing for a group that never did."""
+    asked = [ConsumerGroupTopicPartitions(group, list(partitions))]
+    (answer,) = admin.list_consumer_group_offsets(asked, request_timeout=_LEADER_SECONDS).values()
+    try:
+        found = answer.result(_LEADER_SECONDS).topic_partitions
+    except KafkaException as error:
+        if error.args[0].code() in _NO_GROUP:
+            return {}
+        raise
+    return {f"{p.topic}/{p.partition}": p.offset for p in found if p.offset >= 0}
+
+
+def require_topics(there: Mapping[str, int], names: Iterable[str]) -> None:
+    """Check that every topic exists.
+
+    Raises:
+        TopicUnknownError: Naming those that do not.
+    """
+    missing = sorted(name for name in names if name not in there)
+    if missing:
+        raise TopicUnknownError(
+            f"kafka has no topic {', '.join(missing)}", hint="Run `agentflow topics apply`."
+        )

@@ -1,0 +1,72 @@
+"""A log that is a copy: records come with the offsets they have elsewhere, and may come twice."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from ingestion.log.port import CommitLog
+from ingestion.log.refill import Placed
+
+
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """What arrived, and the positions that must be stored with it or not at all.
+
+    Attributes:
+        validated: Accepted events by offset, each with its identity and links.
+        dead_letters: Refused ones by offset.
+        positions: (consumer, topic) → next offset; None forgets it.
+    """
+
+    validated: Sequence[Placed]
+    dead_letters: Sequence[Placed]
+    positions: Mapping[tuple[str, str], int | None]
+
+
+class Replicated(msgspec.Struct, frozen=True, gc=False):
+    """What of a delivery was new, by offset; the rest had been stored or accepted before."""
+
+    validated: Sequence[Placed]
+    dead_letters: Sequence[Placed]
+
+
+class ReplicaLog(CommitLog, Protocol):
+    """A log that follows another one. What it loses is fetched again: it need not be durable."""
+
+    def replicate(self, delivery: Delivery) -> Replicated:
+        """Store what is new, at its own offset, and the positions, in one transaction.
+
+        Left out are records before the end of their topic, and events whose identity is known: an
+        identity counts where it was first accepted, and a later offset is a gap.
+
+        Raises:
+            StorageFullError: Nothing of it was stored; the log stays usable.
+            StorageError: Nothing of it was stored; the log may need a restart.
+        """
+        ...
+
+    def find_identities(self, identities: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Return where in `validated` each identity was first accepted, where it was."""
+        ...
+
+    def positions(self, consumers: Sequence[str]) -> Mapping[tuple[str, str], int]:
+        """Return every position stored under these names, by (consumer, topic)."""
+        ...
+
+
+def unknown(placed: Sequence[Placed], *, end: int, known: Container[bytes]) -> list[Placed]:
+    """Return those of *placed* at or after *end* whose identity is new, there and among them."""
+    found: list[Placed] = []
+    seen: set[bytes] = set()
+    for item in placed:
+        if item.offset < end:
+            continue
+        end = item.offset + 1
+        if item.identity is not None:
+            if item.identity in known or item.identity in seen:
+                continue
+            seen.add(item.identity)
+        found.append(item)
+    return found

@@ -1,0 +1,289 @@
+"""The write path over a stream: judge for the answer, append to raw, see it come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from agentflow.errors import BacklogFullError
+from agentflow.events import RawEvent
+from ingestion.kafka.records import raw_record
+from ingestion.log.port import RAW
+from ingestion.log.replica import ReplicaLog
+from processing.definitions import Definitions
+from processing.follow.follower import Followed, Follower, Standing
+from processing.follow.in_flight import InFlight
+from processing.follow.lag import SECOND_US, Lag, Pressure
+from processing.follow.port import Ends, RawSender, place_name
+from processing.follow.visibility import StreamVisibility
+from processing.follow.watcher import Watcher
+from processing.intake import judge_in_slices
+from processing.intake_port import StreamState
+from processing.platform import Surroundings
+from processing.positions import Visibility
+from processing.requests import Requests
+from processing.results import EventResult, Status
+from processing.visible import Visible
+from quality.verdict import Accepted, Rejected
+
+HOLE_PATIENCE_US: Final = 1_000_000
+"""How long a raw offset may be missing before somebody asks whether it exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnds:
+    """Both ends of a stream: where events go in, and how outcomes come back.
+
+    Attributes:
+        raw_topic: The broker's name of the raw topic, as tokens have it.
+        settled: Whether accounts are complete from the beginning; otherwise once it has caught up.
+        follow: Makes the follower, given what applies its effects.
+        watch: Makes the watcher, given who is told of ends, and of silence.
+    """
+
+    raw_topic: str
+    sender: RawSender
+    replica: ReplicaLog
+    settled: bool
+    follow: Callable[[Callable[[Followed], None]], Follower]
+    watch: Callable[[Callable[[Ends, int], None], Callable[[int], None]], Watcher]
+
+
+class StreamIntake:
+    """Takes events for a stream and follows what becomes of them. One event loop.
+
+    An event is on the broker's disks when `ingest` returns; it is visible once the token is
+    reached. The verdict in the answer is this process's: the job in the stream judges again, by the
+    same gate.
+    """
+
+    def __init__(self, around: Surroundings, ends: StreamEnds, *, pressure: Pressure) -> None:
+        self._visible = Visible(around.engine, around.changes, around.clock)
+        self.counts = self._visible.counts
+        self.latencies_us = self._visible.latencies_us
+        self._visibility = StreamVisibility(around.log.log_id, around.engine)
+        self._ends = ends
+        self._pressure = pressure
+        self._clock = around.clock
+        self._requests = Requests(around.clock)
+        self._lag = Lag(now_us=around.clock.now_us())
+        self._in_flight = InFlight()
+        self._sending = 0
+        self._unreadable = 0
+        self._first_ends: Ends | None = None
+        self._heard_ends: Ends | None = None
+        self._seen_frontiers: Mapping[str, int] = {}
+        self._follower = ends.follow(self._apply)
+        self._standing: Standing = self._follower.standing
+        self._watcher = ends.watch(self._heard_elsewhere, self._lost_elsewhere)
+        self.adopt(around.definitions)
+
+    def adopt(self, definitions: Definitions) -> None:
+        """Judge and read by other contracts from now on."""
+        self._gate = definitions.gate
+        self._follower.adopt(definitions.registry, definitions.gate)
+
+    # -- life
+
+    async def start(self) -> None:
+        """Follow the stream from where the replica stands."""
+        self._loop = asyncio.get_running_loop()
+        self._stand(self._standing)
+        if self._ends.settled:
+            self._visibility.settle()
+        self._follower.start(self._loop)
+        self._watcher.start()
+
+    async def close(self) -> None:
+        """Let requests under way finish, then stop to follow."""
+        async with self._requests.exclusive():
+            await asyncio.to_thread(self._ends.sender.close)
+            await asyncio.to_thread(self._follower.stop)
+            await asyncio.to_thread(self._watcher.stop)
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Let nothing become visible, and no request be judged, while the body runs."""
+        async with self._requests.exclusive(), self._follower.exclusive():
+            yield
+
+    @property
+    def follower(self) -> Follower:
+        """What reads the stream."""
+        return self._follower
+
+    # -- writing
+
+    async def ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
+        """Append *raws* to the raw topic and say what will become of each.
+
+        Raises:
+            BacklogFullError: The stream is too far behind; nothing was taken.
+            UnavailableError: The broker did not take all of them in time; send them again.
+        """
+        if not raws:
+            return []
+        async with self._requests.under_way():
+            self._require_room()
+            self._sending += len(raws)
+            try:
+                return await self._ingest(raws)
+            finally:
+                self._sending -= len(raws)
+
+    async def _ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
+        judged = await judge_in_slices(self._gate, raws)
+        expected = self._expected(judged)  # before any of them can come back
+        keys = [verdict.key if isinstance(verdict, Accepted) else None for verdict in judged]
+        taken_us = self._clock.now_us()
+        places = await self._ends.sender.send(RAW, list(map(raw_record, raws, keys)))
+        results = []
+        for verdict, result, place in zip(judged, expected, places, strict=True):
+            name = place_name(self._ends.raw_topic, place.partition)
+            results.append(replace(result, raw=(name, place.offset)))
+            self._lag.observe({name: place.offset + 1}, at_us=taken_us)
+            if isinstance(verdict, Accepted):
+                self._in_flight.add(verdict.identity, name, place.offset)
+        self._stand(self._standing)  # the outcome of some may have been faster than the answer
+        return results
+
+    def _expected(self, judged: Sequence[Accepted | Rejected]) -> list[EventResult]:
+        """Return what becomes of events, as far as this process knows."""
+        identities = [verdict.identity for verdict in judged if isinstance(verdict, Accepted)]
+        first = dict[bytes, int | None](self._ends.replica.find_identities(identities))
+        first |= {
+            name: None for name in identities if name not in first and name in self._in_flight
+        }
+        results = []
+        for verdict in judged:
+            if isinstance(verdict, Rejected):
+                results.append(_rejected(verdict))
+                continue
+            event, identity = verdict.event, verdict.identity
+            status: Status = "duplicate" if identity in first else "accepted"
+            offset = first.setdefault(identity, None)
+            results.append(
+                EventResult(status, event.id, event.type, offset, None, verdict.warnings)
+            )
+        return results
+
+    def _require_room(self) -> None:
+        behind = self._behind
+        seconds = self._pressure.retry_seconds(behind, self._lag.drain.per_second)
+        if seconds is not None:
+            raise BacklogFullError(
+                f"{behind} events wait to become visible, more than intake lets pile up",
+                hint=f"Send again in {seconds} seconds; slow down if it happens often.",
+                retry_seconds=seconds,
+            )
+
+    # -- what becomes visible
+
+    def _apply(self, followed: Followed) -> None:
+        events = followed.events
+        self._visible.apply(
+            events,
+            received_us=[event.ingested_us for _, event in events],
+            counts=followed.counts,
+            dead_letters=followed.dead_letters,
+        )
+        self._unreadable += followed.unreadable
+        self._stand(followed.standing)
+
+    def _stand(self, standing: Standing) -> None:
+        self._standing = standing
+        self._lag.reach(standing.positions)
+        self._lag.reach(standing.frontiers)
+        self._in_flight.settle(standing.frontiers)
+        if self._heard_ends is not None and _reached(self._heard_ends, standing):
+            self._follower.judged(self._heard_ends.judged)
+            self._heard_ends = None
+        first = self._first_ends
+        if first is not None and _reached(first, standing):
+            self._visibility.settle()
+        self._visibility.advance(standing.frontiers)
+
+    def _heard_elsewhere(self, ends: Ends, at_us: int) -> None:
+        self._loop.call_soon_threadsafe(self._heard, ends, at_us)
+
+    def _lost_elsewhere(self, at_us: int) -> None:
+        self._loop.call_soon_threadsafe(lambda: self._lag.lost(at_us=at_us))
+
+    def _heard(self, ends: Ends, at_us: int) -> None:
+        self._first_ends = self._first_ends or ends
+        self._heard_ends = self._heard_ends or ends
+        self._lag.heard({**ends.followed, **ends.raw}, at_us=at_us)
+        standing = self._standing
+        self._stand(standing)
+        settled = sum(standing.settled.values())
+        self._lag.drain.sample(settled, behind=self._behind, at_us=at_us)
+        self._suspect(at_us)
+
+    def _suspect(self, now_us: int) -> None:
+        """Have the follower ask about raw offsets that did not come since the last look."""
+        frontiers, before = self._standing.frontiers, self._seen_frontiers
+        self._seen_frontiers = frontiers
+        self._follower.suspect(
+            [
+                (place, end)
+                for place, end in self._lag.overdue(before_us=now_us - HOLE_PATIENCE_US)
+                if place not in self._standing.positions
+                and frontiers.get(place, 0) == before.get(place, 0)
+            ]
+        )
+
+    # -- how far behind
+
+    @property
+    def visibility(self) -> Visibility:
+        """What is visible, in tokens."""
+        return self._visibility
+
+    @property
+    def backlog_events(self) -> int:
+        """Events taken and not yet durable."""
+        return self._sending
+
+    @property
+    def waiting_since_us(self) -> int | None:
+        """Since when something waits to be visible, or may; None when nothing does."""
+        since = (self._lag.waiting_since_us, self._requests.waiting_since_us)
+        return min((instant for instant in since if instant is not None), default=None)
+
+    @property
+    def _behind(self) -> int:
+        """Count what was sent and is not settled, where an account says how much that is."""
+        standing, from_start = self._standing, self._ends.settled
+        return self._sending + sum(
+            max(end - standing.settled.get(place, 0 if from_start else end), 0)
+            for place, end in self._lag.ends().items()
+            if place not in standing.positions
+        )
+
+    @property
+    def stream(self) -> StreamState:
+        """How it stands to the stream that is followed."""
+        since_us = self._lag.waiting_since_us
+        ends, positions = self._lag.ends(), self._standing.positions
+        return StreamState(
+            connected=self._lag.connected,
+            raw_events=self._behind,
+            unread_events=sum(max(ends.get(t, 0) - at, 0) for t, at in positions.items()),
+            seconds=None if since_us is None else (self._clock.now_us() - since_us) / SECOND_US,
+            drained_per_second=self._lag.drain.per_second,
+            jumped=self._standing.jumped,
+            unreadable=self._unreadable,
+            paused=self._follower.paused,
+            failure=self._follower.failure,
+        )
+
+
+def _rejected(verdict: Rejected) -> EventResult:
+    return EventResult("rejected", verdict.event_id, verdict.type, None, None, verdict.violations)
+
+
+def _reached(ends: Ends, standing: Standing) -> bool:
+    return all(standing.positions.get(topic, 0) >= end for topic, end in ends.followed.items())

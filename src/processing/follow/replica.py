@@ -1,0 +1,181 @@
+"""Make the local replica usable: as it stands, or made anew from the lake and the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+from agentflow.contracts import Registry
+from agentflow.errors import StorageError, UnavailableError
+from ingestion.log.opening import open_log
+from ingestion.log.port import DEAD_LETTERS, VALIDATED
+from ingestion.log.refill import REFILL
+from ingestion.log.replica import Delivery
+from ingestion.log.sqlite_log import SqliteLog
+from processing.follow.accounting import AHEAD, BASE, FRONTIER, JUMPED, Accounts
+from processing.follow.follower import FOLLOWER
+from processing.follow.port import FOLLOWED, Bounds
+from processing.lake import LakeReader
+from processing.live.snapshot import SNAPSHOT_FILE
+from processing.recovery import Recovery
+from processing.refill import refill_covered
+from quality import Gate
+
+log = structlog.get_logger()
+
+_FROM_START: Final = "from_start"
+_UNKNOWN: Final = "unknown"
+
+
+class Source(Protocol):
+    """What has to be known of the stream before it is followed."""
+
+    def cluster_id(self) -> str | None:
+        """Return the name of the log that offsets belong to; None when nobody answers."""
+        ...
+
+    def bounds(self) -> Mapping[str, Bounds] | None:
+        """Return where each followed topic begins and ends; None when nobody answers.
+
+        Raises:
+            TopicUnknownError: One does not exist.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A replica that is ready to be followed into.
+
+    Attributes:
+        positions: Where to read on.
+        settled: Whether its accounts know everything before their frontiers.
+    """
+
+    log: SqliteLog
+    positions: Mapping[str, int]
+    accounts: Accounts
+    settled: bool
+    recoveries: tuple[Recovery, ...]
+
+
+def open_replica(
+    data_dir: Path, source: Source, reader: LakeReader, registry: Registry, gate: Gate
+) -> Replica:
+    """Open the replica; one that is damaged, unfinished or too old is made anew.
+
+    It holds nothing that is not elsewhere: everything the lake covers comes from there, the rest
+    from the stream. Without an answer from the stream, the replica is served as it stands.
+
+    Raises:
+        UnavailableError: Nobody answers, and there is no replica to serve from.
+        StorageError: The stream does not fit the lake, or a file cannot be used.
+    """
+    cluster_id, bounds = source.cluster_id(), source.bounds()
+    path = data_dir / "replica.sqlite"
+    if cluster_id is None and not path.exists():
+        raise UnavailableError(
+            "the stream cannot be reached, and there is no replica to serve from yet",
+            hint="Check AGENTFLOW_KAFKA_BOOTSTRAP and that a broker runs; then start again.",
+        )
+    opened, reasons = _opened(path, cluster_id)
+    reasons += [] if reasons else _unfit(opened, bounds)
+    recoveries: tuple[Recovery, ...] = ()
+    if reasons:
+        opened.close()
+        _discard(data_dir, path)
+        if cluster_id is None or bounds is None:
+            raise UnavailableError(
+                f"the replica is of no use ({'; '.join(reasons)}), and the stream does not answer",
+                hint="It is made anew once a broker runs; start again then.",
+            )
+        opened, _ = _opened(path, cluster_id)
+        recoveries = (Recovery("log", f"replica made anew: {'; '.join(reasons)}", lost=False),)
+    if not opened.positions([FOLLOWER]):
+        if bounds is None:
+            raise UnavailableError(
+                "the replica holds nothing yet, and the stream does not answer",
+                hint="It is filled once a broker runs; start again then.",
+            )
+        recoveries += _fill(opened, bounds, reader, registry, gate)
+    return _ready(opened, recoveries)
+
+
+def _opened(path: Path, cluster_id: str | None) -> tuple[SqliteLog, list[str]]:
+    opened = open_log(path, new_id=lambda: cluster_id or _UNKNOWN, synchronous="NORMAL")
+    reasons = list(opened.report.problems) if opened.report.damaged else []
+    if cluster_id is not None and opened.log.log_id != cluster_id:
+        reasons.append("it belongs to another cluster")
+    if opened.log.position(REFILL, VALIDATED):
+        reasons.append("it was cut off while it was filled")
+    return opened.log, reasons
+
+
+def _unfit(replica: SqliteLog, bounds: Mapping[str, Bounds] | None) -> list[str]:
+    """Say why the stream cannot be read on from where the replica stands."""
+    stored = {topic: at for (_, topic), at in replica.positions([FOLLOWER]).items()}
+    if not stored or bounds is None:
+        return []
+    reasons = []
+    for topic in FOLLOWED:
+        at, there = stored.get(topic, 0), bounds[topic]
+        if at < there.start:
+            reasons.append(f"{topic} begins at {there.start}, it had read to {at}")
+        elif at > there.end:
+            reasons.append(f"{topic} ends at {there.end}, it had read to {at}")
+    return reasons
+
+
+def _discard(data_dir: Path, path: Path) -> None:
+    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm"), data_dir / SNAPSHOT_FILE):
+        name.unlink(missing_ok=True)
+
+
+def _fill(
+    replica: SqliteLog,
+    bounds: Mapping[str, Bounds],
+    reader: LakeReader,
+    registry: Registry,
+    gate: Gate,
+) -> tuple[Recovery, ...]:
+    refilled, held = refill_covered(replica, reader, registry, gate)
+    covered = {VALIDATED: held.validated, DEAD_LETTERS: held.dead_letters}
+    positions, recoveries = {}, []
+    for topic in FOLLOWED:
+        at, there = covered.get(topic, 0), bounds[topic]
+        if at > there.end:
+            raise StorageError(
+                f"the lake covers {topic} to {at}, but the topic ends at {there.end}",
+                hint="The topic was made anew: its offsets mean other events. Use another prefix "
+                "and another lake, or bring the topic back.",
+            )
+        if at < there.start and topic in covered:
+            detail = f"{topic} {at} to {there.start - 1} are in neither the lake nor the stream"
+            recoveries.append(Recovery("log", detail, lost=True))
+        positions[topic] = max(at, there.start)
+    from_start = not any(positions.values())
+    rows: dict[tuple[str, str], int | None] = {
+        (FOLLOWER, topic): offset for topic, offset in positions.items()
+    }
+    rows[_FROM_START, FOLLOWER] = int(from_start)
+    rows[REFILL, VALIDATED] = 0
+    replica.replicate(Delivery((), (), rows))
+    log.info(
+        "replica.filled",
+        events=refilled.events,
+        dead_letters=refilled.dead_letters,
+        positions=positions,
+    )
+    return tuple(recoveries)
+
+
+def _ready(replica: SqliteLog, recoveries: tuple[Recovery, ...]) -> Replica:
+    positions = {topic: at for (_, topic), at in replica.positions([FOLLOWER]).items()}
+    from_start = bool(replica.position(_FROM_START, FOLLOWER))
+    rows = replica.positions([FRONTIER, BASE, JUMPED, AHEAD])
+    accounts = Accounts.load(rows, from_start=from_start)
+    return Replica(replica, positions, accounts, from_start or bool(rows), recoveries)

@@ -1,0 +1,93 @@
+"""How events get in and become visible, whatever lies in between: an fsync, or a whole stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from agentflow.events import RawEvent
+from processing.definitions import Definitions
+from processing.positions import Visibility
+from processing.results import EventResult
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """How the platform stands to the stream it follows.
+
+    Attributes:
+        connected: Whether the broker answers.
+        raw_events: Raw events whose outcome is not visible yet, as far as that is known.
+        unread_events: Outcomes in the stream that are not visible yet.
+        seconds: Age of what may be missing; None when nothing is.
+        drained_per_second: How many raw events were settled each second, when there was work.
+        jumped: Raw offsets that were passed over because they do not exist.
+        unreadable: Records of the stream nobody can make sense of; they were passed over.
+        paused: Why nothing is read at this moment.
+        failure: Why nothing will be read until a restart.
+    """
+
+    connected: bool
+    raw_events: int
+    unread_events: int
+    seconds: float | None
+    drained_per_second: float
+    jumped: int = 0
+    unreadable: int = 0
+    paused: str | None = None
+    failure: str | None = None
+
+
+class EventIntake(Protocol):
+    """How events get in and become visible, whatever is in between.
+
+    Attributes:
+        counts: What became of events, by outcome.
+        latencies_us: From arrival to visible, of the newest events.
+    """
+
+    counts: dict[str, int]
+    latencies_us: deque[int]
+
+    @property
+    def visibility(self) -> Visibility:
+        """What is visible, in tokens."""
+        ...
+
+    @property
+    def backlog_events(self) -> int:
+        """Events taken and not yet durable."""
+        ...
+
+    @property
+    def waiting_since_us(self) -> int | None:
+        """Since when something waits to be visible, or may; None when nothing does."""
+        ...
+
+    @property
+    def stream(self) -> StreamState | None:
+        """How it stands to the stream that is followed; None where there is none."""
+        ...
+
+    def adopt(self, definitions: Definitions) -> None:
+        """Go by other contracts from now on; call it while `exclusive`."""
+        ...
+
+    async def start(self) -> None:
+        """Begin, once live state is complete."""
+        ...
+
+    async def ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
+        """Make *raws* durable and say what becomes of each."""
+        ...
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        """Let nothing become visible while the body runs."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was taken and refuse the rest."""
+        ...

@@ -1,0 +1,58 @@
+"""The moment stored events become visible: the live engine moves, then everybody is told."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from agentflow.clock import Clock
+from agentflow.events import Event
+from processing.changes import Change, ChangeFeed
+from processing.live import LiveEngine
+
+_LATENCIES_KEPT: Final = 4_096
+
+
+class Visible:
+    """Applies what is stored, on one event loop, in offset order.
+
+    Attributes:
+        counts: What became of events, by outcome.
+        latencies_us: From arrival to this moment, of the newest events.
+    """
+
+    def __init__(self, engine: LiveEngine, changes: ChangeFeed, clock: Clock) -> None:
+        self.latencies_us: deque[int] = deque(maxlen=_LATENCIES_KEPT)
+        self.counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
+        self._engine = engine
+        self._changes = changes
+        self._clock = clock
+
+    def apply(
+        self,
+        events: Sequence[tuple[int, Event]],
+        *,
+        received_us: Iterable[int],
+        counts: Mapping[str, int],
+        dead_letters: range,
+    ) -> None:
+        """Move the metrics of *events*, which are (offset, event), and publish the change."""
+        now_us = self._clock.now_us()
+        moved = self._engine.apply(events, now_us=now_us)
+        self.latencies_us.extend(now_us - instant for instant in received_us)
+        for outcome, count in counts.items():
+            self.counts[outcome] += count
+        self._changes.publish(
+            Change(
+                next_offset=self._engine.next_offset,
+                moved=moved,
+                events=events,
+                dead_letters=dead_letters,
+            )
+        )
+
+
+def counted(outcomes: Iterable[str]) -> Mapping[str, int]:
+    """Count outcomes by name."""
+    return Counter(outcomes)
