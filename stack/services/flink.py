@@ -174,6 +174,8 @@ class Flink(Service):
 
     def healthy(self) -> bool:
         """Ask which TaskManagers are registered: the one that runs now, with all its slots."""
+        if not self.taskmanager.alive:
+            return False  # the JobManager lists it until it notices
         answer = probe.http_json(f"{self.url}/taskmanagers")
         if answer is None or not self._identity.exists():
             return False

@@ -89,7 +89,7 @@ def _recovery(directory: Path) -> dict[str, object]:
     """Return what makes a killed TaskManager noticed in a second and its job restart at once."""
     return {
         "heartbeat.interval": 500,
-        "heartbeat.timeout": 5000,
+        "heartbeat.timeout": 10_000,
         "heartbeat.rpc-failure-threshold": 1,
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": 1000,
