@@ -19,7 +19,7 @@ from agentflow.contracts.scope import attribute_of
 from agentflow.events import Event, EventRef
 from agentflow.metrics.effective import replaceable
 
-GROUPS_KEPT = 10_000
+GROUPS_KEPT = 4_096
 _Age = tuple[int, str, str]
 
 
