@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from agentflow.metrics import Measured, MetricPlan, MetricState, measure
 from agentflow.metrics.arithmetic import Value
+from agentflow.metrics.reading import coarse_atoms, sampling_levels
 from agentflow.metrics.sql import Question
-from agentflow.metrics.state import Distinct, Multiset
 from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
 
@@ -81,24 +81,10 @@ def take_cut(
     """Read one window of a refreshed state."""
     start_us, end_us = state.bounds(window)
     cells = {
-        dimensions: LiveCell(measure(state.plan, cell), _coarse(cell), _levels(cell))
+        dimensions: LiveCell(measure(state.plan, cell), coarse_atoms(cell), sampling_levels(cell))
         for dimensions, cell in state.group(window, by=by, where=where).items()
     }
     return Cut(state.plan, tenant, window, start_us, end_us, next_offset, by, where, cells)
-
-
-def _coarse(cell: Sequence[object]) -> frozenset[int]:
-    return frozenset(
-        index for index, part in enumerate(cell) if isinstance(part, Multiset) and part.coarse
-    )
-
-
-def _levels(cell: Sequence[object]) -> dict[int, int]:
-    return {
-        index: part.level
-        for index, part in enumerate(cell)
-        if isinstance(part, Distinct) and part.level
-    }
 
 
 def questions(cut: Cut) -> list[Question]:

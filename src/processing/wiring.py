@@ -15,12 +15,13 @@ from ingestion.log.opening import open_log
 from processing.definitions import Definitions
 from processing.history import History
 from processing.lake import LakeReader, LakeThread, LakeWriter, compact, sweep
+from processing.memory import give_back
 from processing.platform import Parts, Platform
 from processing.recovery import control_recovery, log_recovery, open_lake_beside
 
 log = structlog.get_logger()
 SMALL_FILES = 32
-"""A day of a table is rewritten as one file once it has so many."""
+"""So many small files of a day are rewritten as one."""
 LAKE_INTERVAL = timedelta(seconds=5)
 
 
@@ -73,6 +74,7 @@ def _open(
         for name in lake.all_names():
             compact(lake, name, min_files=SMALL_FILES)
             sweep(lake, name, clock=clock)
+        give_back()
 
     def close() -> None:
         history.close()

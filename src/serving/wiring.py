@@ -20,6 +20,7 @@ from agentflow.clock import Clock, SystemClock
 from agentflow.contracts import Registry, load
 from agentflow.errors import AgentFlowError, UnavailableError
 from agentflow.settings import Settings
+from processing.memory import give_back, settle_allocator
 from processing.platform import Platform
 from processing.publication import record_changes
 from processing.rebuild import Progress, no_progress
@@ -145,6 +146,7 @@ def tune_runtime() -> None:
     """Set what the whole process shares; called by commands that serve, once."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
+    settle_allocator()
 
 
 def run(main: Callable[[], Awaitable[int]]) -> int:
@@ -257,5 +259,6 @@ async def _save_snapshots(platform: Platform, interval_seconds: float) -> None:
         if platform.ready:
             try:
                 platform.save_snapshot()
+                give_back()
             except (OSError, AgentFlowError):
                 log.warning("snapshot.failed", exc_info=True)

@@ -74,6 +74,10 @@ def soak(seconds: float, rate: int) -> Figure:
             "rss_mib_middle": half,
             "rss_mib_late": late,
             "bytes_per_event": (late - early) * 2**20 / (sent * 0.6),
+            **{
+                f"rss_mib_{tenth}0_percent": _within(samples, end * (tenth - 1) / 10, end * tenth / 10)
+                for tenth in range(1, 11)
+            },
         },
     )
 
@@ -101,9 +105,15 @@ def _run(
         if due > 0:
             body = b"[%b]" % b",".join(next(events).value for _ in range(min(due, 5_000)))
             sent += min(due, 5_000)
-            response = connection.ask(
-                request("POST", "/v1/events", key=KEY, headers={"content-type": _ARRAY}, body=body)
+            wanted = request(
+                "POST", "/v1/events", key=KEY, headers={"content-type": _ARRAY}, body=body
             )
+            try:
+                response = connection.ask(wanted)
+            except OSError:  # kept waiting by other processes, the server closed an idle connection
+                connection.close()
+                connection = Connection(server.host, server.port)
+                response = connection.ask(wanted)
             if response.status != 200:
                 raise RuntimeError(f"{response.status}: {response.body[:500]!r}")
         for read in reads:

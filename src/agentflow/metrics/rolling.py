@@ -9,54 +9,29 @@ totals: a bucket is added when it enters and subtracted when it leaves, so a rea
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from agentflow.metrics.evaluator import BUCKET_US, Cell, CellFunctions
+from agentflow.metrics.image import image, restored
 from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.state import Distinct, Multiset
+from agentflow.metrics.sums import Cells, Key, Merge, Sum
+from agentflow.metrics.tiers import Tiers
 from agentflow.metrics.windows import Window
 
-Key = tuple[object, ...]
-Cells = dict[Key, Cell]
 MAX_DELTAS = 4_000
 CAUSES_KEPT = 10
-_LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 class StateImage(msgspec.Struct, frozen=True, array_like=True):
-    """A metric's state as plain values, for a snapshot file."""
+    """A metric's state as plain values, for a snapshot file; cells are bytes already."""
 
     moves: int
     now_us: int
-    tiers: list[tuple[int, int, list[tuple[int, list[tuple[list[Any], list[Any]]]]]]]
-    unbounded: dict[str, list[tuple[list[Any], list[Any]]]]
-
-
-class _Tier:
-    """Buckets of one width; those that start before `floor_us` live in the next, wider tier."""
-
-    __slots__ = ("buckets", "floor_us", "retain_us", "width_us")
-
-    def __init__(self, width_us: int, retain_us: int) -> None:
-        self.width_us = width_us
-        self.retain_us = retain_us
-        self.floor_us = -(2**62)
-        self.buckets: dict[int, Cells] = {}
-
-
-class _Sum:
-    """Cells added up, by cell and in total (per currency); *holders* windows share it."""
-
-    __slots__ = ("cells", "holders", "totals")
-
-    def __init__(self) -> None:
-        self.cells: Cells = {}
-        self.totals: Cells = {}
-        self.holders = 0
+    tiers: list[tuple[int, int, list[tuple[int, bytes]]]]
+    unbounded: dict[str, bytes]
 
 
 class _Running:
@@ -72,13 +47,13 @@ class _Running:
 
     __slots__ = ("end_us", "expiries", "start_us", "sum", "window")
 
-    def __init__(self, window: Window, now_us: int, shared: _Sum) -> None:
+    def __init__(self, window: Window, now_us: int, shared: Sum) -> None:
         self.window = window
         self.expiries = 0
         self.start_us, self.end_us = window.bounds(now_us)
         self.hold(shared)
 
-    def hold(self, shared: _Sum) -> None:
+    def hold(self, shared: Sum) -> None:
         """Share *shared* from now on."""
         self.sum = shared
         shared.holders += 1
@@ -107,12 +82,12 @@ class MetricState:
         self.causes: deque[object] = deque(maxlen=CAUSES_KEPT)
         self._functions = functions
         self._now_us = now_us
-        everything = _Sum()
+        everything = Sum(plan, functions)
         self._running = {
             window.name: _Running(window, now_us, everything) for window in plan.windows
         }
-        self._tiers = _tiers(plan.windows)
-        self._demote(now_us)
+        self._tiers = Tiers(plan.windows, functions)
+        self._tiers.demote(now_us)
 
     def under(self, plan: MetricPlan) -> MetricState:
         """Go on under another plan of the same meaning (its wording or status may differ)."""
@@ -135,32 +110,28 @@ class MetricState:
     def _fold(self) -> None:
         deltas, self.deltas = self.deltas, {}
         add_delta = self._functions.add_delta
+        merge = self._tiers.merge
         places = self._places({key[0] for key in deltas})
         for key, delta in deltas.items():
-            by_cell, in_total = places[key[0]]
+            held, sums = places[key[0]]
             dims = key[1:]
-            for cells in by_cell:
-                self._merge(cells, dims, delta, add_delta)
-            total = self._total_key(dims)
-            for cells in in_total:
-                self._merge(cells, total, delta, add_delta)
+            if held is not None:
+                merge(held, dims, delta, add_delta)
+            for one in sums:
+                one.merge(dims, delta, add_delta)
 
-    def _places(self, buckets: Iterable[Any]) -> dict[object, tuple[list[Cells], list[Cells]]]:
-        """Return where events of each time count: by cell, and in totals.
+    def _places(self, buckets: Iterable[Any]) -> dict[object, tuple[Cells | None, list[Sum]]]:
+        """Return where events of each time count: their bucket, and the sums of their windows.
 
         All windows are parted before anything is added, for parting copies what is there.
         """
         inside = {bucket: self._windows_at(bucket * BUCKET_US) for bucket in buckets}
         for windows in inside.values():
             self._apart(windows)
-        places = {}
-        for bucket, windows in inside.items():
-            sums = self._apart(windows)
-            held = self._bucket(bucket * BUCKET_US)
-            cells = [one.cells for one in sums]
-            by_cell = cells if held is None else [held, *cells]
-            places[bucket] = by_cell, [one.totals for one in sums]
-        return places
+        return {
+            bucket: (self._tiers.bucket(bucket * BUCKET_US), self._apart(windows))
+            for bucket, windows in inside.items()
+        }
 
     def _windows_at(self, start_us: int) -> list[_Running]:
         return [
@@ -169,7 +140,7 @@ class MetricState:
             if running.start_us <= start_us < running.end_us
         ]
 
-    def _apart(self, windows: list[_Running]) -> list[_Sum]:
+    def _apart(self, windows: list[_Running]) -> list[Sum]:
         """Return the sums of *windows*, each once, after parting them from all other windows."""
         sharing: dict[int, list[_Running]] = {}
         for running in windows:
@@ -179,32 +150,12 @@ class MetricState:
             held = holders[0].sum
             if held.holders > len(holders):
                 held.holders -= len(holders)
-                own = _Sum()
-                own.cells = {key: self.merged((cell,)) for key, cell in held.cells.items()}
-                own.totals = {key: self.merged((cell,)) for key, cell in held.totals.items()}
+                own = held.copy()
                 for running in holders:
                     running.hold(own)
                 held = own
             sums.append(held)
         return sums
-
-    def _merge(self, cells: Cells, key: Key, cell: Cell, merge: object) -> None:
-        mine = cells.get(key)
-        if mine is None:
-            mine = cells[key] = self._functions.empty()
-        merge(mine, cell)  # type: ignore[operator]
-        if mine[-1] == 0:
-            del cells[key]
-
-    def _total_key(self, dims: Key) -> Key:
-        currency = self.plan.currency
-        return (dims[self.plan.dimensions.index(currency)],) if currency else ()
-
-    def _bucket(self, start_us: int) -> Cells | None:
-        for tier in self._tiers:
-            if start_us >= tier.floor_us:
-                return tier.buckets.setdefault(start_us - start_us % tier.width_us, {})
-        return None  # older than every bounded window: only `all` remembers
 
     def _advance(self, now_us: int) -> None:
         for running in self._running.values():
@@ -213,43 +164,16 @@ class MetricState:
                 continue
             left = (running.start_us, min(start_us, running.end_us))
             entered = (max(running.end_us, start_us), end_us)
-            leaving, entering = list(self._between(*left)), list(self._between(*entered))
+            leaving, entering = list(self._tiers.between(*left)), list(self._tiers.between(*entered))
             if leaving or entering:
                 (own,) = self._apart([running])
                 for cells in leaving:
-                    self._shift(own, cells, self._functions.subtract)
+                    _shift(own, cells, self._functions.subtract)
                 for cells in entering:
-                    self._shift(own, cells, self._functions.add)
+                    _shift(own, cells, self._functions.add)
                 running.expiries += len(leaving) + len(entering)
             running.start_us, running.end_us = start_us, end_us
-        self._demote(now_us)
-
-    def _between(self, start_us: int, end_us: int) -> Iterator[Cells]:
-        for tier in self._tiers:
-            for bucket_us, cells in tier.buckets.items():
-                if start_us <= bucket_us < end_us and cells:
-                    yield cells
-
-    def _shift(self, into: _Sum, cells: Cells, merge: object) -> None:
-        for dims, cell in cells.items():
-            self._merge(into.cells, dims, cell, merge)
-            self._merge(into.totals, self._total_key(dims), cell, merge)
-
-    def _demote(self, now_us: int) -> None:
-        for index, tier in enumerate(self._tiers):
-            wider = self._tiers[index + 1] if index + 1 < len(self._tiers) else None
-            width_us = wider.width_us if wider else tier.width_us
-            floor_us = now_us - tier.retain_us
-            floor_us -= floor_us % width_us
-            if floor_us <= tier.floor_us:
-                continue
-            tier.floor_us = floor_us
-            for start_us in [start for start in tier.buckets if start < floor_us]:
-                cells = tier.buckets.pop(start_us)
-                if wider is not None and start_us >= wider.floor_us:
-                    into = wider.buckets.setdefault(start_us - start_us % width_us, {})
-                    for dims, cell in cells.items():
-                        self._merge(into, dims, cell, self._functions.add)
+        self._tiers.demote(now_us)
 
     # -- persistence
 
@@ -259,46 +183,40 @@ class MetricState:
             (
                 tier.width_us,
                 tier.floor_us,
-                [(at, _images(cells)) for at, cells in tier.buckets.items()],
+                [(at, image(cells)) for at, cells in tier.buckets.items()],
             )
             for tier in self._tiers
         ]
         unbounded = {
-            name: _images(running.sum.cells)
+            name: _image_of(running.sum)
             for name, running in self._running.items()
             if running.window.step_us == 0
         }
         return StateImage(self.moves, self._now_us, tiers, unbounded)
 
-    def load(self, image: StateImage) -> None:
+    def load(self, content: StateImage) -> None:
         """Take over a dumped state of the same plan."""
-        self.moves = self.announced = image.moves
-        self._now_us = max(self._now_us, image.now_us)
-        for tier, (_, floor_us, buckets) in zip(self._tiers, image.tiers, strict=True):
+        self.moves = self.announced = content.moves
+        self._now_us = max(self._now_us, content.now_us)
+        empty = self._functions.empty
+        for tier, (_, floor_us, buckets) in zip(self._tiers, content.tiers, strict=True):
             tier.floor_us = floor_us
-            tier.buckets = {at: dict(self._cells(images)) for at, images in buckets}
-        shared: dict[object, _Sum] = {}
+            tier.buckets = {at: dict(restored(cells, empty)) for at, cells in buckets}
+        shared: dict[object, Sum] = {}
         for name, running in self._running.items():
             running.start_us, running.end_us = running.window.bounds(self._now_us)
             if running.window.step_us == 0:
-                parts = [dict(self._cells(image.unbounded[name]))]
+                parts = [dict(restored(content.unbounded[name], empty))]
                 held: object = name
             else:
-                parts = list(self._between(running.start_us, running.end_us))
+                parts = list(self._tiers.between(running.start_us, running.end_us))
                 held = tuple(map(id, parts))
             if held not in shared:
-                shared[held] = _Sum()
+                shared[held] = Sum(self.plan, self._functions)
                 for cells in parts:
-                    self._shift(shared[held], cells, self._functions.add)
+                    _shift(shared[held], cells, self._functions.add)
             running.hold(shared[held])
-        self._demote(self._now_us)
-
-    def _cells(self, images: Iterable[tuple[list[Any], list[Any]]]) -> Iterator[tuple[Key, Cell]]:
-        for dims, parts in images:
-            cell = self._functions.empty()
-            for index, part in enumerate(parts):
-                cell[index] = _restored(cell[index], part)
-            yield tuple(dims), cell
+        self._tiers.demote(self._now_us)
 
     # -- reading
 
@@ -336,6 +254,7 @@ class MetricState:
             if all(dims[position] == value for position, value in checks):
                 key = tuple(dims[position] for position in positions)
                 self._gather(groups, key, cell, copied)
+        running.sum.forget()
         return {key: cell for key, cell in groups.items() if cell[-1]}
 
     def _gather(self, groups: Cells, key: Key, cell: Cell, copied: set[Key]) -> None:
@@ -376,53 +295,12 @@ class MetricState:
         return tiers + sum(len(running.sum.cells) for running in self._running.values())
 
 
-def _images(cells: Cells) -> list[tuple[list[Any], list[Any]]]:
-    return [(list(dims), [_image(part) for part in cell]) for dims, cell in cells.items()]
+def _shift(into: Sum, cells: Cells, merge: Merge) -> None:
+    for dims, cell in cells.items():
+        into.merge(dims, cell, merge)
 
 
-def _image(part: object) -> object:
-    """Return a part of a cell as JSON-like values; decimals become text and stay exact."""
-    match part:
-        case Multiset():
-            values = [[_image(value), number] for value, number in part.counts.items()]
-            return [part.coarse, part.size, values]
-        case Distinct():
-            return [part.level, [[value, number] for value, number in part.counts.items()]]
-        case Decimal():
-            return str(part)
-        case int() if not _LEAST <= part <= _GREATEST:
-            return f"{part}#"
-        case _:
-            return part
-
-
-def _number(image: Any) -> Any:  # noqa: ANN401 - decoded from the image
-    """Return the number of an image: text is a decimal, or a whole one of more than 64 bits."""
-    if not isinstance(image, str):
-        return image
-    return int(image[:-1]) if image.endswith("#") else Decimal(image)
-
-
-def _restored(empty: object, image: Any) -> object:  # noqa: ANN401 - decoded from the image
-    match empty:
-        case Multiset():
-            empty.coarse, empty.size = image[0], image[1]
-            empty.counts = {_number(value): number for value, number in image[2]}
-            return empty
-        case Distinct():
-            empty.level = image[0]
-            empty.counts = dict(map(tuple, image[1]))
-            return empty
-        case _:
-            return _number(image)
-
-
-def _tiers(windows: Iterable[Window]) -> list[_Tier]:
-    """Return one tier per step in use, each kept as long as its windows need it."""
-    bounded = [window for window in windows if window.step_us]
-    steps = sorted({window.step_us for window in bounded})
-    tiers = []
-    for step_us in steps:
-        longest = max(window.length_us for window in bounded if window.step_us <= step_us)
-        tiers.append(_Tier(step_us, longest + 2 * step_us))
-    return tiers
+def _image_of(held: Sum) -> bytes:
+    content = image(held.cells)
+    held.forget()
+    return content

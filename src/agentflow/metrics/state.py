@@ -5,6 +5,9 @@ significant bits of each value (relative error below 1/128), a distinct set keep
 (three standard errors: 3/sqrt of the sample). Hash sampling by level is Wegman's adaptive sampling
 (Flajolet 1990); rounding to significant bits is what HdrHistogram does. Unlike sketches, both can
 retract.
+
+What nobody is expected to change any more can be put to *rest*: its values are packed into bytes, a
+quarter of the memory, and unpacked for as long as somebody looks.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ from decimal import Context, Decimal
 from functools import lru_cache
 from hashlib import md5
 from math import sqrt
-from typing import TypeVar
+from typing import Generic, TypeVar
+
+import msgspec
 
 MULTISET_LIMIT = 4_096
 DISTINCT_LIMIT = 65_536
@@ -71,13 +76,50 @@ def _accumulate(into: dict[_V, int], counts: Mapping[_V, int], sign: int) -> Non
             into.pop(value, None)
 
 
-class Multiset:
+class Counted(Generic[_V]):
+    """Values with how often each occurs: a dict while they change, packed bytes at rest."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held: dict[_V, int] | bytes = {}
+
+    @property
+    def counts(self) -> dict[_V, int]:
+        """The counted values, not to be changed; only a copy while they are at rest."""
+        held = self._held
+        return held if held.__class__ is dict else self._unpacked(held)  # type: ignore[return-value, arg-type]
+
+    def rest(self) -> None:
+        """Pack the values; the next change unpacks them."""
+        if self._held.__class__ is dict:
+            try:
+                self._held = packed(self._held)  # type: ignore[arg-type]
+            except OverflowError:  # MessagePack ends at 64 bits: they stay as they are
+                return
+
+    def _awake(self) -> dict[_V, int]:
+        """Return the values to be changed."""
+        held = self._held
+        if held.__class__ is not dict:
+            held = self._held = self._unpacked(held)  # type: ignore[arg-type]
+        return held  # type: ignore[return-value]
+
+    def _unpacked(self, held: bytes) -> dict[_V, int]:
+        return msgspec.msgpack.decode(held)  # type: ignore[no-any-return]
+
+
+packed = msgspec.msgpack.Encoder().encode
+"""Counted values as bytes; decimals become text."""
+
+
+class Multiset(Counted[Number]):
     """Values with how often each occurs."""
 
-    __slots__ = ("coarse", "counts", "scale", "size")
+    __slots__ = ("coarse", "scale", "size")
 
     def __init__(self, scale: int) -> None:
-        self.counts: dict[Number, int] = {}
+        super().__init__()
         self.scale = scale
         self.size = 0
         self.coarse = False
@@ -88,10 +130,30 @@ class Multiset:
             self._coarsen()
         if self.coarse and not rough:
             counts = self._coarse_counts(counts)
-        _accumulate(self.counts, counts, sign)
+        mine = self._awake()
+        _accumulate(mine, counts, sign)
         self.size += sign * sum(counts.values())
-        if len(self.counts) > MULTISET_LIMIT and not self.coarse:
+        if len(mine) > MULTISET_LIMIT and not self.coarse:
             self._coarsen()
+
+    def take(self, counts: dict[Number, int], *, size: int, rough: bool) -> None:
+        """Hold *counts* and nothing else."""
+        self._held, self.size, self.coarse = counts, size, rough
+
+    def copy(self) -> Multiset:
+        """Return another one with the same values."""
+        other = Multiset(self.scale)
+        other.take(dict(self.counts), size=self.size, rough=self.coarse)
+        return other
+
+    def _unpacked(self, held: bytes) -> dict[Number, int]:
+        counts = msgspec.msgpack.decode(held)
+        if not self.scale:
+            return counts  # type: ignore[no-any-return]
+        return {
+            Decimal(value) if value.__class__ is str else value: number
+            for value, number in counts.items()
+        }
 
     def _coarse_counts(self, counts: Mapping[Number, int]) -> dict[Number, int]:
         rounded: dict[Number, int] = {}
@@ -101,7 +163,7 @@ class Multiset:
         return rounded
 
     def _coarsen(self) -> None:
-        self.counts, self.coarse = self._coarse_counts(self.counts), True
+        self._held, self.coarse = self._coarse_counts(self.counts), True
 
     def __eq__(self, other: object) -> bool:
         """Compare what is held, and how coarsely."""
@@ -118,29 +180,29 @@ class Multiset:
         if self.size <= 0:
             return None
         rank = -(-q[0] * self.size // q[1])
-        seen = 0
-        for value in sorted(self.counts):
-            seen += self.counts[value]
+        seen, counts = 0, self.counts
+        for value in sorted(counts):
+            seen += counts[value]
             if seen >= rank:
                 return value
         return None
 
     def minimum(self) -> Number | None:
         """Return the least value; null when empty."""
-        return min(self.counts) if self.counts else None
+        return min(self.counts, default=None)
 
     def maximum(self) -> Number | None:
         """Return the greatest value; null when empty."""
-        return max(self.counts) if self.counts else None
+        return max(self.counts, default=None)
 
 
-class Distinct:
+class Distinct(Counted[object]):
     """Different values with how often each occurs, so that the last retraction removes it."""
 
-    __slots__ = ("counts", "level")
+    __slots__ = ("level",)
 
     def __init__(self) -> None:
-        self.counts: dict[object, int] = {}
+        super().__init__()
         self.level = 0
 
     def merge(self, counts: Mapping[object, int], *, sign: int = 1, level: int = 0) -> None:
@@ -148,14 +210,20 @@ class Distinct:
         if level > self.level:
             self._sample(level)
         if self.level > level:
-            counts = _sampled(counts, self.level)
-        _accumulate(self.counts, counts, sign)
-        while len(self.counts) > DISTINCT_LIMIT:
-            self._sample(self.level + 1)
+            counts = sampled(counts, self.level)
+        mine = self._awake()
+        _accumulate(mine, counts, sign)
+        while len(mine) > DISTINCT_LIMIT:
+            mine = self._sample(self.level + 1)
 
-    def _sample(self, level: int) -> None:
+    def take(self, counts: dict[object, int], *, level: int) -> None:
+        """Hold *counts* and nothing else."""
+        self._held, self.level = counts, level
+
+    def _sample(self, level: int) -> dict[object, int]:
         self.level = level
-        self.counts = _sampled(self.counts, level)
+        self._held = mine = sampled(self.counts, level)
+        return mine
 
     def __eq__(self, other: object) -> bool:
         """Compare what is held, and how finely it is sampled."""
@@ -173,9 +241,15 @@ class Distinct:
 
     def error_bound(self) -> float:
         """Return three relative standard errors of the estimate; 0 when it is exact."""
-        return 3 / sqrt(len(self.counts)) if self.level and self.counts else 0.0
+        return sample_error(len(self.counts), self.level) if self.level else 0.0
 
 
-def _sampled(counts: Mapping[object, int], level: int) -> dict[object, int]:
+def sample_error(size: int, level: int) -> float:
+    """Return three relative standard errors of a count by a sample of *size*; 0 when exact."""
+    return 3 / sqrt(size) if level and size else 0.0
+
+
+def sampled(counts: Mapping[object, int], level: int) -> dict[object, int]:
+    """Return what the sample at *level* holds of counted values."""
     mask = (1 << level) - 1
     return {value: number for value, number in counts.items() if not hash_bits(value) & mask}

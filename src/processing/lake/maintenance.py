@@ -6,7 +6,6 @@ a sweep spares what is young, which covers files of commits and queries in fligh
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +22,7 @@ from agentflow.errors import StorageCorruptError
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
 from processing.lake.commit import LOG_ID, attempt, expire, said
 from processing.lake.reader import local_path
+from processing.lake.runs import FULL_ROWS, Run, small_runs
 
 log = structlog.get_logger()
 
@@ -35,28 +35,33 @@ GRACE: Final = timedelta(hours=1)
 class Compacted:
     """What a merge did to one table. `rows` is how many were rewritten, none lost or added."""
 
-    days: int = 0
+    merges: int = 0
     files_before: int = 0
     rows: int = 0
 
 
-def compact(lake: Lake, name: TableName, *, min_files: int = MIN_FILES) -> Compacted:
-    """Rewrite each day that has at least *min_files* files into one file, in offset order.
+def compact(
+    lake: Lake, name: TableName, *, min_files: int = MIN_FILES, full_rows: int = FULL_ROWS
+) -> Compacted:
+    """Rewrite neighbouring small files of a day, *min_files* at least, into one, in offset order.
 
-    One commit per day, checked for conflicts, with the covered offsets carried over.
+    One commit per merge, checked for conflicts, with the covered offsets carried over. A file with
+    *full_rows* rows stays as it is: memory is bounded by that, however long the day.
 
     Raises:
         StorageError: Others kept committing, or the disk is full.
-        StorageCorruptError: A day has other rows than its files declare; nothing was changed.
+        StorageCorruptError: Files hold other rows than they declare; nothing was changed.
     """
     total = Compacted()
-    for day, files in sorted(_files_by_day(lake.table(name)).items()):
-        if files >= min_files:
-            rows = attempt(lake, name, partial(_merge_day, name=name, day=day))
-            total = Compacted(total.days + 1, total.files_before + files, total.rows + rows)
-    if total.days:
+    for run in small_runs(lake.table(name), min_files=min_files, full_rows=full_rows):
+        rows = attempt(lake, name, partial(_merge, name=name, run=run))
+        total = Compacted(total.merges + 1, total.files_before + run.files, total.rows + rows)
+    if total.merges:
         log.info(
-            "lake.table_compacted", table=".".join(name), days=total.days, files=total.files_before
+            "lake.table_compacted",
+            table=".".join(name),
+            merges=total.merges,
+            files=total.files_before,
         )
     return total
 
@@ -79,17 +84,13 @@ def sweep(lake: Lake, name: TableName, *, clock: Clock, grace: timedelta = GRACE
     return deleted
 
 
-def _files_by_day(table: Table) -> dict[int, int]:
-    counts: dict[int, int] = defaultdict(int)
-    for task in table.scan().plan_files():
-        counts[task.file.partition[0]] += 1
-    return counts
-
-
-def _merge_day(table: Table, *, name: TableName, day: int) -> int:
+def _merge(table: Table, *, name: TableName, run: Run) -> int:
     column = "received_at" if name == DEAD_LETTER_TABLE else "occurred_at"
-    start, end = to_datetime(day * DAY_US), to_datetime((day + 1) * DAY_US)
-    within = f"{column} >= '{start.isoformat()}' AND {column} < '{end.isoformat()}'"
+    start, end = to_datetime(run.day * DAY_US), to_datetime((run.day + 1) * DAY_US)
+    within = (
+        f"{column} >= '{start.isoformat()}' AND {column} < '{end.isoformat()}'"
+        f" AND log_offset >= {run.first} AND log_offset <= {run.last}"
+    )
     scan = table.scan(row_filter=within)
     declared = sum(task.file.record_count for task in scan.plan_files())
     rows = scan.to_arrow().sort_by("log_offset")

@@ -22,7 +22,7 @@ from agentflow.events import Event, EventRef
 from agentflow.metrics.effective import replaceable
 from processing.live.versions import Versions
 
-GROUPS_KEPT = 10_000
+GROUPS_KEPT = 4_096
 _Age = tuple[int, str, str]
 
 

@@ -38,11 +38,30 @@ def test_a_merge_keeps_every_row_and_the_covered_offsets(
     dead = compact(lake, DEAD_LETTER_TABLE)
 
     reader = LakeReader(lake, gate)
-    assert (merged.days, merged.files_before, merged.rows) == (1, 10, 20)
+    assert (merged.merges, merged.files_before, merged.rows) == (1, 10, 20)
     assert dead.rows == 10
     assert len(reader.files(CREATED)) == 1
     assert list(reader.all_events()) == before
     assert covered(lake.table(lake.name(CREATED)), VALIDATED) == 20
+
+
+def test_a_file_that_is_full_is_not_written_again(
+    lake: Lake, log: MemoryLog, gate: Gate, publish: Publish
+) -> None:
+    """A merge of the whole day, again and again, would hold the day in memory each time."""
+    writer = fill(lake, log, gate, publish, batches=5)
+    first = compact(lake, lake.name(CREATED), min_files=2, full_rows=6)
+    for number in range(100, 103):
+        publish([order(number)])
+        writer.write_up_to(Positions(log.end(VALIDATED), log.end(DEAD_LETTERS)))
+    before = list(LakeReader(lake, gate).all_events())
+
+    again = compact(lake, lake.name(CREATED), min_files=2, full_rows=6)
+
+    assert (first.merges, first.files_before, first.rows) == (2, 5, 10)
+    assert (again.merges, again.files_before, again.rows) == (1, 4, 7)
+    assert len(LakeReader(lake, gate).files(CREATED)) == 2
+    assert list(LakeReader(lake, gate).all_events()) == before
 
 
 def test_the_writer_goes_on_after_a_merge(

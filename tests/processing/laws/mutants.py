@@ -36,6 +36,9 @@ class Mutant:
 
 _EVALUATOR = "agentflow.metrics.evaluator"
 _ROLLING = "agentflow.metrics.rolling"
+_TIERS = "agentflow.metrics.tiers"
+_SUMS = "agentflow.metrics.sums"
+_SHARES = "agentflow.metrics.shares"
 _STATE = "agentflow.metrics.state"
 _SQL = "agentflow.metrics.sql"
 _EFFECTIVE = "agentflow.metrics.effective"
@@ -81,14 +84,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "bucket on the edge stays",
-        _ROLLING,
+        _TIERS,
         "if start_us <= bucket_us < end_us and cells",
         "if start_us < bucket_us < end_us and cells",
     ),
     Mutant(
         "bucket that left is not subtracted",
         _ROLLING,
-        "self._shift(own, cells, self._functions.subtract)",
+        "_shift(own, cells, self._functions.subtract)",
         "pass",
     ),
     Mutant(
@@ -111,27 +114,27 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "buckets forgotten on demotion",
-        _ROLLING,
+        _TIERS,
         "if wider is not None and start_us >= wider.floor_us:",
         "if False:",
     ),
     Mutant(
         "buckets demoted into the next one",
-        _ROLLING,
-        "into = wider.buckets.setdefault(start_us - start_us % width_us, {})",
-        "into = wider.buckets.setdefault(start_us - start_us % width_us + width_us, {})",
+        _TIERS,
+        "into = wider.bucket(start_us)",
+        "into = wider.bucket(start_us + width_us)",
     ),
     Mutant(
         "tiers hold too little",
-        _ROLLING,
+        _TIERS,
         "longest + 2 * step_us",
         "longest // 2",
     ),
     Mutant(
         "currencies added up",
-        _ROLLING,
-        "if currency else ()",
-        "if False else ()",
+        _SUMS,
+        "if currency else None",
+        "if False else None",
     ),
     Mutant(
         "window ends with the last whole step",
@@ -151,6 +154,22 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("size only grows", _STATE, "self.size += sign * sum", "self.size += sum"),
     Mutant("fine values among coarse", _STATE, "if self.coarse and not rough:", "if False:"),
     Mutant("unsampled among sampled", _STATE, "if self.level > level:", "if False:"),
+    # distinct values in one place
+    Mutant("value of two cells counted for one", _SHARES, "held & _SHARE == number", "True"),
+    Mutant("value taken back stays", _SHARES, "mine.pop(value, None)", "pass"),
+    Mutant("cell that grew is not told", _SHARES, "share.size += grown", "pass"),
+    Mutant(
+        "value seen once more is forgotten",
+        _SHARES,
+        "count = (held >> _SHIFT) + sign * change",
+        "count = sign * change",
+    ),
+    Mutant(
+        "value gone from one of its cells is gone",
+        _SHARES,
+        "elif several:",
+        "elif several and not before:",
+    ),
     # corrections
     Mutant("retraction ignored", _CORRECTIONS, "group.retracted = True", "pass"),
     Mutant("oldest update wins", _CORRECTIONS, "newest[name] < age", "newest[name] > age"),
@@ -235,7 +254,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "flights: day-long buckets left out",
-        _ROLLING,
+        _TIERS,
         "if start_us <= bucket_us < end_us and cells",
         "if start_us < bucket_us < end_us and cells",
         pack="flights",
