@@ -1,10 +1,13 @@
 """The lake: every accepted event and dead letter in Iceberg tables derived from the contracts."""
 
-from processing.lake.catalog import Lake, open_lake
+from processing.lake.catalog import Lake
+from processing.lake.coverage import Progressed, Recorded
+from processing.lake.embedded import open_lake
 from processing.lake.health import LakeHealth, TableHealth, lake_health
 from processing.lake.maintenance import Compacted, compact, sweep
 from processing.lake.positions import Positions
 from processing.lake.reader import LakeReader
+from processing.lake.remote import Location, open_remote_lake
 from processing.lake.rows import Stored
 from processing.lake.thread import LakeThread
 from processing.lake.writer import LakeWriter
@@ -16,11 +19,15 @@ __all__ = [
     "LakeReader",
     "LakeThread",
     "LakeWriter",
+    "Location",
     "Positions",
+    "Progressed",
+    "Recorded",
     "Stored",
     "TableHealth",
     "compact",
     "lake_health",
     "open_lake",
+    "open_remote_lake",
     "sweep",
 ]

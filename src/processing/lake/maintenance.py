@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -22,7 +21,7 @@ from agentflow.clock import MICROSECOND, Clock, to_datetime
 from agentflow.errors import StorageCorruptError
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
 from processing.lake.commit import LOG_ID, attempt, expire, said
-from processing.lake.reader import local_path
+from processing.lake.embedded import local_path
 
 log = structlog.get_logger()
 
@@ -68,11 +67,11 @@ def sweep(lake: Lake, name: TableName, *, clock: Clock, grace: timedelta = GRACE
     """
     table = lake.fresh(name)
     needed = set(_referenced(table))
-    cutoff_seconds = (clock.now_us() - grace // MICROSECOND) / 1_000_000
+    cutoff_us = clock.now_us() - grace // MICROSECOND
     deleted = 0
-    for file in Path(local_path(table.location())).rglob("*"):
-        if file.is_file() and str(file) not in needed and file.stat().st_mtime < cutoff_seconds:
-            file.unlink(missing_ok=True)
+    for location in lake.files.older_than(table.location(), cutoff_us):
+        if location not in needed:
+            lake.files.delete(location)
             deleted += 1
     if deleted:
         log.info("lake.files_deleted", table=".".join(name), files=deleted)
