@@ -1,0 +1,151 @@
+"""The supervisor of one process: own session, log and pid file; stopped by identity alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack import leftovers
+from stack.errors import NotReadyError, StackError
+from stack.identity import Identity
+from stack.probe import wait_until
+
+_TERM_WITHIN = 20.0
+_KILL_WITHIN = 10.0
+_LOG_TAIL_BYTES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to execute; `environment` is added to ours, `stop_signal` ends it in good order."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: signal.Signals = signal.SIGTERM
+
+
+class Process:
+    """One process of a service.
+
+    Safe to use from one thread at a time. A second object for the same name and directory sees
+    the same process, because what identifies it is in the pid file.
+    """
+
+    def __init__(self, name: str, directory: Path, command: Callable[[], Command]) -> None:
+        self.name = name
+        self.log_path = directory / f"{name}.log"
+        self._pid_path = directory / f"{name}.pid"
+        self._command = command
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who runs now; None when nobody does."""
+        if self._child is not None:
+            self._child.poll()  # reaps it, so that it does not stay as a zombie
+        try:
+            found = Identity.parse(self._pid_path.read_text())
+        except OSError:
+            return None
+        return found if found is not None and found.alive else None
+
+    @property
+    def alive(self) -> bool:
+        """True while the process runs."""
+        return self.identity is not None
+
+    @property
+    def pid(self) -> int:
+        """The pid.
+
+        Raises:
+            StackError: It does not run.
+        """
+        if (found := self.identity) is None:
+            raise StackError(f'process "{self.name}" does not run', fix=f"Read {self.log_path}.")
+        return found.pid
+
+    def start(self, *, detached: bool = False) -> None:
+        """Start it; what a run that was cut off left behind under this name is killed first.
+
+        Args:
+            detached: Outlives us. Otherwise the next start of any service sweeps it away when
+                we died without stopping it.
+        """
+        self.kill()
+        command = self._command()
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("ab") as log:
+            self._child = subprocess.Popen(
+                command.argv,
+                env={**os.environ, **command.environment},
+                cwd=self.log_path.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        identity = Identity.of(self._child.pid)
+        if identity is not None:
+            self._pid_path.write_text(str(identity))
+            if not detached:
+                leftovers.record(identity)
+
+    def wait_ready(self, healthy: Callable[[], bool], *, deadline: float) -> None:
+        """Wait until `healthy()`; `deadline` is on the monotonic clock.
+
+        Raises:
+            NotReadyError: The process ended, or the deadline passed; with the end of its log.
+        """
+        ended = False
+
+        def settled() -> bool:
+            nonlocal ended
+            ended = not self.alive
+            return ended or healthy()
+
+        in_time = wait_until(settled, within=deadline - time.monotonic())
+        if ended or not in_time:
+            why = "ended" if ended else "was not healthy in time"
+            raise NotReadyError(
+                f'process "{self.name}" {why}:\n{self.log_tail()}', fix=f"Read {self.log_path}."
+            )
+
+    def log_tail(self) -> str:
+        """Return the end of the log."""
+        try:
+            return self.log_path.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
+        except OSError:
+            return ""
+
+    def kill(self) -> None:
+        """SIGKILL it and its descendants; nothing happens when it does not run."""
+        if (identity := self.identity) is not None:
+            self._forget_when_gone(identity, identity.kill_family(), within=_KILL_WITHIN)
+
+    def stop(self) -> None:
+        """Ask the process to end; kill it, and what it leaves behind, when that does not help."""
+        if (identity := self.identity) is None:
+            return
+        members = identity.family()
+        identity.send(self._command().stop_signal)
+        if not self._forget_when_gone(identity, members, within=_TERM_WITHIN):
+            self.kill()
+            for member in members:
+                member.send(signal.SIGKILL)
+
+    def _forget_when_gone(
+        self, identity: Identity, members: list[Identity], *, within: float
+    ) -> bool:
+        def gone() -> bool:
+            return not self.alive and not any(member.alive for member in members)
+
+        if done := wait_until(gone, within=within):
+            self._pid_path.unlink(missing_ok=True)
+            leftovers.forget(identity)
+        return done

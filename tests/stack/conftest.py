@@ -1,0 +1,11 @@
+"""Real services, one of each for the whole session.
+
+A test that uses one carries `pytest.mark.xdist_group("stack")`, so that a single worker of xdist
+runs them all against one set of services, and names its topics, tables and buckets for itself.
+"""
+
+from __future__ import annotations
+
+from tests.stack.fixtures import kafka, stack_directory
+
+__all__ = ["kafka", "stack_directory"]
