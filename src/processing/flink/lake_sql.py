@@ -82,10 +82,10 @@ def definitions(job: LakeJob) -> list[str]:
         f" {_header('version')}) AS e, log_offset, PROCTIME() AS moment FROM validated",
         # Flagged, not dropped: the progress counts records that go nowhere as well
         "CREATE TEMPORARY VIEW counted AS SELECT e, log_offset, moment, COUNT(*) OVER"
-        " (PARTITION BY COALESCE(e.identity, CAST(CAST(log_offset AS STRING) AS BYTES))"
+        " (PARTITION BY COALESCE(e.`identity`, CAST(CAST(log_offset AS STRING) AS BYTES))"
         " ORDER BY moment ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS times FROM decoded",
         "CREATE TEMPORARY VIEW events AS SELECT e, log_offset, PROCTIME() AS moment,"
-        " CASE WHEN times = 1 THEN e.place END AS place FROM counted",
+        " CASE WHEN times = 1 THEN e.`place` END AS place FROM counted",
         "CREATE TEMPORARY VIEW letters_counted AS SELECT *, COUNT(*) OVER (PARTITION BY"
         f" COALESCE({_header('raw_topic')}, ''), COALESCE({_header('raw_partition')}, ''),"
         f" COALESCE({_header('raw_offset')}, CAST(log_offset AS STRING)) ORDER BY moment"
@@ -108,11 +108,11 @@ def insertions(layouts: Sequence[Layout]) -> list[str]:
 
 def _insert_events(layout: Layout) -> str:
     envelope = [
-        _cast("log_offset" if name == "log_offset" else f"e.{name}", column)
+        _cast("log_offset" if name == "log_offset" else f"e.`{name}`", column)
         for column in ENVELOPE
         for name in [column.name]
     ]
-    fields = [_cast(f"e.{layout.table}.`{column.name}`", column) for column in layout.fields]
+    fields = [_cast(f"e.`{layout.table}`.`{column.name}`", column) for column in layout.fields]
     columns = ", ".join(f"`{column.name}`" for column in layout.columns)
     values = ", ".join((*envelope, *fields))
     return (
@@ -123,7 +123,7 @@ def _insert_events(layout: Layout) -> str:
 
 _INSERT_UNREAD: Final = (
     "INSERT INTO lake.agentflow.unread (log_offset, `table`, detail, record)"
-    " SELECT log_offset, COALESCE(e.belongs, ''), COALESCE(e.problem, ''), COALESCE(e.record, '')"
+    " SELECT log_offset, COALESCE(e.`belongs`, ''), COALESCE(e.`problem`, ''), COALESCE(e.`record`, '')"
     " FROM events WHERE place = 'unread'"
 )
 
