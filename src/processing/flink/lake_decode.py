@@ -1,4 +1,4 @@
-"""A record of the validated topic becomes one row, with the event's fields in its own table's place.
+"""A record of the validated topic becomes one row, with the event's fields in slots.
 
 Total: what cannot be read, because the job was given older contracts, is a row as well.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +15,7 @@ from agentflow.contracts import Contract, Registry
 from agentflow.errors import AgentFlowError
 from agentflow.events import EventRef
 from agentflow.events.identity import identity_key
+from processing.flink.lake_slots import all_slots, slots_of
 from processing.transformations.layout import Layout, layout
 from quality import Gate, attribute_of
 
@@ -32,7 +32,7 @@ def layouts_of(registry: Registry) -> list[Layout]:
 
 
 class Decoder:
-    """Turns records into rows: place, identity, envelope, what was unreadable, one row per table.
+    """Turns records into rows: place, identity, envelope, what was unreadable, slots.
 
     Args:
         contracts: The contracts; sent to Flink's workers with the job.
@@ -43,14 +43,12 @@ class Decoder:
         registry = Registry.of(contracts)
         self._gate = Gate(registry)
         self._row = row
-        layouts = layouts_of(registry)
-        self._nothing = (None,) * len(layouts)
-        index = {each.table: number for number, each in enumerate(layouts)}
+        slots = all_slots(layouts_of(registry))
+        self._nothing = (None,) * len(slots)
         self._known: dict[tuple[str | None, str | None], _Event] = {}
         for ref, contract in registry.events.items():
-            described = layout(contract)
             self._known[ref.type, str(ref.version)] = _Event(
-                ref, described, index[described.table], self._gate
+                ref, layout(contract), slots, self._gate
             )
 
     def row(self, record: bytes | None, type_: str | None, version: str | None) -> Any:  # noqa: ANN401 - Flink's
@@ -60,7 +58,7 @@ class Decoder:
             return self._unread(record, type_, version, "no such contract")
         try:
             event = known.decode(record)
-            fields = known.values(event.data)
+            values = known.values(event.data)
         except (AgentFlowError, ValueError, msgspec.MsgspecError) as error:
             return self._unread(record, type_, version, f"{type(error).__name__}: {error}")
         return self._row(
@@ -76,9 +74,7 @@ class Decoder:
             None,
             None,
             None,
-            *self._nothing[: known.index],
-            self._row(*fields),
-            *self._nothing[known.index + 1 :],
+            *values,
         )
 
     def _unread(
@@ -91,18 +87,18 @@ class Decoder:
 
 
 class _Event:
-    """What has to be known to turn records of one event version into values."""
+    """What has to be known to turn records of one event version into values, in order of slots."""
 
-    def __init__(self, ref: EventRef, described: Layout, index: int, gate: Gate) -> None:
+    def __init__(self, ref: EventRef, described: Layout, slots: Sequence[str], gate: Gate) -> None:
         self.table = described.table
-        self.index = index
         self._ref = ref
         self._decode = gate.decode
-        names = [attribute_of(column.name) for column in described.fields]
-        self._get = attrgetter(*names) if names else None
-        self._single = len(names) == 1
-        self._text = [
-            number for number, column in enumerate(described.fields) if column.type.name == "decimal"
+        place = {slot: number for number, slot in enumerate(slots)}
+        taken = slots_of(described)
+        self._empty = [None] * len(slots)
+        self._fields = [
+            (attribute_of(column.name), place[taken[column.name]], column.type.name == "decimal")
+            for column in described.fields
         ]
 
     def decode(self, record: bytes) -> Any:  # noqa: ANN401 - an Event
@@ -110,11 +106,8 @@ class _Event:
 
     def values(self, data: object) -> Sequence[object]:
         """Return the values of an event's fields, decimals as text."""
-        if self._get is None:
-            return (None,)
-        found = self._get(data)
-        values: list[object] = [found] if self._single else list(found)
-        for number in self._text:
-            if (value := values[number]) is not None:
-                values[number] = str(value)
+        values: list[object] = self._empty.copy()
+        for attribute, place, decimal in self._fields:
+            value = getattr(data, attribute)
+            values[place] = str(value) if decimal and value is not None else value
         return values

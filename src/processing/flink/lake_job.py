@@ -16,8 +16,9 @@ from pyflink.table.udf import ScalarFunction, udf
 
 from agentflow.contracts import Contract, Registry, load
 from processing.flink.lake_decode import ENVELOPE, OPTIONAL, UNREAD, Decoder, layouts_of
+from processing.flink.lake_slots import WIRES, all_slots
 from processing.flink.lake_sql import DECODE, LakeJob, definitions, insertions
-from processing.transformations.layout import ColumnType, Layout
+from processing.transformations.layout import Layout
 
 
 class DecodeEvent(ScalarFunction):  # type: ignore[misc] # pyflink has no types
@@ -49,21 +50,9 @@ def row_type(layouts: Sequence[Layout]) -> Any:  # noqa: ANN401 - pyflink has no
         DataTypes.FIELD(name, whole if name.endswith("_at") else text)
         for name in (*ENVELOPE, *OPTIONAL, *UNREAD)
     ]
-    for layout in layouts:
-        columns = [DataTypes.FIELD(each.name, _wire(each.type)) for each in layout.fields]
-        columns = columns or [DataTypes.FIELD("nothing", text)]
-        fields.append(DataTypes.FIELD(layout.table, DataTypes.ROW(columns)))
+    kinds = dict(zip(WIRES, (text, whole, DataTypes.DOUBLE(), DataTypes.BOOLEAN()), strict=True))
+    fields += [DataTypes.FIELD(slot, kinds[slot.split("_")[0]]) for slot in all_slots(layouts)]
     return DataTypes.ROW(fields)
-
-
-def _wire(kind: ColumnType) -> Any:  # noqa: ANN401 - pyflink has no types
-    """Return the type in which a value leaves Python: only what crosses cheaply and exactly."""
-    return {
-        "long": DataTypes.BIGINT(),
-        "timestamptz": DataTypes.BIGINT(),
-        "double": DataTypes.DOUBLE(),
-        "boolean": DataTypes.BOOLEAN(),
-    }.get(kind.name, DataTypes.STRING())
 
 
 def build(job: LakeJob, registry: Registry) -> StreamExecutionEnvironment:
@@ -76,6 +65,8 @@ def build(job: LakeJob, registry: Registry) -> StreamExecutionEnvironment:
         "execution.checkpointing.tolerable-failed-checkpoints": "10",
         "parallelism.default": "1",  # the order of one partition is what progress is measured in
         "pipeline.object-reuse": "true",
+        # a commit takes its table's time, not that of the task which writes all of them
+        "pipeline.operator-chaining.chain-operators-with-different-max-parallelism": "false",
         "python.execution-mode": "thread",
     }
     environment = StreamExecutionEnvironment.get_execution_environment(Configuration())

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from processing.flink.lake_slots import slots_of
 from processing.transformations.layout import (
     DEAD_LETTERS,
     ENVELOPE,
@@ -112,7 +113,8 @@ def _insert_events(layout: Layout) -> str:
         for column in ENVELOPE
         for name in [column.name]
     ]
-    fields = [_cast(f"e.`{layout.table}`.`{column.name}`", column) for column in layout.fields]
+    slots = slots_of(layout)
+    fields = [_cast(f"e.`{slots[column.name]}`", column) for column in layout.fields]
     columns = ", ".join(f"`{column.name}`" for column in layout.columns)
     values = ", ".join((*envelope, *fields))
     return (
