@@ -14,9 +14,15 @@ from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.opening import open_log
 from processing.definitions import Definitions
 from processing.history import History
-from processing.lake import LakeReader, LakeThread, LakeWriter, compact, sweep
+from processing.lake import LakeReader, LakeThread, LakeWriter, Location
+from processing.lake.maintenance import GRACE, REMOTE_GRACE, maintain
 from processing.platform import Parts, Platform
-from processing.recovery import control_recovery, log_recovery, open_lake_beside
+from processing.recovery import (
+    control_recovery,
+    log_recovery,
+    open_lake_beside,
+    open_remote_beside,
+)
 
 log = structlog.get_logger()
 SMALL_FILES = 32
@@ -30,8 +36,11 @@ def open_platform(
     *,
     clock: Clock,
     lake_interval: timedelta = LAKE_INTERVAL,
+    lake_location: Location | None = None,
 ) -> Platform:
     """Open or create everything under *data_dir*; call `Platform.start` next.
+
+    The lake is there as well, unless *lake_location* names a catalog.
 
     Raises:
         DataDirectoryLockedError: Another process runs on that directory.
@@ -43,7 +52,7 @@ def open_platform(
     lock = DataDirectoryLock(data_dir)
     lock.acquire()
     try:
-        return _open(data_dir, definitions, lock, clock=clock, lake_interval=lake_interval)
+        return _open(data_dir, definitions, lock, clock=clock, lake=(lake_interval, lake_location))
     except BaseException:
         lock.release()
         raise
@@ -55,7 +64,7 @@ def _open(
     lock: DataDirectoryLock,
     *,
     clock: Clock,
-    lake_interval: timedelta,
+    lake: tuple[timedelta, Location | None],
 ) -> Platform:
     registry, gate = definitions.registry, definitions.gate
     control = open_control(data_dir / "control.sqlite")
@@ -63,20 +72,20 @@ def _open(
     recoveries = [*log_recovery(opened.report), *control_recovery(control.report)]
     for recovery in recoveries:
         log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
-    beside = open_lake_beside(opened.log, data_dir, registry, gate)
-    lake = beside.lake
-    reader = LakeReader(lake, gate)
-    writer = LakeWriter(lake, opened.log, gate)
+    interval, location = lake
+    beside = (
+        open_lake_beside(opened.log, data_dir, registry, gate)
+        if location is None
+        else open_remote_beside(opened.log, location, data_dir, registry, gate)
+    )
+    reader = LakeReader(beside.lake, gate)
+    writer = LakeWriter(beside.lake, opened.log, gate)
     history = History(reader, opened.log, gate=gate, registry=registry)
-
-    def maintain() -> None:
-        for name in lake.all_names():
-            compact(lake, name, min_files=SMALL_FILES)
-            sweep(lake, name, clock=clock)
+    grace = GRACE if location is None else REMOTE_GRACE
 
     def close() -> None:
         history.close()
-        lake.close()
+        beside.lake.close()
         opened.log.close()
         control.store.close()
         lock.release()
@@ -86,7 +95,11 @@ def _open(
         log=opened.log,
         control=control.store,
         reader=reader,
-        lake=LakeThread(writer, interval=lake_interval, maintain=maintain),
+        lake=LakeThread(
+            writer,
+            interval=interval,
+            maintain=lambda: maintain(beside.lake, clock=clock, min_files=SMALL_FILES, grace=grace),
+        ),
         history=history,
         close=close,
         recoveries=(*recoveries, *beside.recoveries),

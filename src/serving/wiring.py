@@ -18,8 +18,9 @@ import uvicorn
 
 from agentflow.clock import Clock, SystemClock
 from agentflow.contracts import load
-from agentflow.errors import AgentFlowError, UnavailableError
+from agentflow.errors import AgentFlowError, ParameterError, UnavailableError
 from agentflow.settings import Settings
+from processing.lake import Location
 from processing.platform import Platform
 from processing.publication import record_changes
 from processing.rebuild import Progress, no_progress
@@ -58,7 +59,37 @@ def open_from(settings: Settings, *, clock: Clock) -> Platform:
     """
     registry = load(settings.contracts_dir)
     interval = timedelta(seconds=settings.lake_interval_seconds)
-    return open_platform(settings.data_dir, registry, clock=clock, lake_interval=interval)
+    return open_platform(
+        settings.data_dir,
+        registry,
+        clock=clock,
+        lake_interval=interval,
+        lake_location=lake_location(settings),
+    )
+
+
+def lake_location(settings: Settings) -> Location | None:
+    """Return where the lake is, or None when it is in the data directory.
+
+    Raises:
+        ParameterError: A catalog is named, and no warehouse.
+    """
+    if not settings.lake_catalog:
+        return None
+    if not settings.lake_warehouse:
+        raise ParameterError(
+            "AGENTFLOW_LAKE_CATALOG is set and AGENTFLOW_LAKE_WAREHOUSE is not",
+            hint="Set it to where the tables are, for example s3://lake/agentflow.",
+        )
+    return Location(
+        catalog=settings.lake_catalog,
+        warehouse=settings.lake_warehouse,
+        endpoint=settings.lake_s3_endpoint,
+        access_key=settings.lake_s3_access_key,
+        secret_key=settings.lake_s3_secret_key,
+        region=settings.lake_s3_region,
+        token=settings.lake_catalog_token,
+    )
 
 
 def build_app(platform: Platform, settings: Settings) -> Api:

@@ -75,26 +75,48 @@ def sql_type(kind: ColumnType) -> str:
 
 def definitions(job: LakeJob) -> list[str]:
     """Return the statements that name the topics, the catalog, and each event's place."""
+    first = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+    unnamed = "CAST(CAST(log_offset AS STRING) AS BYTES)"
+    arguments = f"content, {_header('type')}, {_header('version')}"
+    place = ", ".join(
+        f"COALESCE({_header(name)}, {default})"
+        for name, default in (
+            ("raw_topic", "''"),
+            ("raw_partition", "''"),
+            ("raw_offset", "CAST(log_offset AS STRING)"),
+        )
+    )
     return [
         _catalog(job),
         _topic(job, "validated"),
         _topic(job, "dead_letters"),
-        f"CREATE TEMPORARY VIEW decoded AS SELECT {DECODE}(content, {_header('type')},"
-        f" {_header('version')}) AS e, log_offset, PROCTIME() AS moment FROM validated",
+        _view(
+            "decoded",
+            f"{DECODE}({arguments}) AS e, log_offset, PROCTIME() AS moment FROM validated",
+        ),
         # Flagged, not dropped: the progress counts records that go nowhere as well
-        "CREATE TEMPORARY VIEW counted AS SELECT e, log_offset, moment, COUNT(*) OVER"
-        " (PARTITION BY COALESCE(e.`identity`, CAST(CAST(log_offset AS STRING) AS BYTES))"
-        " ORDER BY moment ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS times FROM decoded",
-        "CREATE TEMPORARY VIEW events AS SELECT e, log_offset, PROCTIME() AS moment,"
-        " CASE WHEN times = 1 THEN e.`place` END AS place FROM counted",
-        "CREATE TEMPORARY VIEW letters_counted AS SELECT *, COUNT(*) OVER (PARTITION BY"
-        f" COALESCE({_header('raw_topic')}, ''), COALESCE({_header('raw_partition')}, ''),"
-        f" COALESCE({_header('raw_offset')}, CAST(log_offset AS STRING)) ORDER BY moment"
-        " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS times FROM"
-        " (SELECT *, PROCTIME() AS moment FROM dead_letters)",
-        "CREATE TEMPORARY VIEW letters AS SELECT content, headers, arrived, log_offset, times,"
-        " PROCTIME() AS moment FROM letters_counted",
+        _view(
+            "counted",
+            f"e, log_offset, COUNT(*) OVER (PARTITION BY COALESCE(e.`identity`, {unnamed})"
+            f" ORDER BY moment {first}) AS times FROM decoded",
+        ),
+        _view(
+            "events",
+            "e, log_offset, PROCTIME() AS moment,"
+            " CASE WHEN times = 1 THEN e.`place` END AS place FROM counted",
+        ),
+        _view("letters_timed", "*, PROCTIME() AS moment FROM dead_letters"),
+        _view(
+            "letters_counted",
+            f"content, headers, arrived, log_offset, COUNT(*) OVER (PARTITION BY {place}"
+            f" ORDER BY moment {first}) AS times FROM letters_timed",
+        ),
+        _view("letters", "*, PROCTIME() AS moment FROM letters_counted"),
     ]
+
+
+def _view(name: str, selected: str) -> str:
+    return f"CREATE TEMPORARY VIEW {name} AS SELECT {selected}"
 
 
 def insertions(layouts: Sequence[Layout]) -> list[str]:
@@ -161,12 +183,7 @@ def _insert_progress(layouts: Iterable[Layout]) -> str:
     }
     nothing = "CAST(NULL AS BIGINT)"
     apart = ("dead_letters", "dead_letters_rows")
-    of_events = [
-        nothing
-        if name in apart
-        else chosen.get(name, f"MAX(CASE WHEN place = '{name}' THEN log_offset END)")
-        for name in names
-    ]
+    of_events = [nothing if name in apart else chosen.get(name, _last_of(name)) for name in names]
     of_letters = {
         "dead_letters": "MAX(log_offset)",
         "dead_letters_rows": "MAX(CASE WHEN times = 1 THEN log_offset END)",
@@ -178,6 +195,10 @@ def _insert_progress(layouts: Iterable[Layout]) -> str:
         f" UNION ALL SELECT {', '.join(of_letters.get(name, nothing) for name in names)}"
         f" FROM {_seconds('letters')}"
     )
+
+
+def _last_of(place: str) -> str:
+    return f"MAX(CASE WHEN place = '{place}' THEN log_offset END)"
 
 
 def _seconds(view: str) -> str:

@@ -3,8 +3,9 @@
 from processing.lake.catalog import Lake
 from processing.lake.coverage import Progressed, Recorded
 from processing.lake.embedded import open_lake
+from processing.lake.follower import LakeFollower
 from processing.lake.health import LakeHealth, TableHealth, lake_health
-from processing.lake.maintenance import Compacted, compact, sweep
+from processing.lake.maintenance import Compacted, compact, expire_snapshots, sweep
 from processing.lake.positions import Positions
 from processing.lake.reader import LakeReader
 from processing.lake.remote import Location, open_remote_lake
@@ -15,6 +16,7 @@ from processing.lake.writer import LakeWriter
 __all__ = [
     "Compacted",
     "Lake",
+    "LakeFollower",
     "LakeHealth",
     "LakeReader",
     "LakeThread",
@@ -26,6 +28,7 @@ __all__ = [
     "Stored",
     "TableHealth",
     "compact",
+    "expire_snapshots",
     "lake_health",
     "open_lake",
     "open_remote_lake",

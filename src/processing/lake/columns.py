@@ -18,8 +18,14 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from processing.transformations.layout import DEAD_LETTERS, ENVELOPE, Column, ColumnType, Layout
-from processing.transformations.layout import layout as layout
+from processing.transformations.layout import (
+    DEAD_LETTERS,
+    ENVELOPE,
+    Column,
+    ColumnType,
+    Layout,
+    layout,
+)
 
 __all__ = [
     "DEAD_LETTERS",

@@ -25,9 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agentflow.errors import StorageError, StorageFullError
 from processing.lake.catalog import BATCH_TABLE, Lake, TableName
-from processing.lake.coverage import covered as covered
-from processing.lake.coverage import recorded as recorded
-from processing.lake.coverage import said as said
+from processing.lake.coverage import covered, recorded
 from processing.lake.positions import Positions
 from processing.lake.rows import ArrowTable
 

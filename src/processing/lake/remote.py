@@ -89,10 +89,13 @@ class RemoteCatalog:
         "commit.retry.num-retries": "4",
         "write.metadata.delete-after-commit.enabled": "true",
         "write.distribution-mode": "none",
+        # the progress says what an empty commit would: see `coverage`
+        "flink.max-continuous-empty-commits": "1000000000",
     }
 
-    def __init__(self, catalog: RestCatalog) -> None:
+    def __init__(self, catalog: RestCatalog, warehouse: str) -> None:
         self._catalog = catalog
+        self._warehouse = warehouse.rstrip("/")
         self._lock = RLock()
         self._loaded: dict[TableName, _Loaded] = {}
         self._requests = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lake-catalog")
@@ -161,7 +164,11 @@ class RemoteCatalog:
         def make() -> None:
             try:
                 self._catalog.create_table(
-                    name, schema, partition_spec=spec, properties=dict(properties)
+                    name,
+                    schema,
+                    location=f"{self._warehouse}/{'/'.join(name)}",
+                    partition_spec=spec,
+                    properties=dict(properties),
                 )
             except TableAlreadyExistsError:
                 return
@@ -191,7 +198,9 @@ def open_remote_lake(
         StorageError: The catalog or the files cannot be reached.
         ContractError: A contract cannot be stored beside what the lake holds.
     """
-    catalog = RemoteCatalog(_asked(lambda: RestCatalog("agentflow", **location.properties())))
+    catalog = RemoteCatalog(
+        _asked(lambda: RestCatalog("agentflow", **location.properties())), location.warehouse
+    )
     catalog.create_namespaces()
     files = CachedFiles(location, cache)
     return Lake(catalog, files, registry, coverage=coverage)
