@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +102,6 @@ def main(arguments: Sequence[str]) -> None:
     environment = build(job, load(Path(described["contracts"])))
     submitted = environment.execute_async(job.name)
     print(json.dumps({"job_id": str(submitted.get_job_id())}), flush=True)  # noqa: T201
-
-
-def described(job: LakeJob, contracts: Path) -> str:
-    """Return the content of the file that `main` reads; it holds secrets."""
-    return json.dumps({"contracts": str(contracts.absolute()), "job": asdict(job)})
 
 
 if __name__ == "__main__":
