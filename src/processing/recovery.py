@@ -13,7 +13,7 @@ from agentflow.contracts import Registry
 from agentflow.errors import ContractError
 from ingestion.control.opening import ControlReport
 from ingestion.log.recovery import OpenReport
-from processing.lake import Lake, LakeReader, open_lake
+from processing.lake import Lake, LakeReader, Location, Recorded, open_lake, open_remote_lake
 from processing.lake.inspection import CatalogDamagedError, Damage, inspect, require_damage
 from processing.lake.quarantine import set_lake_aside, set_tables_aside
 from processing.live.snapshot import SNAPSHOT_FILE
@@ -108,6 +108,26 @@ def open_lake_beside(
     for recovery in recoveries:
         log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
     return OpenedLake(lake, recoveries)
+
+
+def open_remote_beside(
+    source: RefillableLog, location: Location, data_dir: Path, registry: Registry, gate: Gate
+) -> OpenedLake:
+    """Open a lake that is behind a catalog; give the log what it lost and the lake holds.
+
+    Raises:
+        StorageError: The catalog or the files cannot be reached.
+        ContractError: A contract cannot be stored beside what the lake holds.
+    """
+    cache = data_dir / "lake-cache"
+    lake = open_remote_lake(location, registry, cache=cache, coverage=Recorded())
+    reader = LakeReader(lake, gate)
+    if not lacking(source, held_by(reader)):
+        return OpenedLake(lake, ())
+    (data_dir / SNAPSHOT_FILE).unlink(missing_ok=True)
+    recovery = _refilled(source, reader, registry, gate)
+    log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
+    return OpenedLake(lake, (recovery,))
 
 
 def _opened(directory: Path, registry: Registry) -> tuple[Lake, Recovery | None]:

@@ -24,7 +24,6 @@ from ingestion.log.refill import REFILL, Placed
 from ingestion.log.salvage import floor_behind
 from processing.lake import LakeReader, Positions
 from processing.lake.catalog import DEAD_LETTER_TABLE
-from processing.lake.commit import covered
 from processing.lake.reader import DataFile, planned
 from processing.transformations import Linker
 from quality import Gate, attribute_of
@@ -74,10 +73,10 @@ def held_by(reader: LakeReader) -> Positions:
     """Return the offsets behind everything any table of the lake holds, finished batch or not."""
     lake = reader.lake
     names = [lake.name(ref) for ref in lake.layouts]
-    tables = lake.tables([*names, DEAD_LETTER_TABLE])
-    ends = [covered(tables[name], VALIDATED) for name in names]
-    held = Positions(max(ends, default=0), covered(tables[DEAD_LETTER_TABLE], DEAD_LETTERS))
-    return held.joined(reader.positions())
+    held = lake.held([*names, DEAD_LETTER_TABLE])
+    ends = [held.until[name] for name in names]
+    letters = held.until[DEAD_LETTER_TABLE]
+    return held.positions.joined(Positions(max(ends, default=0), letters))
 
 
 def lacking(log: RefillableLog, held: Positions) -> bool:
@@ -168,7 +167,7 @@ def _letters(
     table = reader.lake.table(DEAD_LETTER_TABLE)
     for file in planned(table, ""):
         try:
-            with pq.ParquetFile(file.path) as parquet:
+            with pq.ParquetFile(reader.lake.files.local(file.path)) as parquet:
                 rows = parquet.read().to_pylist()
         except (OSError, ValueError) as error:
             failure = StorageError(f'lake file "{file.path}" cannot be read')

@@ -14,14 +14,18 @@ from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.opening import open_log
 from processing.definitions import Definitions
 from processing.history import History
-from processing.lake import LakeReader, LakeThread, LakeWriter, compact, sweep
+from processing.lake import LakeReader, LakeThread, LakeWriter, Location
+from processing.lake.maintenance import GRACE, REMOTE_GRACE, SMALL_FILES, maintain
 from processing.memory import give_back
 from processing.platform import Parts, Platform
-from processing.recovery import control_recovery, log_recovery, open_lake_beside
+from processing.recovery import (
+    control_recovery,
+    log_recovery,
+    open_lake_beside,
+    open_remote_beside,
+)
 
 log = structlog.get_logger()
-SMALL_FILES = 32
-"""So many small files of a day are rewritten as one."""
 LAKE_INTERVAL = timedelta(seconds=5)
 
 
@@ -31,8 +35,11 @@ def open_platform(
     *,
     clock: Clock,
     lake_interval: timedelta = LAKE_INTERVAL,
+    lake_location: Location | None = None,
 ) -> Platform:
     """Open or create everything under *data_dir*; call `Platform.start` next.
+
+    The lake is there as well, unless *lake_location* names a catalog.
 
     Raises:
         DataDirectoryLockedError: Another process runs on that directory.
@@ -44,7 +51,7 @@ def open_platform(
     lock = DataDirectoryLock(data_dir)
     lock.acquire()
     try:
-        return _open(data_dir, definitions, lock, clock=clock, lake_interval=lake_interval)
+        return _open(data_dir, definitions, lock, clock=clock, lake=(lake_interval, lake_location))
     except BaseException:
         lock.release()
         raise
@@ -56,7 +63,7 @@ def _open(
     lock: DataDirectoryLock,
     *,
     clock: Clock,
-    lake_interval: timedelta,
+    lake: tuple[timedelta, Location | None],
 ) -> Platform:
     registry, gate = definitions.registry, definitions.gate
     control = open_control(data_dir / "control.sqlite")
@@ -64,21 +71,24 @@ def _open(
     recoveries = [*log_recovery(opened.report), *control_recovery(control.report)]
     for recovery in recoveries:
         log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
-    beside = open_lake_beside(opened.log, data_dir, registry, gate)
-    lake = beside.lake
-    reader = LakeReader(lake, gate)
-    writer = LakeWriter(lake, opened.log, gate)
+    interval, location = lake
+    beside = (
+        open_lake_beside(opened.log, data_dir, registry, gate)
+        if location is None
+        else open_remote_beside(opened.log, location, data_dir, registry, gate)
+    )
+    reader = LakeReader(beside.lake, gate)
+    writer = LakeWriter(beside.lake, opened.log, gate)
     history = History(reader, opened.log, gate=gate, registry=registry)
+    grace = GRACE if location is None else REMOTE_GRACE
 
-    def maintain() -> None:
-        for name in lake.all_names():
-            compact(lake, name, min_files=SMALL_FILES)
-            sweep(lake, name, clock=clock)
+    def keep_small() -> None:
+        maintain(beside.lake, clock=clock, min_files=SMALL_FILES, grace=grace)
         give_back()
 
     def close() -> None:
         history.close()
-        lake.close()
+        beside.lake.close()
         opened.log.close()
         control.store.close()
         lock.release()
@@ -88,7 +98,7 @@ def _open(
         log=opened.log,
         control=control.store,
         reader=reader,
-        lake=LakeThread(writer, interval=lake_interval, maintain=maintain),
+        lake=LakeThread(writer, interval=interval, maintain=keep_small),
         history=history,
         close=close,
         recoveries=(*recoveries, *beside.recoveries),

@@ -12,14 +12,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 import uvicorn
 
 from agentflow.clock import Clock, SystemClock
 from agentflow.contracts import Registry, load
-from agentflow.errors import AgentFlowError, UnavailableError
+from agentflow.errors import AgentFlowError, ParameterError, UnavailableError
 from agentflow.settings import Settings
+from processing.lake import Lake, Location, Progressed, open_lake, open_remote_lake
 from processing.memory import give_back, settle_allocator
 from processing.platform import Platform
 from processing.publication import record_changes
@@ -63,7 +65,37 @@ def open_from(settings: Settings, *, clock: Clock) -> Platform:
     if settings.bus == "kafka":
         return _open_stream(settings, registry, clock=clock)
     interval = timedelta(seconds=settings.lake_interval_seconds)
-    return open_platform(settings.data_dir, registry, clock=clock, lake_interval=interval)
+    return open_platform(
+        settings.data_dir,
+        registry,
+        clock=clock,
+        lake_interval=interval,
+        lake_location=lake_location(settings),
+    )
+
+
+def lake_location(settings: Settings) -> Location | None:
+    """Return where the lake is, or None when it is in the data directory.
+
+    Raises:
+        ParameterError: A catalog is named, and no warehouse.
+    """
+    if not settings.lake_catalog:
+        return None
+    if not settings.lake_warehouse:
+        raise ParameterError(
+            "AGENTFLOW_LAKE_CATALOG is set and AGENTFLOW_LAKE_WAREHOUSE is not",
+            hint="Set it to where the tables are, for example s3://lake/agentflow.",
+        )
+    return Location(
+        catalog=settings.lake_catalog,
+        warehouse=settings.lake_warehouse,
+        endpoint=settings.lake_s3_endpoint,
+        access_key=settings.lake_s3_access_key,
+        secret_key=settings.lake_s3_secret_key,
+        region=settings.lake_s3_region,
+        token=settings.lake_catalog_token,
+    )
 
 
 def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Platform:
@@ -82,8 +114,18 @@ def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Pla
     options = StreamOptions(
         backlog_events=settings.backlog_events,
         look_every=timedelta(seconds=settings.lake_interval_seconds),
+        open_lake=_lake_of_the_job(lake_location(settings)),
     )
     return open_stream_platform(settings.data_dir, registry, broker, clock=clock, options=options)
+
+
+def _lake_of_the_job(location: Location | None) -> Callable[[Path, Registry], Lake]:
+    """Return what opens the lake a job writes, given the folder of a lake on this machine."""
+    if location is None:
+        return open_lake
+    return lambda folder, registry: open_remote_lake(
+        location, registry, cache=folder.with_name("lake-cache"), coverage=Progressed()
+    )
 
 
 def build_app(platform: Platform, settings: Settings) -> Api:

@@ -18,17 +18,20 @@ from processing.definitions import Definitions
 from processing.follow.follower import Followed, Follower
 from processing.follow.intake import StreamEnds, StreamIntake
 from processing.follow.lag import Pressure
-from processing.follow.lake import LOOK_EVERY, LakeObserver
 from processing.follow.port import Ends, RawSender, Stream
 from processing.follow.replica import Replica, Source, open_replica
 from processing.follow.watcher import Watcher
 from processing.history import History
 from processing.intake_port import EventIntake
-from processing.lake import Lake, LakeReader, open_lake
+from processing.lake import Lake, LakeFollower, LakeReader, open_lake
+from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES, maintain
+from processing.memory import give_back
 from processing.platform import Parts, Platform, Surroundings
 from processing.recovery import control_recovery
 
 log = structlog.get_logger()
+
+LOOK_EVERY = timedelta(seconds=5)
 
 
 class Broker(Source, Protocol):
@@ -106,6 +109,10 @@ def _open(
         log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
     history = History(reader, replica.log, gate=gate, registry=registry)
 
+    def keep_small() -> None:
+        maintain(lake, clock=clock, min_files=SMALL_FILES, grace=REMOTE_GRACE)
+        give_back()
+
     def close() -> None:
         history.close()
         lake.close()
@@ -118,7 +125,9 @@ def _open(
         log=replica.log,
         control=control.store,
         reader=reader,
-        lake=LakeObserver(reader.positions, adopt=lake.adopt, look_every=options.look_every),
+        lake=LakeFollower(
+            reader.positions, adopt=lake.adopt, interval=options.look_every, maintain=keep_small
+        ),
         history=history,
         close=close,
         recoveries=recoveries,

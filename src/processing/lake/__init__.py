@@ -1,11 +1,15 @@
 """The lake: every accepted event and dead letter in Iceberg tables derived from the contracts."""
 
-from processing.lake.catalog import Lake, open_lake
+from processing.lake.catalog import Lake
+from processing.lake.coverage import Progressed, Recorded
+from processing.lake.embedded import open_lake
+from processing.lake.follower import LakeFollower
 from processing.lake.health import LakeHealth, TableHealth, lake_health
 from processing.lake.keeper import LakeKeeper
-from processing.lake.maintenance import Compacted, compact, sweep
+from processing.lake.maintenance import Compacted, compact, expire_snapshots, sweep
 from processing.lake.positions import Positions
 from processing.lake.reader import LakeReader
+from processing.lake.remote import Location, open_remote_lake
 from processing.lake.rows import Stored
 from processing.lake.thread import LakeThread
 from processing.lake.writer import LakeWriter
@@ -13,16 +17,22 @@ from processing.lake.writer import LakeWriter
 __all__ = [
     "Compacted",
     "Lake",
+    "LakeFollower",
     "LakeHealth",
     "LakeKeeper",
     "LakeReader",
     "LakeThread",
     "LakeWriter",
+    "Location",
     "Positions",
+    "Progressed",
+    "Recorded",
     "Stored",
     "TableHealth",
     "compact",
+    "expire_snapshots",
     "lake_health",
     "open_lake",
+    "open_remote_lake",
     "sweep",
 ]

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from pathlib import Path
 from threading import RLock
 from typing import Final
 
-from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from pyiceberg.exceptions import (
-    CommitFailedException,
-    NamespaceAlreadyExistsError,
-    TableAlreadyExistsError,
-)
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import LongType, NestedField
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from agentflow.contracts import EventContract, Registry
 from agentflow.contracts.export.tables import NAMESPACE
 from agentflow.errors import ContractError, StorageError
 from agentflow.events import EventRef
-from processing.lake.columns import DEAD_LETTERS, Column, Layout, iceberg_schema, layout
+from processing.lake.columns import Column, Layout, iceberg_schema, iceberg_type, layout
+from processing.lake.coverage import Coverage, Held
+from processing.lake.port import DataFiles, TableCatalog, TableName
+from processing.transformations.layout import (
+    BATCH_TABLE,
+    DEAD_LETTER_TABLE,
+    DEAD_LETTERS,
+    PROGRESS_TABLE,
+    SYSTEM,
+    UNREAD,
+    UNREAD_TABLE,
+    progress_columns,
+)
 
-SYSTEM: Final = "agentflow"
-DEAD_LETTER_TABLE: Final = (SYSTEM, "dead_letters")
-BATCH_TABLE: Final = (SYSTEM, "batches")
-"""Holds no rows: its snapshots say up to where every other table is complete."""
+__all__ = ["BATCH_TABLE", "DEAD_LETTER_TABLE", "SYSTEM", "Lake", "TableName"]
 
-TableName = tuple[str, str]
 _ADOPT_ATTEMPTS: Final = 5
 _FIRST_PARTITION_ID: Final = 1000
 
@@ -48,18 +47,26 @@ PROPERTIES: Final = {
     "write.metadata.previous-versions-max": "4",
     "write.parquet.compression-codec": "zstd",
 }
+_MARKER_PROPERTIES: Final = {"write.metadata.metrics.default": "full"}  # bounds of every column
 
 
 class Lake:
     """Tables of one registry. Safe to share by threads; commits are checked for conflicts."""
 
-    def __init__(self, directory: Path, catalog: SqlCatalog, registry: Registry) -> None:
-        self.directory = directory
+    def __init__(
+        self, catalog: TableCatalog, files: DataFiles, registry: Registry, *, coverage: Coverage
+    ) -> None:
+        self.files = files
+        self.coverage = coverage
         self._catalog = catalog
         self._lock = RLock()
-        self._loaded: dict[TableName, Table] = {}
         self._layouts: dict[EventRef, Layout] = {}
         self.adopt(registry)
+
+    @property
+    def directory(self) -> Path:
+        """The folder in which the lake's files can be read."""
+        return self.files.directory
 
     def adopt(self, registry: Registry) -> None:
         """Serve the contracts of *registry* from now on; new fields become columns.
@@ -70,10 +77,13 @@ class Lake:
         layouts = {ref: layout(contract) for ref, contract in registry.events.items()}
         _check_names(layouts)
         with self._lock:
-            self._create(BATCH_TABLE, (), {})
             self._create(DEAD_LETTER_TABLE, DEAD_LETTERS, {}, day_of="received_at")
+            for marker in self.coverage.markers:
+                self._adopt_marker(marker, layouts.values())
             for ref, wanted in layouts.items():
-                self._adopt(wanted, _described(registry, registry.events[ref]))
+                name = (NAMESPACE, wanted.table)
+                described = _described(registry, registry.events[ref])
+                self._adopt(name, wanted.columns, described, day_of="occurred_at")
             self._layouts = layouts
 
     @property
@@ -90,48 +100,36 @@ class Lake:
         return self.tables([name])[name]
 
     def tables(self, names: Iterable[TableName]) -> dict[TableName, Table]:
-        """Return tables as they were at one instant: one query reads all their pointers.
-
-        A table whose pointer has not moved since the last call is not read again.
+        """Return tables as they are; what the markers say of them holds.
 
         Raises:
             StorageError: The catalog cannot be read.
         """
+        markers = self.coverage.markers
+        return self._catalog.current(names, markers=markers, behind=self.coverage.behind)
+
+    def held(self, names: Iterable[TableName] = ()) -> Held:
+        """Return tables, read together, and the offsets they cover.
+
+        Raises:
+            StorageError: The catalog cannot be read, or a table does not say what it covers.
+        """
         wanted = set(names)
-        with self._lock:
-            pointers = self._pointers()
-            for name in wanted:
-                loaded = self._loaded.get(name)
-                if loaded is None or loaded.metadata_location != pointers.get(name):
-                    self._loaded[name] = self._catalog.load_table(name)
-            return {name: self._loaded[name] for name in wanted}
+        if self.coverage.wants_all:
+            wanted |= {DEAD_LETTER_TABLE, UNREAD_TABLE, *map(self.name, self._layouts)}
+        return self.coverage.held(self.tables(wanted))
 
     def fresh(self, name: TableName) -> Table:
         """Return a table of one's own, to commit with: handles change when they commit."""
-        return self._catalog.load_table(name)
+        return self._catalog.fresh(name)
 
     def all_names(self) -> list[TableName]:
         """Return the name of every table in the catalog, those of former contracts included."""
-        return sorted(self._pointers())
+        return sorted(self._catalog.names())
 
     def close(self) -> None:
         """Release the catalog's connections."""
-        self._catalog.engine.dispose()
-
-    def _pointers(self) -> dict[TableName, str | None]:
-        columns = (
-            IcebergTables.table_namespace,
-            IcebergTables.table_name,
-            IcebergTables.metadata_location,
-        )
-        try:
-            with self._catalog.engine.connect() as connection:
-                rows = connection.execute(
-                    select(*columns).where(IcebergTables.catalog_name == self._catalog.name)
-                ).all()
-        except SQLAlchemyError as error:
-            raise StorageError("the lake's catalog cannot be read") from error
-        return {(row[0], row[1]): row[2] for row in rows}
+        self._catalog.close()
 
     def _create(
         self,
@@ -141,50 +139,59 @@ class Lake:
         *,
         day_of: str | None = None,
     ) -> None:
-        if name in self._pointers():
+        if name in self._catalog.names():
             return
         schema = iceberg_schema(columns) if columns else _EMPTY_SCHEMA
         spec = UNPARTITIONED_PARTITION_SPEC if day_of is None else _by_day(schema, day_of)
-        try:
-            self._catalog.create_table(
-                name, schema, partition_spec=spec, properties={**PROPERTIES, **properties}
-            )
-        except TableAlreadyExistsError:
-            return  # another process was faster with the same table
+        all_properties = {**PROPERTIES, **self._catalog.properties, **properties}
+        self._catalog.create(name, schema, spec, all_properties)
 
-    def _adopt(self, wanted: Layout, properties: Mapping[str, str]) -> None:
-        name = (NAMESPACE, wanted.table)
-        self._create(name, wanted.columns, properties, day_of="occurred_at")
+    def _adopt_marker(self, marker: TableName, layouts: Iterable[Layout]) -> None:
+        if marker == PROGRESS_TABLE:
+            self._create(UNREAD_TABLE, UNREAD, {})
+            self._adopt(marker, progress_columns(layouts), _MARKER_PROPERTIES)
+        else:
+            self._create(marker, (), {})
+
+    def _adopt(
+        self,
+        name: TableName,
+        columns: tuple[Column, ...],
+        properties: Mapping[str, str],
+        *,
+        day_of: str | None = None,
+    ) -> None:
+        self._create(name, columns, properties, day_of=day_of)
         for _ in range(_ADOPT_ATTEMPTS):
             try:
-                self._evolve(self.table(name), wanted, properties)
+                self._evolve(name, columns, properties)
             except CommitFailedException:
                 continue
             return
-        raise StorageError(f'table "{wanted.table}" is changed by others all the time')
+        raise StorageError(f'table "{name[1]}" is changed by others all the time')
 
-    def _evolve(self, table: Table, wanted: Layout, properties: Mapping[str, str]) -> None:
+    def _evolve(
+        self, name: TableName, columns: tuple[Column, ...], properties: Mapping[str, str]
+    ) -> None:
         """Add the columns that are missing; say which contract the table follows."""
+        table = self.fresh(name)
         schema = table.schema()
         known = set(schema.column_names)
-        missing = [column for column in wanted.columns if column.name not in known]
-        for column in wanted.columns:
-            if column.name in known and schema.find_type(column.name) != column.type:
-                raise ContractError(
-                    f'column "{column.name}" of table "{wanted.table}" has type '
-                    f"{schema.find_type(column.name)}, the contract now asks for {column.type}",
-                    hint="Raise the event's major version: it gets a table of its own.",
-                )
+        missing = [column for column in columns if column.name not in known]
+        for column in columns:
+            if column.name in known:
+                _require_type(name, schema, column)
         changed = {
             key: value for key, value in properties.items() if table.properties.get(key) != value
         }
         if not missing and not changed:
             return
-        with self.fresh((NAMESPACE, wanted.table)).transaction() as transaction:
+        with table.transaction() as transaction:
             if missing:
                 with transaction.update_schema() as update:
                     for column in missing:
-                        update.add_column(column.name, column.type, doc=column.description)
+                        kind = iceberg_type(column.type)
+                        update.add_column(column.name, kind, doc=column.description)
             if changed:
                 transaction.set_properties(changed)
 
@@ -192,44 +199,14 @@ class Lake:
 _EMPTY_SCHEMA: Final = Schema(NestedField(1, "nothing", LongType(), doc="Never written."))
 
 
-def open_lake(directory: Path, registry: Registry) -> Lake:
-    """Open or create the lake under *directory* (`catalog.sqlite` and one folder per table).
-
-    Raises:
-        StorageError: The catalog cannot be opened.
-        ContractError: A contract cannot be stored beside what the lake holds.
-    """
-    directory = directory.absolute()
-    directory.mkdir(parents=True, exist_ok=True)
-    try:
-        _share(directory / "catalog.sqlite")
-        catalog = SqlCatalog(
-            "agentflow",
-            uri=f"sqlite:///{directory / 'catalog.sqlite'}",
-            warehouse=directory.as_uri(),
+def _require_type(name: TableName, schema: Schema, column: Column) -> None:
+    wanted, found = iceberg_type(column.type), schema.find_type(column.name)
+    if found != wanted:
+        raise ContractError(
+            f'column "{column.name}" of table "{name[1]}" has type {found}, '
+            f"the contract now asks for {wanted}",
+            hint="Raise the event's major version: it gets a table of its own.",
         )
-        for namespace in (NAMESPACE, SYSTEM):
-            if not catalog.namespace_exists(namespace):
-                _create_namespace(catalog, namespace)
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        raise StorageError(
-            f'the catalog in "{directory}" cannot be opened',
-            hint="Move the folder aside: the lake is rebuilt from the log.",
-        ) from error
-    return Lake(directory, catalog, registry)
-
-
-def _share(file: Path) -> None:
-    """Let readers of the catalog go on while a commit is written."""
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _create_namespace(catalog: SqlCatalog, namespace: str) -> None:
-    try:
-        catalog.create_namespace(namespace)
-    except (NamespaceAlreadyExistsError, IntegrityError):
-        return  # another process was faster with the same name
 
 
 def _by_day(schema: Schema, column: str) -> PartitionSpec:

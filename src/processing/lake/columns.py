@@ -1,8 +1,7 @@
-"""The table of an event version: which columns it has, in Iceberg's types and in Arrow's."""
+"""The columns of `processing.transformations.layout` in Iceberg's types and in Arrow's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
@@ -19,108 +18,57 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from agentflow.contracts import EventContract
-from agentflow.contracts.export.tables import slug
-from agentflow.contracts.scope import full_scope
-from agentflow.errors import ContractError
-from agentflow.expressions.typing import ExpressionType
+from processing.transformations.layout import (
+    DEAD_LETTERS,
+    ENVELOPE,
+    Column,
+    ColumnType,
+    Layout,
+    layout,
+)
+
+__all__ = [
+    "DEAD_LETTERS",
+    "ENVELOPE",
+    "INSTANT",
+    "ArrowType",
+    "Column",
+    "Layout",
+    "arrow_schema",
+    "arrow_type",
+    "iceberg_schema",
+    "iceberg_type",
+    "layout",
+]
 
 ArrowType = Any  # pyarrow has no types
 
 INSTANT: Final = pa.timestamp("us", tz="UTC")
-INTEGER_DIGITS: Final = 18
-WIDEST: Final = 38
-"""Digits of the widest decimal: derived fields get it, a product has more digits than a factor."""
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table, with its type in both type systems."""
-
-    name: str
-    type: IcebergType
-    arrow: ArrowType
-    description: str = ""
-    nullable: bool = True
-
-
-def _always(name: str, iceberg: IcebergType, arrow: ArrowType, description: str) -> Column:
-    return Column(name, iceberg, arrow, description, nullable=False)
-
-
-ENVELOPE: Final = (
-    _always("tenant", StringType(), pa.string(), "Who sent it; decided by the API key."),
-    _always("source", StringType(), pa.string(), "CloudEvents source."),
-    _always("event_id", StringType(), pa.string(), "CloudEvents id."),
-    _always("occurred_at", TimestamptzType(), INSTANT, "Event time, UTC."),
-    _always("ingested_at", TimestamptzType(), INSTANT, "When it was taken in, UTC."),
-    _always("log_offset", LongType(), pa.int64(), "Offset in the topic of accepted events."),
-    Column("ce_subject", StringType(), pa.string(), "CloudEvents subject."),
-    Column("ce_correlation_id", StringType(), pa.string(), "Ties a chain together."),
-)
-"""`source` and `event_id` make an event unique within its tenant."""
-
-DEAD_LETTERS: Final = (
-    _always("tenant", StringType(), pa.string(), "Who sent it."),
-    _always("received_at", TimestamptzType(), INSTANT, "When it arrived, UTC."),
-    _always("log_offset", LongType(), pa.int64(), "Offset in the topic of dead letters."),
-    _always("reason", StringType(), pa.string(), "Code of the first violation."),
-    Column("type", StringType(), pa.string(), "Event type, if it could be read."),
-    Column("event_id", StringType(), pa.string(), "Id, if it could be read."),
-    Column("raw_offset", LongType(), pa.int64(), "Offset of the raw bytes."),
-    Column("detail", StringType(), pa.string(), "All violations, as JSON."),
-)
-
-_PLAIN: Final[dict[str, tuple[IcebergType, ArrowType]]] = {
+_TYPES: Final[dict[str, tuple[IcebergType, ArrowType]]] = {
     "string": (StringType(), pa.string()),
-    "null": (StringType(), pa.string()),
-    "integer": (LongType(), pa.int64()),
-    "number": (DoubleType(), pa.float64()),
+    "long": (LongType(), pa.int64()),
+    "double": (DoubleType(), pa.float64()),
     "boolean": (BooleanType(), pa.bool_()),
-    "timestamp": (TimestamptzType(), INSTANT),
+    "timestamptz": (TimestamptzType(), INSTANT),
     "date": (DateType(), pa.date32()),
 }
 
-RESERVED: Final = frozenset({column.name for column in ENVELOPE} | {"occurred_us", "ingested_us"})
+
+def iceberg_type(kind: ColumnType) -> IcebergType:
+    """Return a column's type in Iceberg."""
+    return (
+        DecimalType(kind.precision, kind.scale) if kind.name == "decimal" else _TYPES[kind.name][0]
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The table of one event version.
-
-    Attributes:
-        table: Its name.
-        fields: One column for each declared field, then each derived one.
-    """
-
-    table: str
-    fields: tuple[Column, ...]
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """All columns, in order."""
-        return ENVELOPE + self.fields
-
-
-def layout(contract: EventContract) -> Layout:
-    """Return the table an event contract asks for.
-
-    Raises:
-        ContractError: A field has the name of an envelope column.
-    """
-    scope = full_scope(contract)
-    if taken := sorted(scope.keys() & RESERVED):
-        raise ContractError(
-            f'field "{taken[0]}" of event "{contract.ref}" has the name of an envelope column',
-            hint=f"Rename it; these names are taken: {', '.join(sorted(RESERVED))}.",
-        )
-    fields = []
-    for name, kind in scope.items():
-        declared = contract.fields.get(name)
-        iceberg, arrow = _types(kind, derived=declared is None)
-        description = contract.derived[name] if declared is None else declared.description
-        fields.append(Column(name, iceberg, arrow, description))
-    return Layout(slug(contract.ref), tuple(fields))
+def arrow_type(kind: ColumnType) -> ArrowType:
+    """Return a column's type in Arrow."""
+    return (
+        pa.decimal128(kind.precision, kind.scale)
+        if kind.name == "decimal"
+        else _TYPES[kind.name][1]
+    )
 
 
 def iceberg_schema(columns: tuple[Column, ...]) -> Schema:
@@ -130,7 +78,7 @@ def iceberg_schema(columns: tuple[Column, ...]) -> Schema:
             NestedField(
                 number,
                 column.name,
-                column.type,
+                iceberg_type(column.type),
                 required=not column.nullable,
                 doc=column.description,
             )
@@ -142,12 +90,8 @@ def iceberg_schema(columns: tuple[Column, ...]) -> Schema:
 def arrow_schema(columns: tuple[Column, ...]) -> ArrowType:
     """Return the Arrow schema of rows to append."""
     return pa.schema(
-        [pa.field(column.name, column.arrow, nullable=column.nullable) for column in columns]
+        [
+            pa.field(column.name, arrow_type(column.type), nullable=column.nullable)
+            for column in columns
+        ]
     )
-
-
-def _types(kind: ExpressionType, *, derived: bool) -> tuple[IcebergType, ArrowType]:
-    if kind.kind == "decimal":
-        digits = WIDEST if derived else INTEGER_DIGITS + kind.scale
-        return DecimalType(digits, kind.scale), pa.decimal128(digits, kind.scale)
-    return _PLAIN[kind.kind]

@@ -14,14 +14,18 @@ from typing import Final, TypeVar
 
 import pyarrow.compute as pc
 import structlog
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    RESTError,
+)
 from pyiceberg.table import Table, Transaction
-from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentflow.errors import StorageError, StorageFullError
 from processing.lake.catalog import BATCH_TABLE, Lake, TableName
+from processing.lake.coverage import covered, recorded
 from processing.lake.positions import Positions
 from processing.lake.rows import ArrowTable
 
@@ -32,6 +36,13 @@ KEPT_SNAPSHOTS: Final = 16
 """A commit rewrites the list of all snapshots: 15 ms with few, 147 ms with 100 (ADR 0006)."""
 
 _T = TypeVar("_T")
+_CONFLICTS: Final = (
+    CommitFailedException,
+    CommitStateUnknownException,
+    RESTError,
+    SQLAlchemyError,
+)
+"""The commit may have landed or not: what to do next is found out by reading the table again."""
 LOG_ID: Final = "agentflow.log_id"
 
 
@@ -51,32 +62,6 @@ class Span:
             f"agentflow.{self.topic}.from": str(self.start),
             f"agentflow.{self.topic}.to": str(self.stop),
         }
-
-
-def covered(table: Table, topic: str) -> int:
-    """Return the offset before which the table holds everything of *topic* that belongs in it.
-
-    Snapshots of other tools (a deletion for privacy, say) do not say; their ancestors do.
-
-    Raises:
-        StorageError: No snapshot that is left says so.
-    """
-    key = f"agentflow.{topic}.to"
-    current = table.current_snapshot()
-    if current is None:
-        return 0
-    for snapshot in ancestors_of(current, table.metadata):
-        if (value := said(snapshot, key)) is not None:
-            return int(value)
-    raise StorageError(
-        f'table "{".".join(table.name())}" does not say which offsets it covers',
-        hint="Another tool rewrote it and expired the snapshots that said so: rebuild the lake.",
-    )
-
-
-def said(snapshot: Snapshot, key: str) -> str | None:
-    """Return a property of a snapshot's summary."""
-    return None if snapshot.summary is None else snapshot.summary.additional_properties.get(key)
 
 
 def append(lake: Lake, name: TableName, rows: ArrowTable, span: Span) -> int:
@@ -99,11 +84,6 @@ def record_batch(lake: Lake, positions: Positions, log_id: str) -> Positions:
         StorageError: The commit failed for another reason, or others kept winning.
     """
     return attempt(lake, BATCH_TABLE, lambda table: _record_once(table, positions, log_id))
-
-
-def recorded(table: Table) -> Positions:
-    """Return what the batch table says every table covers."""
-    return Positions(covered(table, "validated"), covered(table, "dead_letters"))
 
 
 def _append_once(table: Table, rows: ArrowTable, span: Span) -> int:
@@ -158,7 +138,7 @@ def attempt(lake: Lake, name: TableName, once: Callable[[Table], _T]) -> _T:
     for attempt in range(ATTEMPTS):
         try:
             return once(lake.fresh(name))
-        except (CommitFailedException, CommitStateUnknownException, SQLAlchemyError) as error:
+        except _CONFLICTS as error:
             if "disk is full" in str(error):
                 raise _full(name) from error
             log.info(

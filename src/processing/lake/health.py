@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pyiceberg.table import Table
 
-from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
-from processing.lake.commit import covered, recorded, said
+from processing.lake.catalog import DEAD_LETTER_TABLE, Lake
+from processing.lake.coverage import said
 from processing.lake.positions import Positions
 
 
@@ -47,19 +47,9 @@ def lake_health(lake: Lake) -> LakeHealth:
         StorageError: The catalog cannot be read.
     """
     names = [*(lake.name(ref) for ref in lake.layouts), DEAD_LETTER_TABLE]
-    tables = lake.tables([BATCH_TABLE, *names])
-    positions = recorded(tables[BATCH_TABLE])
+    held = lake.held(names)
     return LakeHealth(
-        positions,
-        [
-            _table(
-                tables[name],
-                max(positions.dead_letters, covered(tables[name], "dead_letters"))
-                if name == DEAD_LETTER_TABLE
-                else max(positions.validated, covered(tables[name], "validated")),
-            )
-            for name in names
-        ],
+        held.positions, [_table(held.tables[name], held.until[name]) for name in names]
     )
 
 

@@ -20,8 +20,9 @@ from pyiceberg.table import StaticTable, Table
 from agentflow.errors import StorageError, StorageFullError
 from ingestion.log.faults import DRIVER_ERRORS, damaged
 from processing.lake.catalog import BATCH_TABLE, TableName
-from processing.lake.commit import covered
-from processing.lake.reader import DataFile, local_path, planned
+from processing.lake.coverage import covered
+from processing.lake.embedded import local_path
+from processing.lake.reader import DataFile, planned
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN: Final = frozenset(

@@ -10,25 +10,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
 import structlog
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import ancestors_of
 
 from agentflow.clock import MICROSECOND, Clock, to_datetime
 from agentflow.errors import StorageCorruptError
+from processing.lake.bounds import Bounds
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
-from processing.lake.commit import LOG_ID, attempt, expire, said
-from processing.lake.reader import local_path
+from processing.lake.commit import KEPT_SNAPSHOTS, attempt, expire
+from processing.lake.embedded import local_path
 from processing.lake.runs import FULL_ROWS, Run, small_runs
+from processing.transformations.layout import PROGRESS_TABLE, UNREAD_TABLE
 
 log = structlog.get_logger()
 
 DAY_US: Final = 86_400_000_000
 MIN_FILES: Final = 8
+SMALL_FILES: Final = 32
+"""So many small files of a day are rewritten as one by a running platform."""
 GRACE: Final = timedelta(hours=1)
+REMOTE_GRACE: Final = timedelta(days=3)
+"""Files of a checkpoint wait for their commit for as long as the catalog is down."""
+_CARRIED: Final = ("agentflow.", "flink.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,46 @@ def compact(
     return total
 
 
+def maintain(lake: Lake, *, clock: Clock, min_files: int, grace: timedelta) -> None:
+    """Do all of this to every table.
+
+    Raises:
+        StorageError: Others kept committing, or the lake cannot be reached.
+    """
+    for name in lake.all_names():
+        if name == PROGRESS_TABLE:
+            attempt(lake, name, partial(_fold_progress, min_files=min_files))
+        elif name != UNREAD_TABLE:
+            compact(lake, name, min_files=min_files)
+        expire_snapshots(lake, name)
+        sweep(lake, name, clock=clock, grace=grace)
+
+
+def _fold_progress(table: Table, *, min_files: int) -> None:
+    """Replace all that was said of the job's progress by the furthest of it."""
+    if len(list(table.scan().plan_files())) < min_files:
+        return
+    furthest = pa.Table.from_pylist([Bounds().greatest(table)], schema=table.schema().as_arrow())
+    with table.transaction() as transaction:
+        transaction.overwrite(furthest, snapshot_properties=_carried(table))
+        expire(transaction, table)
+
+
+def expire_snapshots(lake: Lake, name: TableName) -> None:
+    """Forget all but the newest snapshots of a table whose writer does not do that itself.
+
+    Raises:
+        StorageError: Others kept committing.
+    """
+
+    def once(table: Table) -> None:
+        if len(table.metadata.snapshots) > KEPT_SNAPSHOTS:
+            with table.transaction() as transaction:
+                expire(transaction, table)
+
+    attempt(lake, name, once)
+
+
 def sweep(lake: Lake, name: TableName, *, clock: Clock, grace: timedelta = GRACE) -> int:
     """Delete the table's files that no kept snapshot refers to; return how many there were.
 
@@ -73,11 +120,11 @@ def sweep(lake: Lake, name: TableName, *, clock: Clock, grace: timedelta = GRACE
     """
     table = lake.fresh(name)
     needed = set(_referenced(table))
-    cutoff_seconds = (clock.now_us() - grace // MICROSECOND) / 1_000_000
+    cutoff_us = clock.now_us() - grace // MICROSECOND
     deleted = 0
-    for file in Path(local_path(table.location())).rglob("*"):
-        if file.is_file() and str(file) not in needed and file.stat().st_mtime < cutoff_seconds:
-            file.unlink(missing_ok=True)
+    for location in lake.files.older_than(table.location(), cutoff_us):
+        if location not in needed:
+            lake.files.delete(location)
             deleted += 1
     if deleted:
         log.info("lake.files_deleted", table=".".join(name), files=deleted)
@@ -106,11 +153,15 @@ def _merge(table: Table, *, name: TableName, run: Run) -> int:
 
 
 def _carried(table: Table) -> dict[str, str]:
-    """Return the covered offsets of the snapshot a merge builds upon."""
+    """Return what the writer said in the newest snapshot of its own that a merge builds upon.
+
+    Flink looks there as well, for the last checkpoint it committed: what it does not find, it
+    commits again.
+    """
     for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
-        if said(snapshot, LOG_ID) is not None and snapshot.summary is not None:
-            properties = snapshot.summary.additional_properties
-            return {key: value for key, value in properties.items() if key.startswith("agentflow.")}
+        properties = snapshot.summary.additional_properties if snapshot.summary else {}
+        if carried := {key: properties[key] for key in properties if key.startswith(_CARRIED)}:
+            return carried
     return {}
 
 

@@ -21,6 +21,10 @@ class Positions:
         """Whether everything before *other* is covered."""
         return self.validated >= other.validated and self.dead_letters >= other.dead_letters
 
+    def of(self, topic: str) -> int:
+        """Return the offset in one of the two topics."""
+        return self.dead_letters if topic == "dead_letters" else self.validated
+
     def joined(self, other: Positions) -> Positions:
         """Return the further of the two, for each topic."""
         return Positions(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
 from itertools import takewhile
 from threading import Lock
 from typing import Final
-from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,14 +20,17 @@ from pyiceberg.types import LongType
 from agentflow.clock import from_datetime, to_datetime
 from agentflow.errors import StorageCorruptError, StorageError
 from agentflow.events import EventRef
-from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
-from processing.lake.commit import covered, recorded
+from processing.lake.catalog import DEAD_LETTER_TABLE, Lake
+from processing.lake.coverage import Held, topic_of
+from processing.lake.embedded import local_path
+from processing.lake.port import TableName
 from processing.lake.positions import Positions
 from processing.lake.rows import Stored, events_of
 from quality import Gate
 
 _ROWS_AT_ONCE: Final = 512
 _KEPT_PLANS: Final = 256
+_COPIES_AT_ONCE: Final = 8
 _EARLIEST_US: Final = from_datetime(datetime.min.replace(tzinfo=UTC))
 _LATEST_US: Final = from_datetime(datetime.max.replace(tzinfo=UTC))
 """Years 1 to 9999: what an event can say. A bound beyond them leaves nothing out."""
@@ -88,7 +91,7 @@ class LakeReader:
 
     def positions(self) -> Positions:
         """Return what every table of the lake covers."""
-        return recorded(self._lake.table(BATCH_TABLE))
+        return self._lake.held().positions
 
     def slices(
         self,
@@ -107,22 +110,17 @@ class LakeReader:
             timed: Those to which the range applies; all of them unless told otherwise.
         """
         names = {ref: self._lake.name(ref) for ref in refs}
-        tables = self._lake.tables([BATCH_TABLE, *names.values()])
-        batch = recorded(tables[BATCH_TABLE]).validated
+        held = self._lake.held(names.values())
         between = _between("occurred_at", start_us, end_us)
         return {
-            ref: self._slice(
-                tables[name], "validated", between if timed is None or ref in timed else "", batch
-            )
+            ref: self._slice(held, name, between if timed is None or ref in timed else "")
             for ref, name in names.items()
         }
 
     def dead_letters(self, *, start_us: int | None = None, end_us: int | None = None) -> Slice:
         """Return what the table of dead letters holds of a range of arrival."""
-        tables = self._lake.tables([BATCH_TABLE, DEAD_LETTER_TABLE])
-        batch = recorded(tables[BATCH_TABLE]).dead_letters
-        row_filter = _between("received_at", start_us, end_us)
-        return self._slice(tables[DEAD_LETTER_TABLE], "dead_letters", row_filter, batch)
+        held = self._lake.held([DEAD_LETTER_TABLE])
+        return self._slice(held, DEAD_LETTER_TABLE, _between("received_at", start_us, end_us))
 
     def files(
         self, ref: EventRef, *, start_us: int | None = None, end_us: int | None = None
@@ -171,14 +169,16 @@ class LakeReader:
         if snapshot is None:
             return None
         for file in planned(table, f"log_offset = {offset}"):
+            path = self._lake.files.local(file.path)
             rows = pq.read_table(
-                file.path, columns=["log_offset"], filters=[("log_offset", "=", offset)]
+                path, columns=["log_offset"], filters=[("log_offset", "=", offset)]
             )
             if rows.num_rows:
                 return Located(".".join(table.name()), snapshot.snapshot_id, file.path)
         return None
 
-    def _slice(self, table: Table, topic: str, row_filter: str, batch: int) -> Slice:
+    def _slice(self, held: Held, name: TableName, row_filter: str) -> Slice:
+        table = held.tables[name]
         snapshot = table.current_snapshot()
         version = (".".join(table.name()), snapshot.snapshot_id if snapshot else None)
         key = (*version, row_filter)
@@ -191,19 +191,29 @@ class LakeReader:
                     self._plans.pop(next(iter(self._plans)))
                 self._plans[key] = files
         field_ids = {field.name: field.field_id for field in table.schema().fields}
-        return Slice(files, max(batch, covered(table, topic)), batch, version, field_ids)
+        complete = held.positions.of(topic_of(name))
+        return Slice(self._here(files), held.until[name], complete, version, field_ids)
+
+    def _here(self, files: tuple[DataFile, ...]) -> tuple[DataFile, ...]:
+        """Return files with the paths at which they can be read; missing copies are made."""
+        local = self._lake.files.local
+        if all("://" not in file.path for file in files):
+            return files
+        with ThreadPoolExecutor(_COPIES_AT_ONCE) as copies:
+            paths = list(copies.map(local, (file.path for file in files)))
+        return tuple(replace(file, path=path) for file, path in zip(files, paths, strict=True))
 
     def _merged(
         self, refs: Sequence[EventRef], from_offset: int, up_to: int | None
     ) -> Iterator[Stored]:
         names = {ref: self._lake.name(ref) for ref in refs}
-        tables = self._lake.tables([BATCH_TABLE, *names.values()])
-        complete = recorded(tables[BATCH_TABLE]).validated
+        held = self._lake.held(names.values())
+        complete = held.positions.validated
         until = complete if up_to is None else min(up_to, complete)
         files = [
             (ref, file)
             for ref, name in names.items()
-            for file in planned(tables[name], f"log_offset >= {from_offset}")
+            for file in planned(held.tables[name], f"log_offset >= {from_offset}")
         ]
         merged = _in_log_order(files, lambda ref, file: self._rows(ref, file, from_offset))
         return takewhile(lambda stored: stored.offset < until, merged)
@@ -211,7 +221,7 @@ class LakeReader:
     def _rows(self, ref: EventRef, file: DataFile, from_offset: int) -> Iterator[Stored]:
         data_type = self._gate.data_type(ref)
         try:
-            with pq.ParquetFile(file.path) as parquet:
+            with pq.ParquetFile(self._lake.files.local(file.path)) as parquet:
                 for batch in parquet.iter_batches(_ROWS_AT_ONCE):
                     for stored in events_of(batch, ref=ref, data_type=data_type):
                         if stored.offset >= from_offset:
@@ -259,15 +269,6 @@ def planned(table: Table, row_filter: str) -> tuple[DataFile, ...]:
             )
         )
     return tuple(sorted(files, key=lambda each: (each.first_offset, each.path)))
-
-
-def local_path(location: str) -> str:
-    """Return the path of a `file://` location.
-
-    >>> local_path("file:///data/a%20b.parquet")
-    '/data/a b.parquet'
-    """
-    return unquote(urlparse(location).path) if location.startswith("file:") else location
 
 
 def _between(column: str, start_us: int | None, end_us: int | None) -> str:

@@ -12,7 +12,15 @@ import pyarrow as pa
 from agentflow.errors import StorageCorruptError
 from agentflow.events import Event, EventRef
 from ingestion.log.port import Record
-from processing.lake.columns import DEAD_LETTERS, ENVELOPE, INSTANT, ArrowType, Layout, arrow_schema
+from processing.lake.columns import (
+    DEAD_LETTERS,
+    ENVELOPE,
+    INSTANT,
+    ArrowType,
+    Layout,
+    arrow_schema,
+    arrow_type,
+)
 
 ArrowTable = Any  # pyarrow has no types
 ArrowArray = Any
@@ -38,15 +46,18 @@ def rows_of(layout: Layout, stored: Sequence[Stored]) -> ArrowTable:
     envelope: list[Sequence[object]] = [list(values) for values in _columns(events)]
     envelope.insert(5, [item.offset for item in stored])
     arrays = [
-        _array(values, column.arrow) for values, column in zip(envelope, ENVELOPE, strict=True)
+        _array(values, arrow_type(column.type))
+        for values, column in zip(envelope, ENVELOPE, strict=True)
     ]
     if events:
         names = _attributes(type(events[0].data))
         for column in layout.fields:
             attribute = attrgetter(names[column.name])
-            arrays.append(_array([attribute(event.data) for event in events], column.arrow))
+            arrays.append(
+                _array([attribute(event.data) for event in events], arrow_type(column.type))
+            )
     else:
-        arrays += [pa.array([], column.arrow) for column in layout.fields]
+        arrays += [pa.array([], arrow_type(column.type)) for column in layout.fields]
     return pa.Table.from_arrays(arrays, schema=arrow_schema(layout.columns))
 
 
@@ -65,7 +76,8 @@ def dead_letter_rows(records: Sequence[Record]) -> ArrowTable:
         [record.value.decode("utf-8", "replace") for record in records],
     ]
     arrays = [
-        _array(values, column.arrow) for values, column in zip(columns, DEAD_LETTERS, strict=True)
+        _array(values, arrow_type(column.type))
+        for values, column in zip(columns, DEAD_LETTERS, strict=True)
     ]
     return pa.Table.from_arrays(arrays, schema=arrow_schema(DEAD_LETTERS))
 

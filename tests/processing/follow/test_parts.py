@@ -1,4 +1,4 @@
-"""The small parts of following: what is under way, who watches, how the lake is waited for."""
+"""The small parts of following: what is under way, and who watches."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.clock import SystemClock
-from agentflow.errors import NotYetVisibleError, StorageError, UnavailableError
+from agentflow.errors import NotYetVisibleError, UnavailableError
 from processing.follow.in_flight import InFlight
-from processing.follow.lake import LakeObserver
 from processing.follow.port import Ends
 from processing.follow.watcher import Watcher
-from processing.lake import Positions
 from processing.positions import Arrivals
 from tests.fakes.stream import FakeEnds
 
@@ -101,39 +99,3 @@ def test_what_a_watcher_hears_carries_the_instant_before_the_question() -> None:
 
     assert ends is answer
     assert before_us <= at_us <= clock.now_us()
-
-
-def test_the_lake_is_looked_at_more_often_while_somebody_waits() -> None:
-    """The job writes when it does; who waits is told at the next look and not a minute later."""
-    answers = iter([Positions(1, 0), Positions(2, 1), Positions(5, 1)])
-    last = [Positions(5, 1)]
-    observer = LakeObserver(lambda: next(answers, last[0]), look_every=timedelta(seconds=60))
-    observer.start()
-
-    assert observer.flush(Positions(5, 1), timeout=timedelta(seconds=20))
-    assert not observer.flush(Positions(6, 0), timeout=timedelta(0))
-    assert observer.covered == Positions(5, 1)
-    observer.close()
-
-
-def test_a_lake_that_cannot_be_looked_at_is_a_failure_that_passes() -> None:
-    """Answers go on; health says why proofs wait."""
-    looks: Queue[bool] = Queue()
-    broken = [True]
-
-    def look() -> Positions:
-        looks.put(broken[0])
-        if broken[0]:
-            raise StorageError("the catalog does not answer")
-        return Positions(7, 7)
-
-    observer = LakeObserver(look, look_every=timedelta(milliseconds=5))
-    observer.start()
-    assert looks.get(timeout=10)
-    assert looks.get(timeout=10)
-    assert isinstance(observer.failure, StorageError)
-    broken[0] = False
-
-    assert observer.flush(Positions(7, 7), timeout=timedelta(seconds=20))
-    assert observer.failure is None
-    observer.close()

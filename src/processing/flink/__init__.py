@@ -1,0 +1,1 @@
+"""Jobs for Flink: the only place that imports pyflink."""

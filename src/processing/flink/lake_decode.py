@@ -1,0 +1,113 @@
+"""A record of the validated topic becomes one row, with the event's fields in slots.
+
+Total: what cannot be read, because the job was given older contracts, is a row as well.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from agentflow.contracts import Contract, Registry
+from agentflow.errors import AgentFlowError
+from agentflow.events import EventRef
+from agentflow.events.identity import identity_key
+from processing.flink.lake_slots import all_slots, slots_of
+from processing.transformations.layout import Layout, layout
+from quality import Gate, attribute_of
+
+ENVELOPE: Final = ("tenant", "source", "event_id", "occurred_at", "ingested_at")
+OPTIONAL: Final = ("ce_subject", "ce_correlation_id")
+UNREAD: Final = ("belongs", "problem", "record")
+
+Row = Callable[..., Any]
+
+
+def layouts_of(registry: Registry) -> list[Layout]:
+    """Return the layouts of all events, in the order of their places in a row."""
+    return sorted((layout(each) for each in registry.events.values()), key=lambda each: each.table)
+
+
+class Decoder:
+    """Turns records into rows: place, identity, envelope, what was unreadable, slots.
+
+    Args:
+        contracts: The contracts; sent to Flink's workers with the job.
+        row: Makes a row of positional values.
+    """
+
+    def __init__(self, contracts: Sequence[Contract], row: Row) -> None:
+        registry = Registry.of(contracts)
+        self._gate = Gate(registry)
+        self._row = row
+        slots = all_slots(layouts_of(registry))
+        self._nothing = (None,) * len(slots)
+        self._known: dict[tuple[str | None, str | None], _Event] = {}
+        for ref, contract in registry.events.items():
+            self._known[ref.type, str(ref.version)] = _Event(
+                ref, layout(contract), slots, self._gate
+            )
+
+    def row(self, record: bytes | None, type_: str | None, version: str | None) -> Any:  # noqa: ANN401 - Flink's
+        """Return the row of a record; never raises."""
+        known = self._known.get((type_, version))
+        if known is None or record is None:
+            return self._unread(record, type_, version, "no such contract")
+        try:
+            event = known.decode(record)
+            values = known.values(event.data)
+        except (AgentFlowError, ValueError, msgspec.MsgspecError) as error:
+            return self._unread(record, type_, version, f"{type(error).__name__}: {error}")
+        return self._row(
+            known.table,
+            identity_key(event.tenant, event.source, event.id),
+            event.tenant,
+            event.source,
+            event.id,
+            event.occurred_us,
+            event.ingested_us,
+            event.subject,
+            event.correlation_id,
+            None,
+            None,
+            None,
+            *values,
+        )
+
+    def _unread(
+        self, record: bytes | None, type_: str | None, version: str | None, problem: str
+    ) -> Any:  # noqa: ANN401 - Flink's
+        belongs = f"{(type_ or '').replace('.', '_')}_v{version or ''}"
+        content = b64encode(record or b"").decode()
+        envelope = (None,) * (1 + len(ENVELOPE) + len(OPTIONAL))
+        return self._row("unread", *envelope, belongs, problem, content, *self._nothing)
+
+
+class _Event:
+    """What has to be known to turn records of one event version into values, in order of slots."""
+
+    def __init__(self, ref: EventRef, described: Layout, slots: Sequence[str], gate: Gate) -> None:
+        self.table = described.table
+        self._ref = ref
+        self._decode = gate.decode
+        place = {slot: number for number, slot in enumerate(slots)}
+        taken = slots_of(described)
+        self._empty = [None] * len(slots)
+        self._fields = [
+            (attribute_of(column.name), place[taken[column.name]], column.type.name == "decimal")
+            for column in described.fields
+        ]
+
+    def decode(self, record: bytes) -> Any:  # noqa: ANN401 - an Event
+        return self._decode(self._ref, record)
+
+    def values(self, data: object) -> Sequence[object]:
+        """Return the values of an event's fields, decimals as text."""
+        values: list[object] = self._empty.copy()
+        for attribute, place, decimal in self._fields:
+            value = getattr(data, attribute)
+            values[place] = str(value) if decimal and value is not None else value
+        return values

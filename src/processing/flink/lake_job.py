@@ -1,0 +1,108 @@
+"""The lake job: topics to Iceberg, exactly once by checkpoints; run by `flink run -py`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyflink.common import Configuration, Row
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.table import DataTypes, StreamTableEnvironment
+from pyflink.table.udf import ScalarFunction, udf
+
+from agentflow.contracts import Contract, Registry, load
+from processing.flink.lake_decode import ENVELOPE, OPTIONAL, UNREAD, Decoder, layouts_of
+from processing.flink.lake_slots import WIRES, all_slots
+from processing.flink.lake_sql import DECODE, LakeJob, definitions, insertions
+from processing.transformations.layout import Layout
+
+
+class DecodeEvent(ScalarFunction):  # type: ignore[misc] # pyflink has no types
+    """`Decoder` as a function of Flink: the contracts travel with the job."""
+
+    def __init__(self, contracts: Sequence[Contract]) -> None:
+        self._contracts = contracts
+        self._decode: Any = None
+
+    def open(self, function_context: object) -> None:
+        """Compile the contracts, once per worker."""
+        del function_context
+        self._decode = Decoder(self._contracts, Row).row
+
+    def is_deterministic(self) -> bool:
+        """Say no: of a function that says yes, the planner makes one call for each use."""
+        return False
+
+    def eval(self, record: bytes | None, kind: str | None, version: str | None) -> Any:  # noqa: ANN401
+        """Return the row of one record."""
+        return self._decode(record, kind, version)
+
+
+def row_type(layouts: Sequence[Layout]) -> Any:  # noqa: ANN401 - pyflink has no types
+    """Return the type of what `Decoder.row` returns."""
+    text, whole = DataTypes.STRING(), DataTypes.BIGINT()
+    fields = [DataTypes.FIELD("place", text), DataTypes.FIELD("identity", DataTypes.BYTES())]
+    fields += [
+        DataTypes.FIELD(name, whole if name.endswith("_at") else text)
+        for name in (*ENVELOPE, *OPTIONAL, *UNREAD)
+    ]
+    kinds = dict(zip(WIRES, (text, whole, DataTypes.DOUBLE(), DataTypes.BOOLEAN()), strict=True))
+    fields += [DataTypes.FIELD(slot, kinds[slot.split("_")[0]]) for slot in all_slots(layouts)]
+    return DataTypes.ROW(fields)
+
+
+def build(job: LakeJob, registry: Registry) -> StreamExecutionEnvironment:
+    """Return the environment with the job's graph in it."""
+    interval_ms = int(job.checkpoint_seconds * 1000)
+    settings = {
+        "execution.checkpointing.interval": f"{interval_ms} ms",
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.tolerable-failed-checkpoints": "10",
+        "parallelism.default": "1",  # the order of one partition is what progress is measured in
+        "pipeline.object-reuse": "true",
+        "python.execution-mode": "thread",
+    }
+    environment = StreamExecutionEnvironment.get_execution_environment(Configuration())
+    configuration = Configuration()
+    for key, value in settings.items():
+        configuration.set_string(key, value)
+    environment.configure(configuration)
+    tables = StreamTableEnvironment.create(environment)
+    for key, value in {
+        "table.exec.state.ttl": f"{job.identities_hours} h",
+        "table.exec.sink.upsert-materialize": "NONE",
+        "table.exec.sink.keyed-shuffle": "NONE",
+        # otherwise the planner decodes once for every table
+        "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
+        "table.exec.iceberg.use-v2-sink": "false",  # seven tasks instead of forty (ADR 0015)
+        "table.exec.uid.generation": "ALWAYS",
+        "table.local-time-zone": "UTC",
+    }.items():
+        tables.get_config().set(key, value)
+    layouts = layouts_of(registry)
+    function = udf(DecodeEvent(tuple(registry.contracts())), result_type=row_type(layouts))
+    tables.create_temporary_function(DECODE, function)
+    for statement in definitions(job):
+        tables.execute_sql(statement)
+    insert = tables.create_statement_set()
+    for statement in insertions(layouts):
+        insert.add_insert_sql(statement)
+    insert.attach_as_datastream()
+    return environment
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Submit the job that a file describes: `{"contracts": folder, "job": {…LakeJob…}}`."""
+    described = json.loads(Path(arguments[0]).read_text())
+    job = LakeJob(**described["job"])
+    environment = build(job, load(Path(described["contracts"])))
+    submitted = environment.execute_async(job.name)
+    print(json.dumps({"job_id": str(submitted.get_job_id())}), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,216 @@
+"""The lake of a cluster: a REST catalog, files on S3, written by a Flink job or by this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import RLock
+from typing import Final, TypeVar
+
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import (
+    NamespaceAlreadyExistsError,
+    RESTError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from requests import RequestException
+
+from agentflow.contracts import Registry
+from agentflow.contracts.export.tables import NAMESPACE
+from agentflow.errors import StorageError
+from processing.lake.cached_files import CachedFiles
+from processing.lake.catalog import SYSTEM, Lake
+from processing.lake.coverage import Coverage
+from processing.lake.port import Behind, TableName
+
+_FAILURES: Final = (RequestException, RESTError, OSError)
+_AT_ONCE: Final = 8
+_FORGET_SECONDS: Final = 60.0
+"""A table is read again after so long in any case: what merges left behind may be swept later."""
+_TIMEOUT_SECONDS: Final = 30
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the lake of a cluster is, and how to get in.
+
+    Attributes:
+        catalog: Address of the REST catalog.
+        warehouse: Where its tables are, for example `s3://lake/agentflow`.
+        endpoint: Address of the S3 server; empty for Amazon's.
+        token: Bearer token of the catalog, if it wants one.
+    """
+
+    catalog: str
+    warehouse: str
+    endpoint: str = ""
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+    region: str = "us-east-1"
+    token: str = field(default="", repr=False)
+
+    def properties(self) -> dict[str, str]:
+        """Return what PyIceberg wants to be told."""
+        told = {
+            "uri": self.catalog,
+            "warehouse": self.warehouse,
+            "token": self.token,
+            "s3.endpoint": self.endpoint,
+            "s3.access-key-id": self.access_key,
+            "s3.secret-access-key": self.secret_key,
+            "s3.region": self.region,
+            "s3.connect-timeout": "5",
+            "s3.request-timeout": str(_TIMEOUT_SECONDS),
+            "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+        }
+        return {key: value for key, value in told.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    table: Table
+    markers: tuple[str, ...]
+    at_seconds: float
+
+
+class RemoteCatalog:
+    """Tables behind HTTP: each is a request, so only what can have changed is asked for again."""
+
+    properties: Mapping[str, str] = {
+        # Java's retries add the same files to the newest state, which is safe; ours are forbidden
+        "commit.retry.num-retries": "4",
+        "write.metadata.delete-after-commit.enabled": "true",
+        "write.distribution-mode": "none",
+        # the progress says what an empty commit would: see `coverage`
+        "flink.max-continuous-empty-commits": "1000000000",
+    }
+
+    def __init__(self, catalog: RestCatalog, warehouse: str) -> None:
+        self._catalog = catalog
+        self._warehouse = warehouse.rstrip("/")
+        self._lock = RLock()
+        self._loaded: dict[TableName, _Loaded] = {}
+        self._requests = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lake-catalog")
+
+    def names(self) -> set[TableName]:
+        """Return the name of every table."""
+        found = [
+            name
+            for space in (NAMESPACE, SYSTEM)
+            for name in _asked(lambda space=space: self._catalog.list_tables(space))  # type: ignore[misc]
+        ]
+        return {(name[-2], name[-1]) for name in found}
+
+    def current(
+        self, names: Iterable[TableName], *, markers: Iterable[TableName], behind: Behind
+    ) -> dict[TableName, Table]:
+        """Read the markers, then those tables that the markers do not know to be as they were."""
+        with self._lock:
+            marked = self._load(markers, ())
+            said = tuple(table.metadata_location for table in marked.values())
+            old = [
+                name
+                for name in names
+                if name not in marked and self._outdated(name, marked, said, behind)
+            ]
+            self._load(old, said)
+            kept = {name: self._loaded[name].table for name in names if name not in marked}
+            return marked | kept
+
+    def _outdated(
+        self,
+        name: TableName,
+        marked: Mapping[TableName, Table],
+        said: tuple[str, ...],
+        behind: Behind,
+    ) -> bool:
+        loaded = self._loaded.get(name)
+        if loaded is None or time.monotonic() - loaded.at_seconds > _FORGET_SECONDS:
+            return True
+        lacks = behind(marked, loaded.table)
+        return loaded.markers != said if lacks is None else lacks
+
+    def _load(self, names: Iterable[TableName], said: tuple[str, ...]) -> dict[TableName, Table]:
+        wanted = list(names)
+        now = time.monotonic()
+        loads = [self._requests.submit(self._read, name) for name in wanted]
+        tables = {name: load.result() for name, load in zip(wanted, loads, strict=True)}
+        for name, table in tables.items():
+            self._loaded[name] = _Loaded(table, said, now)
+        return tables
+
+    def _read(self, name: TableName) -> Table:
+        return _asked(lambda: self._catalog.load_table(name))
+
+    def fresh(self, name: TableName) -> Table:
+        """Return a handle of one's own that does not retry, whatever the table says to Java."""
+        table = self._read(name)
+        table.metadata.properties["commit.retry.num-retries"] = "0"
+        return table
+
+    def create(
+        self, name: TableName, schema: Schema, spec: PartitionSpec, properties: Mapping[str, str]
+    ) -> None:
+        """Make a table, unless another process was faster."""
+
+        def make() -> None:
+            try:
+                self._catalog.create_table(
+                    name,
+                    schema,
+                    location=f"{self._warehouse}/{'/'.join(name)}",
+                    partition_spec=spec,
+                    properties=dict(properties),
+                )
+            except TableAlreadyExistsError:
+                return
+
+        _asked(make)
+
+    def create_namespaces(self) -> None:
+        """Make the two namespaces of the lake."""
+        for space in (NAMESPACE, SYSTEM):
+            try:
+                _asked(lambda space=space: self._catalog.create_namespace(space))  # type: ignore[misc]
+            except NamespaceAlreadyExistsError:
+                continue
+
+    def close(self) -> None:
+        """Release connections."""
+        self._requests.shutdown(wait=False, cancel_futures=True)
+        self._catalog.close()
+
+
+def open_remote_lake(
+    location: Location, registry: Registry, *, cache: Path, coverage: Coverage
+) -> Lake:
+    """Open or create the lake at *location*; its files are read through the folder *cache*.
+
+    Raises:
+        StorageError: The catalog or the files cannot be reached.
+        ContractError: A contract cannot be stored beside what the lake holds.
+    """
+    catalog = RemoteCatalog(
+        _asked(lambda: RestCatalog("agentflow", **location.properties())), location.warehouse
+    )
+    catalog.create_namespaces()
+    files = CachedFiles(location, cache)
+    return Lake(catalog, files, registry, coverage=coverage)
+
+
+def _asked(request: Callable[[], _T]) -> _T:
+    try:
+        return request()
+    except _FAILURES as error:
+        raise StorageError(
+            f"the lake's catalog does not answer: {type(error).__name__}",
+            hint="See that AGENTFLOW_LAKE_CATALOG and the S3 endpoint are up; it is tried again.",
+        ) from error

@@ -1,0 +1,159 @@
+"""What a Flink job left is never read as more than the tables hold, whoever commits first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+
+from agentflow.contracts import Registry
+from agentflow.events import EventRef
+from ingestion.log.memory_log import MemoryLog
+from ingestion.log.port import VALIDATED
+from processing.lake import Lake, LakeReader, Positions, Progressed, compact
+from processing.lake.columns import arrow_schema
+from processing.lake.embedded import EmbeddedCatalog, LocalFiles
+from processing.lake.rows import Stored, rows_of
+from processing.transformations.layout import (
+    DEAD_LETTER_TABLE,
+    PROGRESS_TABLE,
+    UNREAD,
+    UNREAD_TABLE,
+    progress_columns,
+)
+from quality import Gate
+from tests.processing.lake.conftest import Publish, cancelled, order
+
+CREATED = EventRef("order.created", 1)
+CANCELLED = EventRef("order.cancelled", 1)
+
+
+@pytest.fixture
+def lake(tmp_path: Path, registry: Registry) -> Iterator[Lake]:
+    """The tables a Flink job writes, in a folder: what is read of them is the same on S3."""
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    catalog = SqlCatalog("t", uri=f"sqlite:///{folder}/c.sqlite", warehouse=folder.as_uri())
+    for namespace in ("events", "agentflow"):
+        catalog.create_namespace(namespace)
+    lake = Lake(EmbeddedCatalog(catalog), LocalFiles(folder), registry, coverage=Progressed())
+    yield lake
+    lake.close()
+
+
+class Sink:
+    """Commits of the tables of one checkpoint, one after another, in any order."""
+
+    def __init__(self, lake: Lake, log: MemoryLog, gate: Gate) -> None:
+        self._lake, self._log, self._gate = lake, log, gate
+
+    def rows(self, ref: EventRef, *offsets: int) -> None:
+        read = [self._log.read(VALIDATED, start=offset, limit=1)[0] for offset in offsets]
+        stored = [Stored(each.offset, self._gate.decode(ref, each.value)) for each in read]
+        self._lake.fresh(self._lake.name(ref)).append(rows_of(self._lake.layouts[ref], stored))
+
+    def progress(self, **last: int) -> None:
+        schema = arrow_schema(progress_columns(self._lake.layouts.values()))
+        row = pa.Table.from_pylist([last], schema=schema)
+        self._lake.fresh(PROGRESS_TABLE).append(row)
+
+    def unread(self, offset: int, table: str) -> None:
+        row: dict[str, Any] = {"log_offset": offset, "table": table, "detail": "", "record": ""}
+        schema = arrow_schema(UNREAD)
+        self._lake.fresh(UNREAD_TABLE).append(pa.Table.from_pylist([row], schema=schema))
+
+
+@pytest.fixture
+def sink(lake: Lake, log: MemoryLog, gate: Gate, publish: Publish) -> Sink:
+    publish([order(1), cancelled(1), order(2), order(3), cancelled(2)])
+    return Sink(lake, log, gate)
+
+
+def test_nothing_is_covered_before_the_first_progress(lake: Lake, sink: Sink, gate: Gate) -> None:
+    """Rows without progress are those of a checkpoint whose other tables may still be missing."""
+    sink.rows(CREATED, 0)
+
+    assert LakeReader(lake, gate).positions() == Positions(0, 0)
+
+
+def test_progress_covers_what_went_nowhere_too(lake: Lake, sink: Sink, gate: Gate) -> None:
+    """A record seen before is taken in and dropped: waiting for its row would wait for ever."""
+    sink.rows(CREATED, 0)
+    sink.progress(validated=6, order_created_v1=0)
+
+    assert LakeReader(lake, gate).positions() == Positions(7, 0)
+
+
+def test_a_table_that_has_not_committed_yet_holds_the_claim_back(
+    lake: Lake, sink: Sink, gate: Gate
+) -> None:
+    """Each table commits by itself: the progress of a checkpoint can come before its rows."""
+    sink.rows(CREATED, 0)
+    sink.rows(CANCELLED, 1)
+    sink.progress(validated=1, order_created_v1=0, order_cancelled_v1=1)
+    sink.rows(CREATED, 2, 3)
+    sink.progress(validated=4, order_created_v1=3, order_cancelled_v1=4)
+    reader = LakeReader(lake, gate)
+
+    slices = reader.slices([CREATED, CANCELLED])
+    assert (slices[CREATED].until, slices[CANCELLED].until) == (5, 2)
+    assert reader.positions() == Positions(2, 0)
+    assert [stored.offset for stored in reader.all_events()] == [0, 1]
+
+    sink.rows(CANCELLED, 4)
+
+    assert reader.positions() == Positions(5, 0)
+    assert [stored.offset for stored in reader.all_events()] == [0, 1, 2, 3, 4]
+
+
+def test_rows_before_their_progress_are_not_claimed(lake: Lake, sink: Sink, gate: Gate) -> None:
+    """The other order: a table is ahead, and only it is."""
+    sink.rows(CREATED, 0)
+    sink.progress(validated=0, order_created_v1=0)
+    sink.rows(CREATED, 2)
+    reader = LakeReader(lake, gate)
+
+    assert reader.positions() == Positions(1, 0)
+    assert reader.slices([CREATED])[CREATED].until == 3
+
+
+def test_what_the_job_could_not_read_is_not_covered(lake: Lake, sink: Sink, gate: Gate) -> None:
+    """A job with older contracts puts records aside: their table lacks them, the others do not."""
+    sink.rows(CREATED, 0)
+    sink.unread(1, "order_cancelled_v1")
+    sink.rows(CREATED, 2)
+    sink.progress(validated=2, order_created_v1=2, unread_rows=1)
+    reader = LakeReader(lake, gate)
+
+    slices = reader.slices([CREATED, CANCELLED])
+    assert (slices[CREATED].until, slices[CANCELLED].until) == (3, 1)
+    assert reader.positions() == Positions(1, 0)
+
+
+def test_merged_tables_say_what_they_said(lake: Lake, sink: Sink, gate: Gate) -> None:
+    """Bounds are in the manifests of whatever files there are: a merge cannot lose them."""
+    for offset in (0, 2, 3):
+        sink.rows(CREATED, offset)
+        sink.progress(validated=offset, order_created_v1=offset)
+    before = LakeReader(lake, gate).positions()
+
+    compact(lake, lake.name(CREATED), min_files=2)
+
+    assert len(LakeReader(lake, gate).files(CREATED)) == 1
+    assert LakeReader(lake, gate).positions() == before == Positions(4, 0)
+
+
+def test_dead_letters_are_covered_by_themselves(lake: Lake, sink: Sink, gate: Gate) -> None:
+    """They have a topic of their own, and so a position of their own."""
+    sink.progress(dead_letters=7)
+    reader = LakeReader(lake, gate)
+    assert reader.positions() == Positions(0, 8)
+
+    sink.progress(dead_letters=9, dead_letters_rows=9)
+
+    assert reader.positions() == Positions(0, 0)
+    assert lake.held([DEAD_LETTER_TABLE]).until[DEAD_LETTER_TABLE] == 0

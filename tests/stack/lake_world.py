@@ -1,0 +1,145 @@
+"""The shop's events in Kafka, what the lake must hold of them, and the lake as it is."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import Producer
+
+from agentflow.contracts import Registry
+from agentflow.events import Event, EventRef, RawEvent
+from agentflow.events.identity import identity_key
+from ingestion.generate.generator import Profile
+from ingestion.generate.load import read_world
+from ingestion.log.memory_log import MemoryLog
+from ingestion.log.port import Batch, Reject
+from processing.lake import LakeReader, Location, Progressed, open_remote_lake
+from processing.lake.catalog import DEAD_LETTER_TABLE, Lake
+from processing.transformations import Router
+from quality import Gate
+from stack.services import S3, IcebergRest, Kafka
+
+START_US = 1_767_268_800_000_000
+CONTRACTS = Path("contracts")
+
+
+@dataclass
+class Ledger:
+    """What was sent, in offsets: every record counts, an identity only at its first one."""
+
+    events: dict[int, Event] = field(default_factory=dict)
+    identities: set[bytes] = field(default_factory=set)
+    validated_end: int = 0
+    letters: set[int] = field(default_factory=set)
+    letters_end: int = 0
+
+    def accept(self, event: Event) -> None:
+        identity = identity_key(event.tenant, event.source, event.id)
+        if identity not in self.identities:
+            self.identities.add(identity)
+            self.events[self.validated_end] = event
+        self.validated_end += 1
+
+    def before(self, offset: int) -> list[tuple[int, Event]]:
+        return sorted((key, event) for key, event in self.events.items() if key < offset)
+
+
+class Feed:
+    """Judges the generator's events and sends what the hot job would; some of it twice."""
+
+    def __init__(self, kafka: Kafka, registry: Registry, *, prefix: str, seed: int) -> None:
+        self.ledger = Ledger()
+        self.log = MemoryLog()
+        self._gate = Gate(registry)
+        self._router = Router(registry, self._gate)
+        world = read_world(CONTRACTS, registry)
+        profile = Profile(rate=200, duplicate=0)
+        self._events = world.generator(seed=seed, start_us=START_US, profile=profile).events()
+        self._dice = random.Random(seed)
+        self._prefix = prefix
+        self._producer = Producer(
+            {"bootstrap.servers": kafka.bootstrap, "linger.ms": 5, "enable.idempotence": True}
+        )
+        self._recent: list[tuple[EventRef, bytes, Event]] = []
+
+    def send(self, count: int) -> None:
+        """Send *count* of the generator's events and wait until the broker has them."""
+        for _ in range(count):
+            generated = next(self._events)
+            raw = RawEvent(generated.value, "default", generated.due_us)
+            routed = self._router.route(raw, self._gate.judge(raw))
+            self.log.commit(Batch([raw], [routed]))
+            if isinstance(routed, Reject):
+                self._letter(routed)
+                continue
+            event = routed.event
+            assert event is not None
+            self._accepted(event.ref, routed.value, event)
+            self._recent.append((event.ref, routed.value, event))
+            if self._dice.random() < 0.02:
+                self._accepted(*self._dice.choice(self._recent[-500:]))
+        assert self._producer.flush(60) == 0
+
+    def _accepted(self, ref: EventRef, value: bytes, event: Event) -> None:
+        headers = [("type", ref.type.encode()), ("version", str(ref.version).encode())]
+        self._produce("validated", value, headers)
+        self.ledger.accept(event)
+
+    def _letter(self, refused: Reject) -> None:
+        offset = str(self.ledger.letters_end).encode()
+        headers = [("tenant", refused.tenant.encode()), ("reason", refused.reason.encode())]
+        self._produce("dead_letters", refused.detail, [*headers, ("raw_offset", offset)])
+        self.ledger.letters.add(self.ledger.letters_end)
+        self.ledger.letters_end += 1
+
+    def _produce(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        self._producer.produce(f"{self._prefix}.{topic}", value, headers=headers, partition=0)
+        self._producer.poll(0)
+
+
+def located(s3: S3, rest: IcebergRest) -> Location:
+    return Location(
+        catalog=rest.uri,
+        warehouse=rest.warehouse,
+        endpoint=s3.endpoint,
+        access_key=s3.access_key,
+        secret_key=s3.secret_key,
+    )
+
+
+def opened(location: Location, registry: Registry, cache: Path) -> Lake:
+    return open_remote_lake(location, registry, cache=cache, coverage=Progressed())
+
+
+def require_honest(reader: LakeReader, ledger: Ledger) -> int:
+    """Read the lake as it is now: all before the offset it names is there, once, and equal."""
+    covered = reader.positions().validated
+    found = [(stored.offset, stored.event) for stored in reader.all_events(up_to=covered)]
+    assert found == ledger.before(covered), f"the lake claims {covered}"
+    return covered
+
+
+def everything(reader: LakeReader) -> Iterator[int]:
+    """Yield every offset in any file, committed ahead of the others or not."""
+    for stored in reader.surviving(_unreadable):
+        yield stored.offset
+
+
+def _unreadable(file: object, error: Exception) -> None:
+    raise AssertionError(f"{file}: {error}")
+
+
+def letters(lake: Lake) -> list[int]:
+    rows = lake.table(DEAD_LETTER_TABLE).scan(selected_fields=("log_offset",)).to_arrow()
+    return sorted(rows.column("log_offset").to_pylist())
+
+
+def until(condition: Callable[[], bool], *, within: float) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.2)

@@ -1,0 +1,161 @@
+"""The lake that Flink writes is the ledger, by id, whenever it is looked at and whoever dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agentflow.contracts import Registry, load
+from agentflow.errors import StorageError
+from agentflow.metrics.plan import plan_metric
+from agentflow.metrics.sql import Question
+from ingestion.log.port import VALIDATED
+from processing.flink.lake_sql import LakeJob
+from processing.history import History
+from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, open_lake
+from quality import Gate
+from stack.services import S3, Flink, IcebergRest, Kafka
+from tests.stack.lake_world import (
+    CONTRACTS,
+    Feed,
+    everything,
+    letters,
+    located,
+    opened,
+    require_honest,
+    until,
+)
+
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
+
+PREFIX = "lakejob"
+JOB = Path("src/processing/flink/lake_job.py")
+EVERYTHING = Question(tenant="default", start_us=None, end_us=None)
+
+
+class World:
+    """Kafka, S3, the catalog and Flink; a feed, and the lake the job makes of it."""
+
+    def __init__(self, directory: Path, kafka: Kafka, s3: S3, rest: IcebergRest) -> None:
+        self.registry: Registry = load(CONTRACTS)
+        self.gate = Gate(self.registry)
+        self.feed = Feed(kafka, self.registry, prefix=PREFIX, seed=15)
+        self.s3, self.rest = s3, rest
+        location = located(s3, rest)
+        self.lake: Lake = opened(location, self.registry, directory / "cache")
+        self.reader = LakeReader(self.lake, self.gate)
+        self._job = directory / "job.json"
+        job = LakeJob(
+            bootstrap=kafka.bootstrap,
+            prefix=PREFIX,
+            catalog=location.catalog,
+            warehouse=location.warehouse,
+            endpoint=location.endpoint,
+            access_key=location.access_key,
+            secret_key=location.secret_key,
+            checkpoint_seconds=1,
+        )
+        self._job.write_text(job.described(CONTRACTS))
+
+    def submit(self, flink: Flink, *, since: str | None = None) -> str:
+        return flink.submit(JOB, str(self._job), savepoint=since)
+
+    def settle(self) -> None:
+        """Wait until all that was sent is covered, being honest all the way."""
+        ledger = self.feed.ledger
+        ends = Positions(ledger.validated_end, ledger.letters_end)
+
+        def covered() -> bool:
+            require_honest(self.reader, ledger)
+            return self.reader.positions().reaches(ends)
+
+        until(covered, within=240)
+        offsets = sorted(everything(self.reader))
+        assert offsets == sorted(ledger.events)
+        assert letters(self.lake) == sorted(ledger.letters)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, kafka: Kafka) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("lake")
+    with S3().running(directory / "s3") as s3, IcebergRest(s3).running(directory / "rest") as rest:
+        made = World(directory, kafka, s3, rest)
+        yield made
+        made.lake.close()
+
+
+@pytest.fixture(scope="module")
+def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
+    directory = tmp_path_factory.mktemp("flink")
+    with Flink(pythonpath=(Path("src").absolute(),)).running(directory) as service:
+        yield service
+
+
+def test_the_lake_is_the_ledger_whoever_is_killed(world: World, flink: Flink) -> None:
+    """Workers, then the coordinator, which comes back from the last checkpoint; a zombie beside."""
+    world.feed.send(1_500)
+    first = world.submit(flink)
+    world.settle()
+
+    world.feed.send(1_500)
+    flink.taskmanager.kill()
+    flink.taskmanager.start()
+    flink.wait_ready()
+    world.feed.send(500)
+    world.settle()
+
+    world.feed.send(500)
+    flink.jobmanager.kill()
+    flink.taskmanager.kill()
+    flink.restart()
+    world.submit(flink, since=_last_checkpoint(flink, first))
+    world.feed.send(500)
+    world.settle()
+
+    # merged by PyIceberg while Java writes, and read by both afterwards
+    for ref in world.lake.layouts:
+        compact(world.lake, world.lake.name(ref), min_files=2)
+    world.feed.send(300)
+    world.settle()
+
+
+def test_every_metric_is_the_same_from_either_lake(world: World, tmp_path: Path) -> None:
+    """Java on S3 or PyIceberg in a folder: a recompute may not tell which lake it reads."""
+    log = world.feed.log
+    folder = open_lake(tmp_path / "lake", world.registry)
+    writer = LakeWriter(folder, log, world.gate)
+    writer.write_up_to(Positions(log.end(VALIDATED), 0))
+    remote = History(world.reader, log, gate=world.gate, registry=world.registry)
+    local = History(LakeReader(folder, world.gate), log, gate=world.gate, registry=world.registry)
+    plans = [
+        plan_metric(each, events=world.registry.events) for each in world.registry.metrics.values()
+    ]
+
+    from_java = [remote.answer(plan, EVERYTHING, tail=False) for plan in plans]
+    from_python = [local.answer(plan, EVERYTHING, tail=False) for plan in plans]
+
+    assert from_java == from_python
+    assert sum(row.events for rows in from_java for row in rows) > 1_000
+    remote.close()
+    local.close()
+    folder.close()
+
+
+def test_a_catalog_that_is_down_is_said_and_got_over(world: World) -> None:
+    """Neither an old answer nor a hang: a named failure, and everything again once it is back."""
+    world.rest.kill()
+
+    with pytest.raises(StorageError, match="catalog does not answer"):
+        world.reader.positions()
+
+    world.rest.restart()
+    world.feed.send(200)
+    world.settle()
+
+
+def _last_checkpoint(flink: Flink, job: str) -> str:
+    complete = (flink.checkpoint_directory / job).glob("chk-*/_metadata")
+    newest = max(complete, key=lambda path: int(path.parent.name.removeprefix("chk-")))
+    return newest.parent.as_uri()
