@@ -1,0 +1,158 @@
+"""The gate of a stream: one record of a raw topic becomes the records that answer for it.
+
+This is all that the Flink job "gate" does with an event; the embedded log stores the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from agentflow.contracts import Registry
+from agentflow.events import RawEvent
+from ingestion.kafka.cloudevents import structured
+from ingestion.log.plan import accepted_record, dead_letter_record
+from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Reject
+from processing.transformations.routing import Router
+from quality import Gate, Rejected, Violation
+from quality.codes import ATTRIBUTE_INVALID
+from quality.envelope import MAX_ATTRIBUTE_LENGTH
+
+DEFAULT_TENANT: Final = "default"
+NOT_JUDGED: Final = "not_judged"
+"""Why an event is a dead letter at which the gate itself failed; it must not stop the stream."""
+
+_LAST_US: Final = 253_402_300_799_999_999
+_ABSENT: Final[Mapping[str, bytes | None]] = {}
+_HINT: Final = "Write the tenant in UTF-8, at most 1,024 characters, or leave the header out."
+_TENANT_REFUSED: Final = Rejected(
+    ATTRIBUTE_INVALID,
+    (Violation(ATTRIBUTE_INVALID, "/tenant", 'header "tenant" names no tenant', _HINT),),
+)
+
+Documents = Callable[["StreamRecord"], Sequence[bytes]]
+"""Turns a change record of a database into the events it means: none, one or several documents."""
+
+
+class StreamRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record of a raw topic, untrusted in every part but its place."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_us: int
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Mapping[str, bytes | None] = _ABSENT
+
+
+class StreamOutput(msgspec.Struct, frozen=True, gc=False):
+    """One record that answers for a raw record, and the topic it belongs to.
+
+    Attributes:
+        topic: `validated`, `dead_letters` or `duplicates`.
+        identity: Of an accepted event: the first record of an identity belongs to `validated`, in
+            the place of every later one belongs its `receipt`.
+    """
+
+    topic: str
+    record: NewRecord
+    identity: bytes | None = None
+
+
+class StreamGate:
+    """Judges records of raw topics. Total: whatever arrives, each record is answered for.
+
+    Args:
+        registry: The contracts to judge by.
+        sources: For each topic that holds changes of a database and not events, what they mean.
+    """
+
+    def __init__(
+        self, registry: Registry, *, sources: Mapping[str, Documents] | None = None
+    ) -> None:
+        self._gate = Gate(registry)
+        self._router = Router(registry, self._gate, linked=False)
+        self._sources = sources or {}
+
+    def outputs(self, record: StreamRecord) -> Sequence[StreamOutput]:
+        """Return the answers to *record*, at least one."""
+        documents = self._sources.get(record.topic)
+        if documents is None:
+            return (self.output(record),)
+        raw = _raw(record, record.value or b"")
+        try:
+            values = documents(record)
+        except Exception as error:  # noqa: BLE001 - one record must not stop the others
+            return (self._rejected(record, raw, _not_judged(error)),)
+        if not values:
+            headers = {"tenant": raw.tenant, **_place(record)}
+            return (StreamOutput(DUPLICATES, NewRecord(None, b"", headers, raw.received_us)),)
+        return [self._judged(record, msgspec.structs.replace(raw, value=each)) for each in values]
+
+    def output(self, record: StreamRecord) -> StreamOutput:
+        """Return the answer to *record*, which is one event."""
+        headers, value = record.headers, record.value or b""
+        if "ce_type" in headers:
+            value = structured(sorted(headers.items()), value)
+        return self._judged(record, _raw(record, value))
+
+    def _judged(self, record: StreamRecord, raw: RawEvent) -> StreamOutput:
+        if not _names_a_tenant(raw.tenant):
+            return self._rejected(record, raw, _TENANT_REFUSED)
+        try:
+            routed = self._router.route(raw, self._gate.judge(raw))
+        except Exception as error:  # noqa: BLE001 - one record must not stop the others
+            return self._rejected(record, raw, _not_judged(error))
+        if isinstance(routed, Reject):
+            return _dead(record, raw, routed)
+        accepted = accepted_record(raw, routed, _place(record))
+        return StreamOutput(VALIDATED, accepted, routed.identity)
+
+    def _rejected(self, record: StreamRecord, raw: RawEvent, why: Rejected) -> StreamOutput:
+        return _dead(record, raw, self._router.reject(raw, why))
+
+
+def receipt(output: StreamOutput) -> NewRecord:
+    """Return what `duplicates` holds of an accepted event whose identity has been seen before."""
+    record, headers = output.record, output.record.headers
+    kept = {name: headers[name] for name in ("tenant", "raw_topic", "raw_partition", "raw_offset")}
+    identity = b"" if output.identity is None else output.identity
+    return NewRecord(record.key, b"", {**kept, "identity": identity.hex()}, record.timestamp_us)
+
+
+def _dead(record: StreamRecord, raw: RawEvent, reject: Reject) -> StreamOutput:
+    return StreamOutput(DEAD_LETTERS, dead_letter_record(raw, reject, _place(record)))
+
+
+def _raw(record: StreamRecord, value: bytes) -> RawEvent:
+    tenant = (record.headers.get("tenant") or b"").decode("utf-8", "replace")
+    return RawEvent(value, tenant or DEFAULT_TENANT, _received_us(record))
+
+
+def _place(record: StreamRecord) -> dict[str, str]:
+    return {
+        "raw_topic": record.topic,
+        "raw_partition": str(record.partition),
+        "raw_offset": str(record.offset),
+    }
+
+
+def _names_a_tenant(tenant: str) -> bool:
+    return len(tenant) <= MAX_ATTRIBUTE_LENGTH and "\ufffd" not in tenant and "\0" not in tenant
+
+
+def _received_us(record: StreamRecord) -> int:
+    """Return when the edge took the event, as it says, or else when the broker got it."""
+    written = record.headers.get("received_us")
+    if written is not None and len(written) <= len(str(_LAST_US)) and written.isdigit():
+        return min(int(written), _LAST_US)
+    return min(max(record.timestamp_us, 0), _LAST_US)
+
+
+def _not_judged(error: Exception) -> Rejected:
+    message = f"the gate failed at this event: {type(error).__name__}"
+    hint = "Report it with this dead letter, and replay it once the gate is mended."
+    return Rejected(NOT_JUDGED, (Violation(NOT_JUDGED, "", message, hint),))
