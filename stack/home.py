@@ -27,26 +27,27 @@ def run_directory() -> Path:
     return REPOSITORY / ".stack" / "run"
 
 
+def found(name: str, places: tuple[str, ...] = ()) -> str | None:
+    """Find a program in one of `places` that are not on the PATH, or on the PATH."""
+    path = os.pathsep.join([*filter(None, places), os.environ.get("PATH", os.defpath)])
+    return shutil.which(name, path=path)
+
+
 def program(name: str, *, packages: str, places: tuple[str, ...] = ()) -> str:
-    """Find a program on the PATH, or in one of `places` that is not.
+    """Find a program.
 
     Raises:
         NotInstalledError: With the Debian packages that bring it.
     """
-    found = shutil.which(name) or next(
-        (found for place in places if (found := shutil.which(name, path=place))), None
-    )
-    if found is None:
+    if (path := found(name, places)) is None:
         raise NotInstalledError(
             f'program "{name}" is not installed', fix=f"scripts/install-debian {packages}"
         )
-    return found
+    return path
 
 
 def java() -> str:
     """Find Java: `$JAVA_HOME` first, as Flink's own scripts do."""
     home_of_java = os.environ.get("JAVA_HOME")
     places = (f"{home_of_java}/bin",) if home_of_java else ()
-    if places and (found := shutil.which("java", path=places[0])):
-        return found
-    return program("java", packages="openjdk-17-jre-headless")
+    return program("java", packages="openjdk-17-jre-headless", places=places)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 _PROC = Path("/proc")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -57,22 +57,38 @@ class Identity:
             return False
         return fields[0] not in "ZX" or _threads(self.pid) > 1
 
-    def signal_group(self, number: signal.Signals) -> None:
-        """Signal the process group it leads, if it is still the same process."""
+    def send(self, number: signal.Signals) -> None:
+        """Signal it, if the pid still is the same process."""
         if Identity.of(self.pid) == self:
-            try:
-                os.killpg(self.pid, number)
-            except ProcessLookupError:
-                return
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
-    def group_bytes(self) -> int:
-        """Return the resident memory of the process group it leads."""
-        members = (entry for entry in _PROC.iterdir() if entry.name.isdigit())
-        return sum(_resident(entry) for entry in members if self._leads(int(entry.name)))
+    def family(self) -> list[Identity]:
+        """Return it and its descendants: a process group would miss those that leave it.
 
-    def _leads(self, pid: int) -> bool:
-        fields = _stat(pid)
-        return fields is not None and int(fields[2]) == self.pid
+        PostgreSQL's backends do, and hold shared memory that keeps the next start from working.
+        """
+        parents = {
+            int(entry.name): int(fields[1])
+            for entry in _PROC.iterdir()
+            if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None
+        }
+        found = [self.pid]
+        for pid in found:  # grows while it is walked
+            found += [child for child, parent in parents.items() if parent == pid]
+        members = map(Identity.of, found[1:])
+        return [self, *(member for member in members if member is not None)]
+
+    def kill_family(self) -> list[Identity]:
+        """SIGKILL it and its descendants; return them, so that their end can be awaited."""
+        members = self.family()
+        for member in members:
+            member.send(signal.SIGKILL)
+        return members
+
+    def family_bytes(self) -> int:
+        """Return the memory that would be free without it: shared pages count in parts (PSS)."""
+        return sum(_proportional(member.pid) for member in self.family())
 
 
 def _threads(pid: int) -> int:
@@ -82,8 +98,10 @@ def _threads(pid: int) -> int:
         return 0
 
 
-def _resident(entry: Path) -> int:
+def _proportional(pid: int) -> int:
     try:
-        return int((entry / "statm").read_text().split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):
+        lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:
         return 0
+    found = [line.split()[1] for line in lines if line.startswith("Pss:")]
+    return int(found[0]) * 1024 if found else 0

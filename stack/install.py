@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack.errors import StackError
-from stack.home import REPOSITORY, home, program
+from stack.home import REPOSITORY, found, home, program
 
 POMS = Path(__file__).with_name("poms")
 MAVEN_WITHIN = 600.0
@@ -79,17 +81,49 @@ def _copy_dependencies(pom: Path, target: Path, *, transitive: bool) -> None:
     )
 
 
-def debian(*packages: str) -> None:
-    """Install Debian packages; their services are not started."""
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program, the Debian package that brings it, and a place that is not on the PATH."""
+
+    name: str
+    package: str
+    place: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """True when it is found."""
+        return found(self.name, (self.place,)) is not None
+
+    @property
+    def path(self) -> str:
+        """Where it is.
+
+        Raises:
+            NotInstalledError: It is not there.
+        """
+        return program(self.name, packages=self.package, places=(self.place,))
+
+
+def programs(*wanted: Program) -> None:
+    """Install the Debian packages of what is missing; their own services are not started."""
     with lock("debian"):
-        run(
-            [str(REPOSITORY / "scripts" / "install-debian"), *packages],
-            within=DEBIAN_WITHIN,
-            fix=f"Install them by hand: {' '.join(packages)}.",
-        )
+        missing = sorted({each.package for each in wanted if not each.installed})
+        if missing:
+            run(
+                [str(REPOSITORY / "scripts" / "install-debian"), *missing],
+                within=DEBIAN_WITHIN,
+                fix=f"Install them by hand: {' '.join(missing)}.",
+            )
 
 
-def run(argv: list[str], *, within: float, fix: str) -> str:
+def run(
+    argv: Sequence[str],
+    *,
+    within: float,
+    fix: str,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """Run a program to its end and return what it printed.
 
     Raises:
@@ -102,7 +136,8 @@ def run(argv: list[str], *, within: float, fix: str) -> str:
             text=True,
             timeout=within,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
+            env={**os.environ, **(environment or {})},
         )
     except subprocess.TimeoutExpired as error:
         raise StackError(f'"{argv[0]}" took more than {within:.0f} s', fix=fix) from error

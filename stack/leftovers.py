@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 
 from stack.home import home
@@ -45,7 +44,7 @@ def sweep() -> list[Identity]:
         if process is None or not process.alive:
             entry.unlink(missing_ok=True)
         elif owner is not None and not owner.alive:
-            process.signal_group(signal.SIGKILL)
+            process.kill_family()
             killed.append(process)
             entry.unlink(missing_ok=True)
     return killed

@@ -12,6 +12,7 @@ from typing import Any
 
 from stack.home import LOOPBACK
 
+OK = 200
 _EVERY_SECONDS = 0.05
 _ANSWER_WITHIN = 5.0
 

@@ -1,12 +1,11 @@
-"""The supervisor of one process: own group, log file, pid file, stopped by identity alone."""
+"""The supervisor of one process: own session, log and pid file; stopped by identity alone."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,11 +34,19 @@ class Process:
     the same process, because what identifies it is in the pid file.
     """
 
-    def __init__(self, name: str, directory: Path, command: Callable[[], Command]) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        command: Callable[[], Command],
+        *,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
         self.name = name
         self.log_path = directory / f"{name}.log"
         self._pid_path = directory / f"{name}.pid"
         self._command = command
+        self._stop_signal = stop_signal
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -95,26 +102,6 @@ class Process:
             if not detached:
                 leftovers.record(identity)
 
-    def wait_ready(self, healthy: Callable[[], bool], *, deadline: float) -> None:
-        """Wait until `healthy()`; `deadline` is on the monotonic clock.
-
-        Raises:
-            NotReadyError: The process ended, or the deadline passed; with the end of its log.
-        """
-        ended = False
-
-        def settled() -> bool:
-            nonlocal ended
-            ended = not self.alive
-            return ended or healthy()
-
-        in_time = wait_until(settled, within=deadline - time.monotonic())
-        if ended or not in_time:
-            why = "ended" if ended else "was not healthy in time"
-            raise NotReadyError(
-                f'process "{self.name}" {why}:\n{self.log_tail()}', fix=f"Read {self.log_path}."
-            )
-
     def log_tail(self) -> str:
         """Return the end of the log."""
         try:
@@ -123,21 +110,51 @@ class Process:
             return ""
 
     def kill(self) -> None:
-        """SIGKILL the process group; nothing happens when it does not run."""
-        self._end(signal.SIGKILL, within=_KILL_WITHIN)
+        """SIGKILL it and its descendants; nothing happens when it does not run."""
+        if (identity := self.identity) is not None:
+            self._forget_when_gone(identity, identity.kill_family(), within=_KILL_WITHIN)
 
     def stop(self) -> None:
-        """Ask the process to end, and kill it when it does not."""
-        if not self._end(signal.SIGTERM, within=_TERM_WITHIN):
+        """Ask the process to end; kill it, and what it leaves behind, when that does not help."""
+        if (identity := self.identity) is None:
+            return
+        members = identity.family()
+        identity.send(self._stop_signal)
+        if not self._forget_when_gone(identity, members, within=_TERM_WITHIN):
             self.kill()
+            for member in members:
+                member.send(signal.SIGKILL)
 
-    def _end(self, number: signal.Signals, *, within: float) -> bool:
-        identity = self.identity
-        if identity is None:
-            return True
-        identity.signal_group(number)
-        gone = wait_until(lambda: not self.alive, within=within)
-        if gone:
+    def _forget_when_gone(
+        self, identity: Identity, members: list[Identity], *, within: float
+    ) -> bool:
+        def gone() -> bool:
+            return not self.alive and not any(member.alive for member in members)
+
+        if done := wait_until(gone, within=within):
             self._pid_path.unlink(missing_ok=True)
             leftovers.forget(identity)
-        return gone
+        return done
+
+
+def wait_ready(
+    processes: Collection[Process], healthy: Callable[[], bool], *, within: float
+) -> None:
+    """Wait until `healthy()`, but not longer than all the processes live.
+
+    Raises:
+        NotReadyError: One ended, or the deadline passed; with the end of the log.
+    """
+    ended: list[Process] = []
+
+    def settled() -> bool:
+        ended[:] = [each for each in processes if not each.alive]
+        return bool(ended) or healthy()
+
+    in_time = wait_until(settled, within=within)
+    if ended or not in_time:
+        guilty = ended[0] if ended else next(iter(processes))
+        why = "ended" if ended else f"was not healthy within {within:.0f} s"
+        raise NotReadyError(
+            f'process "{guilty.name}" {why}:\n{guilty.log_tail()}', fix=f"Read {guilty.log_path}."
+        )
