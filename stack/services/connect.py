@@ -13,6 +13,7 @@ from stack.service import Service
 from stack.services.kafka import Kafka
 
 _HEAP_MB = 384
+_ENVIRONMENT = "org.apache.kafka.common.config.provider.EnvVarConfigProvider"
 _JSON = "org.apache.kafka.connect.json.JsonConverter"
 
 
@@ -84,6 +85,9 @@ class Connect(Service):
             "status.storage.partitions": 1,
             "offset.flush.interval.ms": 1000,
             "connector.client.config.override.policy": "All",
+            # Connectors refer to addresses and passwords in this process's environment.
+            "config.providers": "env",
+            "config.providers.env.class": _ENVIRONMENT,
             # A killed worker must get its connectors back at once: the defaults are 10 s until
             # it counts as gone and five minutes until its tasks are given out again.
             "session.timeout.ms": 6000,

@@ -20,7 +20,7 @@ from agentflow.errors import (
 NO: Final = 1
 """It ran, and the answer is no: a problem was found, a number differs, an example fails."""
 USAGE: Final = 2
-"""The command line is wrong; or, for `contracts diff`, a change is breaking."""
+"""The command line is wrong; or a change breaks (`contracts diff`), or drifts (`topics`)."""
 UNREACHED: Final = 3
 """The platform cannot be reached or cannot run."""
 REFUSED: Final = 4

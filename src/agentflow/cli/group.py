@@ -19,6 +19,7 @@ class Lazy(NamedTuple):
 
 
 COMMANDS: Mapping[str, Lazy] = {
+    "connectors": Lazy("agentflow.cli.connectors:connectors", "Capture changes of databases."),
     "contracts": Lazy("agentflow.cli.contracts:contracts", "Check, test, compare, export."),
     "deadletter": Lazy("agentflow.cli.deadletter:deadletter", "Look at what was rejected."),
     "demo": Lazy("agentflow.cli.demo:command", "Run it with a generator and watch."),
@@ -29,6 +30,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "replay": Lazy("agentflow.cli.replay:replay", "Send a file of the past as events."),
     "send": Lazy("agentflow.cli.send:send", "Send an event and see what it moves."),
     "tail": Lazy("agentflow.cli.tail:tail", "Follow events or metrics as they come."),
+    "topics": Lazy("agentflow.cli.topics:topics", "Compare Kafka's topics with what is needed."),
     "up": Lazy("agentflow.cli.up:command", "Run the platform on your contracts."),
     "verify": Lazy("agentflow.cli.verify:verify", "Compare every number with the lake."),
 }
@@ -91,8 +93,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     commands=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Data goes to stdout, words to stderr. Exit codes: 0 yes, 1 no, 2 usage or breaking, "
-    "3 platform not reached, 4 refused.",
+    epilog="Data goes to stdout, words to stderr. Exit codes: 0 yes, 1 no, 2 usage, breaking "
+    "or drift, 3 platform not reached, 4 refused.",
 )
 @click.version_option(package_name="agentflow", prog_name="agentflow")
 def main() -> None:

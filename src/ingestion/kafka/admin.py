@@ -68,7 +68,9 @@ class KafkaAdmin:
             for name in there
         ]
 
-    def apply(self, changes: Iterable[Change], *, done: Callable[[Change], None]) -> None:
+    def apply(
+        self, changes: Iterable[Change], *, done: Callable[[Change], None] | None = None
+    ) -> None:
         """Carry *changes* out in order and wait until every broker shows it; tell *done* of each.
 
         Doing it again after a failure is harmless: plan again first.
@@ -82,7 +84,8 @@ class KafkaAdmin:
                     self._settle(name, wanted)
                 case Alter(name, _, wanted_config):
                     self._alter(name, wanted_config)
-            done(change)
+            if done is not None:
+                done(change)
 
     def position(self, group: str, name: str, partition: int) -> int:
         """Return the offset a consumer group has committed; 0 when it has not."""
