@@ -25,7 +25,7 @@ class Router:
         registry: The contracts.
         gate: A gate over the same contracts.
         linked: Whether accepts carry their links. A stream has no index of them: who follows it
-            computes them when it stores the event, and the stream is a fifth faster.
+            computes them when it stores the event.
     """
 
     def __init__(self, registry: Registry, gate: Gate, *, linked: bool = True) -> None:

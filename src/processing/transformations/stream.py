@@ -5,13 +5,14 @@ This is all that the Flink job "gate" does with an event; the embedded log store
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
+from ingestion.cdc import Ignored, Record, Refusal, Sources, documents, normalise, tenant_of
 from ingestion.kafka.cloudevents import structured
 from ingestion.log.plan import accepted_record, dead_letter_record
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Reject
@@ -31,9 +32,6 @@ _TENANT_REFUSED: Final = Rejected(
     ATTRIBUTE_INVALID,
     (Violation(ATTRIBUTE_INVALID, "/tenant", 'header "tenant" names no tenant', _HINT),),
 )
-
-Documents = Callable[["StreamRecord"], Sequence[bytes]]
-"""Turns a change record of a database into the events it means: none, one or several documents."""
 
 
 class StreamRecord(msgspec.Struct, frozen=True, gc=False):
@@ -65,38 +63,50 @@ class StreamOutput(msgspec.Struct, frozen=True, gc=False):
 class StreamGate:
     """Judges records of raw topics. Total: whatever arrives, each record is answered for.
 
-    Args:
-        registry: The contracts to judge by.
-        sources: For each topic that holds changes of a database and not events, what they mean.
+    Topics that a source contract names hold changes of a database; all others hold events.
     """
 
-    def __init__(
-        self, registry: Registry, *, sources: Mapping[str, Documents] | None = None
-    ) -> None:
+    def __init__(self, registry: Registry) -> None:
+        self._sources = Sources(registry)
         self._gate = Gate(registry)
         self._router = Router(registry, self._gate, linked=False)
-        self._sources = sources or {}
+
+    @property
+    def change_topics(self) -> tuple[str, ...]:
+        """The topics that hold changes of a database."""
+        return self._sources.topics
 
     def outputs(self, record: StreamRecord) -> Sequence[StreamOutput]:
         """Return the answers to *record*, at least one."""
-        documents = self._sources.get(record.topic)
-        if documents is None:
+        if record.topic not in self._sources.tables:
             return (self.output(record),)
         raw = _raw(record, record.value or b"")
+        raw = msgspec.structs.replace(raw, tenant=self._sources.tenant(record.topic))
         try:
-            values = documents(record)
+            means = self._documents(record)
+            if isinstance(means, Refusal):
+                tenant = means.tenant or raw.tenant
+                raw = msgspec.structs.replace(raw, tenant=tenant)
+                return (self._rejected(record, raw, means.rejected()),)
+            raws = [RawEvent(each, tenant_of(each), raw.received_us) for each in means]
         except Exception as error:  # noqa: BLE001 - one record must not stop the others
             return (self._rejected(record, raw, _not_judged(error)),)
-        if not values:
-            headers = {"tenant": raw.tenant, **_place(record)}
-            return (StreamOutput(DUPLICATES, NewRecord(None, b"", headers, raw.received_us)),)
-        return [self._judged(record, msgspec.structs.replace(raw, value=each)) for each in values]
+        if not raws:
+            return (_nothing(record, raw),)
+        return [self._judged(record, each) for each in raws]
+
+    def _documents(self, record: StreamRecord) -> Sequence[bytes] | Refusal:
+        headers = tuple(record.headers.items())
+        change = normalise(Record(record.topic, record.key, record.value, headers))
+        if isinstance(change, Ignored):
+            return ()
+        return change if isinstance(change, Refusal) else documents(change, self._sources)
 
     def output(self, record: StreamRecord) -> StreamOutput:
         """Return the answer to *record*, which is one event."""
-        headers, value = record.headers, record.value or b""
-        if "ce_type" in headers:
-            value = structured(sorted(headers.items()), value)
+        value = record.value or b""
+        if "ce_type" in record.headers:
+            value = structured(sorted(record.headers.items()), value)
         return self._judged(record, _raw(record, value))
 
     def _judged(self, record: StreamRecord, raw: RawEvent) -> StreamOutput:
@@ -121,6 +131,12 @@ def receipt(output: StreamOutput) -> NewRecord:
     kept = {name: headers[name] for name in ("tenant", "raw_topic", "raw_partition", "raw_offset")}
     identity = b"" if output.identity is None else output.identity
     return NewRecord(record.key, b"", {**kept, "identity": identity.hex()}, record.timestamp_us)
+
+
+def _nothing(record: StreamRecord, raw: RawEvent) -> StreamOutput:
+    """Account for a record that means no event: a tombstone, a heartbeat, an unwatched change."""
+    headers = {"tenant": raw.tenant, **_place(record)}
+    return StreamOutput(DUPLICATES, NewRecord(None, b"", headers, raw.received_us))
 
 
 def _dead(record: StreamRecord, raw: RawEvent, reject: Reject) -> StreamOutput:
