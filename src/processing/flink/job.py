@@ -7,14 +7,14 @@ from typing import Any
 from pyflink.common import Configuration, JobClient
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
-from pyflink.table import DataTypes, StreamTableEnvironment
+from pyflink.table import DataTypes, Schema, StreamTableEnvironment
 from pyflink.table.udf import udf
 from pyflink.util.java_utils import to_jarray
 
 from processing.flink.judge import Judge, JudgeChange, answer_type
 from processing.flink.options import options
 from processing.flink.settings import JobSettings
-from processing.flink.statements import JUDGE, JUDGE_CHANGE, gate_statements
+from processing.flink.statements import CHANGES, FANNED, JUDGE, JUDGE_CHANGE, gate_statements
 
 
 def submit(settings: JobSettings, contracts: bytes) -> JobClient:
@@ -32,6 +32,10 @@ def submit(settings: JobSettings, contracts: bytes) -> JobClient:
         judge_change = udf(JudgeChange(contracts), result_type=many)
         tables.create_temporary_function(JUDGE_CHANGE, judge_change)
     statements = gate_statements(settings)
+    for definition in statements.changes:
+        tables.execute_sql(definition)
+    if statements.changes:
+        _cut(tables)
     for definition in statements.definitions:
         tables.execute_sql(definition)
     inserts = tables.create_statement_set()
@@ -39,6 +43,13 @@ def submit(settings: JobSettings, contracts: bytes) -> JobClient:
         inserts.add_insert_sql(insert)
     inserts.attach_as_datastream()
     return environment.execute_async(settings.name)
+
+
+def _cut(tables: StreamTableEnvironment) -> None:
+    """Plan what comes before the changes' answers once, whoever reads them."""
+    stream = tables.to_data_stream(tables.from_path(FANNED))
+    arriving = Schema.new_builder().column_by_expression("arrival", "PROCTIME()").build()
+    tables.create_temporary_view(CHANGES, tables.from_data_stream(stream, arriving))
 
 
 def _environment(settings: JobSettings) -> StreamExecutionEnvironment:

@@ -20,7 +20,6 @@ def options(settings: JobSettings) -> dict[str, str]:
         "parallelism.default": str(settings.parallelism),
         "execution.buffer-timeout.interval": "0 ms",
         "python.execution-mode": settings.mode,
-        "python.fn-execution.bundle.time": "1",
         "state.backend.type": settings.state_backend,
         "table.exec.state.ttl": milliseconds(settings.ttl),
         "table.exec.uid.generation": "ALWAYS",
@@ -29,6 +28,9 @@ def options(settings: JobSettings) -> dict[str, str]:
         "table.local-time-zone": "UTC",
         **_checkpoints(settings),
     }
+    if settings.mode == "process":
+        # Of a thread it would only be a timer that fires a thousand times a second.
+        found["python.fn-execution.bundle.time"] = "1"
     if settings.cluster is None:
         found["python.executable"] = found["python.client.executable"] = sys.executable
     return found

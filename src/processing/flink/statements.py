@@ -29,62 +29,75 @@ _RECEIPT: Final = ", ".join(
 )
 
 
+FANNED: Final = "fanned_changes"
+"""The view of a change's answers, one to a row; the plan has to be cut behind it."""
+
+CHANGES: Final = "judged_changes"
+"""What the cut calls it. Flink plans an UNNEST anew for each topic that is written: without a cut,
+validated and duplicates would count identities separately, and might disagree."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statements:
     """A job as text, in the order of execution.
 
     Attributes:
+        changes: Tables and views up to `FANNED`, which becomes `CHANGES`; may be empty.
         definitions: Tables and views.
         inserts: What runs, as one job.
     """
 
+    changes: tuple[str, ...]
     definitions: tuple[str, ...]
     inserts: tuple[str, ...]
 
 
 def gate_statements(settings: JobSettings) -> Statements:
     """Return the job that answers for every record of the raw topic and of the change topics."""
-    kafka = settings.kafka
+    kafka, topics = settings.kafka, settings.change_topics
     group = f"{kafka.prefix}.gate"
-    raw = kafka.topic_name(RAW)
-    sources = [source_table("raw_records", [raw], kafka=kafka, group=group, keyed=False)]
-    judged = [_JUDGED]
-    if settings.change_topics:
-        topics = settings.change_topics
-        sources.append(source_table("changes", topics, kafka=kafka, group=group, keyed=True))
-        judged.append(_JUDGED_CHANGES)
-    sinks = [
-        sink_table(topic, kafka.topic_name(topic), kafka=kafka)
-        for topic in (VALIDATED, DEAD_LETTERS, DUPLICATES)
-    ]
-    views = (*_CALLS[: len(judged)], _view("judged", "\nUNION ALL\n".join(judged)), _COUNTED)
-    return Statements((*sources, *sinks, *views), _inserts(nothing=len(judged) > 1))
+    raw = [kafka.topic_name(RAW)]
+    changes: tuple[str, ...] = ()
+    judged = _JUDGED
+    if topics:
+        source = source_table("changes", topics, kafka=kafka, group=group, keyed=True)
+        changes = (source, _CHANGE_ANSWERS, _FANNED)
+        judged = f"{_JUDGED}\nUNION ALL\nSELECT {_COLUMNS}, `arrival`\nFROM `{CHANGES}`"
+    definitions = (
+        source_table("raw_records", raw, kafka=kafka, group=group, keyed=False),
+        *(
+            sink_table(topic, kafka.topic_name(topic), kafka=kafka)
+            for topic in (VALIDATED, DEAD_LETTERS, DUPLICATES)
+        ),
+        _RAW_ANSWERS,
+        _view("judged", judged),
+        _COUNTED,
+    )
+    return Statements(changes, definitions, _inserts(nothing=bool(topics)))
 
 
 def _view(name: str, query: str) -> str:
     return f"CREATE TEMPORARY VIEW `{name}` AS\n{query}"
 
 
-_CALLS: Final = (
-    _view(
-        "raw_answers",
-        f"SELECT `{JUDGE}`(`record_value`, {_PLACE}, {_MILLISECONDS}, `headers`) AS `answer`,"
-        " `arrival`\nFROM `raw_records`",
-    ),
-    _view(
-        "change_answers",
-        f"SELECT `{JUDGE_CHANGE}`(`record_key`, `record_value`, {_PLACE}, {_MILLISECONDS},"
-        " `headers`) AS `answers`, `arrival`\nFROM `changes`",
-    ),
+_RAW_ANSWERS: Final = _view(
+    "raw_answers",
+    f"SELECT `{JUDGE}`(`record_value`, {_PLACE}, {_MILLISECONDS}, `headers`) AS `answer`,"
+    " `arrival`\nFROM `raw_records`",
 )
 _JUDGED: Final = (
     "SELECT "
     + ", ".join(f"`raw_answers`.`answer`.`{name}` AS `{name}`" for name in COLUMNS)
     + ", `arrival`\nFROM `raw_answers`"
 )
-_JUDGED_CHANGES: Final = (
-    f"SELECT {_COLUMNS}, `arrival`\nFROM `change_answers`\n"
-    f"CROSS JOIN UNNEST(`answers`) AS `each`({_COLUMNS})"
+_CHANGE_ANSWERS: Final = _view(
+    "change_answers",
+    f"SELECT `{JUDGE_CHANGE}`(`record_key`, `record_value`, {_PLACE}, {_MILLISECONDS},"
+    " `headers`) AS `answers`\nFROM `changes`",
+)
+_FANNED: Final = _view(
+    FANNED,
+    f"SELECT {_COLUMNS}\nFROM `change_answers`\nCROSS JOIN UNNEST(`answers`) AS `each`({_COLUMNS})",
 )
 # A count and not `ROW_NUMBER() = 1`: what comes after the first must not vanish, it is a receipt.
 _COUNTED: Final = _view(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -34,15 +35,18 @@ _SINK_COLUMNS: Final = """\
 def source_table(
     name: str, topics: Sequence[str], *, kafka: KafkaConfig, group: str, keyed: bool
 ) -> str:
-    """Return the statement for the records of some topics, from their beginning."""
+    """Return the statement for the records of some topics, from their beginning.
+
+    A topic that does not exist yet is read once it does: a table without changes has none.
+    """
     columns = _SOURCE_COLUMNS if keyed else _SOURCE_COLUMNS.partition("\n")[2]
     options = {
-        "topic": ";".join(topics),
+        "topic-pattern": "|".join(map(re.escape, topics)),
         "properties.group.id": group,
         "properties.fetch.max.wait.ms": str(_LONGEST_WAIT_MS),
         "properties.isolation.level": "read_committed",
         "scan.startup.mode": "earliest-offset",
-        "scan.topic-partition-discovery.interval": "30 s",
+        "scan.topic-partition-discovery.interval": "10 s",
         **_value_format(keyed=keyed),
     }
     return _table(name, columns, kafka=kafka, options=options)
