@@ -30,7 +30,7 @@ def install(names: Sequence[str]) -> int:
 
 def up(directory: Path, names: Sequence[str], *, as_json: bool) -> int:
     """Start what does not run yet, and write who listens where."""
-    with lock("up"):
+    with lock("stack", directory):
         for service in topology.attach(directory, names):
             said = _start(service, directory / service.name)
             status = Status.of(service)
@@ -43,7 +43,7 @@ def up(directory: Path, names: Sequence[str], *, as_json: bool) -> int:
 
 def down(directory: Path, names: Sequence[str]) -> int:
     """Stop what runs, and nothing else of what it needs; data stays."""
-    with lock("up"):
+    with lock("stack", directory):
         known = state.read(directory)
         wanted = [name for name in known if not names or name in names]
         for service in reversed(topology.attach(directory, wanted) if wanted else []):

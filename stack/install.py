@@ -21,9 +21,9 @@ DEBIAN_WITHIN = 600.0
 
 
 @contextmanager
-def lock(name: str) -> Iterator[None]:
-    """Hold a lock between processes while something is installed."""
-    path = home() / "locks" / name
+def lock(name: str, directory: Path | None = None) -> Iterator[None]:
+    """Hold a lock between processes: of all checkouts, or of those that use `directory`."""
+    path = (directory or home() / "locks") / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -106,6 +106,8 @@ class Program:
 
 def programs(*wanted: Program) -> None:
     """Install the Debian packages of what is missing; their own services are not started."""
+    if all(each.installed for each in wanted):
+        return
     with lock("debian"):
         missing = sorted({each.package for each in wanted if not each.installed})
         if missing:

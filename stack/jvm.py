@@ -64,6 +64,12 @@ def command(
     )
 
 
+def flink_client_options() -> dict[str, object]:
+    """Return Flink's options for the Java that its scripts start: the client's, which is brief."""
+    brief = "-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    return {"env.java.opts.all": " ".join(OPENED_FOR_FLINK), "env.java.opts.client": brief}
+
+
 def properties(values: dict[str, object]) -> str:
     """Write a Java properties file; backslashes and line ends in values are escaped."""
     lines = []

@@ -18,7 +18,7 @@ from stack.services.flink_settings import Memory, settings
 
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-_SUBMIT_WITHIN = 180.0
+_SUBMIT_WITHIN = 600.0
 _LOGGING = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.console.ref = console
@@ -95,14 +95,22 @@ class Flink(Service):
 
     @property
     def client_environment(self) -> dict[str, str]:
-        """The environment in which `flink` and pyflink find this cluster."""
+        """The environment in which `flink`, pyflink and the embedded interpreter find things.
+
+        The interpreter inside the TaskManager takes its packages from the first `python3` on the
+        PATH, whatever `python.executable` says.
+        """
+        installed = flink_home.prepare()
+        programs = [str(installed.python.parent), os.environ.get("PATH", os.defpath)]
         known = [str(path) for path in self._pythonpath]
         path = os.pathsep.join([*known, *filter(None, [os.environ.get("PYTHONPATH")])])
         return {
-            "FLINK_HOME": str(flink_home.prepare().directory),
+            "PATH": os.pathsep.join(programs),
+            "VIRTUAL_ENV": str(installed.environment),
+            "FLINK_HOME": str(installed.directory),
             "FLINK_CONF_DIR": str(self._configuration),
             "FLINK_LOG_DIR": str(self.directory),
-            "FLINK_PLUGINS_DIR": str(flink_home.prepare().directory / "plugins"),
+            "FLINK_PLUGINS_DIR": str(installed.directory / "plugins"),
             **({"PYTHONPATH": path} if path else {}),
         }
 
@@ -147,7 +155,7 @@ class Flink(Service):
             python=installed.python,
             directory=self.directory,
         )
-        values |= {"env.java.opts.all": " ".join(jvm.OPENED_FOR_FLINK)}  # for the client's Java
+        values |= jvm.flink_client_options()
         lines = [f"{name}: {_yaml(value)}\n" for name, value in (values | self._options).items()]
         (self._configuration / "config.yaml").write_text("".join(lines))
 
@@ -166,6 +174,8 @@ class Flink(Service):
 
     def healthy(self) -> bool:
         """Ask which TaskManagers are registered: the one that runs now, with all its slots."""
+        if not self.taskmanager.alive:
+            return False  # the JobManager lists it until it notices
         answer = probe.http_json(f"{self.url}/taskmanagers")
         if answer is None or not self._identity.exists():
             return False

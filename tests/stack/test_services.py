@@ -100,6 +100,7 @@ def _get(connect: Connect, path: str) -> list[dict[str, str]]:
     return answer
 
 
+@pytest.mark.timeout(600)  # starts four Javas, on cores that other tests use as well
 def test_flink_job_outlives_its_taskmanager(flink: Flink) -> None:
     """A Python function in thread mode runs, checkpoints, and goes on after `kill -9`."""
     job = flink.submit(JOB)
