@@ -29,7 +29,7 @@ def run_directory() -> Path:
 
 def found(name: str, places: tuple[str, ...] = ()) -> str | None:
     """Find a program in one of `places` that are not on the PATH, or on the PATH."""
-    path = os.pathsep.join([*places, os.environ.get("PATH", os.defpath)])
+    path = os.pathsep.join([*filter(None, places), os.environ.get("PATH", os.defpath)])
     return shutil.which(name, path=path)
 
 

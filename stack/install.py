@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack.errors import StackError
@@ -79,24 +81,49 @@ def _copy_dependencies(pom: Path, target: Path, *, transitive: bool) -> None:
     )
 
 
-def debian_program(name: str, *, package: str, places: tuple[str, ...] = ()) -> str:
-    """Return the path of a program, after installing its Debian package when it is missing."""
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program, the Debian package that brings it, and a place that is not on the PATH."""
+
+    name: str
+    package: str
+    place: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """True when it is found."""
+        return found(self.name, (self.place,)) is not None
+
+    @property
+    def path(self) -> str:
+        """Where it is.
+
+        Raises:
+            NotInstalledError: It is not there.
+        """
+        return program(self.name, packages=self.package, places=(self.place,))
+
+
+def programs(*wanted: Program) -> None:
+    """Install the Debian packages of what is missing; their own services are not started."""
     with lock("debian"):
-        if not found(name, places):
-            debian(package)
-    return program(name, packages=package, places=places)
+        missing = sorted({each.package for each in wanted if not each.installed})
+        if missing:
+            run(
+                [str(REPOSITORY / "scripts" / "install-debian"), *missing],
+                within=DEBIAN_WITHIN,
+                fix=f"Install them by hand: {' '.join(missing)}.",
+            )
 
 
-def debian(*packages: str) -> None:
-    """Install Debian packages; their own services are not started."""
-    run(
-        [str(REPOSITORY / "scripts" / "install-debian"), *packages],
-        within=DEBIAN_WITHIN,
-        fix=f"Install them by hand: {' '.join(packages)}.",
-    )
-
-
-def run(argv: list[str], *, within: float, fix: str, stdin: str = "") -> str:
+def run(
+    argv: Sequence[str],
+    *,
+    within: float,
+    fix: str,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """Run a program to its end and return what it printed.
 
     Raises:
@@ -110,6 +137,7 @@ def run(argv: list[str], *, within: float, fix: str, stdin: str = "") -> str:
             timeout=within,
             check=False,
             input=stdin,
+            env={**os.environ, **(environment or {})},
         )
     except subprocess.TimeoutExpired as error:
         raise StackError(f'"{argv[0]}" took more than {within:.0f} s', fix=fix) from error

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +21,10 @@ _LOG_TAIL_BYTES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to execute; `environment` is added to ours, `stop_signal` ends it in good order."""
+    """What to execute; `environment` is added to ours."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    stop_signal: signal.Signals = signal.SIGTERM
 
 
 class Process:
@@ -36,11 +34,19 @@ class Process:
     the same process, because what identifies it is in the pid file.
     """
 
-    def __init__(self, name: str, directory: Path, command: Callable[[], Command]) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        command: Callable[[], Command],
+        *,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
         self.name = name
         self.log_path = directory / f"{name}.log"
         self._pid_path = directory / f"{name}.pid"
         self._command = command
+        self._stop_signal = stop_signal
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -96,26 +102,6 @@ class Process:
             if not detached:
                 leftovers.record(identity)
 
-    def wait_ready(self, healthy: Callable[[], bool], *, deadline: float) -> None:
-        """Wait until `healthy()`; `deadline` is on the monotonic clock.
-
-        Raises:
-            NotReadyError: The process ended, or the deadline passed; with the end of its log.
-        """
-        ended = False
-
-        def settled() -> bool:
-            nonlocal ended
-            ended = not self.alive
-            return ended or healthy()
-
-        in_time = wait_until(settled, within=deadline - time.monotonic())
-        if ended or not in_time:
-            why = "ended" if ended else "was not healthy in time"
-            raise NotReadyError(
-                f'process "{self.name}" {why}:\n{self.log_tail()}', fix=f"Read {self.log_path}."
-            )
-
     def log_tail(self) -> str:
         """Return the end of the log."""
         try:
@@ -133,7 +119,7 @@ class Process:
         if (identity := self.identity) is None:
             return
         members = identity.family()
-        identity.send(self._command().stop_signal)
+        identity.send(self._stop_signal)
         if not self._forget_when_gone(identity, members, within=_TERM_WITHIN):
             self.kill()
             for member in members:
@@ -149,3 +135,26 @@ class Process:
             self._pid_path.unlink(missing_ok=True)
             leftovers.forget(identity)
         return done
+
+
+def wait_ready(
+    processes: Collection[Process], healthy: Callable[[], bool], *, within: float
+) -> None:
+    """Wait until `healthy()`, but not longer than all the processes live.
+
+    Raises:
+        NotReadyError: One ended, or the deadline passed; with the end of the log.
+    """
+    ended: list[Process] = []
+
+    def settled() -> bool:
+        ended[:] = [each for each in processes if not each.alive]
+        return bool(ended) or healthy()
+
+    in_time = wait_until(settled, within=within)
+    if ended or not in_time:
+        guilty = ended[0] if ended else next(iter(processes))
+        why = "ended" if ended else f"was not healthy within {within:.0f} s"
+        raise NotReadyError(
+            f'process "{guilty.name}" {why}:\n{guilty.log_tail()}', fix=f"Read {guilty.log_path}."
+        )

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
 
-from stack import leftovers, ports
+from stack import install, leftovers, ports
 from stack.errors import StackError
+from stack.install import Program
 from stack.probe import wait_until
-from stack.process import Command, Process
+from stack.process import Command, Process, wait_ready
 
-_PORTS_WITHIN = 5.0
+PORTS_WITHIN = 5.0
 
 
 class Service(ABC):
@@ -30,6 +33,8 @@ class Service(ABC):
     version: ClassVar[str]
     port_names: ClassVar[tuple[str, ...]] = ("port",)
     parts: ClassVar[tuple[str, ...]] = ()
+    programs: ClassVar[tuple[Program, ...]] = ()
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     ready_within: ClassVar[float] = 180.0
 
     def __init__(self) -> None:
@@ -38,9 +43,9 @@ class Service(ABC):
         self._detached = False
         self.processes: dict[str, Process] = {}
 
-    @abstractmethod
     def install(self) -> None:
         """Install what the service needs; quick when it is there."""
+        install.programs(*self.programs)
 
     @abstractmethod
     def prepare(self) -> None:
@@ -94,7 +99,8 @@ class Service(ABC):
         self._directory = directory
         self._ports = self._remembered_ports()
         for part in self.parts or (self.name,):
-            self.processes[part] = Process(part, directory, lambda part=part: self.command(part))  # type: ignore[misc]
+            command = partial(self.command, part)
+            self.processes[part] = Process(part, directory, command, stop_signal=self.stop_signal)
         return self
 
     @property
@@ -157,13 +163,20 @@ class Service(ABC):
         self._require_free_ports()
         return self._launch()
 
+    def wait_ready(self) -> None:
+        """Wait until it is healthy: for who started one of several processes by itself.
+
+        Raises:
+            NotReadyError: One of them ended, or the deadline passed.
+        """
+        wait_ready(self.processes.values(), self.healthy, within=self.ready_within)
+
     def _launch(self) -> float:
         began = time.monotonic()
         for process in self.processes.values():
             process.start(detached=self._detached)
         try:
-            for process in self.processes.values():
-                process.wait_ready(self.healthy, deadline=began + self.ready_within)
+            self.wait_ready()
         except BaseException:
             self.kill()
             raise
@@ -184,7 +197,7 @@ class Service(ABC):
 
     def _require_free_ports(self) -> None:
         values = self._ports.values()
-        if not wait_until(lambda: all(map(ports.free, values)), within=_PORTS_WITHIN):
+        if not wait_until(lambda: all(map(ports.free, values)), within=PORTS_WITHIN):
             taken = [port for port in values if not ports.free(port)]
             raise StackError(
                 f'service "{self.name}" cannot listen on {taken}: something else does',

@@ -13,6 +13,7 @@ from stack.service import Service
 from stack.services.kafka import Kafka
 
 _HEAP_MB = 384
+_ENVIRONMENT = "org.apache.kafka.common.config.provider.EnvVarConfigProvider"
 _JSON = "org.apache.kafka.connect.json.JsonConverter"
 
 
@@ -55,7 +56,9 @@ class Connect(Service):
         main = "org.apache.kafka.connect.cli.ConnectDistributed"
         classpath = install.jars("kafka")
         arguments = (str(self._configuration),)
-        return Command(jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB))
+        return Command(
+            jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
+        )
 
     def healthy(self) -> bool:
         """Ask `/health`: it is 200 once the worker has joined its group and read its topics."""
@@ -82,6 +85,9 @@ class Connect(Service):
             "status.storage.partitions": 1,
             "offset.flush.interval.ms": 1000,
             "connector.client.config.override.policy": "All",
+            # Connectors refer to addresses and passwords in this process's environment.
+            "config.providers": "env",
+            "config.providers.env.class": _ENVIRONMENT,
             # A killed worker must get its connectors back at once: the defaults are 10 s until
             # it counts as gone and five minutes until its tasks are given out again.
             "session.timeout.ms": 6000,

@@ -70,7 +70,9 @@ class IcebergRest(Service):
         main = "org.eclipse.jetty.xml.XmlConfiguration"
         classpath = install.jars("iceberg-rest")
         arguments = (str(self._configuration),)
-        return Command(jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB))
+        return Command(
+            jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
+        )
 
     def healthy(self) -> bool:
         """List namespaces: that needs the database as well."""

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 
 from stack import install, probe
 from stack.home import LOOPBACK
+from stack.install import Program
 from stack.process import Command
 from stack.service import Service
 
-_SERVER_PACKAGE = "mariadb-server-core"
-_CLIENT_PACKAGE = "mariadb-client-core"
+_PACKAGE = "mariadb-server-core"
+_SERVER = Program("mariadbd", _PACKAGE, "/usr/sbin")
+_CREATE = Program("mariadb-install-db", _PACKAGE)
+_CLIENT = Program("mariadb", "mariadb-client-core")
 _GREETING_VERSION = 10
 _ACCOUNT = """\
 CREATE USER IF NOT EXISTS '{user}'@'127.0.0.1' IDENTIFIED BY '{password}';
@@ -25,6 +28,7 @@ class MariaDb(Service):
 
     name = "mariadb"
     version = "10.11"
+    programs = (_SERVER, _CREATE, _CLIENT)
     user = "agentflow"
     password = "agentflow-loopback"  # noqa: S105 - of a server that only loopback reaches
 
@@ -44,16 +48,10 @@ class MariaDb(Service):
         Raises:
             StackError: One failed.
         """
-        client = install.debian_program("mariadb", package=_CLIENT_PACKAGE)
         options = ["--no-defaults", "--batch", "--skip-column-names", f"--port={self.port()}"]
         account = [f"--host={LOOPBACK}", f"--user={self.user}", f"--password={self.password}"]
-        argv = [client, *options, *account, database]
+        argv = [_CLIENT.path, *options, *account, database]
         return install.run(argv, within=60, fix="Correct the SQL.", stdin=sql)
-
-    def install(self) -> None:
-        """Install Debian's server and client."""
-        install.debian_program("mariadbd", package=_SERVER_PACKAGE, places=("/usr/sbin",))
-        install.debian_program("mariadb", package=_CLIENT_PACKAGE)
 
     def prepare(self) -> None:
         """Make the system tables, once, and the statements that every start runs."""
@@ -62,9 +60,8 @@ class MariaDb(Service):
         data = self.directory / "data"
         if (data / "mysql").exists():
             return
-        creator = install.debian_program("mariadb-install-db", package=_SERVER_PACKAGE)
         install.run(
-            [creator, "--no-defaults", f"--datadir={data}", "--skip-test-db", *_as_root()],
+            [_CREATE.path, "--no-defaults", f"--datadir={data}", "--skip-test-db", *_as_root()],
             within=120,
             fix=f"Remove {data} and start again.",
         )
@@ -72,10 +69,14 @@ class MariaDb(Service):
     def command(self, part: str) -> Command:
         """Run the server."""
         del part
-        server = install.debian_program("mariadbd", package=_SERVER_PACKAGE, places=("/usr/sbin",))
         return Command(
             (
-                *(server, "--no-defaults", f"--datadir={self.directory / 'data'}", *_as_root()),
+                *(
+                    _SERVER.path,
+                    "--no-defaults",
+                    f"--datadir={self.directory / 'data'}",
+                    *_as_root(),
+                ),
                 *(f"--bind-address={LOOPBACK}", f"--port={self.port()}"),
                 # Relative to the data directory: a path of a socket is 107 bytes at most.
                 *("--socket=server.sock", "--pid-file=server.pid"),

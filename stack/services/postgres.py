@@ -9,11 +9,16 @@ from collections.abc import Mapping
 
 from stack import install
 from stack.home import LOOPBACK
+from stack.install import Program
 from stack.process import Command
 from stack.service import Service
 
 _BIN = "/usr/lib/postgresql/15/bin"
 _PACKAGE = "postgresql-15"
+_SERVER = Program("postgres", _PACKAGE, _BIN)
+_READY = Program("pg_isready", _PACKAGE, _BIN)
+_CREATE = Program("initdb", _PACKAGE, _BIN)
+_CLIENT = Program("psql", _PACKAGE, _BIN)
 _SETTINGS = {
     "wal_level": "logical",
     "max_replication_slots": 20,
@@ -32,6 +37,8 @@ class Postgres(Service):
 
     name = "postgres"
     version = "15"
+    programs = (_SERVER, _READY, _CREATE, _CLIENT)
+    stop_signal = signal.SIGINT  # SIGTERM would wait for its clients to leave
     user = "postgres"
 
     def dsn(self, database: str = "postgres") -> str:
@@ -52,12 +59,7 @@ class Postgres(Service):
             StackError: One failed.
         """
         options = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.dsn(database))
-        psql = _program("psql")
-        return install.run([psql, *options], within=60, fix="Correct the SQL.", stdin=sql)
-
-    def install(self) -> None:
-        """Install Debian's server package."""
-        _program("postgres")
+        return install.run([_CLIENT.path, *options], within=60, fix="Correct the SQL.", stdin=sql)
 
     def prepare(self) -> None:
         """Make the cluster, once, and write this start's settings."""
@@ -73,14 +75,14 @@ class Postgres(Service):
         (data / "postgresql.auto.conf").write_text("".join(lines))
 
     def command(self, part: str) -> Command:
-        """Run the server; SIGINT makes it end without waiting for its clients."""
+        """Run the server."""
         del part
-        server = (_program("postgres"), "-D", str(self.directory / "data"))
-        return Command((*_not_root(), *server), stop_signal=signal.SIGINT)
+        server = (_SERVER.path, "-D", str(self.directory / "data"))
+        return Command((*_not_root(), *server))
 
     def healthy(self) -> bool:
         """Ask pg_isready: it tells "starting up" from "accepting connections"."""
-        argv = [_program("pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port()), "-t", "2"]
+        argv = [_READY.path, "-q", "-h", LOOPBACK, "-p", str(self.port()), "-t", "2"]
         return subprocess.run(argv, check=False, stdin=subprocess.DEVNULL).returncode == 0
 
     def _initialise(self) -> None:
@@ -90,14 +92,10 @@ class Postgres(Service):
             _give_to_postgres(data)
         options = ("-D", str(data), "-U", self.user, "-A", "trust", "--no-sync", "-E", "UTF8")
         install.run(
-            [*_not_root(), _program("initdb"), *options, "--locale=C.UTF-8"],
+            [*_not_root(), _CREATE.path, *options, "--locale=C.UTF-8"],
             within=60,
             fix=f"Remove {data} and start again.",
         )
-
-
-def _program(name: str) -> str:
-    return install.debian_program(name, package=_PACKAGE, places=(_BIN,))
 
 
 def _give_to_postgres(data: os.PathLike[str]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stack import install, probe
+from stack import probe
 from stack.home import LOOPBACK
+from stack.install import Program
 from stack.process import Command
 from stack.service import Service
 
-_PACKAGE = "redis-server"
+_SERVER = Program("redis-server", "redis-server")
 
 
 class Redis(Service):
@@ -17,6 +18,7 @@ class Redis(Service):
 
     name = "redis"
     version = "7.0"
+    programs = (_SERVER,)
 
     @property
     def url(self) -> str:
@@ -28,10 +30,6 @@ class Redis(Service):
         """The URL."""
         return {"url": self.url}
 
-    def install(self) -> None:
-        """Install Debian's package."""
-        install.debian_program("redis-server", package=_PACKAGE)
-
     def prepare(self) -> None:
         """Make the data directory."""
         (self.directory / "data").mkdir(exist_ok=True)
@@ -39,7 +37,6 @@ class Redis(Service):
     def command(self, part: str) -> Command:
         """Run the server."""
         del part
-        server = install.debian_program("redis-server", package=_PACKAGE)
         options = {
             "bind": LOOPBACK,
             "port": self.port(),
@@ -51,7 +48,7 @@ class Redis(Service):
             "daemonize": "no",
         }
         arguments = (word for key, value in options.items() for word in (f"--{key}", str(value)))
-        return Command((server, *arguments))
+        return Command((_SERVER.path, *arguments))
 
     def healthy(self) -> bool:
         """PING: a server that still loads its file answers with an error."""

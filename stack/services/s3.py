@@ -74,7 +74,9 @@ class S3(Service):
         classpath = install.jars("s3", transitive=False)
         arguments = ("--properties", str(self._configuration))
         main = "org.gaul.s3proxy.Main"
-        return Command(jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB))
+        return Command(
+            jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
+        )
 
     def healthy(self) -> bool:
         """Ask for the buckets without a signature: being refused is an answer."""

@@ -1,4 +1,4 @@
-"""Real services, one of each for the whole session.
+"""Real services, one of each for the whole session, started when the first test asks.
 
 A test that uses one carries `pytest.mark.xdist_group("stack")`, so that a single worker of xdist
 runs them all against one set of services, and names its topics, tables and buckets for itself.
@@ -6,6 +6,26 @@ runs them all against one set of services, and names its topics, tables and buck
 
 from __future__ import annotations
 
-from tests.stack.fixtures import kafka, stack_directory
+from tests.stack.fixtures import (
+    connect,
+    flink,
+    iceberg_rest,
+    kafka,
+    mariadb,
+    postgres,
+    redis,
+    s3,
+    stack_directory,
+)
 
-__all__ = ["kafka", "stack_directory"]
+__all__ = [
+    "connect",
+    "flink",
+    "iceberg_rest",
+    "kafka",
+    "mariadb",
+    "postgres",
+    "redis",
+    "s3",
+    "stack_directory",
+]

@@ -1,4 +1,4 @@
-"""The session's services, as fixtures that any test package may import into its conftest."""
+"""The session's services. They are stopped at its end, those that need others first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.services import Kafka
+from stack.services import S3, Connect, Flink, IcebergRest, Kafka, MariaDb, Postgres, Redis
 
 
 @pytest.fixture(scope="session")
@@ -18,4 +18,46 @@ def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def kafka(stack_directory: Path) -> Iterator[Kafka]:
     with Kafka(secure=True).running(stack_directory / "kafka") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def connect(kafka: Kafka, stack_directory: Path) -> Iterator[Connect]:
+    with Connect(kafka).running(stack_directory / "connect") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def postgres(stack_directory: Path) -> Iterator[Postgres]:
+    with Postgres().running(stack_directory / "postgres") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def mariadb(stack_directory: Path) -> Iterator[MariaDb]:
+    with MariaDb().running(stack_directory / "mariadb") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def redis(stack_directory: Path) -> Iterator[Redis]:
+    with Redis().running(stack_directory / "redis") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def s3(stack_directory: Path) -> Iterator[S3]:
+    with S3().running(stack_directory / "s3") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def iceberg_rest(s3: S3, stack_directory: Path) -> Iterator[IcebergRest]:
+    with IcebergRest(s3).running(stack_directory / "iceberg-rest") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def flink(stack_directory: Path) -> Iterator[Flink]:
+    with Flink().running(stack_directory / "flink") as service:
         yield service

@@ -19,6 +19,7 @@ class Lazy(NamedTuple):
 
 
 COMMANDS: Mapping[str, Lazy] = {
+    "connectors": Lazy("agentflow.cli.connectors:connectors", "Capture changes of databases."),
     "contracts": Lazy("agentflow.cli.contracts:contracts", "Check, test, compare, export."),
     "deadletter": Lazy("agentflow.cli.deadletter:deadletter", "Look at what was rejected."),
     "demo": Lazy("agentflow.cli.demo:command", "Run it with a generator and watch."),

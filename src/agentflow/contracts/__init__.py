@@ -14,6 +14,7 @@ from agentflow.contracts.model import (
 )
 from agentflow.contracts.registry import Registry
 from agentflow.contracts.source import Source
+from agentflow.contracts.tables import SourceContract
 
 __all__ = [
     "Change",
@@ -29,6 +30,7 @@ __all__ = [
     "Reading",
     "Registry",
     "Source",
+    "SourceContract",
     "breaking",
     "check_lock",
     "diff",

@@ -15,6 +15,7 @@ from hashlib import sha256
 
 from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
 from agentflow.contracts.reads import Events, corrections, declared, parsed, value_reads
+from agentflow.contracts.tables import SourceContract
 from agentflow.errors import ExpressionError
 from agentflow.events import canonical_json
 from agentflow.expressions import parse_scalar
@@ -33,7 +34,7 @@ def meaning(contract: Contract, events: Events) -> Mapping[str, object]:
     match contract:
         case EventContract():
             return _event(contract)
-        case EntityContract():
+        case EntityContract() | SourceContract():
             return _worded_out(contract.model_dump(mode="json", exclude_defaults=True))
         case MetricContract():
             return _metric(contract, events)
@@ -104,7 +105,10 @@ def _metric(metric: MetricContract, events: Events) -> Mapping[str, object]:
 def _read(event: EventContract, named: frozenset[str]) -> Mapping[str, object]:
     known = declared(named, event) & event.fields.keys()
     kept = ("type", "scale", "unit")
+    superseding = event.supersedes
+    newest = {} if superseding is None else {"supersedes": superseding.model_dump()}
     return {
+        **newest,
         "fields": {
             name: {key: getattr(event.fields[name], key) for key in kept} for name in sorted(known)
         },

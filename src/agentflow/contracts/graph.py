@@ -64,7 +64,8 @@ def graph(registry: Registry) -> Graph:
     """
     edges = tuple(sorted({*_moves(registry), *_sets(registry), *_relates(registry)}))
     nodes = {node for edge in edges for node in (edge.source, edge.target)}
-    nodes |= {node_of(contract) for contract in registry.contracts()}
+    shown = (registry.events, registry.entities, registry.metrics)
+    nodes |= {node_of(contract) for contracts in shown for contract in contracts.values()}
     return Graph(tuple(sorted(nodes)), edges)
 
 

@@ -16,7 +16,12 @@ from agentflow.contracts.shape import Kind, contract_of
 from agentflow.contracts.source import Document, Source, read
 from agentflow.errors import ContractFilesError, FileProblem
 
-FOLDERS: dict[str, Kind] = {"events": "event", "entities": "entity", "metrics": "metric"}
+FOLDERS: dict[str, Kind] = {
+    "events": "event",
+    "entities": "entity",
+    "metrics": "metric",
+    "sources": "source",
+}
 _SUFFIXES = (".yaml", ".yml")
 _VERSION_SUFFIX = re.compile(r"\.v[0-9]+$")
 
@@ -35,7 +40,7 @@ class Reading:
 
 
 def load(directory: Path | str) -> Registry:
-    """Read the contracts of a directory: `events/`, `entities/` and `metrics/`, one to a file.
+    """Read the contracts of a directory: `events/`, `metrics/` and so on, one to a file.
 
     Raises:
         ContractFilesError: Something is wrong; it lists all problems of all files.

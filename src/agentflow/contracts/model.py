@@ -6,17 +6,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from agentflow.contracts.base import FieldName, Frozen, Name, Ref, Status
+from agentflow.contracts.tables import SourceContract
 from agentflow.events import EventRef
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=80)]
-Ref = Annotated[
-    str,
-    Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(@[1-9][0-9]{0,8})?$", max_length=96),
-]
-FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-Status = Literal["proposed", "approved", "deprecated"]
 FieldType = Literal["string", "integer", "decimal", "number", "boolean", "timestamp", "date"]
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*(ms|s|m|h|d)$")]
 
@@ -37,12 +32,6 @@ def duration(text: str) -> timedelta:
     """
     digits = text.rstrip("smhd")
     return int(digits) * _UNITS[text[len(digits) :]]
-
-
-class Frozen(BaseModel):
-    """Base of contract values: immutable, and strict about unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FieldContract(Frozen):
@@ -126,6 +115,19 @@ class Correction(Frozen):
         return EventRef.parse(self.event)
 
 
+class Supersession(Frozen):
+    """Every event of this type is a whole new version of a row: only the newest one counts.
+
+    Attributes:
+        on: The field that holds the row's key.
+        sequence: The field by which versions, and what takes them back, are put in order: text or
+            an integer that grows with the position in the source. Never event time, never arrival.
+    """
+
+    on: FieldName
+    sequence: FieldName
+
+
 class EventContract(Frozen):
     """What an event of one type and major version must look like.
 
@@ -146,10 +148,11 @@ class EventContract(Frozen):
     event_time: FieldName | None = None
     fields: dict[FieldName, FieldContract]
     rules: tuple[Rule, ...] = ()
-    derived: dict[FieldName, str] = {}
+    derived: dict[FieldName, str] = Field(default={})
     lateness: Lateness = Lateness()
     compatibility: Literal["backward", "full", "none"] = "backward"
     corrects: Correction | None = None
+    supersedes: Supersession | None = None
     sunset: str | None = None
 
     @property
@@ -168,7 +171,7 @@ class EntitySource(Frozen):
 
     event: Ref
     key: FieldName
-    sets: dict[FieldName, str] = {}
+    sets: dict[FieldName, str] = Field(default={})
 
     @property
     def ref(self) -> EventRef:
@@ -194,7 +197,7 @@ class EntityContract(Frozen):
     description: str
     key: FieldName
     sources: tuple[EntitySource, ...] = Field(min_length=1)
-    relations: dict[FieldName, Relation] = {}
+    relations: dict[FieldName, Relation] = Field(default={})
     sunset: str | None = None
 
 
@@ -250,4 +253,4 @@ class MetricContract(Frozen):
         return tuple(EventRef.parse(text) for text in self.moved_by)
 
 
-Contract = EventContract | EntityContract | MetricContract
+Contract = EventContract | EntityContract | MetricContract | SourceContract

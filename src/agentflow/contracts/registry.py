@@ -11,13 +11,14 @@ from typing import TypeAlias, TypeVar
 from agentflow.contracts.fingerprint import fingerprint
 from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
 from agentflow.contracts.source import Source
+from agentflow.contracts.tables import SourceContract
 from agentflow.errors import ContractError, UnknownContractError
 from agentflow.events import EventRef
 
 Versioned: TypeAlias = tuple[str, int]
 Key: TypeAlias = tuple[str, str, int]
 """Kind, name, version."""
-_C = TypeVar("_C", EventContract, MetricContract, EntityContract)
+_C = TypeVar("_C", EventContract, MetricContract, EntityContract, SourceContract)
 
 
 def key_of(contract: Contract) -> Key:
@@ -33,6 +34,7 @@ class Registry:
         events: By name and major version.
         metrics: By name and version; several versions of one metric live side by side.
         entities: By name and version.
+        tables: Source contracts: which events the changes of a database table become.
         sources: Where each contract was read from, for messages and for showing its text.
         fingerprints: Hash of the meaning of each contract, `sha256:…`.
     """
@@ -40,6 +42,7 @@ class Registry:
     events: Mapping[EventRef, EventContract]
     metrics: Mapping[Versioned, MetricContract]
     entities: Mapping[Versioned, EntityContract]
+    tables: Mapping[Versioned, SourceContract]
     sources: Mapping[Key, Source] = field(repr=False)
     fingerprints: Mapping[Key, str] = field(repr=False)
 
@@ -68,6 +71,9 @@ class Registry:
             entities=MappingProxyType(
                 {(c.name, c.version): c for c in ordered if c.kind == "entity"}
             ),
+            tables=MappingProxyType(
+                {(c.name, c.version): c for c in ordered if c.kind == "source"}
+            ),
             sources=MappingProxyType(dict(sources or {})),
             fingerprints=MappingProxyType(
                 {key_of(contract): fingerprint(contract, events) for contract in ordered}
@@ -75,8 +81,13 @@ class Registry:
         )
 
     def contracts(self) -> tuple[Contract, ...]:
-        """Return every contract: events, entities, metrics, each by name and version."""
-        return (*self.events.values(), *self.entities.values(), *self.metrics.values())
+        """Return every contract: events, entities, metrics, sources, each by name and version."""
+        return (
+            *self.events.values(),
+            *self.entities.values(),
+            *self.metrics.values(),
+            *self.tables.values(),
+        )
 
     def event(self, name: str, version: int | None = None) -> EventContract:
         """Return an event contract; without a version, the one new events are judged by.
@@ -101,6 +112,14 @@ class Registry:
             UnknownContractError: There is none.
         """
         return _pick("entity", name, version, self.entities.values())
+
+    def table(self, name: str, version: int | None = None) -> SourceContract:
+        """Return a source contract; without a version, the newest approved one, else the newest.
+
+        Raises:
+            UnknownContractError: There is none.
+        """
+        return _pick("source", name, version, self.tables.values())
 
     def moved_by(self, ref: EventRef) -> tuple[MetricContract, ...]:
         """Return every metric version that an event of this type can move."""

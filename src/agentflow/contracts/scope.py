@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from keyword import iskeyword
 
 from agentflow.contracts.model import EventContract, FieldContract
+from agentflow.events import EventRef
 from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
 
 
@@ -36,3 +38,11 @@ def full_scope(contract: EventContract) -> Scope:
     declared = declared_scope(contract)
     derived = {name: infer(parse_scalar(text), declared) for name, text in contract.derived.items()}
     return {**declared, **derived}
+
+
+def sequence_of(contract: EventContract, events: Mapping[EventRef, EventContract]) -> str | None:
+    """Return the field that puts versions of a row, or what takes them back, in order."""
+    if contract.supersedes is not None:
+        return contract.supersedes.sequence
+    base = events.get(contract.corrects.ref) if contract.corrects else None
+    return base.supersedes.sequence if base is not None and base.supersedes else None

@@ -12,13 +12,15 @@ from pydantic_core import ErrorDetails
 
 from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
 from agentflow.contracts.source import Document, KeyPath, Source
+from agentflow.contracts.tables import SourceContract
 from agentflow.errors import FileProblem
 
-Kind: TypeAlias = Literal["event", "entity", "metric"]
-MODELS: Mapping[Kind, type[EventContract | EntityContract | MetricContract]] = {
+Kind: TypeAlias = Literal["event", "entity", "metric", "source"]
+MODELS: Mapping[Kind, type[EventContract | EntityContract | MetricContract | SourceContract]] = {
     "event": EventContract,
     "entity": EntityContract,
     "metric": MetricContract,
+    "source": SourceContract,
 }
 _M = TypeVar("_M", bound=BaseModel)
 _EXPECTED = {

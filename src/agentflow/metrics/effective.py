@@ -1,7 +1,9 @@
 """Emit the events that still count: each as its corrections left it, with no help from live state.
 
 The fold is that of `processing.live.corrections`: gone when anything retracts it, else with every
-replaced field taken from the newest correction that has it, by (event time, id, source).
+replaced field taken from the newest correction that has it, by (event time, id, source). Of events
+that are versions of a row only the newest counts, by (sequence, id, source), unless a retraction
+has a greater sequence.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agentflow.contracts.model import EventContract
+from agentflow.contracts.model import EventContract, Supersession
 from agentflow.contracts.reads import declared
 from agentflow.contracts.scope import declared_scope
 from agentflow.events import EventRef
@@ -66,9 +68,13 @@ def effective_events(
     ]
     replaced = frozenset[str]().union(*(each.fields for each in replacing))
     conditions = _of("base", known) + [
-        f"NOT {_exists(each, f'r{number}', known)}" for number, each in enumerate(retracting)
+        f"NOT {_exists(each, f'r{number}', known, contract.supersedes)}"
+        for number, each in enumerate(retracting)
     ]
     source = f"{quote_name(str(ref))} AS base"
+    if contract.supersedes is not None:
+        source = f"(\n{indented(_newest_versions(contract, contract.supersedes, known))}\n) AS base"
+        conditions = conditions[len(known) :] or ["TRUE"]
     if replacing:
         source += f"\n{_newest(replacing, sorted(replaced), known)}"
     columns = [*_of("base", envelope), *_columns(contract, used, replaced)]
@@ -103,9 +109,27 @@ def _of(alias: str, conditions: Iterable[str]) -> list[str]:
     return [f"{alias}.{condition}" for condition in conditions]
 
 
-def _exists(correcting: EventContract, alias: str, known: Sequence[str]) -> str:
+def _newest_versions(
+    contract: EventContract, superseding: Supersession, known: Sequence[str]
+) -> str:
+    """Return the newest known version of every row."""
+    sequence = quote_name(superseding.sequence)
+    order = f"{sequence} DESC, event_id DESC, source DESC"
+    rank = f"ROW_NUMBER() OVER (PARTITION BY {quote_name(superseding.on)} ORDER BY {order})"
+    return f"{select(['*'], quote_name(str(contract.ref)), known)}\nQUALIFY {rank} = 1"
+
+
+def _exists(
+    correcting: EventContract,
+    alias: str,
+    known: Sequence[str],
+    superseding: Supersession | None,
+) -> str:
     key = _key(correcting)
     conditions = [f"{alias}.{key} = base.{key}", *_of(alias, known)]
+    if superseding is not None:
+        sequence = quote_name(superseding.sequence)
+        conditions.append(f"{alias}.{sequence} > base.{sequence}")
     found = select(["1"], f"{quote_name(str(correcting.ref))} AS {alias}", conditions)
     return f"EXISTS (\n{indented(indented(found))}\n  )"
 

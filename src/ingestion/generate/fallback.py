@@ -35,6 +35,7 @@ def random_scenario(registry: Registry) -> Scenario:
 def _values(contract: EventContract) -> Values | None:
     values: Values = {}
     ties = {contract.key, contract.corrects.on if contract.corrects else None}
+    ties |= {contract.supersedes.on} if contract.supersedes else set()
     for name, field in contract.fields.items():
         draw = _draw(name, field, tie=name in ties, event_time=name == contract.event_time)
         if draw is not None:

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from agentflow.clock import to_rfc3339
 from agentflow.contracts import Registry
-from agentflow.contracts.model import Frozen
+from agentflow.contracts.base import Frozen
 from agentflow.errors import ParameterError
 from ingestion.generate.bad import Document, Spoiler
 from ingestion.generate.draws import Moment

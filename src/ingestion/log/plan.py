@@ -63,7 +63,7 @@ def plan_commit(batch: Batch, *, known: Mapping[bytes, int], ends: Ends) -> Plan
             headers = tenants[tenant] = {"tenant": tenant}
         raw.append(NewRecord(None, event.value, headers, event.received_us))
         if isinstance(verdict, Reject):
-            dead_letters.append(_dead_letter(event, verdict, raw_offset))
+            dead_letters.append(dead_letter_record(event, verdict, {"raw_offset": str(raw_offset)}))
             outcomes.append(DeadLettered(raw_offset, next_dead))
             next_dead += 1
             continue
@@ -75,7 +75,7 @@ def plan_commit(batch: Batch, *, known: Mapping[bytes, int], ends: Ends) -> Plan
             outcomes.append(Duplicate(raw_offset, first))
             continue
         fresh[identity] = next_offset
-        validated.append(_accepted(event, verdict, raw_offset))
+        validated.append(accepted_record(event, verdict, {"raw_offset": str(raw_offset)}))
         outcomes.append(Stored(raw_offset, next_offset))
         if verdict.links:
             links.extend([(link, next_offset) for link in dict.fromkeys(verdict.links)])
@@ -89,23 +89,21 @@ def plan_commit(batch: Batch, *, known: Mapping[bytes, int], ends: Ends) -> Plan
     return Plan(raw, validated, dead_letters, list(fresh), links, committed)
 
 
-def _accepted(event: RawEvent, verdict: Accept, raw_offset: int) -> NewRecord:
+def accepted_record(event: RawEvent, verdict: Accept, place: Mapping[str, str]) -> NewRecord:
+    """Return what `validated` holds of an event that counts; *place* says where it is in `raw`."""
     headers = {
         "type": verdict.type,
         "version": str(verdict.version),
         "tenant": verdict.tenant,
         "occurred_us": str(verdict.occurred_us),
-        "raw_offset": str(raw_offset),
+        **place,
     }
     return NewRecord(verdict.key, verdict.value, headers, event.received_us)
 
 
-def _dead_letter(event: RawEvent, verdict: Reject, raw_offset: int) -> NewRecord:
-    headers = {
-        "tenant": verdict.tenant,
-        "reason": verdict.reason,
-        "raw_offset": str(raw_offset),
-    }
+def dead_letter_record(event: RawEvent, verdict: Reject, place: Mapping[str, str]) -> NewRecord:
+    """Return what `dead_letters` holds of an event that was refused."""
+    headers = {"tenant": verdict.tenant, "reason": verdict.reason, **place}
     if verdict.type is not None:
         headers["type"] = verdict.type
     if verdict.event_id is not None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from agentflow.contracts.model import FieldName, Frozen
+from agentflow.contracts.base import FieldName, Frozen
 
 CellType = Literal["string", "integer", "decimal", "number", "boolean", "timestamp", "date"]
 Unit = Literal["us", "ms", "s", "m", "h", "d"]

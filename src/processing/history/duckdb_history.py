@@ -164,10 +164,17 @@ class History:
     ) -> Mapping[EventRef, Slice]:
         """Take all tables at one instant; only events that correct nothing are pruned by time.
 
-        A correction counts in the window of what it corrects, however much later it came.
+        A correction counts in the window of what it corrects, however much later it came; so does
+        a newer version of a row, which takes the older one out of its window.
         """
         events = self._registry.events
-        timed = {ref for ref in reads if ref in plan.scopes and events[ref].corrects is None}
+        timed = {
+            ref
+            for ref in reads
+            if ref in plan.scopes
+            and events[ref].corrects is None
+            and events[ref].supersedes is None
+        }
         return self._lake.slices(
             reads, start_us=question.start_us, end_us=question.end_us, timed=timed
         )

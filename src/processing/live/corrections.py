@@ -5,6 +5,8 @@ key. The effective event is a fold of its group: gone if anything retracts it, e
 replaced field taken from the newest update by (event time, id, source). A new event in a group
 therefore moves metrics by the difference of two folds, which is what makes late and early
 corrections equal.
+
+Where events are versions of a row (`supersedes`) the group is a row: `processing.live.versions`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from agentflow.contracts.model import EventContract
 from agentflow.contracts.scope import attribute_of
 from agentflow.events import Event, EventRef
 from agentflow.metrics.effective import replaceable
+from processing.live.versions import Versions
 
 GROUPS_KEPT = 10_000
 _Age = tuple[int, str, str]
@@ -65,10 +68,16 @@ Amend = Callable[[Event, Mapping[str, object]], Event]
 
 @dataclass(frozen=True, slots=True)
 class _Role:
-    """The part an event type plays: `on` is the field that holds the group's key."""
+    """The part an event type plays.
+
+    Attributes:
+        on: The field that holds the group's key.
+        sequence: The attribute that orders versions of a row; None where there are none.
+    """
 
     base: EventRef
     on: str
+    sequence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +125,20 @@ class Corrections:
         self._amend = amend
         self._log = log
         self._groups_kept = groups_kept
-        self._groups: OrderedDict[GroupKey, _Group] = OrderedDict()
+        self._groups: OrderedDict[GroupKey, _Group | Versions] = OrderedDict()
         self._roles: dict[EventRef, _Role] = {}
         self._effects: dict[EventRef, str] = {}
         self._replaces: dict[EventRef, tuple[str, ...]] = {}
         contracts = {contract.ref: contract for contract in events}
         for contract in contracts.values():
+            if contract.supersedes is not None:
+                self._roles[contract.ref] = _role(contract, contract.supersedes.on)
+        for contract in contracts.values():
             correction = contract.corrects
             if correction is None or correction.ref not in contracts:
                 continue
-            self._roles[contract.ref] = _Role(correction.ref, correction.on)
-            self._roles[correction.ref] = _Role(correction.ref, correction.on)
+            role = _role(contracts[correction.ref], correction.on)
+            self._roles[contract.ref] = self._roles[correction.ref] = role
             self._effects[contract.ref] = correction.effect
             self._replaces[contract.ref] = replaceable(contract, contracts[correction.ref])
 
@@ -150,7 +162,7 @@ class Corrections:
         )
 
     def concerns(self, ref: EventRef) -> bool:
-        """Tell whether events of that version are corrected or correct others."""
+        """Tell whether events of that version are corrected, or correct others, or are rows."""
         return ref in self._roles
 
     def corrected_by(self, ref: EventRef) -> EventRef | None:
@@ -165,6 +177,8 @@ class Corrections:
         if key is None:
             return [] if event.ref in self._effects else [Effect(event, None, event)]
         group = self._group(GroupKey(event.tenant, role.base, role.on, key), offset)
+        if isinstance(group, Versions):
+            return self._superseded(group, event, role)
         if event.ref == role.base:
             group.bases.append(event)
             now = self._effective(event, group)
@@ -177,6 +191,16 @@ class Corrections:
             for before, after in pairs
             if before != after
         ]
+
+    def _superseded(self, row: Versions, event: Event, role: _Role) -> list[Effect]:
+        before = row.effective()
+        _learn(row, event, role)
+        after = row.effective()
+        if before is after:
+            return []
+        if before is None:
+            return [Effect(event if event is after else Cause(event, None, after), None, after)]
+        return [Effect(Cause(event, before, after), before, after)]
 
     def _effective(self, base: Event, group: _Group) -> Event | None:
         """Return what counts of *base*, or None when it was retracted."""
@@ -197,7 +221,7 @@ class Corrections:
             if value is not None and (name not in newest or newest[name] < age):
                 changes[name], newest[name] = value, age
 
-    def _group(self, key: GroupKey, offset: int) -> _Group:
+    def _group(self, key: GroupKey, offset: int) -> _Group | Versions:
         group = self._groups.get(key)
         if group is None:
             found = self._log.groups((key,), before=offset)
@@ -205,16 +229,33 @@ class Corrections:
         self._groups.move_to_end(key)
         return group
 
-    def _keep(self, key: GroupKey, events: Iterable[Event]) -> _Group:
-        group = self._groups[key] = _Group()
+    def _keep(self, key: GroupKey, events: Iterable[Event]) -> _Group | Versions:
+        role = self._roles[key.base]
+        group = self._groups[key] = _Group() if role.sequence is None else Versions()
         for event in events:
-            if event.ref == key.base:
+            if isinstance(group, Versions):
+                _learn(group, event, role)
+            elif event.ref == key.base:
                 group.bases.append(event)
             else:
                 self._correct(group, event)
         if len(self._groups) > self._groups_kept:
             self._groups.popitem(last=False)
         return group
+
+
+def _role(base: EventContract, on: str) -> _Role:
+    superseding = base.supersedes
+    return _Role(base.ref, on, attribute_of(superseding.sequence) if superseding else None)
+
+
+def _learn(row: Versions, event: Event, role: _Role) -> None:
+    """Tell a row of one more of its versions, or that it is gone."""
+    sequence = getattr(event.data, role.sequence or "")
+    if event.ref == role.base:
+        row.add(event, sequence)
+    else:
+        row.take_back(sequence)
 
 
 class NoGroupLog:

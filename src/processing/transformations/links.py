@@ -74,6 +74,10 @@ def _parts(contract: EventContract, registry: Registry) -> tuple[tuple[str, tupl
         for correcting in registry.corrections_of(ref)
         if correcting.corrects is not None
     ]
+    if contract.supersedes is not None:
+        corrections.append(
+            (contract.supersedes.on, (_CORRECTION, str(ref), contract.supersedes.on))
+        )
     if contract.corrects is not None:
         on = contract.corrects.on
         corrections.append((on, (_CORRECTION, str(contract.corrects.ref), on)))

@@ -19,11 +19,18 @@ class Routed(Accept, frozen=True, gc=False):
 
 
 class Router:
-    """Turns verdicts of the gate into what the log commits. Safe to share by threads."""
+    """Turns verdicts of the gate into what the log commits. Safe to share by threads.
 
-    def __init__(self, registry: Registry, gate: Gate) -> None:
+    Args:
+        registry: The contracts.
+        gate: A gate over the same contracts.
+        linked: Whether accepts carry their links. A stream has no index of them: who follows it
+            computes them when it stores the event.
+    """
+
+    def __init__(self, registry: Registry, gate: Gate, *, linked: bool = True) -> None:
         self._encode = gate.encode
-        self._links = Linker(registry).links
+        self._links = Linker(registry).links if linked else _no_links
         self._personal = {
             ref: personal_pointers(contract) for ref, contract in registry.events.items()
         }
@@ -32,7 +39,7 @@ class Router:
         """Return the log's form of the verdict on *raw*."""
         if isinstance(verdict, Accepted):
             return self._accept(verdict)
-        return self._reject(raw, verdict)
+        return self.reject(raw, verdict)
 
     def _accept(self, verdict: Accepted) -> Routed:
         event = verdict.event
@@ -48,9 +55,14 @@ class Router:
             event,
         )
 
-    def _reject(self, raw: RawEvent, verdict: Rejected) -> Reject:
+    def reject(self, raw: RawEvent, verdict: Rejected) -> Reject:
+        """Return the log's form of a rejection."""
         personal: tuple[str, ...] = ()
         if verdict.type is not None and verdict.version is not None:
             personal = self._personal.get(EventRef(verdict.type, verdict.version), ())
         detail = msgspec.json.encode(dead_letter(verdict, raw, personal=personal))
         return Reject(raw.tenant, verdict.reason, detail, verdict.type, verdict.event_id)
+
+
+def _no_links(_event: Event) -> tuple[bytes, ...]:
+    return ()

@@ -58,6 +58,7 @@ def _graph(registry: Registry) -> GraphShape:
     status: dict[tuple[NodeKind, str], str] = {
         (contract.kind, f"{contract.name}@{contract.version}"): contract.status
         for contract in registry.contracts()
+        if contract.kind != "source"
     }
     return GraphShape(
         nodes=[_node(node, status.get((node.kind, node.name))) for node in known.nodes],

@@ -34,7 +34,7 @@ from serving.api.shapes import (
     VersionsShape,
 )
 
-Kind = Literal["event", "entity", "metric"]
+Kind = Literal["event", "entity", "metric", "source"]
 Version = Annotated[int, PathParameter(ge=1, le=999_999_999)]
 _MEDIA: Final = {"avsc": "application/json", "json": "application/schema+json",
                  "yaml": "application/yaml"}  # fmt: skip
@@ -176,6 +176,8 @@ def pick(registry: Registry, kind: Kind, name: str, version: int | None) -> Cont
             return registry.entity(name, version)
         case "metric":
             return registry.metric(name, version)
+        case "source":
+            return registry.table(name, version)
 
 
 def difference(registry: Registry, before: Contract, after: Contract) -> DiffShape:

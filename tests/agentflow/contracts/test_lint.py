@@ -56,6 +56,11 @@ BROKEN = [
     (CHANGED, "on: order_id", "on: number", '"number" is not a field of "order.changed@1"'),
     (CHANGED, "scale: 2", "scale: 3", '"amount" must have the type, scale and unit it has'),
     (VOIDED, "effect: retract", "effect: replace", "so it replaces nothing"),
+    (CHANGED, "fields:", "supersedes: {on: order_id, sequence: currency}\nfields:", "no versions"),
+    (PAID, "derived:", "supersedes: {on: order, sequence: currency}\nderived:", '"order" is not a'),
+    (PAID, "derived:", "supersedes: {on: order_id, sequence: amount}\nderived:", "it is decimal"),
+    (PAID, "derived:", "supersedes: {on: order_id, sequence: email}\nderived:", "required field"),
+    (PAID, "derived:", "supersedes: {on: order_id, sequence: order_id}\nderived:", "own sequence"),
     (TAKINGS, "order.paid.amount", "order.paid.amounts", 'field "amounts" does not exist'),
     (TAKINGS, "order.paid.amount", "order.settled.amount", 'event "order.settled" does not exist'),
     (TAKINGS, "order.paid.amount", "order.paid.weight", "sum is not for number values"),
@@ -166,3 +171,13 @@ def test_lint_and_the_engine_know_the_same_windows(name: str) -> None:
         known = False
 
     assert (window_problem(name) is None) == known
+
+
+def test_rows_are_taken_back_by_position_and_never_amended(pack: Pack) -> None:
+    """A correction that does not say which versions it means would take back the next one too."""
+    pack.edit(PAID, "derived:", "supersedes: {on: order_id, sequence: currency}\nderived:")
+
+    found = "\n".join(pack.problems())
+
+    assert f'{CHANGED}:8: "order.paid@1" is replaced by its next version' in found
+    assert f'{VOIDED}:9: "currency" must be a required field, as in "order.paid@1"' in found

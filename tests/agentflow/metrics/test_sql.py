@@ -46,6 +46,7 @@ CASES = {
     "extreme": ("shop", "largest_order", QUESTIONS["as-of"]),
     "derived-recomputed": ("shop", "large_order_share", Question("t", where={"country": None})),
     "product": ("shop", "gross_merchandise_value", QUESTIONS["all"]),
+    "newest-versions": ("corners", "held", WINDOW),
     "several-multisets": ("corners", "late_quantile", QUESTIONS["all"]),
 }
 

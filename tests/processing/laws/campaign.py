@@ -60,6 +60,9 @@ class ListedGroups:
             if contract.corrects
         }
         for contract in contracts:
+            if contract.supersedes:
+                self._groups[contract.ref, contract.supersedes.on] = {contract.ref}
+        for contract in contracts:
             if contract.corrects:
                 self._groups[contract.corrects.ref, contract.corrects.on].add(contract.ref)
 

@@ -40,9 +40,17 @@ _STATE = "agentflow.metrics.state"
 _SQL = "agentflow.metrics.sql"
 _EFFECTIVE = "agentflow.metrics.effective"
 _CORRECTIONS = "processing.live.corrections"
+_VERSIONS = "processing.live.versions"
 _ENGINE = "processing.live.engine"
 
 MUTANTS: tuple[Mutant, ...] = (
+    # versions of rows
+    Mutant("an older version wins", _VERSIONS, "self._age < age", "self._age != age"),
+    Mutant("gone for ever", _VERSIONS, "self._gone > self._age[0]", "self._gone is not None"),
+    Mutant("an older deletion wins", _VERSIONS, "self._gone < sequence", "self._gone != sequence"),
+    Mutant("every version counts in SQL", _EFFECTIVE, "{rank} = 1", "{rank} >= 1"),
+    Mutant("the oldest version counts in SQL", _EFFECTIVE, "{sequence} DESC, ", "{sequence}, "),
+    Mutant("gone for ever in SQL", _EFFECTIVE, "{alias}.{sequence} > base.{sequence}", "TRUE"),
     # generated movers
     Mutant(
         "sum not taken back", _EVALUATOR, 'c[{index}] {sign}= {value}"', 'c[{index}] += {value}"'

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Impact = Literal["breaking", "compatible", "documentation"]
-ContractKind = Literal["event", "entity", "metric"]
+ContractKind = Literal["event", "entity", "metric", "source"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,15 @@ from collections.abc import Iterable, Iterator
 
 from agentflow.contracts.compatibility.change import Change, ContractKind, Difference, Impact
 from agentflow.contracts.compatibility.events import derived_from, event_differences
-from agentflow.contracts.compatibility.readers import entity_differences, metric_differences
+from agentflow.contracts.compatibility.readers import (
+    entity_differences,
+    metric_differences,
+    source_differences,
+)
 from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
 from agentflow.contracts.reads import corrections, reads, value_reads
 from agentflow.contracts.registry import Registry, key_of
+from agentflow.contracts.tables import SourceContract
 from agentflow.errors import ExpressionError
 from agentflow.events import EventRef
 
@@ -81,6 +86,8 @@ def _unjudged(
             yield from entity_differences(before, after)
         case MetricContract(), MetricContract():
             yield from metric_differences(before, after, before=old, after=new)
+        case SourceContract(), SourceContract():
+            yield from source_differences(before, after)
 
 
 def _novelty(contract: Contract, old: Registry) -> str:
@@ -122,6 +129,8 @@ def _hits(
             return named, ()
         case EntityContract():
             return (), named
+        case SourceContract():
+            return (), ()
         case EventContract():
             return (
                 tuple(sorted(_metrics(difference.fields, contract, registry))),

@@ -52,6 +52,8 @@ def _differences(old: EventContract, new: EventContract, widened: Impact) -> Ite
             yield Difference("breaking", key, f"was {before}, is {after}", None)
     if old.corrects != new.corrects:
         yield Difference("breaking", "corrects", "what it corrects changed", None)
+    if old.supersedes != new.supersedes:
+        yield Difference("breaking", "supersedes", "which version counts changed", None)
     yield from _lateness(old, new, widened)
     if old.compatibility != new.compatibility:
         looser = ("none", "backward", "full")

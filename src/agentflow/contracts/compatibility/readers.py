@@ -8,6 +8,7 @@ from agentflow.contracts.compatibility.change import Difference
 from agentflow.contracts.fingerprint import meaning
 from agentflow.contracts.model import EntityContract, EntitySource, MetricContract
 from agentflow.contracts.registry import Registry
+from agentflow.contracts.tables import SourceContract
 from agentflow.events import EventRef
 
 _DOCUMENTATION = ("owner", "description", "status", "sunset")
@@ -65,6 +66,22 @@ def entity_differences(old: EntityContract, new: EntityContract) -> Iterator[Dif
     for key in _DOCUMENTATION:
         if getattr(old, key) != getattr(new, key):
             yield Difference("documentation", key, f"{key} changed")
+
+
+def source_differences(old: SourceContract, new: SourceContract) -> Iterator[Difference]:
+    """Yield what changed in how a table becomes events; the past is not told again."""
+    for key in SourceContract.model_fields:
+        before, after = getattr(old, key), getattr(new, key)
+        if before == after or key in {"kind", "name", "version"}:
+            continue
+        if key in _DOCUMENTATION:
+            yield Difference("documentation", key, f"{key} changed")
+        elif key == "columns" and before.items() <= after.items():
+            yield Difference("compatible", key, "reads more columns")
+        elif key == "epoch" and after > before:
+            yield Difference("compatible", key, f"was {before}, is {after}")
+        else:
+            yield Difference("breaking", key, f"{key} changed", None)
 
 
 def _source(

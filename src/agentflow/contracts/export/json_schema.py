@@ -108,6 +108,8 @@ def notes_on(registry: Registry, contract: EventContract) -> Document:
         notes["event_time"] = contract.event_time
     if contract.corrects:
         notes["corrects"] = contract.corrects.model_dump()
+    if contract.supersedes:
+        notes["supersedes"] = contract.supersedes.model_dump()
     if contract.sunset:
         notes["sunset"] = contract.sunset
     if fingerprint := registry.fingerprints.get(key_of(contract)):

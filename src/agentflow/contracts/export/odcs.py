@@ -27,7 +27,7 @@ _PHYSICAL = {
     "timestamp": "TIMESTAMP WITH TIME ZONE",
     "date": "DATE",
 }
-_SHOWN = ("key", "event_time", "lateness", "moves", "corrects", "fingerprint")
+_SHOWN = ("key", "event_time", "lateness", "moves", "corrects", "supersedes", "fingerprint")
 
 
 def odcs_contract(registry: Registry, contract: EventContract) -> Document:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from agentflow.contracts.export.ansi import ansi, identifier
 from agentflow.contracts.export.tables import ENVELOPE, NAMESPACE, slug
-from agentflow.contracts.model import Correction, EventContract
+from agentflow.contracts.model import Correction, EventContract, Supersession
 from agentflow.contracts.registry import Registry
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.nodes import Aggregate, AggregateInput
@@ -23,6 +23,8 @@ def effective_rows(registry: Registry, contract: EventContract) -> str:
     """
     table = f"{NAMESPACE}.{slug(contract.ref)}"
     corrections = registry.corrections_of(contract.ref)
+    if contract.supersedes is not None:
+        return _newest_versions(contract, contract.supersedes, corrections, table=table)
     if not corrections:
         return table
     amended = _amended_rows(contract, corrections)
@@ -77,6 +79,33 @@ def _amended_rows(contract: EventContract, corrections: Iterable[EventContract])
     where = f" WHERE {retracted.removeprefix(' AND ')}" if retracted else ""
     table = f"{NAMESPACE}.{slug(contract.ref)}"
     return f"SELECT {', '.join([*envelope, *declared])} FROM {table} AS e{where}"
+
+
+def _newest_versions(
+    contract: EventContract,
+    superseding: Supersession,
+    corrections: Iterable[EventContract],
+    *,
+    table: str,
+) -> str:
+    """Return the newest version of every row, of the rows that were not taken back since."""
+    on, sequence = identifier(superseding.on), identifier(superseding.sequence)
+    newer = (
+        f"SELECT 1 FROM {table} AS c WHERE c.tenant = e.tenant AND c.{on} = e.{on} "
+        f"AND (c.{sequence} > e.{sequence} "
+        f"OR (c.{sequence} = e.{sequence} AND c.event_id > e.event_id))"
+    )
+    conditions = [f"NOT EXISTS ({newer})"]
+    for event in corrections:
+        if event.corrects is not None:
+            gone = (
+                f"SELECT 1 FROM {_matching(event, event.corrects)} AND c.{sequence} > e.{sequence}"
+            )
+            conditions.append(f"NOT EXISTS ({gone})")
+    columns = [*(column.name for column in ENVELOPE), *map(identifier, contract.fields)]
+    columns += [identifier(name) for name in contract.derived]
+    listed = ", ".join(f"e.{column}" for column in columns)
+    return f"SELECT {listed} FROM {table} AS e WHERE {' AND '.join(conditions)}"
 
 
 def _matching(event: EventContract, correction: Correction) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agentflow.contracts.lint.fields import field_problems, reserved
 from agentflow.contracts.lint.place import Place, did_you_mean
+from agentflow.contracts.lint.versions import taking_back_problems, version_problems
 from agentflow.contracts.model import Correction, EventContract, duration
 from agentflow.contracts.scope import declared_scope
 from agentflow.errors import FileProblem
@@ -24,6 +25,8 @@ def event_problems(event: EventContract, place: Place) -> Iterator[FileProblem]:
     yield from _derived(event, place, scope)
     if event.corrects is not None:
         yield from _correction(event, event.corrects, place)
+    if event.supersedes is not None:
+        yield from version_problems(event, event.supersedes, place)
 
 
 def _key(event: EventContract, place: Place) -> Iterator[FileProblem]:
@@ -102,6 +105,7 @@ def _correction(
         message = f'"{target.ref}" is a correction itself and cannot be corrected'
         yield place.problem("corrects", "event", message=message)
     yield from _tie(event, target, place)
+    yield from taking_back_problems(event, target, place)
     if correction.effect == "replace":
         yield from _replaced(event, target, place)
 

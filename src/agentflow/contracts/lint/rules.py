@@ -8,8 +8,10 @@ from agentflow.contracts.lint.entities import entity_problems
 from agentflow.contracts.lint.events import event_problems
 from agentflow.contracts.lint.metrics import metric_problems
 from agentflow.contracts.lint.place import Place
+from agentflow.contracts.lint.tables import source_problems
 from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
 from agentflow.contracts.registry import Registry
+from agentflow.contracts.tables import SourceContract
 from agentflow.errors import FileProblem
 
 
@@ -43,3 +45,5 @@ def _problems(contract: Contract, place: Place) -> Iterator[FileProblem]:
             yield from entity_problems(contract, place)
         case MetricContract():
             yield from metric_problems(contract, place)
+        case SourceContract():
+            yield from source_problems(contract, place)

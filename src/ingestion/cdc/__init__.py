@@ -1,0 +1,22 @@
+"""Change data capture: from a Debezium record to a change of a row, to the events it means. Pure.
+
+`normalise` reads one record of any connector; `documents` says what the change becomes by the
+source contracts. Neither raises, whatever the bytes are. Both run inside Flink workers.
+"""
+
+from ingestion.cdc.change import Change, Ignored, Malformed, Record, Refusal
+from ingestion.cdc.documents import documents, tenant_of
+from ingestion.cdc.normalise import normalise
+from ingestion.cdc.sources import Sources
+
+__all__ = [
+    "Change",
+    "Ignored",
+    "Malformed",
+    "Record",
+    "Refusal",
+    "Sources",
+    "documents",
+    "normalise",
+    "tenant_of",
+]

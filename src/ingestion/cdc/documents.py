@@ -1,0 +1,146 @@
+"""A change of a row becomes the events its source contract says: CloudEvents with fixed ids.
+
+An id is made of the key, the operation, the event type and the position in the source, so a change
+that is delivered twice is one event. An event that is no version of a row (an order was placed) is
+made by an insert or found by a snapshot, whichever comes first: its id has no position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from agentflow.contracts import SourceContract
+from agentflow.contracts.tables import Emission
+from ingestion.cdc.change import Change, Refusal, Row
+from ingestion.cdc.columns import MisfitError
+from ingestion.cdc.moment import (
+    FULL_IDENTITY,
+    TOGETHER,
+    Means,
+    Moment,
+    RefusedError,
+    value_of,
+)
+from ingestion.cdc.sources import Sources, Table
+
+_encode = msgspec.json.Encoder().encode
+
+
+def documents(change: Change, sources: Sources) -> Sequence[bytes] | Refusal:
+    """Return the events a change becomes, none to several, or why it may not become any; total.
+
+    Every document says its tenant; it is the tenant to judge it under (`tenant_of`).
+    """
+    table = sources.tables.get(f"{change.server}.{change.table}")
+    if table is None:
+        message = f'no source contract reads table "{change.table}" of server "{change.server}"'
+        hint = "Add a source contract, or take the table out of the connector."
+        return Refusal("cdc_table_unknown", message, hint)
+    contract = table.contract
+    tenant = contract.tenant if isinstance(contract.tenant, str) else None
+    try:
+        return [_encode(document) for document in _documents(change, table)]
+    except RefusedError as refused:
+        return Refusal(
+            refused.reason, str(refused), refused.hint, tenant, table.place, refused.pointer
+        )
+    except (MisfitError, ArithmeticError, ValueError) as error:
+        return Refusal("cdc_schema_mismatch", str(error), TOGETHER, tenant, table.place)
+    except RecursionError:
+        return Refusal("cdc_schema_mismatch", "nested too deeply", TOGETHER, tenant, table.place)
+
+
+def tenant_of(document: bytes) -> str:
+    """Return the tenant that a document of `documents` says."""
+    return msgspec.json.decode(document, type=_Owned).tenant
+
+
+class _Owned(msgspec.Struct):
+    tenant: str
+
+
+def _documents(change: Change, table: Table) -> Iterator[dict[str, object]]:
+    contract = table.contract
+    if change.operation == "truncate":
+        message = f'table "{contract.table}" was truncated: which rows are gone is not told'
+        hint = "Delete rows instead, or raise `epoch` and take a new snapshot into a new metric."
+        raise RefusedError("cdc_truncated", message, hint)
+    if change.operation == "schema_change":
+        _columns_are_there(change, contract)
+        return
+    for means, key, row, before in _meanings(change, contract):
+        moment = Moment(change, table, means, key, row)
+        for made in table.makes[means]:
+            if _wanted(made.emission, row, before, contract):
+                yield moment.document(made)
+
+
+def _columns_are_there(change: Change, contract: SourceContract) -> None:
+    missing = sorted(contract.columns.keys() - set(change.columns or ()))
+    if missing:
+        message = f'table "{contract.table}" lost column "{missing[0]}"'
+        raise RefusedError("cdc_schema_mismatch", message, TOGETHER, f"/columns/{missing[0]}")
+
+
+def _meanings(
+    change: Change, contract: SourceContract
+) -> Iterator[tuple[Means, Row | None, Row, Row | None]]:
+    """Yield what happened to which key; an update that moves the contract's key is two things."""
+    before, after = change.before, change.after
+    if change.operation == "snapshot":
+        if contract.snapshot == "none":
+            if not contract.key:
+                message = f'table "{contract.table}" has no key, so its snapshot cannot be counted'
+                hint = "Set snapshot.mode=no_data, as `agentflow connectors export` does."
+                raise RefusedError("cdc_snapshot_without_key", message, hint)
+            return
+        yield "insert", _key(change, after, contract), after or {}, None
+    elif change.operation == "insert":
+        yield "insert", _key(change, after, contract), after or {}, None
+    elif change.operation == "delete":
+        key = _key(change, before, contract)
+        yield "delete", key, {**(key or {}), **(before or {})}, None
+    elif change.operation == "update":
+        key = _key(change, after, contract)
+        if before is not None and key is not None and _moved(key, before):
+            old = {name: before[name] for name in contract.key}
+            yield "delete", old, before, None
+            yield "insert", key, after or {}, None
+        else:
+            yield "update", key, after or {}, before
+
+
+def _moved(key: Row, before: Row) -> bool:
+    return all(before.get(name) is not None for name in key) and any(
+        before[name] != value for name, value in key.items()
+    )
+
+
+def _key(change: Change, row: Row | None, contract: SourceContract) -> Row | None:
+    if not contract.key:
+        if change.operation in {"update", "delete"}:
+            message = f'a row of "{contract.table}" changed, which has no key to tell which'
+            raise RefusedError("cdc_row_without_key", message, "Give the table a primary key.")
+        return None
+    told = {**(row or {}), **(change.key or {})}
+    missing = [name for name in contract.key if told.get(name) is None]
+    if missing:
+        message = f'a change of "{contract.table}" does not say key column "{missing[0]}"'
+        raise RefusedError("cdc_schema_mismatch", message, FULL_IDENTITY, f"/{missing[0]}")
+    return {name: told[name] for name in contract.key}
+
+
+def _wanted(emission: Emission, row: Row, before: Row | None, contract: SourceContract) -> bool:
+    for name, values in emission.when.items():
+        value = value_of(name, row, contract)
+        text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+        if text not in values:
+            return False
+    if not emission.changed or before is None:
+        return True
+    return any(
+        value_of(name, row, contract) != value_of(name, before, contract)
+        for name in emission.changed
+    )

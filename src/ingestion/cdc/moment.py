@@ -1,0 +1,176 @@
+"""One thing that happened to one row, written down as an event."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+from agentflow.clock import to_rfc3339
+from agentflow.contracts import SourceContract
+from agentflow.contracts.tables import KEY, POSITION, ColumnTenant, ColumnValues, Emission
+from agentflow.events import canonical_json
+from ingestion.cdc.change import Change, Row
+from ingestion.cdc.columns import (
+    Converted,
+    MisfitError,
+    column_value,
+    field_value,
+    literal_value,
+)
+from ingestion.cdc.sources import Made, Table
+
+Means = Literal["insert", "update", "delete"]
+FULL_IDENTITY = "Set REPLICA IDENTITY FULL; `agentflow connectors export` prints the statement."
+TOGETHER = "Bring the source contract and the table together, then send the dead letter again."
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+
+
+class RefusedError(Exception):
+    """A change may not become events; never leaves this package."""
+
+    def __init__(self, reason: str, message: str, hint: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.hint = hint
+        self.pointer = pointer
+
+
+def value_of(name: str, row: Row, contract: SourceContract) -> Converted:
+    """Return what a column of a row holds.
+
+    Raises:
+        RefusedError: The row has no such column, or it holds something else.
+    """
+    if name not in row:
+        message = f'table "{contract.table}" has no column "{name}"'
+        raise RefusedError("cdc_schema_mismatch", message, TOGETHER, f"/{name}")
+    try:
+        return column_value(row[name], contract.columns[name])
+    except (MisfitError, ArithmeticError, ValueError) as error:
+        message = f'column "{name}" of "{contract.table}" {error}'
+        raise RefusedError("cdc_schema_mismatch", message, TOGETHER, f"/{name}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing that happened to one row."""
+
+    change: Change
+    table: Table
+    means: Means
+    key: Row | None
+    row: Row
+
+    @property
+    def position(self) -> str:
+        """Text that sorts in the order of the source; a snapshot is before all that is streamed."""
+        streamed = "0" if self.change.operation == "snapshot" else "1"
+        return f"{self.table.contract.epoch:04d}.{streamed}.{self.change.position}"
+
+    def document(self, made: Made) -> dict[str, object]:
+        """Return the event that one emission makes of it."""
+        contract = self.table.contract
+        document: dict[str, object] = {
+            "specversion": "1.0",
+            "id": self._id(made),
+            "source": self.table.place,
+            "type": made.event.name,
+            "dataversion": str(made.event.version),
+            "time": self._time(made.emission),
+            "tenant": self._tenant(contract),
+        }
+        data = {
+            name: value
+            for name, origin in made.emission.fields.items()
+            if (value := self._field(name, origin, made)) is not None
+        }
+        if made.sequence is not None:
+            data[made.sequence] = self.position
+        document["data"] = data
+        return document
+
+    def _id(self, made: Made) -> str:
+        name = f"{made.event.name}@{made.event.version}"
+        if self.key is None:
+            content = sha256(canonical_json(_plain(self.row))).hexdigest()[:32]
+            return f"{self.position}:{self.means}:{content}:{name}"
+        once = self.means == "insert" or made.emission.once
+        if once and not made.versioned:
+            return f"once:{_name(self.key)}:{name}"
+        return f"{self.position}:{self.means}:{_name(self.key)}:{name}"
+
+    def _time(self, emission: Emission) -> str:
+        if emission.time is not None:
+            value = value_of(emission.time, self.row, self.table.contract)
+            if value is not None:
+                return str(value)
+        return to_rfc3339(self.change.occurred_us)
+
+    def _tenant(self, contract: SourceContract) -> str:
+        if not isinstance(contract.tenant, ColumnTenant):
+            return contract.tenant
+        value = value_of(contract.tenant.column, self.row, contract)
+        if value is None or value == "":
+            message = f'column "{contract.tenant.column}" does not say the tenant'
+            raise RefusedError(
+                "cdc_schema_mismatch", message, FULL_IDENTITY, f"/{contract.tenant.column}"
+            )
+        return str(value)
+
+    def _field(self, name: str, origin: str | ColumnValues, made: Made) -> Converted:
+        kind = made.event.fields[name].type
+        if isinstance(origin, ColumnValues):
+            return self._translated(origin, made)
+        if origin == KEY:
+            return _text(self.key)
+        if origin == POSITION:
+            return self.position
+        if origin.startswith("'"):
+            return literal_value(origin[1:-1], kind)
+        return field_value(self._column(origin, made), kind)
+
+    def _translated(self, origin: ColumnValues, made: Made) -> Converted:
+        value = self._column(origin.column, made)
+        if value is None:
+            return None
+        text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+        if text not in origin.values:
+            message = f'column "{origin.column}" holds a value the source contract does not list'
+            hint = f'Add it to "values" of column "{origin.column}".'
+            raise RefusedError("cdc_value_unlisted", message, hint, f"/{origin.column}")
+        return origin.values[text]
+
+    def _column(self, column: str, made: Made) -> Converted:
+        if column in self.change.unavailable and self.means == "update":
+            if not made.versioned:
+                return None  # what was not sent did not change, and must not overwrite
+            message = f'column "{column}" did not change and was not sent'
+            raise RefusedError("cdc_value_unavailable", message, FULL_IDENTITY, f"/{column}")
+        return value_of(column, self.row, self.table.contract)
+
+
+def _text(key: Row | None) -> str | None:
+    """Return a key as one text: its value, or a JSON list of them."""
+    if key is None:
+        return None
+    values = [_plain(value) for value in key.values()]
+    if len(values) == 1:
+        return values[0] if isinstance(values[0], str) else str(values[0])
+    return canonical_json(values).decode()
+
+
+def _name(key: Row) -> str:
+    text = _text(key) or ""
+    return text if _PLAIN.match(text) else sha256(text.encode()).hexdigest()[:32]
+
+
+def _plain(value: object) -> object:
+    """Return a value that JSON can say, decimals as text."""
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

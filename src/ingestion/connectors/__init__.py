@@ -1,0 +1,7 @@
+"""Debezium connectors, made from the source contracts and kept as they should be."""
+
+from ingestion.connectors.configuration import Connector, connectors_of
+from ingestion.connectors.connect import ConnectClient, Drift
+from ingestion.connectors.health import Ailment, diagnose
+
+__all__ = ["Ailment", "ConnectClient", "Connector", "Drift", "connectors_of", "diagnose"]

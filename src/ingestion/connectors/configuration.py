@@ -1,0 +1,166 @@
+"""The configuration of one Debezium connector for each server that source contracts name. Pure.
+
+Where a database is and who may read it is no part of a contract: the file holds references that
+Kafka Connect resolves from its own environment (`${env:AGENTFLOW_SHOP_PASSWORD}`), never a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+from agentflow.contracts import Registry, SourceContract
+
+_JSON = "org.apache.kafka.connect.json.JsonConverter"
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
+_COMMON: Mapping[str, str] = {
+    "tasks.max": "1",
+    "key.converter": _JSON,
+    "key.converter.schemas.enable": "false",
+    "value.converter": _JSON,
+    "value.converter.schemas.enable": "false",
+    # exact, and told without a unit to guess
+    "decimal.handling.mode": "string",
+    "binary.handling.mode": "base64",
+    "time.precision.mode": "isostring",
+    # a truncated table must become a dead letter, not silence
+    "skipped.operations": "none",
+    "tombstones.on.delete": "true",
+    # the default of 500 ms is most of the way from commit to answer
+    "poll.interval.ms": "10",
+    # an idle table must not hold the log of a busy database
+    "heartbeat.interval.ms": "10000",
+    "topic.creation.default.partitions": "1",
+    "topic.creation.default.replication.factor": "-1",
+    "topic.creation.default.cleanup.policy": "delete",
+    "errors.tolerance": "none",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A connector as it should be.
+
+    Attributes:
+        statements: SQL that the database needs before; safe to run again.
+        environment: Variables the Connect worker must have.
+    """
+
+    name: str
+    config: Mapping[str, str]
+    statements: tuple[str, ...]
+
+    @property
+    def environment(self) -> tuple[str, ...]:
+        """The variables that the configuration refers to, sorted."""
+        found = (re.findall(r"\$\{env:(\w+)\}", value) for value in self.config.values())
+        return tuple(sorted({name for names in found for name in names}))
+
+
+def connectors_of(
+    registry: Registry, *, overrides: Mapping[str, str] | None = None
+) -> tuple[Connector, ...]:
+    """Return a connector for each server, sorted by name.
+
+    Args:
+        registry: The contracts in force; deprecated sources are not captured any more.
+        overrides: `server.key` → value, for what a deployment wants otherwise.
+    """
+    servers: dict[str, list[SourceContract]] = {}
+    for contract in registry.tables.values():
+        if contract.status != "deprecated":
+            servers.setdefault(contract.server, []).append(contract)
+    return tuple(
+        _connector(name, tables, overrides or {}) for name, tables in sorted(servers.items())
+    )
+
+
+def _connector(
+    server: str, tables: Sequence[SourceContract], overrides: Mapping[str, str]
+) -> Connector:
+    postgres = tables[0].connector == "postgres"
+    special = _postgres(server, tables) if postgres else _binlog(server, tables)
+    changed = {
+        key.removeprefix(f"{server}."): value
+        for key, value in overrides.items()
+        if key.startswith(f"{server}.")
+    }
+    config = {**_COMMON, **_access(server), **_snapshot(tables), **special, **changed}
+    statements = tuple(_statements(tables)) if postgres else ()
+    return Connector(f"agentflow-{server}", dict(sorted(config.items())), statements)
+
+
+def _access(server: str) -> Mapping[str, str]:
+    def reference(what: str) -> str:
+        return f"${{env:AGENTFLOW_{server.upper()}_{what}}}"
+
+    return {
+        "topic.prefix": server,
+        "database.hostname": reference("HOST"),
+        "database.port": reference("PORT"),
+        "database.user": reference("USER"),
+        "database.password": reference("PASSWORD"),
+    }
+
+
+def _snapshot(tables: Sequence[SourceContract]) -> Mapping[str, str]:
+    """Read the rows that are there, of the tables where they count."""
+    counted = [each.table for each in tables if each.snapshot == "rows"]
+    if not counted:
+        return {"snapshot.mode": "no_data"}
+    if len(counted) == len(tables):
+        return {"snapshot.mode": "initial"}
+    listed = ",".join(map(re.escape, sorted(counted)))
+    return {"snapshot.mode": "initial", "snapshot.include.collection.list": listed}
+
+
+def _postgres(server: str, tables: Sequence[SourceContract]) -> Mapping[str, str]:
+    return {
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "database.dbname": tables[0].database,
+        "plugin.name": "pgoutput",
+        "slot.name": f"agentflow_{server}",
+        "publication.name": f"agentflow_{server}",
+        "publication.autocreate.mode": "filtered",
+        "table.include.list": _listed(tables),
+    }
+
+
+def _binlog(server: str, tables: Sequence[SourceContract]) -> Mapping[str, str]:
+    kind = tables[0].connector
+    name = {"mariadb": "MariaDb", "mysql": "MySql"}[kind]
+    databases = sorted({each.table.partition(".")[0] for each in tables})
+    return {
+        "connector.class": f"io.debezium.connector.{kind}.{name}Connector",
+        # a replica's id: stable, and unlikely to be another's
+        "database.server.id": str(100_000 + crc32(server.encode()) % 900_000),
+        "database.include.list": ",".join(map(re.escape, databases)),
+        "table.include.list": _listed(tables),
+        "include.schema.changes": "true",
+        "schema.history.internal.kafka.bootstrap.servers": "${env:AGENTFLOW_KAFKA_BOOTSTRAP}",
+        "schema.history.internal.kafka.topic": f"{server}.schema_history",
+        "schema.history.internal.store.only.captured.tables.ddl": "true",
+    }
+
+
+def _listed(tables: Iterable[SourceContract]) -> str:
+    """Return the tables; Debezium reads them as regular expressions."""
+    return ",".join(re.escape(each.table) for each in sorted(tables, key=lambda each: each.table))
+
+
+def _statements(tables: Iterable[SourceContract]) -> Iterable[str]:
+    """Yield what lets PostgreSQL tell a row as it was, and what it did not send."""
+    for each in sorted(tables, key=lambda each: each.table):
+        if each.key and (each.emissions["update"] or each.emissions["delete"]):
+            schema, _, table = each.table.partition(".")
+            name = f"{_quoted(schema)}.{_quoted(table)}"
+            yield f"ALTER TABLE {name} REPLICA IDENTITY FULL;"
+
+
+def _quoted(name: str) -> str:
+    if _PLAIN_NAME.match(name):
+        return name
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'

@@ -1,0 +1,98 @@
+"""The one Python function of the job, as Flink calls it: a record in, the answers as rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyflink.common import Row
+from pyflink.table import DataTypes, FunctionContext
+from pyflink.table.types import DataType
+from pyflink.table.udf import ScalarFunction
+
+from processing.flink.bundle import unpack
+from processing.flink.statements import COLUMNS
+from processing.transformations.stream import StreamGate, StreamOutput, StreamRecord
+
+Headers = Mapping[str, bytes | None]
+_MICROS_PER_MILLI = 1_000
+
+
+def answer_type() -> DataType:
+    """Return the type of one answer; `statements.COLUMNS` names its fields."""
+    types = (
+        DataTypes.STRING(),
+        DataTypes.BYTES(),
+        DataTypes.BYTES(),
+        DataTypes.BYTES(),
+        DataTypes.MAP(DataTypes.STRING(nullable=False), DataTypes.BYTES()),
+        DataTypes.BIGINT(),
+    )
+    return DataTypes.ROW(
+        [DataTypes.FIELD(name, kind) for name, kind in zip(COLUMNS, types, strict=True)]
+    )
+
+
+class Judge(ScalarFunction):  # type: ignore[misc]
+    """Answers for a record of the raw topic. Total; the contracts are compiled once a task."""
+
+    def __init__(self, contracts: bytes) -> None:
+        self._contracts = contracts
+
+    def open(self, function_context: FunctionContext) -> None:
+        """Compile the contracts."""
+        del function_context
+        self._output = StreamGate(unpack(self._contracts)).output
+
+    def eval(
+        self,
+        value: bytes | None,
+        topic: str,
+        partition: int,
+        offset: int,
+        timestamp_ms: int,
+        headers: Headers,
+    ) -> Row:
+        """Return the answer."""
+        at_us = timestamp_ms * _MICROS_PER_MILLI
+        return _row(
+            self._output(StreamRecord(topic, partition, offset, at_us, None, value, headers))
+        )
+
+
+class JudgeChange(ScalarFunction):  # type: ignore[misc]
+    """Answers for a record of a change topic, which may mean several events or none. Total."""
+
+    def __init__(self, contracts: bytes) -> None:
+        self._contracts = contracts
+
+    def open(self, function_context: FunctionContext) -> None:
+        """Compile the contracts."""
+        del function_context
+        self._outputs = StreamGate(unpack(self._contracts)).outputs
+
+    def eval(  # noqa: PLR0913, PLR0917 - the columns of a Kafka record
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        topic: str,
+        partition: int,
+        offset: int,
+        timestamp_ms: int,
+        headers: Headers,
+    ) -> list[Row]:
+        """Return the answers."""
+        at_us = timestamp_ms * _MICROS_PER_MILLI
+        record = StreamRecord(topic, partition, offset, at_us, key, value, headers)
+        return [_row(output) for output in self._outputs(record)]
+
+
+def _row(output: StreamOutput) -> Row:
+    record, identity = output.record, output.identity
+    return Row(
+        output.topic,
+        None if identity is None else identity.hex().encode(),
+        record.key,
+        record.value,
+        {name: text.encode() for name, text in record.headers.items()},
+        record.timestamp_us // _MICROS_PER_MILLI,
+    )

@@ -1,0 +1,62 @@
+"""Flink's configuration for low latency, as a pure function of the settings."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+from processing.flink.settings import JobSettings
+
+
+def options(settings: JobSettings) -> dict[str, str]:
+    """Return Flink's options by dotted name.
+
+    Each was measured: docs/adr/0014. A full buffer, a copy between operators and a Python process
+    beside the task are what a record must not wait for; operator ids must not depend on luck.
+    """
+    found = {
+        "pipeline.name": settings.name,
+        "pipeline.object-reuse": "true",
+        "parallelism.default": str(settings.parallelism),
+        "execution.buffer-timeout.interval": "0 ms",
+        "python.execution-mode": settings.mode,
+        "python.fn-execution.bundle.time": "1",
+        "state.backend.type": settings.state_backend,
+        "table.exec.state.ttl": milliseconds(settings.ttl),
+        "table.exec.uid.generation": "ALWAYS",
+        "table.exec.sink.upsert-materialize": "NONE",
+        "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
+        "table.local-time-zone": "UTC",
+        **_checkpoints(settings),
+    }
+    if settings.cluster is None:
+        found["python.executable"] = found["python.client.executable"] = sys.executable
+    return found
+
+
+def _checkpoints(settings: JobSettings) -> dict[str, str]:
+    """Return what makes a job go on after a failure, from where it was."""
+    found = {
+        "execution.checkpointing.interval": milliseconds(settings.checkpoint_interval),
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.min-pause": "200 ms",
+        "execution.checkpointing.tolerable-failed-checkpoints": "100",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "100 ms",
+        "restart-strategy.exponential-delay.max-backoff": "10 s",
+    }
+    if settings.checkpoint_directory is not None:
+        found["execution.checkpointing.dir"] = settings.checkpoint_directory
+    if settings.from_checkpoint is not None:
+        found["execution.state-recovery.path"] = settings.from_checkpoint
+    return found
+
+
+def milliseconds(length: timedelta) -> str:
+    """Write a length of time the way Flink reads it.
+
+    >>> milliseconds(timedelta(seconds=1.5))
+    '1500 ms'
+    """
+    return f"{length // timedelta(milliseconds=1)} ms"

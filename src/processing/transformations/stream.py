@@ -1,0 +1,174 @@
+"""The gate of a stream: one record of a raw topic becomes the records that answer for it.
+
+This is all that the Flink job "gate" does with an event; the embedded log stores the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from agentflow.contracts import Registry
+from agentflow.events import RawEvent
+from ingestion.cdc import Ignored, Record, Refusal, Sources, documents, normalise, tenant_of
+from ingestion.kafka.cloudevents import structured
+from ingestion.log.plan import accepted_record, dead_letter_record
+from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Reject
+from processing.transformations.routing import Router
+from quality import Gate, Rejected, Violation
+from quality.codes import ATTRIBUTE_INVALID
+from quality.envelope import MAX_ATTRIBUTE_LENGTH
+
+DEFAULT_TENANT: Final = "default"
+NOT_JUDGED: Final = "not_judged"
+"""Why an event is a dead letter at which the gate itself failed; it must not stop the stream."""
+
+_LAST_US: Final = 253_402_300_799_999_999
+_ABSENT: Final[Mapping[str, bytes | None]] = {}
+_HINT: Final = "Write the tenant in UTF-8, at most 1,024 characters, or leave the header out."
+_TENANT_REFUSED: Final = Rejected(
+    ATTRIBUTE_INVALID,
+    (Violation(ATTRIBUTE_INVALID, "/tenant", 'header "tenant" names no tenant', _HINT),),
+)
+
+
+class StreamRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record of a raw topic, untrusted in every part but its place."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_us: int
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Mapping[str, bytes | None] = _ABSENT
+
+
+class StreamOutput(msgspec.Struct, frozen=True, gc=False):
+    """One record that answers for a raw record, and the topic it belongs to.
+
+    Attributes:
+        topic: `validated`, `dead_letters` or `duplicates`.
+        identity: Of an accepted event: the first record of an identity belongs to `validated`, in
+            the place of every later one belongs its `receipt`.
+    """
+
+    topic: str
+    record: NewRecord
+    identity: bytes | None = None
+
+
+class StreamGate:
+    """Judges records of raw topics. Total: whatever arrives, each record is answered for.
+
+    Topics that a source contract names hold changes of a database; all others hold events.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._sources = Sources(registry)
+        self._gate = Gate(registry)
+        self._router = Router(registry, self._gate, linked=False)
+
+    @property
+    def change_topics(self) -> tuple[str, ...]:
+        """The topics that hold changes of a database."""
+        return self._sources.topics
+
+    def outputs(self, record: StreamRecord) -> Sequence[StreamOutput]:
+        """Return the answers to *record*, at least one."""
+        if record.topic not in self._sources.tables:
+            return (self.output(record),)
+        raw = _raw(record, record.value or b"")
+        raw = msgspec.structs.replace(raw, tenant=self._sources.tenant(record.topic))
+        try:
+            means = self._documents(record)
+            if isinstance(means, Refusal):
+                tenant = means.tenant or raw.tenant
+                raw = msgspec.structs.replace(raw, tenant=tenant)
+                return (self._rejected(record, raw, means.rejected()),)
+            raws = [RawEvent(each, tenant_of(each), raw.received_us) for each in means]
+        except Exception as error:  # noqa: BLE001 - one record must not stop the others
+            return (self._rejected(record, raw, _not_judged(error)),)
+        if not raws:
+            return (_nothing(record, raw),)
+        return [self._judged(record, each) for each in raws]
+
+    def _documents(self, record: StreamRecord) -> Sequence[bytes] | Refusal:
+        headers = tuple(record.headers.items())
+        change = normalise(Record(record.topic, record.key, record.value, headers))
+        if isinstance(change, Ignored):
+            return ()
+        return change if isinstance(change, Refusal) else documents(change, self._sources)
+
+    def output(self, record: StreamRecord) -> StreamOutput:
+        """Return the answer to *record*, which is one event."""
+        value = record.value or b""
+        if "ce_type" in record.headers:
+            value = structured(sorted(record.headers.items()), value)
+        return self._judged(record, _raw(record, value))
+
+    def _judged(self, record: StreamRecord, raw: RawEvent) -> StreamOutput:
+        if not _names_a_tenant(raw.tenant):
+            return self._rejected(record, raw, _TENANT_REFUSED)
+        try:
+            routed = self._router.route(raw, self._gate.judge(raw))
+        except Exception as error:  # noqa: BLE001 - one record must not stop the others
+            return self._rejected(record, raw, _not_judged(error))
+        if isinstance(routed, Reject):
+            return _dead(record, raw, routed)
+        accepted = accepted_record(raw, routed, _place(record))
+        return StreamOutput(VALIDATED, accepted, routed.identity)
+
+    def _rejected(self, record: StreamRecord, raw: RawEvent, why: Rejected) -> StreamOutput:
+        return _dead(record, raw, self._router.reject(raw, why))
+
+
+def receipt(output: StreamOutput) -> NewRecord:
+    """Return what `duplicates` holds of an accepted event whose identity has been seen before."""
+    record, headers = output.record, output.record.headers
+    kept = {name: headers[name] for name in ("tenant", "raw_topic", "raw_partition", "raw_offset")}
+    identity = b"" if output.identity is None else output.identity
+    return NewRecord(record.key, b"", {**kept, "identity": identity.hex()}, record.timestamp_us)
+
+
+def _nothing(record: StreamRecord, raw: RawEvent) -> StreamOutput:
+    """Account for a record that means no event: a tombstone, a heartbeat, an unwatched change."""
+    headers = {"tenant": raw.tenant, **_place(record)}
+    return StreamOutput(DUPLICATES, NewRecord(None, b"", headers, raw.received_us))
+
+
+def _dead(record: StreamRecord, raw: RawEvent, reject: Reject) -> StreamOutput:
+    return StreamOutput(DEAD_LETTERS, dead_letter_record(raw, reject, _place(record)))
+
+
+def _raw(record: StreamRecord, value: bytes) -> RawEvent:
+    tenant = (record.headers.get("tenant") or b"").decode("utf-8", "replace")
+    return RawEvent(value, tenant or DEFAULT_TENANT, _received_us(record))
+
+
+def _place(record: StreamRecord) -> dict[str, str]:
+    return {
+        "raw_topic": record.topic,
+        "raw_partition": str(record.partition),
+        "raw_offset": str(record.offset),
+    }
+
+
+def _names_a_tenant(tenant: str) -> bool:
+    return len(tenant) <= MAX_ATTRIBUTE_LENGTH and "\ufffd" not in tenant and "\0" not in tenant
+
+
+def _received_us(record: StreamRecord) -> int:
+    """Return when the edge took the event, as it says, or else when the broker got it."""
+    written = record.headers.get("received_us")
+    if written is not None and len(written) <= len(str(_LAST_US)) and written.isdigit():
+        return min(int(written), _LAST_US)
+    return min(max(record.timestamp_us, 0), _LAST_US)
+
+
+def _not_judged(error: Exception) -> Rejected:
+    message = f"the gate failed at this event: {type(error).__name__}"
+    hint = "Report it with this dead letter, and replay it once the gate is mended."
+    return Rejected(NOT_JUDGED, (Violation(NOT_JUDGED, "", message, hint),))

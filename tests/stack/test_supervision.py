@@ -1,0 +1,175 @@
+"""The supervisor, on processes that cost nothing to start."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack import ports, state, topology
+from stack.__main__ import main
+from stack.errors import NotReadyError, StackError
+from stack.identity import Identity
+from stack.probe import wait_until
+from stack.process import Command, Process, wait_ready
+from stack.services import Redis
+
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
+                         start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def sleeper(directory: Path, program: str = "import time; time.sleep(600)") -> Process:
+    return Process("sleeper", directory, lambda: Command((sys.executable, "-c", program)))
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    found = sleeper(tmp_path)
+    found.start()
+    yield found
+    found.kill()
+
+
+def test_process_is_found_again_by_its_pid_file(process: Process, tmp_path: Path) -> None:
+    """`python -m stack down` is another process than the one that started the services."""
+    again = sleeper(tmp_path)
+
+    assert again.pid == process.pid
+
+    again.stop()
+    assert not process.alive
+
+
+def test_pid_of_somebody_else_is_never_killed(tmp_path: Path) -> None:
+    """Pids are reused: a pid file from before tells by the start time that it is not ours."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
+        identity = Identity.of(stranger.pid)
+        assert identity is not None
+        (tmp_path / "sleeper.pid").write_text(str(Identity(stranger.pid, identity.started - 1)))
+
+        sleeper(tmp_path).kill()
+
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_kill_reaches_children_that_left_the_group(tmp_path: Path) -> None:
+    """PostgreSQL's backends do, and keep the next start from working."""
+    process = sleeper(tmp_path, STUBBORN)
+    process.start()
+    assert wait_until(lambda: b"\n" in process.log_path.read_bytes(), within=30)
+    child = Identity.of(int(process.log_path.read_text()))
+
+    process.kill()
+
+    assert child is not None
+    assert not child.alive
+    assert not process.alive
+
+
+def test_process_that_ends_is_reported_with_its_log(tmp_path: Path) -> None:
+    """Whoever waits for a port that will never open wants the reason, and at once."""
+    process = sleeper(tmp_path, "raise SystemExit('no space left')")
+    process.start()
+
+    with pytest.raises(NotReadyError, match="no space left") as caught:
+        wait_ready([process], lambda: False, within=60)
+
+    assert str(process.log_path) in caught.value.fix
+
+
+def test_owner_that_was_killed_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test run that ends by SIGKILL cannot stop its services: the next start does."""
+    monkeypatch.setenv("AGENTFLOW_STACK_HOME", str(tmp_path / "home"))
+    owner = subprocess.Popen(
+        [sys.executable, "-c", _OWNER.format(directory=str(tmp_path))],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+    )
+    assert owner.stdout is not None
+    orphan = Identity.of(int(owner.stdout.readline()))
+    owner.send_signal(signal.SIGKILL)
+    owner.communicate()
+
+    with Redis().running(tmp_path / "other"):
+        assert orphan is not None
+        assert wait_until(lambda: not orphan.alive, within=10)
+
+
+_OWNER = """
+import time
+from pathlib import Path
+from stack.services import Redis
+redis = Redis()
+redis.start(Path({directory!r}) / "redis")
+print(redis.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_taken_port_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ports stay the same over restarts, so a stranger on one is an error that says so."""
+    monkeypatch.setattr("stack.service.PORTS_WITHIN", 0.1)
+    redis = Redis().attach(tmp_path)
+
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", redis.port()))
+        stranger.listen()
+        with pytest.raises(StackError, match=str(redis.port())):
+            redis.start(tmp_path)
+
+
+def test_ports_are_below_the_range_of_outgoing_connections() -> None:
+    """A connection of anybody could be given a port of that range while a service is down."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+    assert all(ports.choose() < low for _ in range(20))
+
+
+def test_service_brings_what_it_needs() -> None:
+    """`python -m stack up connect` starts Kafka first."""
+    assert [service.name for service in topology.services(["connect"])] == ["kafka", "connect"]
+
+
+def test_command_line_starts_once_and_stops(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole life of a service as its user sees it."""
+    line = ["--directory", str(tmp_path)]
+
+    assert main(["up", "redis", "--json", *line]) == 0
+    (started,) = state.read(tmp_path).values()
+    identity = Identity.of(started.pids[0])
+    assert main(["up", "redis", *line]) == 0
+    assert main(["status", *line]) == 0
+    assert main(["down", *line]) == 0
+    assert main(["status", *line]) == 1
+
+    said = capsys.readouterr()
+    assert started.addresses["url"] in said.out
+    assert "ready in" in said.err
+    assert "already running" in said.err
+    assert identity is not None
+    assert not identity.alive
+
+
+def test_unknown_service_is_an_error_with_the_choices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The names are in the message: nobody has to read the code for them."""
+    assert main(["up", "kafak", "--directory", str(tmp_path)]) == 1
+
+    assert "iceberg-rest" in capsys.readouterr().err
