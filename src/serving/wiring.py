@@ -103,10 +103,12 @@ def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Pla
     from ingestion.kafka.wiring import kafka_config
     from processing.follow.opening import StreamOptions, open_stream_platform
     from processing.follow.port import FOLLOWED
+    from processing.transformations.stream import StreamGate
 
     broker = KafkaBroker(
         kafka_config(settings),
         FOLLOWED,
+        changes=StreamGate(registry).change_topics,
         capacity_records=settings.kafka_backlog_records,
         max_message_bytes=settings.kafka_max_message_bytes,
         delivery_timeout=timedelta(seconds=settings.kafka_delivery_timeout_seconds),

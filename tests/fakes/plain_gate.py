@@ -80,8 +80,8 @@ class PlainGate:
             while message is not None and done < _AT_ONCE:
                 if message.error() is None:
                     record = record_of(message, RAW)
-                    topic, new = self._job.outcome(record, self._raw_topic)
-                    self._produce(self._config.topic_name(topic), new)
+                    for output in self._job.outcomes(record, self._raw_topic):
+                        self._produce(self._config.topic_name(output.topic), output.record)
                     self._consumer.store_offsets(message)
                     done += 1
                 if not self._running.is_set() or self._over(done):

@@ -80,11 +80,13 @@ class FakeBroker:
         self.committed = list(self.judged)
 
     def _put(self, record: Record) -> None:
-        topic, new = self.job.outcome(record, RAW_TOPIC)
-        there = self.topics[topic]
-        timestamp_us = new.timestamp_us // 1_000 * 1_000  # as Kafka keeps it
-        headers = dict(new.headers)
-        there.append(Record(topic, 0, len(there), new.key, new.value, headers, timestamp_us))
+        for output in self.job.outcomes(record, RAW_TOPIC):
+            there, new = self.topics[output.topic], output.record
+            timestamp_us = new.timestamp_us // 1_000 * 1_000  # as Kafka keeps it
+            headers = dict(new.headers)
+            there.append(
+                Record(output.topic, 0, len(there), new.key, new.value, headers, timestamp_us)
+            )
 
     def repeat(self, back: int) -> None:
         """Start the job again from a checkpoint: what it did since, it does again."""
@@ -93,7 +95,7 @@ class FakeBroker:
             kept = max(judged - back, self.committed[partition])
             for record in self.raw[partition][:kept]:
                 if record is not None:
-                    self.job.outcome(record, RAW_TOPIC)
+                    self.job.outcomes(record, RAW_TOPIC)
             self.judged[partition] = kept
 
     # -- what a platform needs

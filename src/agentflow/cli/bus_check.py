@@ -13,10 +13,12 @@ def examine_bus(configured: Settings) -> Iterator[Finding]:
     """Look whether the broker answers and has the topics; nothing to see when embedded."""
     if configured.bus != "kafka":
         return
+    from agentflow.cli.service import people
     from ingestion.kafka.admin import KafkaAdmin
     from ingestion.kafka.topics import wanted_topics
     from ingestion.kafka.wiring import kafka_config, topic_policy
 
+    people()  # what the client says of its connections belongs beside the findings, not into them
     try:
         there = KafkaAdmin(kafka_config(configured)).partitions()
         wanted = [topic.name for topic in wanted_topics(topic_policy(configured))]

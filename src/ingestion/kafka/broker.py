@@ -36,12 +36,14 @@ class KafkaBroker:
         config: KafkaConfig,
         topics: Iterable[str],
         *,
+        changes: Iterable[str] = (),
         capacity_records: int = CAPACITY_RECORDS,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         delivery_timeout: timedelta = DELIVERY_TIMEOUT,
     ) -> None:
         self._config = config
         self._topics = tuple(topics)
+        self._changes = tuple(changes)
         self._capacity_records = capacity_records
         self._max_message_bytes = max_message_bytes
         self._delivery_timeout = delivery_timeout
@@ -87,7 +89,7 @@ class KafkaBroker:
 
     def stream(self, lost: Callable[[], None]) -> KafkaStream:
         """Return a reader; *lost* is called, in any thread, when every broker is gone."""
-        return KafkaStream(self._config, self._topics, lost=lost)
+        return KafkaStream(self._config, self._topics, changes=self._changes, lost=lost)
 
     def sender(self) -> KafkaProducer:
         """Return what appends to the raw topic."""

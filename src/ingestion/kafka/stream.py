@@ -91,11 +91,25 @@ class KafkaStream:
     """
 
     def __init__(
-        self, config: KafkaConfig, topics: Iterable[str], *, lost: Callable[[], None]
+        self,
+        config: KafkaConfig,
+        topics: Iterable[str],
+        *,
+        changes: Iterable[str] = (),
+        lost: Callable[[], None],
     ) -> None:
+        """Prepare.
+
+        Args:
+            config: The cluster.
+            topics: Those to follow, by our names.
+            changes: Topics with changes of databases, by the broker's names: raw as well.
+            lost: Called, in any thread, when every broker is gone.
+        """
         self._config = config
         self._faults = Faults(config.bootstrap)
         self._lost = lost
+        self._raw_topics = (config.topic_name(RAW), *changes)
         self._names = {config.topic_name(topic): topic for topic in topics}
         self._consumer = Consumer(config.client(self._heard, **reader_properties()))
         self._admin = AdminClient(config.client(self._faults.heard))
@@ -174,7 +188,7 @@ class KafkaStream:
         Raises:
             UnavailableError: It does not answer.
         """
-        return _ends(self._admin, self._config, self._names, self._faults)
+        return _ends(self._admin, self._config, self._names, self._raw_topics, self._faults)
 
     def close(self) -> None:
         """Stop reading."""
@@ -199,12 +213,21 @@ def _first(consumer: Consumer, offset: int, end: int) -> int | None:
 
 
 def _ends(
-    admin: AdminClient, config: KafkaConfig, names: Mapping[str, str], faults: Faults
+    admin: AdminClient,
+    config: KafkaConfig,
+    names: Mapping[str, str],
+    raw_topics: Sequence[str],
+    faults: Faults,
 ) -> KafkaEnds:
-    raw = config.topic_name(RAW)
     try:
-        partitions = admin.list_topics(raw, timeout=_LEADER_SECONDS).topics[raw].partitions
-        there = [TopicPartition(raw, partition) for partition in partitions]
+        # Of all topics: to ask for one by its name could make it.
+        topics = admin.list_topics(timeout=_LEADER_SECONDS).topics
+        there = [
+            TopicPartition(raw, partition)
+            for raw in raw_topics
+            if raw in topics
+            for partition in topics[raw].partitions
+        ]
         judged = _committed(admin, job_group(config), there)
         wanted = [*(TopicPartition(name, 0) for name in names), *there]
         answers = admin.list_offsets(
@@ -222,7 +245,7 @@ def _ends(
     faults.forget()
     return KafkaEnds(
         followed={topic: ends[name, 0] for name, topic in names.items()},
-        raw={f"{name}/{number}": end for (name, number), end in ends.items() if name == raw},
+        raw={f"{p.topic}/{p.partition}": ends[p.topic, p.partition] for p in there},
         judged=judged,
     )
 
