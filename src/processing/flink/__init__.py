@@ -1,1 +1,1 @@
-"""The gate as a Flink job. Only `judge` and `job` import pyflink, in Flink's own environment."""
+"""Jobs for Flink: the only place that imports pyflink, in Flink's own environment."""

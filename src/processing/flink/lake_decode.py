@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -67,8 +68,8 @@ class Decoder:
             event.tenant,
             event.source,
             event.id,
-            event.occurred_us,
-            event.ingested_us,
+            _instant(event.occurred_us),
+            _instant(event.ingested_us),
             event.subject,
             event.correlation_id,
             None,
@@ -86,6 +87,19 @@ class Decoder:
         return self._row("unread", *envelope, belongs, problem, content, *self._nothing)
 
 
+def _instant(microseconds: int) -> str:
+    """Return an instant as Flink's casts read it.
+
+    >>> _instant(1_767_268_800_000_001)
+    '2026-01-01 12:00:00.000001'
+    """
+    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(" ")
+
+
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - what is cast has no zone; the session's is UTC
+_TEXT: Final[dict[str, Callable[[Any], str]]] = {"decimal": str, "timestamptz": _instant}
+
+
 class _Event:
     """What has to be known to turn records of one event version into values, in order of slots."""
 
@@ -97,7 +111,7 @@ class _Event:
         taken = slots_of(described)
         self._empty = [None] * len(slots)
         self._fields = [
-            (attribute_of(column.name), place[taken[column.name]], column.type.name == "decimal")
+            (attribute_of(column.name), place[taken[column.name]], _TEXT.get(column.type.name))
             for column in described.fields
         ]
 
@@ -105,9 +119,9 @@ class _Event:
         return self._decode(self._ref, record)
 
     def values(self, data: object) -> Sequence[object]:
-        """Return the values of an event's fields, decimals as text."""
+        """Return the values of an event's fields, in order of slots."""
         values: list[object] = self._empty.copy()
-        for attribute, place, decimal in self._fields:
+        for attribute, place, text in self._fields:
             value = getattr(data, attribute)
-            values[place] = str(value) if decimal and value is not None else value
+            values[place] = value if text is None or value is None else text(value)
         return values

@@ -45,10 +45,7 @@ def row_type(layouts: Sequence[Layout]) -> Any:  # noqa: ANN401 - pyflink has no
     """Return the type of what `Decoder.row` returns."""
     text, whole = DataTypes.STRING(), DataTypes.BIGINT()
     fields = [DataTypes.FIELD("place", text), DataTypes.FIELD("identity", DataTypes.BYTES())]
-    fields += [
-        DataTypes.FIELD(name, whole if name.endswith("_at") else text)
-        for name in (*ENVELOPE, *OPTIONAL, *UNREAD)
-    ]
+    fields += [DataTypes.FIELD(name, text) for name in (*ENVELOPE, *OPTIONAL, *UNREAD)]
     kinds = dict(zip(WIRES, (text, whole, DataTypes.DOUBLE(), DataTypes.BOOLEAN()), strict=True))
     fields += [DataTypes.FIELD(slot, kinds[slot.split("_")[0]]) for slot in all_slots(layouts)]
     return DataTypes.ROW(fields)

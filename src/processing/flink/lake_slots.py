@@ -13,9 +13,12 @@ from typing import Final
 from processing.transformations.layout import ColumnType, Layout
 
 WIRES: Final = ("text", "whole", "real", "truth")
-"""What crosses cheaply and exactly: instants as microseconds, decimals and dates as text."""
+"""What crosses cheaply and exactly: instants, decimals and dates as text.
 
-_WIRE: Final = {"long": "whole", "timestamptz": "whole", "double": "real", "boolean": "truth"}
+Flink 2.1 makes instants of whole milliseconds only; of text, it makes them to the microsecond.
+"""
+
+_WIRE: Final = {"long": "whole", "double": "real", "boolean": "truth"}
 
 
 def wire(kind: ColumnType) -> str:

@@ -216,11 +216,9 @@ def _seconds(view: str) -> str:
 
 
 def _cast(expression: str, column: Column) -> str:
-    """Instants leave Python as whole microseconds, decimals as text: both are exact."""
+    """Instants, decimals and dates leave Python as text, which is exact."""
     match column.type.name:
-        case "timestamptz":
-            return f"TO_TIMESTAMP_LTZ({expression}, 6)"
-        case "decimal" | "date":
+        case "timestamptz" | "decimal" | "date":
             return f"CAST({expression} AS {sql_type(column.type)})"
         case _:
             return expression
