@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "metric": Lazy("agentflow.cli.metric:metric", "Show a metric, or list all."),
     "replay": Lazy("agentflow.cli.replay:replay", "Send a file of the past as events."),
     "send": Lazy("agentflow.cli.send:send", "Send an event and see what it moves."),
+    "smoke": Lazy("agentflow.cli.smoke:smoke", "Send one event and time every hop."),
     "tail": Lazy("agentflow.cli.tail:tail", "Follow events or metrics as they come."),
     "topics": Lazy("agentflow.cli.topics:topics", "Compare Kafka's topics with what is needed."),
     "up": Lazy("agentflow.cli.up:command", "Run the platform on your contracts."),

@@ -77,6 +77,25 @@ def test_whole_event_comes_from_stdin(live: Run) -> None:
     assert (json_of(first)["accepted"], json_of(second)["duplicates"]) == (1, 1)
 
 
+def test_smoke_times_the_hops_of_one_event(live: Run) -> None:
+    """Is everything there, from the first byte to the lake? One command says it."""
+    result = live("smoke", "--lake", "--json")
+
+    hops = {hop["hop"]: hop for hop in json_of(result)["hops"]}
+    assert result.exit_code == 0
+    assert {"taken", "visible", "metric", "raw", "validated", "live", "lake"} <= hops.keys()
+    assert 0 < hops["taken"]["ms"] <= hops["visible"]["ms"] <= hops["lake"]["ms"]
+    assert "snapshot_id" in hops["lake"]["place"]
+
+
+def test_smoke_of_a_refused_event_says_why(live: Run) -> None:
+    """A wrong value is not a broken platform."""
+    result = live("smoke", "order.created", "amount=-1", "currency=EUR")
+
+    assert result.exit_code == 4
+    assert "/data/amount" in result.stderr
+
+
 def test_dry_run_moves_nothing(live: Run) -> None:
     """And says what would move."""
     arguments = ("send", "order.created", "amount=5", "currency=GBP")
