@@ -27,9 +27,16 @@ class Connect(Service):
     name = "connect"
     version = "4.3.1 with Debezium 3.5.0.Final"
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: Kafka, *, environment: Mapping[str, str] | None = None) -> None:
+        """Plan a worker.
+
+        Args:
+            kafka: The broker it works for.
+            environment: What `${env:…}` in the configuration of connectors refers to.
+        """
         super().__init__()
         self.kafka = kafka
+        self._environment = dict(environment or {})
 
     @property
     def url(self) -> str:
