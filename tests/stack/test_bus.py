@@ -15,8 +15,8 @@ from ingestion.kafka.bus import KafkaBus
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.topic_plan import Create
 from ingestion.kafka.topics import MAX_MESSAGE, Topic
-from ingestion.redis.opening import open_redis_bus
 from ingestion.redis.bus import RedisBus
+from ingestion.redis.opening import open_redis_bus
 from stack.services import Kafka, Redis
 from tests.ingestion.test_bus import BusSuite, MakeTopic, Reopen
 
