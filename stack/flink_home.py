@@ -61,9 +61,9 @@ def _environment() -> Path:
         if partial is not None:
             partial.rmdir()
             options = ("--relocatable", "--python", "3.11", "--quiet", str(partial))
-            install.run([_uv(), "venv", *options], within=_WITHIN, fix=_FIX)
+            install.run([uv(), "venv", *options], within=_WITHIN, fix=_FIX)
             install.run(
-                [_uv(), "sync", "--frozen", "--quiet", "--project", str(ENVIRONMENT)],
+                [uv(), "sync", "--frozen", "--quiet", "--project", str(ENVIRONMENT)],
                 within=_WITHIN,
                 fix=_FIX,
                 environment={"UV_PROJECT_ENVIRONMENT": str(partial), "VIRTUAL_ENV": ""},
@@ -71,7 +71,7 @@ def _environment() -> Path:
     return target
 
 
-def _uv() -> str:
+def uv() -> str:
     """Find uv where the Makefile put it on a machine that had none."""
     beside = str(REPOSITORY / ".tools" / "bin")
     return found("uv", (beside,)) or program("uv", packages="python3-venv; make setup")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.jobs import install_wheel
 from stack.services import S3, Connect, Flink, IcebergRest, Kafka, MariaDb, Postgres, Redis
 
 
@@ -58,6 +59,12 @@ def iceberg_rest(s3: S3, stack_directory: Path) -> Iterator[IcebergRest]:
 
 
 @pytest.fixture(scope="session")
-def flink(stack_directory: Path) -> Iterator[Flink]:
-    with Flink().running(stack_directory / "flink") as service:
+def platform_wheel(stack_directory: Path) -> Path:
+    """The platform as an image of workers has it: the wheel alone, and no source directory."""
+    return install_wheel(stack_directory / "platform")
+
+
+@pytest.fixture(scope="session")
+def flink(stack_directory: Path, platform_wheel: Path) -> Iterator[Flink]:
+    with Flink(pythonpath=(platform_wheel,)).running(stack_directory / "flink") as service:
         yield service

@@ -1,0 +1,49 @@
+"""The platform inside Flink: its wheel beside the workers, and its jobs on the cluster."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from stack import flink_home, install
+from stack.errors import StackError
+from stack.flink_home import uv
+from stack.home import REPOSITORY
+from stack.services.flink import Flink
+
+_BUILD_WITHIN = 300.0
+_SUBMIT_WITHIN = 600.0
+
+
+def install_wheel(target: Path) -> Path:
+    """Install the wheel of this checkout into an empty directory, as an image of workers has it.
+
+    What it depends on comes from `environments/flink`; no source directory is on the path.
+    """
+    fix = f"Run `uv build --wheel` in {REPOSITORY}."
+    with tempfile.TemporaryDirectory() as built:
+        build = ("build", "--wheel", "--quiet", "--out-dir", built, str(REPOSITORY))
+        install.run([uv(), *build], within=_BUILD_WITHIN, fix=fix)
+        wheel = next(Path(built).glob("*.whl"))
+        python = str(flink_home.prepare().python)
+        options = ("--no-deps", "--quiet", "--python", python, "--target", str(target))
+        install.run([uv(), "pip", "install", *options, str(wheel)], within=_BUILD_WITHIN, fix=fix)
+    return target
+
+
+def start_gate(flink: Flink, contracts: Path, *options: str) -> str:
+    """Submit the gate from the wheel's own command line and return the job's id.
+
+    Raises:
+        StackError: It was refused.
+    """
+    address = flink.url.removeprefix("http://")
+    command = ("-m", "processing.flink", "gate", "--cluster", address)
+    argv = [str(flink.python), *command, "--contracts-dir", str(contracts), *options]
+    fix = f"Read {flink.log_path}."
+    said = install.run(argv, within=_SUBMIT_WITHIN, fix=fix, environment=flink.client_environment)
+    job = re.search(r"^[0-9a-f]{32}$", said, re.MULTILINE)
+    if job is None:
+        raise StackError(f"no job was submitted: {said[-2000:]}", fix=fix)
+    return job[0]

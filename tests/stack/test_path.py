@@ -1,0 +1,220 @@
+"""The whole path on one machine: pgbench through Debezium, and a shop under kill -9, all proved."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agentflow.cli import main
+from agentflow.contracts import load
+from agentflow_sdk import AgentFlow, AgentFlowError, Answer
+from ingestion.generate import Profile, read_world
+from stack import install
+from stack.path import StreamPath
+from stack.probe import wait_until
+from stack.services import Postgres
+from stack.services.api import Api
+
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(1200)]
+
+ROOT = Path(__file__).parents[2]
+SEED = 20_261_127
+EVENTS = 1_200
+BATCH = 100
+KILLS = int(os.environ.get("AGENTFLOW_PATH_KILLS", "5"))
+PATIENCE = 240.0
+TRANSACTIONS = 250
+
+
+@pytest.fixture(scope="module")
+def contracts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop's contracts without its own databases, and those of pgbench."""
+    directory = tmp_path_factory.mktemp("path") / "contracts"
+    shutil.copytree(ROOT / "contracts", directory)
+    shutil.rmtree(directory / "sources")
+    shutil.copytree(ROOT / "examples" / "pgbench" / "contracts", directory, dirs_exist_ok=True)
+    (directory / "contracts.lock").unlink()
+    locked = CliRunner().invoke(main, ["contracts", "lock", "--contracts-dir", str(directory)])
+    assert locked.exit_code == 0, locked.output
+    return directory
+
+
+@pytest.fixture(scope="module")
+def path(contracts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamPath]:
+    planned = StreamPath(
+        tmp_path_factory.mktemp("stream"),
+        contracts,
+        prefix="path",
+        databases={"pgbench": Postgres()},
+        lake_seconds=2,
+    )
+    with planned.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(path: StreamPath) -> Iterator[AgentFlow]:
+    with AgentFlow(path.api.url, timeout=60) as found:
+        yield found
+
+
+def by_branch(client: AgentFlow, metric: str) -> dict[int, Decimal]:
+    answer = client.metric(metric, window="all", by="branch_id")
+    return {
+        int(str(group.dimensions["branch_id"])): Decimal(group.value or 0)
+        for group in answer.groups
+    }
+
+
+def on_the_source(postgres: Postgres, sql: str) -> dict[int, Decimal]:
+    rows = postgres.execute(sql, database="bench").splitlines()
+    return {int(row.split("|")[0]): Decimal(row.split("|")[1]) for row in rows}
+
+
+def equal_to_the_source(client: AgentFlow, postgres: Postgres) -> None:
+    """Wait until the counts are there; then every sum must be right, at once."""
+    history = "SELECT bid, {} FROM pgbench_history GROUP BY bid"
+    counts = on_the_source(postgres, history.format("count(*)"))
+    arrived = wait_until(lambda: by_branch(client, "movements") == counts, within=PATIENCE)
+    assert arrived, f"{by_branch(client, 'movements')} of {counts}"
+    assert by_branch(client, "moved") == on_the_source(postgres, history.format("sum(delta)"))
+    balances = on_the_source(postgres, "SELECT bid, bbalance FROM pgbench_branches")
+    assert wait_until(lambda: by_branch(client, "branch_balance") == balances, within=PATIENCE)
+
+
+def test_pgbench_equals_select_on_the_source(path: StreamPath, client: AgentFlow) -> None:
+    """A workload nobody here wrote: between runs, and after kills of Connect and of Flink."""
+    postgres = path.databases["pgbench"]
+    assert isinstance(postgres, Postgres)
+    postgres.execute("CREATE DATABASE bench")
+    pgbench = install.Program("pgbench", "postgresql-15", "/usr/lib/postgresql/15/bin").path
+    subprocess.run([pgbench, "-i", "-s", "2", "-q", postgres.dsn("bench")], check=True, timeout=60)
+    postgres.execute("ALTER TABLE pgbench_branches REPLICA IDENTITY FULL", database="bench")
+    path.capture()
+    run = [pgbench, "-n", "-c", "2", "-t", str(TRANSACTIONS), "-R", "200", postgres.dsn("bench")]
+
+    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        seen = wait_until(lambda: sum(by_branch(client, "movements").values()) > 0, within=PATIENCE)
+        assert seen, "nothing arrived while it ran"
+        assert first.wait(timeout=PATIENCE) == 0
+    equal_to_the_source(client, postgres)
+
+    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as second:
+        path.connect.kill()
+        path.flink.taskmanager.kill()
+        path.flink.taskmanager.start()
+        path.connect.restart()
+        assert second.wait(timeout=PATIENCE) == 0
+    path.flink.wait_ready()
+    equal_to_the_source(client, postgres)
+
+
+def test_kills_lose_and_double_nothing(
+    path: StreamPath, client: AgentFlow, contracts: Path, tmp_path: Path
+) -> None:
+    """Stack = embedded = lake for every metric, whoever is killed while a shop is busy."""
+    chance = random.Random(SEED)
+    registry = load(contracts)
+    profile = Profile(rate=200, duplicate=0.02, bad=0.01, late=0.02, out_of_order=0.05)
+    world = read_world(contracts, registry)
+    start_us = int(time.time() * 1_000_000) - 60_000_000
+    generated = world.generator(seed=SEED, start_us=start_us, profile=profile).events()
+    lines = [event.value for event in islice(generated, EVENTS)]
+    batches = [lines[start : start + BATCH] for start in range(0, len(lines), BATCH)]
+    kills = dict(
+        zip(sorted(chance.sample(range(len(batches)), KILLS)), _victims(chance), strict=False)
+    )
+
+    token: str | None = None
+    for number, batch in enumerate(batches):
+        if (victim := kills.get(number)) is not None:
+            _kill(path, victim)
+        token = _sent(client, batch)
+        if victim is not None:
+            _revive(path, victim)
+
+    embedded = Api(contracts, {})
+    with embedded.running(tmp_path / "embedded"), AgentFlow(embedded.url, timeout=60) as twin:
+        for batch in batches:
+            twin.send_lines(batch)
+        assert token is not None
+        _covered(client, token)
+        assert _numbers(client) == _numbers(twin), f"seed {SEED}, kills {kills}"
+        assert sum(1 for _ in client.dead_letters()) == sum(1 for _ in twin.dead_letters())
+    verification = client.verify()
+    assert verification.verified, [check for check in verification.metrics if not check.equal]
+
+
+def _victims(chance: random.Random) -> list[str]:
+    everyone = ["taskmanager", "api", "kafka", "jobmanager"]
+    chance.shuffle(everyone)
+    return [everyone[number % len(everyone)] for number in range(KILLS)]
+
+
+def _kill(path: StreamPath, victim: str) -> None:
+    if victim in {"taskmanager", "jobmanager"}:
+        path.flink.processes[victim].kill()
+    else:
+        {"api": path.api, "kafka": path.kafka}[victim].kill()
+        {"api": path.api, "kafka": path.kafka}[victim].restart()
+
+
+def _revive(path: StreamPath, victim: str) -> None:
+    if victim == "taskmanager":
+        path.flink.taskmanager.start()
+        path.flink.wait_ready()
+    elif victim == "jobmanager":
+        path.restart_cluster()
+
+
+def _sent(client: AgentFlow, batch: list[bytes]) -> str:
+    """Send as a client does that must not lose anything: again, until it is acknowledged."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return str(client.send_lines(batch).token)
+        except AgentFlowError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def _covered(client: AgentFlow, token: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            client.wait(token, seconds=30)
+        except AgentFlowError:
+            assert time.monotonic() < deadline, "what was acknowledged is not visible"
+        else:
+            return
+
+
+def _numbers(client: AgentFlow) -> Mapping[str, object]:
+    """Every metric, by all its dimensions, since ever."""
+    found: dict[str, object] = {}
+    for metric in client.metrics():
+        if (
+            "all" in metric.windows
+            and metric.status != "deprecated"
+            and "branch_id" not in metric.dimensions
+        ):
+            answer = client.metric(metric.name, window="all", by=",".join(metric.dimensions))
+            found[metric.name] = _cells(answer)
+    return found
+
+
+def _cells(answer: Answer) -> list[tuple[str, object, int]]:
+    return sorted(
+        (str(sorted(group.dimensions.items(), key=str)), group.value, group.events)
+        for group in answer.groups
+    )
