@@ -45,8 +45,7 @@ class Gate:
 
     def judge(self, raw: RawEvent) -> Verdict:
         """Return the verdict on *raw*: a function of its bytes, tenant and arrival only."""
-        verdict = self.quick(raw)
-        return self.examine(raw) if verdict is None else verdict
+        return self.quick(raw) or self.examine(raw)
 
     def quick(self, raw: RawEvent) -> Accepted | None:
         """Return the verdict by generated code, when that is a plain yes; None at any doubt."""

@@ -42,9 +42,9 @@ def instant_us(text: str) -> int | None:
     >>> instant_us("1970-01-01T00:00:01.0000019Z"), instant_us("1970-01-01T00:00:00")
     (1000001, None)
     """
-    # Looking digits up is both stricter and faster than converting them: 0.4 us an instant.
+    # Looking digits up is both stricter and faster than converting them.
     try:
-        second_us = _minute_us(text[:16]) + _SECONDS[text[16:19]]
+        second_us = _second_us(text[:19])
     except (KeyError, ValueError):
         return None
     try:
@@ -56,8 +56,14 @@ def instant_us(text: str) -> int | None:
 
 
 @lru_cache(maxsize=4096)
+def _second_us(text: str) -> int:
+    """Events come in order, more or less: most share their second with one seen before."""
+    return _minute_us(text[:16]) + _SECONDS[text[16:]]
+
+
+@lru_cache(maxsize=4096)
 def _minute_us(text: str) -> int:
-    """Events come in order, more or less: most share their minute with one seen before."""
+    """And their minute, those that come late."""
     if _MINUTE.fullmatch(text) is None:
         raise ValueError(text)
     return from_datetime(datetime.fromisoformat(f"{text.upper()}:00+00:00"))

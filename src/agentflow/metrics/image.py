@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from agentflow.metrics.evaluator import Cell
-from agentflow.metrics.shares import Share
+from agentflow.metrics.shares import Part
 from agentflow.metrics.state import Distinct, Multiset
 
 CellImage = tuple[list[Any], list[Any]]
@@ -39,7 +39,7 @@ def _image(part: object) -> object:
     match part:
         case Multiset():
             return [part.coarse, part.size, _pairs(part.counts.items())]
-        case Distinct() | Share():
+        case Distinct() | Part():
             return [part.level, _pairs(part.counts.items())]
         case Decimal():
             return str(part)

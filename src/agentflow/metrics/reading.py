@@ -9,7 +9,7 @@ from decimal import Decimal
 from agentflow.expressions.nodes import Number
 from agentflow.metrics.arithmetic import Value, combine, rounded
 from agentflow.metrics.plan import AtomRead, Computed, MetricPlan, Reading
-from agentflow.metrics.shares import Share, Union
+from agentflow.metrics.shares import Part
 from agentflow.metrics.state import MULTISET_ERROR_BOUND, Distinct, Multiset
 
 
@@ -64,7 +64,7 @@ def _read_atom(read: AtomRead, state: object) -> Value:
             if read.kind == "quantile":
                 return state.quantile(read.q)
             return state.minimum() if read.kind == "min" else state.maximum()
-        case Distinct() | Share() | Union():
+        case Distinct() | Part():
             return state.estimate()
         case int() | Decimal():
             return state
@@ -75,7 +75,7 @@ def _read_atom(read: AtomRead, state: object) -> Value:
 def _error_bound(state: object) -> float:
     if isinstance(state, Multiset):
         return MULTISET_ERROR_BOUND if state.coarse else 0.0
-    return state.error_bound() if isinstance(state, Distinct | Share | Union) else 0.0
+    return state.error_bound() if isinstance(state, Distinct | Part) else 0.0
 
 
 def coarse_atoms(cell: Sequence[object]) -> frozenset[int]:
@@ -90,5 +90,5 @@ def sampling_levels(cell: Sequence[object]) -> dict[int, int]:
     return {
         index: part.level
         for index, part in enumerate(cell)
-        if isinstance(part, Distinct | Share | Union) and part.level
+        if isinstance(part, Distinct | Part) and part.level
     }

@@ -14,10 +14,11 @@ from typing import Any
 
 import msgspec
 
+from agentflow.metrics.distincts import Distincts, Key
 from agentflow.metrics.evaluator import BUCKET_US, Cell, CellFunctions
 from agentflow.metrics.image import image, restored
 from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.sums import Cells, Key, Merge, Sum
+from agentflow.metrics.sums import Cells, Sum
 from agentflow.metrics.tiers import Tiers
 from agentflow.metrics.windows import Window
 
@@ -70,8 +71,8 @@ class MetricState:
     """
 
     __slots__ = (
-        "_functions", "_now_us", "_running", "_tiers", "announced", "causes", "deltas", "moves",
-        "plan",
+        "_distincts", "_functions", "_now_us", "_running", "_slots", "_tiers", "announced",
+        "causes", "deltas", "moves", "plan",
     )  # fmt: skip
 
     def __init__(self, plan: MetricPlan, functions: CellFunctions, *, now_us: int) -> None:
@@ -82,12 +83,18 @@ class MetricState:
         self.causes: deque[object] = deque(maxlen=CAUSES_KEPT)
         self._functions = functions
         self._now_us = now_us
-        everything = Sum(plan, functions)
+        self._distincts = Distincts(plan)
+        self._slots = 0
+        everything = self._new_sum()
         self._running = {
             window.name: _Running(window, now_us, everything) for window in plan.windows
         }
         self._tiers = Tiers(plan.windows, functions)
         self._tiers.demote(now_us)
+
+    def _new_sum(self) -> Sum:
+        self._slots += 1
+        return Sum(self._functions, self._distincts, self._slots - 1)
 
     def under(self, plan: MetricPlan) -> MetricState:
         """Go on under another plan of the same meaning (its wording or status may differ)."""
@@ -119,6 +126,10 @@ class MetricState:
                 merge(held, dims, delta, add_delta)
             for one in sums:
                 one.merge(dims, delta, add_delta)
+            if self._distincts.atoms and sums:
+                self._distincts.add(dims, delta, tuple([one.slot for one in sums]))
+            for one in sums:
+                one.settle(dims)
 
     def _places(self, buckets: Iterable[Any]) -> dict[object, tuple[Cells | None, list[Sum]]]:
         """Return where events of each time count: their bucket, and the sums of their windows.
@@ -150,7 +161,8 @@ class MetricState:
             held = holders[0].sum
             if held.holders > len(holders):
                 held.holders -= len(holders)
-                own = held.copy()
+                own = held.copy(self._slots)
+                self._slots += 1
                 for running in holders:
                     running.hold(own)
                 held = own
@@ -168,9 +180,9 @@ class MetricState:
             if leaving or entering:
                 (own,) = self._apart([running])
                 for cells in leaving:
-                    _shift(own, cells, self._functions.subtract)
+                    own.shift(cells, self._functions.subtract, sign=-1)
                 for cells in entering:
-                    _shift(own, cells, self._functions.add)
+                    own.shift(cells, self._functions.add, sign=1)
                 running.expiries += len(leaving) + len(entering)
             running.start_us, running.end_us = start_us, end_us
         self._tiers.demote(now_us)
@@ -202,6 +214,7 @@ class MetricState:
         for tier, (_, floor_us, buckets) in zip(self._tiers, content.tiers, strict=True):
             tier.floor_us = floor_us
             tier.buckets = {at: dict(restored(cells, empty)) for at, cells in buckets}
+        self._distincts, self._slots = Distincts(self.plan), 0
         shared: dict[object, Sum] = {}
         for name, running in self._running.items():
             running.start_us, running.end_us = running.window.bounds(self._now_us)
@@ -212,9 +225,9 @@ class MetricState:
                 parts = list(self._tiers.between(running.start_us, running.end_us))
                 held = tuple(map(id, parts))
             if held not in shared:
-                shared[held] = Sum(self.plan, self._functions)
+                shared[held] = self._new_sum()
                 for cells in parts:
-                    _shift(shared[held], cells, self._functions.add)
+                    shared[held].shift(cells, self._functions.add, sign=1)
             running.hold(shared[held])
         self._tiers.demote(self._now_us)
 
@@ -293,11 +306,6 @@ class MetricState:
         """Return how many cells are held; what memory depends on."""
         tiers = sum(len(cells) for tier in self._tiers for cells in tier.buckets.values())
         return tiers + sum(len(running.sum.cells) for running in self._running.values())
-
-
-def _shift(into: Sum, cells: Cells, merge: Merge) -> None:
-    for dims, cell in cells.items():
-        into.merge(dims, cell, merge)
 
 
 def _image_of(held: Sum) -> bytes:

@@ -1,221 +1,299 @@
-"""Distinct values of all cells of a window in one place: the total holds each value once.
+"""Distinct values of a metric in one place: each once, for all its windows, by cell and in total.
 
-A window shows the number of different values by cell and in total. Kept as one set for every cell
-and one more for the total, a visitor costs two entries in every window. Here the total (`Union`)
-maps a value to the cell it was seen in and how often; a cell (`Share`) knows only how many it has.
-The few values seen in several cells hold their cells by number.
+A window shows the number of different values by cell and in total. Kept as sets, a visitor costs an
+entry for his cell and one for the total in every window, though he is usually the same in all of
+them: one cell, one count, all windows that reach far enough. So a value is held once, with what was
+*seen* of it (in which cells, how often in which window's sum), and the few such descriptions there
+are lie ready. What it takes from one to the next is worked out once, and then looked up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from agentflow.metrics.state import DISTINCT_LIMIT, hash_bits, sample_error, sampled
+from agentflow.metrics.state import DISTINCT_LIMIT, hash_bits, sample_error
 
-_SHIFT = 32
-_ONE = 1 << _SHIFT
-_SHARE = _ONE - 1
-_USUAL = 8
-"""Seen less often than that, a value costs no number of its own: its share has one ready."""
+_REMEMBERED = 20_000
+"""Steps that lie ready, at most; all are dropped then, and worked out again."""
 
-_Several = dict[int, int]
+_Counts = tuple[int, ...]  # by slot: how often in each window's sum
 
 
-class Union:
-    """All values of the shares of one total, each once, with where and how often.
+class Tally:
+    """How many different values were seen, by slot: those in the sample, where one is taken.
 
     Attributes:
-        level: The coarsest sampling of any share; 0 while everything is exact.
+        levels: Sampling by slot: at level n, values whose n lowest hash bits are zero; 0 is exact.
     """
 
-    __slots__ = ("_free", "_held", "_next", "_sample", "_split", "level", "shares")
+    __slots__ = ("levels", "seen")
 
-    def __init__(self) -> None:
-        self.level = 0
+    def __init__(self, slots: int) -> None:
+        self.seen = [0] * slots
+        self.levels = [0] * slots
+
+    def copy_slot(self, source: int, target: int) -> None:
+        """Let one slot say what another does."""
+        self.seen[target], self.levels[target] = self.seen[source], self.levels[source]
+
+    def grow(self, growth: Sequence[tuple[int, int]], times: int = 1) -> None:
+        """Count values that came or went, by slot."""
+        for slot, change in growth:
+            self.seen[slot] += change * times
+
+    def has(self, bits: int, slot: int) -> bool:
+        """Tell whether a value with these hash bits is in the sample of a slot."""
+        return not bits & ((1 << self.levels[slot]) - 1)
+
+
+class Share(Tally):
+    """The values of one cell; `holders` sums show it."""
+
+    __slots__ = ("holders", "number", "values")
+
+    def __init__(self, values: Values, number: int, slots: int) -> None:
+        super().__init__(slots)
+        self.values = values
+        self.number = number
+        self.holders = 0
+
+    def counts(self, slot: int) -> Mapping[object, int]:
+        """Return the counted values of a slot, not to be changed."""
+        return self.values.split(slot).get(self.number, {})
+
+
+class _Seen:
+    """Where a value was seen: (share, counts by slot) for each of its cells. Compared by identity."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: tuple[tuple[int, _Counts], ...]) -> None:
+        self.parts = parts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """What becomes of a value, and by how much it changes the tallies of its cell and in total."""
+
+    after: _Seen | None
+    of_share: tuple[tuple[int, int], ...]
+    in_total: tuple[tuple[int, int], ...]
+
+
+_Way = tuple[int, tuple[int, ...], int]  # share, slots, change
+
+
+class Values(Tally):
+    """All values of one total, each once. The tally is that of the total."""
+
+    __slots__ = ("_free", "_held", "_known", "_next", "_remembered", "_split", "_steps", "shares")
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(slots)
         self.shares = 0
-        self._held: dict[object, int | _Several] = {}
+        self._held: dict[object, _Seen] = {}
         self._free: list[int] = []
         self._next = 0
-        self._sample = 0
-        self._split: dict[int, dict[object, int]] | None = None
+        self._known: dict[tuple[tuple[int, _Counts], ...], _Seen] = {}
+        self._steps: dict[_Way, dict[_Seen | None, _Step]] = {}
+        self._remembered = 0
+        self._split: tuple[int, dict[int, dict[object, int]]] | None = None
 
     def share(self) -> Share:
         """Return a new share, without any values."""
         self.shares += 1
-        if self._free:
-            return Share(self, self._free.pop())
-        self._next += 1
-        return Share(self, self._next - 1)
+        if not self._free:
+            self._free.append(self._next)
+            self._next += 1
+        return Share(self, self._free.pop(), len(self.seen))
 
     def release(self, share: Share) -> None:
-        """Forget a share and what is left of its values."""
-        if share.size:
-            for value, number in self.split().get(share.number, {}).items():
-                self._put(share, value, -number)
-            self._split = None
+        """Forget a share that no sum shows any more."""
         self.shares -= 1
         self._free.append(share.number)
 
-    def copy(self) -> Union:
-        """Return another one with the same values; shares are moved to it one by one."""
-        other = Union()
-        for name in ("level", "shares", "_next", "_sample"):
-            setattr(other, name, getattr(self, name))
-        other._free = self._free.copy()
-        other._held = {
-            value: held if held.__class__ is int else dict(held)  # type: ignore[call-overload]
-            for value, held in self._held.items()
-        }
-        return other
-
-    def merge(self, counts: object, *, sign: int = 1, level: int = 0) -> None:
-        """Do nothing: the share of the same cell brings the values."""
-
-    def add(self, share: Share, counts: Mapping[object, int], sign: int) -> None:
-        """Add (or take back) counted values of a share; the hot loop of every fold."""
+    def add(
+        self, share: Share, counts: Mapping[object, int], slots: tuple[int, ...], *, sign: int
+    ) -> None:
+        """Add (or take back) counted values in some slots; the hot loop of every fold."""
         self._split = None
-        if self.level:
-            for value, change in counts.items():
-                self._put(share, value, sign * change)
-            return
-        mine, number, usual = self._held, share.number, share.usual
-        get = mine.get
-        grown = 0
-        for value, change in counts.items():
-            held = get(value)
-            if held is None:
-                count = sign * change
-                grown += 1
-            elif held.__class__ is int and held & _SHARE == number:  # type: ignore[operator]
-                count = (held >> _SHIFT) + sign * change  # type: ignore[operator]
-            else:
-                self._put(share, value, sign * change)
-                continue
-            if 0 < count < _USUAL:
-                mine[value] = usual[count]
-            elif count:
-                mine[value] = number + count * _ONE
-            else:
-                mine.pop(value, None)
-                grown -= 1
-        share.size += grown
-
-    def _put(self, share: Share, value: object, change: int) -> None:
-        """Change one value, wherever it was seen before."""
-        held = self._held.get(value)
-        several = dict(_parts(held))
-        before = several.pop(share.number, 0)
-        if before + change:
-            several[share.number] = before + change
-        if len(several) > 1:
-            self._held[value] = several
-        elif several:
-            ((number, count),) = several.items()
-            self._held[value] = number + count * _ONE
+        if any(self.levels):
+            self._add_sampled(share, counts, slots, sign=sign)
         else:
+            self._add(share, counts, slots, sign=sign)
+        for slot in slots:
+            while share.seen[slot] > DISTINCT_LIMIT:
+                self.thin(share, slot, share.levels[slot] + 1)
+
+    def _add(
+        self, share: Share, counts: Mapping[object, int], slots: tuple[int, ...], *, sign: int
+    ) -> None:
+        held, get = self._held, self._held.get
+        known = {
+            change: self._steps_of((share.number, slots, sign * change))
+            for change in set(counts.values())
+            if change
+        }
+        growing: list[_Step] = []
+        for value, change in counts.items():
+            if not change:
+                continue
+            before = get(value)
+            step = known[change].get(before)
+            if step is None:
+                way = (share.number, slots, sign * change)
+                step = known[change][before] = self._step(before, way)
+            after = step.after
+            if after is None:
+                held.pop(value, None)
+            else:
+                held[value] = after
+            if step.of_share:
+                growing.append(step)
+        for step, times in Counter(growing).items():
+            share.grow(step.of_share, times)
+            self.grow(step.in_total, times)
+
+    def _add_sampled(
+        self, share: Share, counts: Mapping[object, int], slots: tuple[int, ...], *, sign: int
+    ) -> None:
+        for value, change in counts.items():
+            bits = hash_bits(value)
+            kept = tuple(slot for slot in slots if share.has(bits, slot))
+            if kept and change:
+                step = self._put(value, (share.number, kept, sign * change))
+                share.grow(step.of_share)
+                self.grow([one for one in step.in_total if self.has(bits, one[0])])
+
+    def _put(self, value: object, way: _Way) -> _Step:
+        step = self._step(self._held.get(value), way)
+        if step.after is None:
             self._held.pop(value, None)
-        share.size += (before + change != 0) - (before != 0)
-        if self.level and (held is None) == bool(several) and self._samples(value):
-            self._sample += 1 if several else -1
+        else:
+            self._held[value] = step.after
+        return step
 
-    def _samples(self, value: object) -> bool:
-        return not hash_bits(value) & ((1 << self.level) - 1)
+    def _steps_of(self, way: _Way) -> dict[_Seen | None, _Step]:
+        """Return the steps known for one change of one share, by what was seen before."""
+        if self._remembered > _REMEMBERED:
+            self._steps, self._known, self._remembered = {}, {}, 0
+        return self._steps.setdefault(way, {})
 
-    def thin(self, share: Share, level: int) -> None:
-        """Keep of a share only what the sample at *level* holds."""
-        mask = (1 << level) - 1
-        for value, number in self.split().get(share.number, {}).items():
-            if hash_bits(value) & mask:
-                self._put(share, value, -number)
+    def _step(self, before: _Seen | None, way: _Way) -> _Step:
+        """Work out what a change makes of a value."""
+        self._remembered += 1
+        number, slots, change = way
+        parts = dict(before.parts) if before is not None else {}
+        mine = parts.pop(number, (0,) * len(self.seen))
+        others = [any(counts[slot] for counts in parts.values()) for slot in slots]
+        now = list(mine)
+        for slot in slots:
+            now[slot] += change
+        growth = [(slot, (now[slot] != 0) - (mine[slot] != 0)) for slot in slots]
+        if any(now):
+            parts[number] = tuple(now)
+        return _Step(
+            self._described(tuple(sorted(parts.items()))),
+            tuple(one for one in growth if one[1]),
+            tuple(one for one, other in zip(growth, others, strict=True) if one[1] and not other),
+        )
+
+    def _described(self, parts: tuple[tuple[int, _Counts], ...]) -> _Seen | None:
+        if not parts:
+            return None
+        return self._known.setdefault(parts, _Seen(parts))
+
+    def thin(self, share: Share, slot: int, level: int) -> None:
+        """Keep of a share in a slot only what the sample at *level* holds."""
+        share.levels[slot] = level
+        for value, count in share.counts(slot).items():
+            if not share.has(hash_bits(value), slot):
+                share.grow(self._put(value, (share.number, (slot,), -count)).of_share)
         self._split = None
-        self.level = max(self.level, level)
-        self._sample = sum(map(self._samples, self._held))
+        self.levels[slot] = max(self.levels[slot], level)
+        self.seen[slot] = len(self.counts(slot))
 
-    def split(self) -> Mapping[int, dict[object, int]]:
+    def clear(self, share: Share, slot: int) -> None:
+        """Forget what is left of a share in a slot."""
+        if share.seen[slot]:
+            self._split = None
+            for value, count in share.counts(slot).items():
+                step = self._put(value, (share.number, (slot,), -count))
+                share.grow(step.of_share)
+                self.grow([one for one in step.in_total if self.has(hash_bits(value), slot)])
+            self._split = None
+        share.levels[slot] = 0
+
+    def copy_slot(self, source: int, target: int) -> None:
+        """Let one slot hold what another does."""
+        super().copy_slot(source, target)
+        self._split = None
+        same: dict[_Seen, _Seen] = {}
+        for value, seen in self._held.items():
+            if seen not in same:
+                parts = tuple(
+                    (number, (*counts[:target], counts[source], *counts[target + 1 :]))
+                    for number, counts in seen.parts
+                )
+                same[seen] = self._described(parts) or seen
+            self._held[value] = same[seen]
+
+    def split(self, slot: int) -> Mapping[int, dict[object, int]]:
         """Return the counted values of every share, until something changes or `forget`."""
-        if self._split is None:
-            self._split = {}
-            for value, held in self._held.items():
-                for number, count in _parts(held):
-                    self._split.setdefault(number, {})[value] = count
-        return self._split
+        if self._split is None or self._split[0] != slot:
+            by_share: dict[int, dict[object, int]] = {}
+            for value, number, count in self._in(slot):
+                by_share.setdefault(number, {})[value] = count
+            self._split = slot, by_share
+        return self._split[1]
 
     def forget(self) -> None:
         """Give the memory of `split` back."""
         self._split = None
 
+    def counts(self, slot: int) -> dict[object, int]:
+        """Return the counted values of all shares: those in the sample, where one is taken."""
+        counts: dict[object, int] = {}
+        for value, _, count in self._in(slot):
+            if not self.levels[slot] or self.has(hash_bits(value), slot):
+                counts[value] = counts.get(value, 0) + count
+        return counts
+
+    def _in(self, slot: int) -> Iterator[tuple[object, int, int]]:
+        for value, seen in self._held.items():
+            for number, counts in seen.parts:
+                if counts[slot]:
+                    yield value, number, counts[slot]
+
+
+class Part:
+    """What a window's sum shows of distinct values, in one cell or in total."""
+
+    __slots__ = ("of", "slot")
+
+    def __init__(self, of: Share | Values, slot: int) -> None:
+        self.of = of
+        self.slot = slot
+
+    def merge(self, counts: object, *, sign: int = 1, level: int = 0) -> None:
+        """Do nothing: values are added to all windows at once."""
+
     @property
-    def counts(self) -> dict[object, int]:
-        """The counted values of all shares: those in the sample, if anything is sampled."""
-        return {
-            value: sum(count for _, count in _parts(held))
-            for value, held in self._held.items()
-            if not self.level or self._samples(value)
-        }
-
-    def estimate(self) -> int:
-        """Return the number of different values; exact at level 0."""
-        return self._sample << self.level if self.level else len(self._held)
-
-    def error_bound(self) -> float:
-        """Return three relative standard errors of the estimate; 0 when it is exact."""
-        return sample_error(self._sample, self.level)
-
-
-class Share:
-    """What one cell has of a union: how many different values, each by its count.
-
-    Attributes:
-        size: How many different values; the union has them.
-        usual: The numbers the union holds for values seen once, twice and so on, here only.
-    """
-
-    __slots__ = ("level", "number", "size", "union", "usual")
-
-    def __init__(self, union: Union, number: int) -> None:
-        self.union = union
-        self.number = number
-        self.size = 0
-        self.level = 0
-        self.usual = tuple(number + count * _ONE for count in range(_USUAL))
-
-    def moved(self, union: Union) -> Share:
-        """Return the same share of a copy of its union."""
-        other = Share(union, self.number)
-        other.size, other.level, other.usual = self.size, self.level, self.usual
-        return other
-
-    def merge(self, counts: Mapping[object, int], *, sign: int = 1, level: int = 0) -> None:
-        """Add (or take back) counted values, which may themselves be a sample at *level*."""
-        if level > self.level:
-            self._thin(level)
-        if self.level > level:
-            counts = sampled(counts, self.level)
-        self.union.add(self, counts, sign)
-        while self.size > DISTINCT_LIMIT:
-            self._thin(self.level + 1)
-
-    def _thin(self, level: int) -> None:
-        self.level = level
-        self.union.thin(self, level)
+    def level(self) -> int:
+        """At which level values are sampled; 0 is exact."""
+        return self.of.levels[self.slot]
 
     @property
     def counts(self) -> Mapping[object, int]:
-        """The counted values, not to be changed; see `Union.forget`."""
-        return self.union.split().get(self.number, {})
+        """The counted values, not to be changed; see `Values.forget`."""
+        return self.of.counts(self.slot)
 
     def estimate(self) -> int:
         """Return the number of different values; exact at level 0."""
-        return self.size << self.level
+        return self.of.seen[self.slot] << self.level
 
     def error_bound(self) -> float:
         """Return three relative standard errors of the estimate; 0 when it is exact."""
-        return sample_error(self.size, self.level)
-
-
-def _parts(held: int | _Several | None) -> Iterator[tuple[int, int]]:
-    """Yield (share number, count) of what a union holds for a value."""
-    if isinstance(held, int):
-        yield held & _SHARE, held >> _SHIFT
-    elif held is not None:
-        yield from held.items()
+        return sample_error(self.of.seen[self.slot], self.level)

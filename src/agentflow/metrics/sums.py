@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
+from agentflow.metrics.distincts import Distincts, Key
 from agentflow.metrics.evaluator import Cell, CellFunctions
-from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.shares import Union
 from agentflow.metrics.state import Multiset
 
-Key = tuple[object, ...]
 Cells = dict[Key, Cell]
 Merge = Callable[[Cell, Cell], None]
 
@@ -17,89 +15,76 @@ Merge = Callable[[Cell, Cell], None]
 class Sum:
     """The cells of a window and their total (per currency); *holders* windows share it.
 
-    Distinct values lie in the total, once, and a cell has a share in them.
+    Distinct values are not in here: all sums of a metric have them together, each in its *slot*.
     """
 
-    __slots__ = ("_currency", "_distinct", "_empty", "_unions", "cells", "holders", "totals")
+    __slots__ = ("_distincts", "_empty", "cells", "holders", "slot", "totals")
 
-    def __init__(self, plan: MetricPlan, functions: CellFunctions) -> None:
+    def __init__(self, functions: CellFunctions, distincts: Distincts, slot: int) -> None:
         self.cells: Cells = {}
         self.totals: Cells = {}
         self.holders = 0
+        self.slot = slot
         self._empty = functions.empty
-        currency = plan.currency
-        self._currency = plan.dimensions.index(currency) if currency else None
-        self._distinct = [n for n, atom in enumerate(plan.atoms) if atom.kind == "distinct"]
-        self._unions: dict[Key, list[Union]] = {}
+        self._distincts = distincts
+
+    def enter(self, dims: Key) -> Cell:
+        """Return the cell of *dims*, made if there is none."""
+        cell = self.cells.get(dims)
+        if cell is None:
+            cell = self.cells[dims] = self._empty()
+            if self._distincts.atoms:
+                self._distincts.fill(cell, self._distincts.enter(dims, self.slot))
+        return cell
 
     def merge(self, dims: Key, cell: Cell, merge: Merge) -> None:
-        """Merge a cell into the one of its dimensions, and into the total."""
-        key = self._total_key(dims)
-        mine = self.cells.get(dims)
-        if mine is None:
-            mine = self.cells[dims] = self._cell(key)
-        merge(mine, cell)
+        """Merge a cell into the one of its dimensions and into the total; `settle` it then."""
+        merge(self.enter(dims), cell)
+        key = self._distincts.total_key(dims)
         total = self.totals.get(key)
         if total is None:
-            total = self.totals[key] = self._with(self._empty(), self._unions_of(key))
+            total = self.totals[key] = self._empty()
+            if self._distincts.atoms:
+                self._distincts.fill(total, self._distincts.total(key, self.slot))
         merge(total, cell)
-        if mine[-1] == 0:
-            self._drop(dims, key)
         if total[-1] == 0:
             del self.totals[key]
 
-    def _total_key(self, dims: Key) -> Key:
-        return () if self._currency is None else (dims[self._currency],)
+    def settle(self, dims: Key) -> None:
+        """Drop the cell if no event is left in it."""
+        if self.cells[dims][-1] == 0:
+            del self.cells[dims]
+            if self._distincts.atoms:
+                self._distincts.leave(dims, self.slot)
 
-    def _unions_of(self, key: Key) -> list[Union]:
-        unions = self._unions.get(key)
-        if unions is None:
-            unions = self._unions[key] = [Union() for _ in self._distinct]
-        return unions
+    def shift(self, cells: Cells, merge: Merge, *, sign: int) -> None:
+        """Merge the cells of a bucket that enters, or leaves."""
+        for dims, cell in cells.items():
+            self.merge(dims, cell, merge)
+            if self._distincts.atoms:
+                self._distincts.shift(dims, cell, self.slot, sign=sign)
+            self.settle(dims)
 
-    def _cell(self, key: Key) -> Cell:
-        if not self._distinct:
-            return self._empty()
-        return self._with(self._empty(), [union.share() for union in self._unions_of(key)])
-
-    def _with(self, cell: Cell, parts: Iterable[object]) -> Cell:
-        for index, part in zip(self._distinct, parts, strict=True):
-            cell[index] = part
-        return cell
-
-    def _drop(self, dims: Key, key: Key) -> None:
-        cell = self.cells.pop(dims)
-        for index in self._distinct:
-            cell[index].union.release(cell[index])
-        if self._distinct and not self._unions[key][0].shares:
-            del self._unions[key]
-
-    def copy(self) -> Sum:
+    def copy(self, slot: int) -> Sum:
         """Return another sum of the same cells, held by nobody."""
         own = Sum.__new__(Sum)
-        own.holders = 0
-        own._empty, own._currency, own._distinct = self._empty, self._currency, self._distinct
-        own._unions = {key: [one.copy() for one in unions] for key, unions in self._unions.items()}
-        own.totals = {
-            key: own._with(_copied(cell), own._unions_of(key)) for key, cell in self.totals.items()
+        own.holders, own.slot = 0, slot
+        own._empty, own._distincts = self._empty, self._distincts
+        distincts = self._distincts
+        distincts.copy_slot(self.slot, slot)
+        own.cells = {
+            dims: distincts.fill(_copied(cell), distincts.enter(dims, slot) if distincts.atoms else ())
+            for dims, cell in self.cells.items()
         }
-        own.cells = {dims: own._moved(dims, cell) for dims, cell in self.cells.items()}
+        own.totals = {
+            key: distincts.fill(_copied(cell), distincts.total(key, slot))
+            for key, cell in self.totals.items()
+        }
         return own
-
-    def _moved(self, dims: Key, cell: Cell) -> Cell:
-        if not self._distinct:
-            return _copied(cell)
-        unions = self._unions[self._total_key(dims)]
-        shares = [
-            cell[index].moved(union) for index, union in zip(self._distinct, unions, strict=True)
-        ]
-        return self._with(_copied(cell), shares)
 
     def forget(self) -> None:
         """Give back the memory of having looked at the values of single cells."""
-        for unions in self._unions.values():
-            for union in unions:
-                union.forget()
+        self._distincts.forget()
 
 
 def _copied(cell: Cell) -> Cell:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -28,7 +29,10 @@ class Moved(msgspec.Struct, frozen=True, gc=False):
     moves: int
 
 
-@dataclass(slots=True)
+_ROUTE = itemgetter(2)
+
+
+@dataclass(slots=True, eq=False)
 class _Route:
     """Where events of one contract version go, for one tenant."""
 
@@ -78,7 +82,7 @@ class LiveEngine:
         """
         self._now_us = max(now_us, self._now_us)
         routed = self._routed(events)
-        touched = {id(route): route for _, _, route in routed}
+        touched = dict.fromkeys(map(_ROUTE, routed))
         with decimal.localcontext(EXACT):
             for offset, event, route in routed:
                 if route.correctable:
@@ -88,7 +92,7 @@ class LiveEngine:
             self._since_fold += len(routed)
             if self._since_fold >= _FOLD_EVERY:
                 self._fold_large()
-        return _announce(touched.values())
+        return _announce(touched)
 
     def _routed(self, events: Iterable[tuple[int, Event]]) -> list[tuple[int, Event, _Route]]:
         """Advance to the end of *events* and return those that were not seen and move something.
@@ -97,12 +101,15 @@ class LiveEngine:
         """
         routed = []
         correctable = []
-        next_offset, watermark_us = self.next_offset, self.watermark_us
+        next_offset, watermark_us, routes = self.next_offset, self.watermark_us, self._routes
         for offset, event in events:
             if offset < next_offset:
                 continue
             next_offset = offset + 1
-            route = self._route(event)
+            try:
+                route = routes[event.tenant][event.data.__class__]
+            except KeyError:
+                route = self._route(event)
             if route is None:
                 continue
             routed.append((offset, event, route))
@@ -116,7 +123,7 @@ class LiveEngine:
         return routed
 
     def _apply_group(
-        self, event: Event, offset: int, route: _Route, touched: dict[int, _Route]
+        self, event: Event, offset: int, route: _Route, touched: dict[_Route, None]
     ) -> None:
         if route.own and self._corrections.corrected_by(event.ref) is not None:
             route.add(event.data, event.occurred_us // BUCKET_US, event, route.states)
@@ -131,13 +138,13 @@ class LiveEngine:
             trial._apply_effects(effects, {})
         return trial._tenant(tenant)
 
-    def _apply_effects(self, effects: Iterable[Effect], touched: dict[int, _Route]) -> None:
+    def _apply_effects(self, effects: Iterable[Effect], touched: dict[_Route, None]) -> None:
         for effect in effects:
             effective = effect.after or effect.before
             base = self._route(effective) if effective is not None else None
             if base is None:
                 continue
-            touched[id(base)] = base
+            touched[base] = None
             if effect.before is not None:
                 bucket = effect.before.occurred_us // BUCKET_US
                 base.retract(effect.before.data, bucket, effect.cause, base.states)

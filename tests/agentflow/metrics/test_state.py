@@ -83,7 +83,7 @@ def test_both_are_exact_up_to_their_limit_and_not_above() -> None:
     assert (multiset.coarse, distinct.level) == (True, 1)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     unscaled=st.integers(-(10**27), 10**27) | st.integers(-(10**6), 10**6),
     scale=st.sampled_from([0, 2, 9]),

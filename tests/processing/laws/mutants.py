@@ -37,6 +37,7 @@ class Mutant:
 _EVALUATOR = "agentflow.metrics.evaluator"
 _ROLLING = "agentflow.metrics.rolling"
 _TIERS = "agentflow.metrics.tiers"
+_DISTINCTS = "agentflow.metrics.distincts"
 _SUMS = "agentflow.metrics.sums"
 _SHARES = "agentflow.metrics.shares"
 _STATE = "agentflow.metrics.state"
@@ -91,7 +92,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "bucket that left is not subtracted",
         _ROLLING,
-        "_shift(own, cells, self._functions.subtract)",
+        "own.shift(cells, self._functions.subtract, sign=-1)",
         "pass",
     ),
     Mutant(
@@ -132,8 +133,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "currencies added up",
-        _SUMS,
-        "if currency else None",
+        _DISTINCTS,
+        "if plan.currency else None",
         "if False else None",
     ),
     Mutant(
@@ -155,21 +156,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("fine values among coarse", _STATE, "if self.coarse and not rough:", "if False:"),
     Mutant("unsampled among sampled", _STATE, "if self.level > level:", "if False:"),
     # distinct values in one place
-    Mutant("value of two cells counted for one", _SHARES, "held & _SHARE == number", "True"),
-    Mutant("value taken back stays", _SHARES, "mine.pop(value, None)", "pass"),
-    Mutant("cell that grew is not told", _SHARES, "share.size += grown", "pass"),
     Mutant(
-        "value seen once more is forgotten",
+        "value of two cells counted twice",
         _SHARES,
-        "count = (held >> _SHIFT) + sign * change",
-        "count = sign * change",
+        "if one[1] and not other)",
+        "if one[1])",
     ),
-    Mutant(
-        "value gone from one of its cells is gone",
-        _SHARES,
-        "elif several:",
-        "elif several and not before:",
-    ),
+    Mutant("value taken back stays", _SHARES, "if any(now):", "if True:"),
+    Mutant("value in all windows", _SHARES, "if counts[slot]:", "if any(counts):"),
+    Mutant("value added where it was", _SHARES, "now[slot] += change", "now[slot] = change"),
+    Mutant("bucket's values stay", _SUMS, "self.slot, sign=sign)", "self.slot, sign=1)"),
     # corrections
     Mutant("retraction ignored", _CORRECTIONS, "group.retracted = True", "pass"),
     Mutant("oldest update wins", _CORRECTIONS, "newest[name] < age", "newest[name] > age"),

@@ -1,0 +1,101 @@
+"""The distinct values of one metric: by total, and each cell's share in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from agentflow.metrics.evaluator import Cell
+from agentflow.metrics.plan import MetricPlan
+from agentflow.metrics.shares import Part, Share, Values
+
+Key = tuple[object, ...]
+
+
+class Distincts:
+    """One `Values` for every distinct atom and total; a slot for every sum of windows.
+
+    Attributes:
+        atoms: Which parts of a cell are distinct counts.
+    """
+
+    __slots__ = ("_currency", "_shares", "_slots", "_totals", "atoms")
+
+    def __init__(self, plan: MetricPlan) -> None:
+        self.atoms = [n for n, atom in enumerate(plan.atoms) if atom.kind == "distinct"]
+        self._currency = plan.dimensions.index(plan.currency) if plan.currency else None
+        self._slots = len(plan.windows)
+        self._totals: dict[Key, list[Values]] = {}
+        self._shares: dict[Key, list[Share]] = {}
+
+    def total_key(self, dims: Key) -> Key:
+        """Return the total a cell belongs to: one, or one for each currency."""
+        return () if self._currency is None else (dims[self._currency],)
+
+    def total(self, key: Key, slot: int) -> list[Part]:
+        """Return the parts of a total's cell."""
+        return [Part(values, slot) for values in self._values(key)]
+
+    def _values(self, key: Key) -> list[Values]:
+        values = self._totals.get(key)
+        if values is None:
+            values = self._totals[key] = [Values(self._slots) for _ in self.atoms]
+        return values
+
+    def enter(self, dims: Key, slot: int) -> list[Part]:
+        """Return the parts of a new cell of a sum."""
+        shares = self._shares.get(dims)
+        if shares is None:
+            values = self._values(self.total_key(dims))
+            shares = self._shares[dims] = [one.share() for one in values]
+        for share in shares:
+            share.holders += 1
+        return [Part(share, slot) for share in shares]
+
+    def leave(self, dims: Key, slot: int) -> None:
+        """Forget a cell of a sum; the last one takes its shares along."""
+        shares = self._shares[dims]
+        for share in shares:
+            share.values.clear(share, slot)
+            share.holders -= 1
+            if not share.holders:
+                share.values.release(share)
+        if shares and not shares[0].holders:
+            del self._shares[dims]
+            if not shares[0].values.shares:
+                del self._totals[self.total_key(dims)]
+
+    def add(self, dims: Key, delta: Cell, slots: tuple[int, ...]) -> None:
+        """Add what happened in a cell to some slots, in which it was entered."""
+        for index, share in zip(self.atoms, self._shares[dims], strict=True):
+            counts: Mapping[object, int] = delta[index]
+            if counts:
+                share.values.add(share, counts, slots, sign=1)
+
+    def shift(self, dims: Key, cell: Cell, slot: int, *, sign: int) -> None:
+        """Add a bucket's cell to a slot, or take it out again."""
+        for index, share in zip(self.atoms, self._shares[dims], strict=True):
+            part = cell[index]
+            if part.level > share.levels[slot]:
+                share.values.thin(share, slot, part.level)
+            share.values.add(share, part.counts, (slot,), sign=sign)
+
+    def copy_slot(self, source: int, target: int) -> None:
+        """Let a new sum begin as another one is; its cells still have to enter."""
+        for totals in self._totals.values():
+            for values in totals:
+                values.copy_slot(source, target)
+        for shares in self._shares.values():
+            for share in shares:
+                share.copy_slot(source, target)
+
+    def forget(self) -> None:
+        """Give back the memory of having looked at the values of single cells."""
+        for totals in self._totals.values():
+            for values in totals:
+                values.forget()
+
+    def fill(self, cell: Cell, parts: Sequence[object]) -> Cell:
+        """Put *parts* in their places in a cell, and return it."""
+        for index, part in zip(self.atoms, parts, strict=True):
+            cell[index] = part
+        return cell
