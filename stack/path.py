@@ -1,0 +1,237 @@
+"""The whole stream path on one machine: services, topics, connectors, both jobs, the platform.
+
+`with StreamPath(directory, contracts).running() as path:` is what the demonstration, the benches
+and the tests of the whole path have in common.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+from agentflow.contracts import Registry, load
+from ingestion.cdc import Sources
+from ingestion.connectors import Ailment, ConnectClient, connectors_of, diagnose
+from ingestion.kafka.admin import KafkaAdmin
+from ingestion.kafka.config import KafkaConfig
+from ingestion.kafka.topic_plan import Create
+from ingestion.kafka.topics import Topic, TopicPolicy, wanted_topics
+from processing.flink.lake_sql import LakeJob
+from stack.errors import StackError
+from stack.home import REPOSITORY
+from stack.jobs import install_wheel, start_gate
+from stack.probe import http_json, wait_until
+from stack.service import Service
+from stack.services import S3, Connect, Flink, IcebergRest, Kafka, MariaDb, Postgres
+from stack.services.api import Api
+
+LAKE_JOB: Final = REPOSITORY / "src" / "processing" / "flink" / "lake_job.py"
+_RUNNING_WITHIN = 180.0
+_T = TypeVar("_T")
+Told = Callable[[str, float, str], None]
+"""Told what is ready, after how many seconds, and where it is."""
+
+
+def nobody(name: str, seconds: float, place: str) -> None:
+    """Tell nobody."""
+    del name, seconds, place
+
+
+class StreamPath:
+    """One of everything, bound to a directory.
+
+    Attributes:
+        databases: By the name that source contracts give to a server.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        contracts: Path,
+        *,
+        prefix: str = "agentflow",
+        databases: Mapping[str, Postgres | MariaDb] | None = None,
+        settings: Mapping[str, str] | None = None,
+        lake_seconds: float = 10,
+    ) -> None:
+        """Plan it; nothing starts yet.
+
+        Args:
+            directory: Where data and logs go.
+            contracts: The directory of the contracts.
+            prefix: Of the names of topics.
+            databases: Captured by Debezium, by server name of the source contracts.
+            settings: More settings of the platform, `AGENTFLOW_…`.
+            lake_seconds: How often the lake is committed.
+        """
+        self.directory = directory.absolute()
+        self.contracts = contracts.absolute()
+        self.registry: Registry = load(self.contracts)
+        self.prefix = prefix
+        self.databases = dict(databases or {})
+        self.kafka, self.s3 = Kafka(), S3()
+        self.catalog = IcebergRest(self.s3)
+        self._settings = dict(settings or {})
+        self._lake_seconds = lake_seconds
+        self._jobs: dict[str, str] = {}
+
+    @contextmanager
+    def running(self, told: Told = nobody) -> Iterator[Self]:
+        """Start everything, in the order of who needs whom; stop it at the end of the block.
+
+        Raises:
+            StackError: A part did not become healthy.
+        """
+        with ExitStack() as stack:
+            for service in (*self.databases.values(), self.kafka, self.s3, self.catalog):
+                self._start(stack, service, told)
+            self._make_topics()
+            wheel = install_wheel(self.directory / "platform")
+            self.flink = Flink(pythonpath=(wheel,))
+            self._start(stack, self.flink, told)
+            self._jobs["gate"] = self._timed("job gate", told, self.start_gate)
+            self._jobs["lake"] = self._timed("job lake", told, self.start_lake)
+            if self.databases:
+                self.connect = Connect(self.kafka, environment=self._captured())
+                self._start(stack, self.connect, told)
+            self.api = Api(self.contracts, self.environment)
+            self._start(stack, self.api, told)
+            yield self
+
+    @property
+    def config(self) -> KafkaConfig:
+        """How clients reach the topics."""
+        return KafkaConfig(self.kafka.bootstrap, prefix=self.prefix)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings of the platform."""
+        return {
+            "AGENTFLOW_BUS": "kafka",
+            "AGENTFLOW_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
+            "AGENTFLOW_KAFKA_PREFIX": self.prefix,
+            "AGENTFLOW_LAKE_CATALOG": self.catalog.uri,
+            "AGENTFLOW_LAKE_WAREHOUSE": self.catalog.warehouse,
+            "AGENTFLOW_LAKE_S3_ENDPOINT": self.s3.endpoint,
+            "AGENTFLOW_LAKE_S3_ACCESS_KEY": self.s3.access_key,
+            "AGENTFLOW_LAKE_S3_SECRET_KEY": self.s3.secret_key,
+            "AGENTFLOW_LAKE_INTERVAL_SECONDS": "1",
+            **self._settings,
+        }
+
+    def capture(self) -> None:
+        """Apply the connectors of the source contracts and wait until all of them run.
+
+        The tables must exist.
+
+        Raises:
+            StackError: A connector does not run.
+        """
+        with closing(ConnectClient(self.connect.url)) as client:
+            wanted = connectors_of(self.registry)
+            for connector in wanted:
+                client.apply(connector)
+
+            def ailments() -> list[Ailment]:
+                return [
+                    ailment
+                    for each in wanted
+                    for ailment in diagnose(each.name, client.status(each.name))
+                ]
+
+            if not wait_until(lambda: not ailments(), within=_RUNNING_WITHIN):
+                raise StackError(
+                    f"connectors do not run: {ailments()}", fix=f"Read {self.connect.log_path}."
+                )
+
+    def start_gate(self, *options: str) -> str:
+        """Submit the hot job and wait until its tasks run; return its id."""
+        where = ("--kafka-bootstrap", self.kafka.bootstrap, "--kafka-prefix", self.prefix)
+        job = start_gate(self.flink, self.contracts, *where, *options)
+        self._await_tasks(job)
+        return job
+
+    def start_lake(self, *, since: str | None = None) -> str:
+        """Submit the job that writes the lake and wait until its tasks run; return its id."""
+        job = LakeJob(
+            bootstrap=self.kafka.bootstrap,
+            prefix=self.prefix,
+            catalog=self.catalog.uri,
+            warehouse=self.catalog.warehouse,
+            endpoint=self.s3.endpoint,
+            access_key=self.s3.access_key,
+            secret_key=self.s3.secret_key,
+            checkpoint_seconds=self._lake_seconds,
+        )
+        described = self.directory / "lake-job.json"
+        described.touch(mode=0o600)
+        described.write_text(job.described(self.contracts))
+        found = self.flink.submit(LAKE_JOB, str(described), savepoint=since)
+        self._await_tasks(found)
+        return found
+
+    def restart_cluster(self) -> None:
+        """Start Flink again after its JobManager died, and both jobs from their last checkpoints.
+
+        Without a quorum service a JobManager that died has lost its jobs, not their checkpoints.
+        """
+        self.flink.restart()
+        since = {name: last_checkpoint(self.flink, job) for name, job in self._jobs.items()}
+        found = since["gate"]
+        self._jobs["gate"] = self.start_gate(*(("--from-checkpoint", found) if found else ()))
+        self._jobs["lake"] = self.start_lake(since=since["lake"])
+
+    def _start(self, stack: ExitStack, service: Service, told: Told) -> None:
+        self._timed(
+            service.name,
+            told,
+            lambda: stack.enter_context(service.running(self.directory / service.name)),
+        )
+
+    def _timed(self, name: str, told: Told, start: Callable[[], _T]) -> _T:
+        began = time.monotonic()
+        value = start()
+        place = " ".join(value.addresses.values()) if isinstance(value, Service) else str(value)
+        told(name, time.monotonic() - began, place)
+        return value
+
+    def _make_topics(self) -> None:
+        policy = TopicPolicy(prefix=self.prefix)
+        changes = [Topic(name, 1, 1) for name in Sources(self.registry).topics]
+        wanted = [Create(topic) for topic in (*wanted_topics(policy), *changes)]
+        KafkaAdmin(self.config).apply(wanted, done=lambda _: None)
+
+    def _captured(self) -> dict[str, str]:
+        found = {"AGENTFLOW_KAFKA_BOOTSTRAP": self.kafka.bootstrap}
+        for server, database in self.databases.items():
+            name = f"AGENTFLOW_{server.upper()}"
+            secret = getattr(database, "password", "unused")
+            found |= {
+                f"{name}_HOST": "127.0.0.1",
+                f"{name}_PORT": str(database.port()),
+                f"{name}_USER": database.user,
+                f"{name}_PASSWORD": secret,
+            }
+        return found
+
+    def _await_tasks(self, job: str) -> None:
+        def tasks_run() -> bool:
+            found = http_json(f"{self.flink.url}/jobs/{job}")
+            return bool(found) and all(
+                vertex["status"] == "RUNNING" for vertex in found["vertices"]
+            )
+
+        if not wait_until(tasks_run, within=_RUNNING_WITHIN):
+            raise StackError(f"job {job} does not run", fix=f"Read {self.flink.log_path}.")
+
+
+def last_checkpoint(flink: Flink, job: str) -> str | None:
+    """Return the URI of the newest complete checkpoint of a job; None before the first."""
+    found = sorted(
+        (flink.checkpoint_directory / job).glob("chk-*/_metadata"),
+        key=lambda path: int(path.parent.name.removeprefix("chk-")),
+    )
+    return found[-1].parent.as_uri() if found else None
