@@ -73,7 +73,9 @@ class Sum:
         distincts = self._distincts
         distincts.copy_slot(self.slot, slot)
         own.cells = {
-            dims: distincts.fill(_copied(cell), distincts.enter(dims, slot) if distincts.atoms else ())
+            dims: distincts.fill(
+                _copied(cell), distincts.enter(dims, slot) if distincts.atoms else ()
+            )
             for dims, cell in self.cells.items()
         }
         own.totals = {

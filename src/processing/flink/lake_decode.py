@@ -109,7 +109,7 @@ class _Event:
         self._decode = gate.decode
         place = {slot: number for number, slot in enumerate(slots)}
         taken = slots_of(described)
-        self._empty = [None] * len(slots)
+        self._empty: list[object] = [None] * len(slots)
         self._fields = [
             (attribute_of(column.name), place[taken[column.name]], _TEXT.get(column.type.name))
             for column in described.fields
@@ -120,7 +120,7 @@ class _Event:
 
     def values(self, data: object) -> Sequence[object]:
         """Return the values of an event's fields, in order of slots."""
-        values: list[object] = self._empty.copy()
+        values = self._empty.copy()
         for attribute, place, text in self._fields:
             value = getattr(data, attribute)
             values[place] = value if text is None or value is None else text(value)

@@ -6,10 +6,11 @@ from processing.lake.embedded import open_lake
 from processing.lake.follower import LakeFollower
 from processing.lake.health import LakeHealth, TableHealth, lake_health
 from processing.lake.keeper import LakeKeeper
+from processing.lake.location import Location
 from processing.lake.maintenance import Compacted, compact, expire_snapshots, sweep
 from processing.lake.positions import Positions
 from processing.lake.reader import LakeReader
-from processing.lake.remote import Location, open_remote_lake
+from processing.lake.remote import open_remote_lake
 from processing.lake.rows import Stored
 from processing.lake.thread import LakeThread
 from processing.lake.writer import LakeWriter

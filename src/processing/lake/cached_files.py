@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pyarrow.fs as pafs
 
 from agentflow.clock import from_datetime
 from agentflow.errors import StorageError
-
-if TYPE_CHECKING:
-    from processing.lake.remote import Location
+from processing.lake.location import TIMEOUT_SECONDS, Location
 
 _CHUNK_BYTES: Final = 1 << 20
 CACHE_BYTES: Final = 8 << 30
@@ -115,5 +113,5 @@ def _file_system(location: Location) -> Any:  # noqa: ANN401 - pyarrow has no ty
         secret_key=location.secret_key or None,
         region=location.region,
         connect_timeout=5,
-        request_timeout=30,
+        request_timeout=TIMEOUT_SECONDS,
     )

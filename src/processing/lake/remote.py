@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from typing import Final, TypeVar
@@ -27,51 +27,15 @@ from agentflow.errors import StorageError
 from processing.lake.cached_files import CachedFiles
 from processing.lake.catalog import SYSTEM, Lake
 from processing.lake.coverage import Coverage
+from processing.lake.location import Location
 from processing.lake.port import Behind, TableName
 
 _FAILURES: Final = (RequestException, RESTError, OSError)
 _AT_ONCE: Final = 8
 _FORGET_SECONDS: Final = 60.0
 """A table is read again after so long in any case: what merges left behind may be swept later."""
-_TIMEOUT_SECONDS: Final = 30
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where the lake of a cluster is, and how to get in.
-
-    Attributes:
-        catalog: Address of the REST catalog.
-        warehouse: Where its tables are, for example `s3://lake/agentflow`.
-        endpoint: Address of the S3 server; empty for Amazon's.
-        token: Bearer token of the catalog, if it wants one.
-    """
-
-    catalog: str
-    warehouse: str
-    endpoint: str = ""
-    access_key: str = field(default="", repr=False)
-    secret_key: str = field(default="", repr=False)
-    region: str = "us-east-1"
-    token: str = field(default="", repr=False)
-
-    def properties(self) -> dict[str, str]:
-        """Return what PyIceberg wants to be told."""
-        told = {
-            "uri": self.catalog,
-            "warehouse": self.warehouse,
-            "token": self.token,
-            "s3.endpoint": self.endpoint,
-            "s3.access-key-id": self.access_key,
-            "s3.secret-access-key": self.secret_key,
-            "s3.region": self.region,
-            "s3.connect-timeout": "5",
-            "s3.request-timeout": str(_TIMEOUT_SECONDS),
-            "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-        }
-        return {key: value for key, value in told.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +112,8 @@ class RemoteCatalog:
         return tables
 
     def _read(self, name: TableName) -> Table:
-        return _asked(lambda: self._catalog.load_table(name))
+        table: Table = _asked(lambda: self._catalog.load_table(name))
+        return table
 
     def fresh(self, name: TableName) -> Table:
         """Return a handle of one's own that does not retry, whatever the table says to Java."""

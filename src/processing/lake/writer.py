@@ -13,7 +13,8 @@ from agentflow.errors import StorageError
 from agentflow.events import EventRef
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
-from processing.lake.commit import Span, append, record_batch, recorded
+from processing.lake.commit import Span, append, record_batch
+from processing.lake.coverage import recorded
 from processing.lake.positions import Positions
 from processing.lake.rows import Stored, dead_letter_rows, rows_of
 from processing.lake.source import LogSource

@@ -1,1 +1,1 @@
-"""Measurements: `python -m tests.bench` runs them all; `docs/benchmarks.md` keeps the numbers."""
+"""Measurements of the stream path: `python -m tests.bench.stream`."""

@@ -11,7 +11,7 @@ from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, sweep
 from processing.lake.catalog import DEAD_LETTER_TABLE
-from processing.lake.commit import covered
+from processing.lake.coverage import covered
 from quality import Gate
 from tests.processing.lake.conftest import Publish, order
 

@@ -15,7 +15,8 @@ from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, lake_health, open_lake
 from processing.lake.catalog import DEAD_LETTER_TABLE
-from processing.lake.commit import Span, append, covered
+from processing.lake.commit import Span, append
+from processing.lake.coverage import covered
 from processing.lake.rows import ArrowTable, Stored, rows_of
 from quality import Gate
 from tests.processing.lake.conftest import Publish, cancelled, order
