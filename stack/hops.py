@@ -162,7 +162,7 @@ class Hops:
                 continue
             now = time.perf_counter()
             headers = dict(message.headers() or [])
-            place = (int(headers["raw_partition"]), int(headers["raw_offset"]))
+            place = (int(headers["raw_partition"] or 0), int(headers["raw_offset"] or 0))
             with self.watched.lock:
                 sample = self.watched.by_place.get(place)
                 if sample is None:

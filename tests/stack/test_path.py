@@ -64,7 +64,7 @@ def path(contracts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def client(path: StreamPath) -> Iterator[AgentFlow]:
-    with AgentFlow(path.api.url, timeout=60) as found:
+    with AgentFlow(path.api.url, timeout_seconds=60) as found:
         yield found
 
 
@@ -144,7 +144,10 @@ def test_kills_lose_and_double_nothing(
             _revive(path, victim)
 
     embedded = Api(contracts, {})
-    with embedded.running(tmp_path / "embedded"), AgentFlow(embedded.url, timeout=60) as twin:
+    with (
+        embedded.running(tmp_path / "embedded"),
+        AgentFlow(embedded.url, timeout_seconds=60) as twin,
+    ):
         for batch in batches:
             twin.send_lines(batch)
         assert token is not None

@@ -22,7 +22,9 @@ def main() -> int:
     seen = dict(machine())
     figures: list[Figure] = []
     for name in options.only:
-        measured = list(importlib.import_module(f"tests.bench.stream.{name}").measure(options.scale))
+        measured = list(
+            importlib.import_module(f"tests.bench.stream.{name}").measure(options.scale)
+        )
         print_table(measured)
         sys.stdout.flush()
         figures += measured

@@ -42,9 +42,7 @@ def measure(scale: float) -> Iterable[Figure]:
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         databases = {"shop": Postgres(), "warehouse": MariaDb()}
-        planned = StreamPath(
-            Path(scratch), ROOT / "contracts", prefix="bench", databases=databases
-        )
+        planned = StreamPath(Path(scratch), ROOT / "contracts", prefix="bench", databases=databases)
         with planned.running() as path:
             create_tables(path)
             path.capture()
@@ -52,7 +50,7 @@ def measure(scale: float) -> Iterable[Figure]:
             _under_load(path, rate=RATES[-1], samples=WARM_UP_EVENTS // 10, every=10)
             for rate in RATES:
                 every = max(rate // 50, 1)
-                yield from _latencies(path, rate, _under_load(path, rate, samples, every))
+                yield from _latencies(rate, _under_load(path, rate, samples, every))
             yield from _commits(path, max(int(COMMITS * scale), 10))
 
 
@@ -75,7 +73,7 @@ def _events(path: StreamPath) -> Iterator[tuple[bytes | None, bytes]]:
         yield keys.key(event.value), event.value
 
 
-def _latencies(path: StreamPath, rate: int, samples: list[Sample]) -> Iterator[Figure]:
+def _latencies(rate: int, samples: list[Sample]) -> Iterator[Figure]:
     validated = [(each.validated - each.due) * 1_000 for each in samples]
     answered = [(each.answered - each.due) * 1_000 for each in samples]
     acked = [(each.acked - each.due) * 1_000 for each in samples]
@@ -111,7 +109,7 @@ def _commits(path: StreamPath, count: int) -> Iterator[Figure]:
     took: list[float] = []
     with (
         psycopg.connect(postgres.dsn("shop"), autocommit=True) as connection,
-        AgentFlow(path.api.url, timeout=30) as client,
+        AgentFlow(path.api.url, timeout_seconds=30) as client,
     ):
         for number in islice(range(10**9), count):
             order = f"BENCH-{number}"
