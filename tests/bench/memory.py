@@ -75,7 +75,9 @@ def soak(seconds: float, rate: int) -> Figure:
             "rss_mib_late": late,
             "bytes_per_event": (late - early) * 2**20 / (sent * 0.6),
             **{
-                f"rss_mib_{tenth}0_percent": _within(samples, end * (tenth - 1) / 10, end * tenth / 10)
+                f"rss_mib_{tenth}0_percent": _within(
+                    samples, end * (tenth - 1) / 10, end * tenth / 10
+                )
                 for tenth in range(1, 11)
             },
         },

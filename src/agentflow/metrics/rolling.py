@@ -176,7 +176,10 @@ class MetricState:
                 continue
             left = (running.start_us, min(start_us, running.end_us))
             entered = (max(running.end_us, start_us), end_us)
-            leaving, entering = list(self._tiers.between(*left)), list(self._tiers.between(*entered))
+            leaving, entering = (
+                list(self._tiers.between(*left)),
+                list(self._tiers.between(*entered)),
+            )
             if leaving or entering:
                 (own,) = self._apart([running])
                 for cells in leaving:
