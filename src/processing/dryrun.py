@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from agentflow.events import Event, RawEvent
 from agentflow.metrics import MetricState, measure
 from agentflow.metrics.arithmetic import EXACT, Value
+from agentflow.metrics.distincts import Key
 from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.rolling import Key
 from processing.definitions import Definitions
 from processing.live import GroupLog, LiveEngine, MetricId
 from processing.live.corrections import Effect

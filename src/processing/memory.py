@@ -10,7 +10,7 @@ import ctypes
 from functools import cache
 from typing import Final
 
-import pyarrow
+import pyarrow as pa
 
 _ARENA_MAX: Final = -8  # names of glibc's malloc.h
 _MMAP_THRESHOLD: Final = -3
@@ -20,7 +20,7 @@ _MAPPED_BYTES: Final = 512 * 1024
 
 def settle_allocator() -> None:
     """Let Arrow use the system's allocator, and let that map what is large by itself; call once."""
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    pa.set_memory_pool(pa.system_memory_pool())
     libc = _glibc()
     if libc is not None:
         libc.mallopt(_ARENA_MAX, _ARENAS)

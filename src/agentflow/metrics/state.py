@@ -88,13 +88,13 @@ class Counted(Generic[_V]):
     def counts(self) -> dict[_V, int]:
         """The counted values, not to be changed; only a copy while they are at rest."""
         held = self._held
-        return held if held.__class__ is dict else self._unpacked(held)  # type: ignore[return-value, arg-type]
+        return held if held.__class__ is dict else self._unpacked(held)  # type: ignore[arg-type]
 
     def rest(self) -> None:
         """Pack the values; the next change unpacks them."""
         if self._held.__class__ is dict:
             try:
-                self._held = packed(self._held)  # type: ignore[arg-type]
+                self._held = packed(self._held)
             except OverflowError:  # MessagePack ends at 64 bits: they stay as they are
                 return
 
@@ -103,7 +103,7 @@ class Counted(Generic[_V]):
         held = self._held
         if held.__class__ is not dict:
             held = self._held = self._unpacked(held)  # type: ignore[arg-type]
-        return held  # type: ignore[return-value]
+        return held
 
     def _unpacked(self, held: bytes) -> dict[_V, int]:
         return msgspec.msgpack.decode(held)  # type: ignore[no-any-return]

@@ -18,21 +18,21 @@ class Sum:
     Distinct values are not in here: all sums of a metric have them together, each in its *slot*.
     """
 
-    __slots__ = ("_distincts", "_empty", "cells", "holders", "slot", "totals")
+    __slots__ = ("_distincts", "_functions", "cells", "holders", "slot", "totals")
 
     def __init__(self, functions: CellFunctions, distincts: Distincts, slot: int) -> None:
         self.cells: Cells = {}
         self.totals: Cells = {}
         self.holders = 0
         self.slot = slot
-        self._empty = functions.empty
+        self._functions = functions
         self._distincts = distincts
 
     def enter(self, dims: Key) -> Cell:
         """Return the cell of *dims*, made if there is none."""
         cell = self.cells.get(dims)
         if cell is None:
-            cell = self.cells[dims] = self._empty()
+            cell = self.cells[dims] = self._functions.empty()
             if self._distincts.atoms:
                 self._distincts.fill(cell, self._distincts.enter(dims, self.slot))
         return cell
@@ -43,7 +43,7 @@ class Sum:
         key = self._distincts.total_key(dims)
         total = self.totals.get(key)
         if total is None:
-            total = self.totals[key] = self._empty()
+            total = self.totals[key] = self._functions.empty()
             if self._distincts.atoms:
                 self._distincts.fill(total, self._distincts.total(key, self.slot))
         merge(total, cell)
@@ -67,10 +67,8 @@ class Sum:
 
     def copy(self, slot: int) -> Sum:
         """Return another sum of the same cells, held by nobody."""
-        own = Sum.__new__(Sum)
-        own.holders, own.slot = 0, slot
-        own._empty, own._distincts = self._empty, self._distincts
         distincts = self._distincts
+        own = Sum(self._functions, distincts, slot)
         distincts.copy_slot(self.slot, slot)
         own.cells = {
             dims: distincts.fill(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from agentflow.metrics.distincts import Key
 from agentflow.metrics.evaluator import Cell, CellFunctions
 from agentflow.metrics.state import Counted
-from agentflow.metrics.sums import Cells, Key, Merge
+from agentflow.metrics.sums import Cells, Merge
 from agentflow.metrics.windows import MINUTE_US, Window
 
 _REST_AFTER_US = MINUTE_US

@@ -67,6 +67,7 @@ def _runs(files: Sequence[_File], full_rows: int) -> Iterator[list[_File]]:
 def _file(file: DataFile, field: int) -> _File:
     """Return what a file's own statistics say; the writer always adds them."""
     first, last = (
-        from_bytes(LongType(), bounds[field]) for bounds in (file.lower_bounds, file.upper_bounds)
+        int(from_bytes(LongType(), bounds[field]))
+        for bounds in (file.lower_bounds, file.upper_bounds)
     )
     return _File(first, last, file.record_count)
