@@ -62,6 +62,10 @@ def build(job: LakeJob, registry: Registry) -> StreamExecutionEnvironment:
         "parallelism.default": "1",  # the order of one partition is what progress is measured in
         "pipeline.object-reuse": "true",
         "python.execution-mode": "thread",
+        # while a worker, the catalog or S3 is down, for however long
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "200 ms",
+        "restart-strategy.exponential-delay.max-backoff": "10 s",
     }
     environment = StreamExecutionEnvironment.get_execution_environment(Configuration())
     configuration = Configuration()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from threading import Lock
 from typing import Final
 
 from pyiceberg.conversions import from_bytes
-from pyiceberg.manifest import ManifestContent
+from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.types import LongType
 
 _KEPT: Final = 4_096
+_LONG_BYTES: Final = 8
 
 
 class Bounds:
@@ -22,44 +22,49 @@ class Bounds:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known: dict[str, dict[int, int]] = {}
+        self._known: dict[str, list[dict[int, int]]] = {}
 
     def greatest(self, table: Table) -> dict[str, int]:
         """Return the greatest value of every such column that has one, by name."""
+        found: dict[str, int] = {}
+        for file in self.files(table):
+            for name, value in file.items():
+                found[name] = max(value, found.get(name, value))
+        return found
+
+    def files(self, table: Table) -> list[dict[str, int]]:
+        """Return the same for each file of the table, in no order."""
         snapshot = table.current_snapshot()
         if snapshot is None:
-            return {}
+            return []
         names = {
             field.field_id: field.name
             for field in table.schema().fields
             if isinstance(field.field_type, LongType)
         }
-        found: dict[str, int] = {}
-        for manifest in snapshot.manifests(table.io):
-            if manifest.content != ManifestContent.DATA:
-                continue
-            known = self._known.get(manifest.manifest_path)
-            if known is None:
-                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-                known = _greatest(entry.data_file.upper_bounds or {} for entry in entries)
-                self._keep(manifest.manifest_path, known)
-            for field_id, value in known.items():
-                if (name := names.get(field_id)) is not None:
-                    found[name] = max(value, found.get(name, value))
-        return found
+        return [
+            {names[field_id]: value for field_id, value in file.items() if field_id in names}
+            for manifest in snapshot.manifests(table.io)
+            if manifest.content == ManifestContent.DATA
+            for file in self._listed(manifest, table)
+        ]
 
-    def _keep(self, path: str, greatest: dict[int, int]) -> None:
-        with self._lock:
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            self._known[path] = greatest
+    def _listed(self, manifest: ManifestFile, table: Table) -> list[dict[int, int]]:
+        known = self._known.get(manifest.manifest_path)
+        if known is None:
+            entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+            known = [_whole(entry.data_file.upper_bounds or {}) for entry in entries]
+            with self._lock:
+                if len(self._known) >= _KEPT:
+                    self._known.clear()
+                self._known[manifest.manifest_path] = known
+        return known
 
 
-def _greatest(bounds: Iterable[dict[int, bytes]]) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for upper in bounds:
-        for field_id, encoded in upper.items():
-            if len(encoded) == 8:  # noqa: PLR2004 - other types are left out by name, above
-                value = int(from_bytes(LongType(), encoded))
-                found[field_id] = max(value, found.get(field_id, value))
-    return found
+def _whole(upper: dict[int, bytes]) -> dict[int, int]:
+    """Return what are eight bytes; columns of other types are left out by name, above."""
+    return {
+        field_id: int(from_bytes(LongType(), encoded))
+        for field_id, encoded in upper.items()
+        if len(encoded) == _LONG_BYTES
+    }

@@ -6,8 +6,9 @@ of one commit. Whoever writes leaves a marker that says it; both kinds of marker
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final, Protocol
 
 from pyiceberg.table import Table
@@ -95,8 +96,8 @@ class Progressed:
     A row of `agentflow.progress` says, of one moment of the stream: `validated` and `dead_letters`,
     the last offset taken in, and for each table the last offset that went into it. It was sent
     before a checkpoint's barrier, as were all rows it speaks of, but each table commits by itself:
-    a table whose own greatest offset is less than the row says has not come to that commit yet. It
-    is complete up to its own last row, then; the others are up to the last offset taken in.
+    a table whose own greatest offset is less than a row says has not come to that commit yet. It
+    is complete up to what the rows before said.
     """
 
     markers = (PROGRESS_TABLE,)
@@ -108,13 +109,13 @@ class Progressed:
 
     def held(self, tables: Mapping[TableName, Table]) -> Held:
         """Compare the progress with what each table holds."""
-        said = self._bounds.greatest(tables[PROGRESS_TABLE])
+        steps = self._bounds.files(tables[PROGRESS_TABLE])
         unread = self._first_unread(tables[UNREAD_TABLE])
-        until = {
-            name: min(self._until(table, said), unread.get(name[1], self._until(table, said)))
-            for name, table in tables.items()
-            if name not in (PROGRESS_TABLE, BATCH_TABLE)
-        }
+        until = {}
+        for name, table in tables.items():
+            if name not in (PROGRESS_TABLE, BATCH_TABLE):
+                complete = _complete(name, self._last(table), steps)
+                until[name] = min(complete, unread.get(name[1], complete))
         events = [end for name, end in until.items() if topic_of(name) == VALIDATED]
         positions = Positions(min(events, default=0), until.get(DEAD_LETTER_TABLE, 0))
         return Held(tables, positions, until)
@@ -123,13 +124,6 @@ class Progressed:
         """Compare what was sent to the table with what it shows."""
         said = self._bounds.greatest(markers[PROGRESS_TABLE])
         return self._last(table) < said.get(sent_to(_name(table)), -1)
-
-    def _until(self, table: Table, said: Mapping[str, int]) -> int:
-        name = _name(table)
-        last = self._last(table)
-        if last < said.get(sent_to(name), -1):
-            return last + 1
-        return max(last, said.get(taken_from(topic_of(name)), -1)) + 1
 
     def _last(self, table: Table) -> int:
         return self._bounds.greatest(table).get("log_offset", -1)
@@ -146,6 +140,21 @@ class Progressed:
                 first[name] = min(offset, first.get(name, offset))
             self._unread = (snapshot.snapshot_id, first)
         return self._unread[1]
+
+
+def _complete(name: TableName, last: int, steps: Sequence[Mapping[str, int]]) -> int:
+    """Return up to where a table is complete that holds all rows sent to it up to *last*.
+
+    Steps are files of the progress table, one for each checkpoint. What the newest of them says may
+    not have come to the table yet; what an older one says stays true.
+    """
+    taken, sent = taken_from(topic_of(name)), sent_to(name)
+    end = last + 1
+    for step in sorted((each for each in steps if taken in each), key=itemgetter(taken)):
+        if step.get(sent, -1) > last:
+            break
+        end = max(end, step[taken] + 1)
+    return end
 
 
 def sent_to(name: TableName) -> str:
