@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from agentflow.settings import Settings
+from ingestion.kafka.wiring import kafka_config
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
@@ -18,4 +21,20 @@ def test_the_reference_page_lists_every_setting_with_its_default() -> None:
 
     listed = {name.lower(): default for name, default in rows}
 
-    assert listed == {name: str(field.default) for name, field in Settings.model_fields.items()}
+    assert listed == {
+        name: "" if field.default is None else str(field.default)
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings end up in logs and tracebacks; keys and passwords must not."""
+    for name in ("API_KEYS", "API_KEY", "KAFKA_SASL_PASSWORD", "REDIS_URL"):
+        monkeypatch.setenv(f"AGENTFLOW_{name}", "hidden")
+    monkeypatch.setenv("AGENTFLOW_KAFKA_SASL_USER", "somebody")
+    monkeypatch.setenv("AGENTFLOW_KAFKA_SECURITY_PROTOCOL", "sasl_ssl")
+
+    settings = Settings()
+
+    assert "hidden" not in f"{settings!r} {settings} {kafka_config(settings)!r}"
+    assert kafka_config(settings).sasl_password.startswith("hidden")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from agentflow.contracts import read_directory
 from agentflow.events import RawEvent
+from ingestion.generate import read_world
 from ingestion.keys import Keys
 from ingestion.partitioner import murmur2, partition_of
 from quality import Accepted, Gate
 
 ROOT = Path(__file__).parents[2]
 REGISTRY = read_directory(ROOT / "contracts").registry
+
+RUN: Final = {"seed": 7, "start_us": 1_767_225_600_000_000}
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +31,11 @@ def test_the_key_is_the_one_the_gate_finds(keys: Keys) -> None:
     gate = Gate(REGISTRY)
     found = 0
 
-    for value in generated():
-        verdict = gate.judge(RawEvent(value, "default", NOW_US))
+    for event in islice(read_world(ROOT / "contracts", REGISTRY).generator(**RUN).events(), 1_000):
+        verdict = gate.judge(RawEvent(event.value, "default", event.due_us))
         if isinstance(verdict, Accepted):
             found += verdict.key is not None
-            assert keys.key(value) == verdict.key
+            assert keys.key(event.value) == verdict.key
 
     assert found > 100
 

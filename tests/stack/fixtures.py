@@ -18,7 +18,7 @@ def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def kafka(stack_directory: Path) -> Iterator[Kafka]:
-    with Kafka().running(stack_directory / "kafka") as service:
+    with Kafka(secure=True).running(stack_directory / "kafka") as service:
         yield service
 
 

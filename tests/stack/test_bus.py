@@ -8,19 +8,33 @@ from itertools import count
 from typing import ClassVar
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from redis import Redis as Client
 
-from agentflow.errors import RecordTooLargeError, TopicUnknownError
+from agentflow.errors import (
+    ParameterError,
+    RecordTooLargeError,
+    StorageError,
+    StorageFullError,
+    TopicUnknownError,
+    UnavailableError,
+)
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.bus import KafkaBus
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.topic_plan import Create
-from ingestion.kafka.topics import MAX_MESSAGE, Topic
+from ingestion.kafka.topics import MAX_MESSAGE, RETENTION, Topic
+from ingestion.log.port import Place
 from ingestion.redis.bus import RedisBus
 from ingestion.redis.opening import open_redis_bus
 from stack.services import Kafka, Redis
-from tests.ingestion.test_bus import BusSuite, MakeTopic, Reopen
+from tests.ingestion.test_bus import BusSuite, MakeTopic, Reopen, new, numbered
 
 pytestmark = pytest.mark.xdist_group("stack")
+FOR_EVER = "-1"
+"""The suite's records are of 1970: retention would take them away under a test that is slow."""
+
 _names = (f"topic_{number}" for number in count())
 
 
@@ -55,12 +69,28 @@ class TestKafka(BusSuite):
 
         def make(partitions: int = 1) -> str:
             topic = next(_names)
-            limits = {MAX_MESSAGE: str(MAX_MESSAGE_BYTES)}
-            wanted = Topic(config.topic_name(topic), partitions, 1, config=limits)
+            properties = {MAX_MESSAGE: str(MAX_MESSAGE_BYTES), RETENTION: FOR_EVER}
+            wanted = Topic(config.topic_name(topic), partitions, 1, config=properties)
             admin.apply([Create(wanted)])
             return topic
 
         return make
+
+    def test_what_retention_took_is_skipped(
+        self, bus: KafkaBus, make_topic: MakeTopic, config: KafkaConfig
+    ) -> None:
+        """A reader that was away too long goes on with the oldest record there is."""
+        topic = make_topic()
+        bus.append(topic, numbered(range(9)))
+        taken = TopicPartition(config.topic_name(topic), 0, 6)
+        client = AdminClient({"bootstrap.servers": config.bootstrap})
+        for answer in client.delete_records([taken]).values():
+            answer.result(timeout=30)
+
+        records = bus.read(topic, start=2, limit=2)
+
+        assert [(record.offset, record.value) for record in records] == [(6, b"6"), (7, b"7")]
+        assert bus.end(topic) == 9
 
     @pytest.fixture
     def reopen(self, config: KafkaConfig) -> Iterator[Reopen]:
@@ -73,6 +103,19 @@ class TestKafka(BusSuite):
         yield again
         for bus in opened:
             bus.close()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with Redis().running(tmp_path_factory.mktemp("redis")) as service:
+        setting(service, "appendfsync", "always")
+        yield service
+
+
+def setting(redis: Redis, name: str, value: str) -> None:
+    """Change the server's configuration, as its operator would."""
+    with Client.from_url(redis.url) as client:
+        client.config_set(name, value)
 
 
 class TestRedis(BusSuite):
@@ -108,3 +151,64 @@ class TestRedis(BusSuite):
     def make_topic(self) -> MakeTopic:
         numbers = count()
         return lambda partitions=1: next(_names) if partitions == 1 else f"spread_{next(numbers)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("appendfsync", "everysec"), ("appendonly", "no"), ("maxmemory-policy", "allkeys-lru")],
+)
+def test_a_redis_that_forgets_is_refused(redis: Redis, name: str, value: str) -> None:
+    """It acknowledges events that a power cut or newer events take away."""
+    with Client.from_url(redis.url) as client:
+        before = client.config_get(name)[name]
+    setting(redis, name, value)
+
+    with pytest.raises(StorageError, match=f"{name} {value}") as refused:
+        open_redis_bus(redis.url)
+
+    assert f"CONFIG SET {name}" in str(refused.value.hint)
+    setting(redis, name, before)
+
+
+def test_a_full_redis_stores_nothing_of_a_batch(redis: Redis) -> None:
+    """All or none: what was refused can be sent again without repeating half of it."""
+    bus = open_redis_bus(redis.url, prefix="full")
+    bus.append("raw", [new()])
+    setting(redis, "maxmemory", "1mb")
+
+    with pytest.raises(StorageFullError, match="no memory"):
+        bus.append("raw", [new(), new()])
+
+    setting(redis, "maxmemory", "128mb")
+    assert bus.end("raw") == 1
+    assert list(bus.append("raw", [new()])) == [Place(0, 1)]
+    bus.close()
+
+
+def test_offsets_go_on_after_old_records_were_trimmed(redis: Redis) -> None:
+    """Retention is XTRIM; an offset that was given is never given again."""
+    bus = open_redis_bus(redis.url, prefix="trimmed")
+    bus.append("raw", numbered(range(9)))
+    with Client.from_url(redis.url) as client:
+        client.xtrim("trimmed:raw:0", maxlen=0)
+
+    assert list(bus.read("raw", start=0, limit=9)) == []
+    assert bus.end("raw") == 9
+    assert list(bus.append("raw", [new(b"next")])) == [Place(0, 9)]
+    assert [record.offset for record in bus.read("raw", start=0, limit=9)] == [9]
+    bus.close()
+
+
+def test_a_redis_that_is_not_there_is_unavailable() -> None:
+    """Trying again can help; the message names the server and no password."""
+    with pytest.raises(UnavailableError, match="cannot be reached") as refused:
+        open_redis_bus("redis://somebody:hidden@127.0.0.1:9/0")
+
+    assert "AGENTFLOW_REDIS_URL" in str(refused.value.hint)
+    assert "hidden" not in f"{refused.value}{refused.value.hint}"
+
+
+def test_a_malformed_redis_address_is_the_callers_fault() -> None:
+    """It is told before anything is connected."""
+    with pytest.raises(ParameterError, match="malformed"):
+        open_redis_bus("http://127.0.0.1")

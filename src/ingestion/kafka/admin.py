@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import timedelta
 from threading import Event
 from typing import Any, Final
@@ -27,6 +28,8 @@ from ingestion.kafka.topics import Topic
 
 _SETTLING: Final = timedelta(seconds=30)
 _PAUSE_SECONDS: Final = 0.02
+_GRACE_SECONDS: Final = 5
+"""The driver itself gives a request up in time; this is for when it does not."""
 
 
 class KafkaAdmin:
@@ -41,6 +44,8 @@ class KafkaAdmin:
         self._config = config
         self._faults = Faults(config.bootstrap)
         self._client = AdminClient(config.client(self._faults.heard))
+        self._options = {"request_timeout": config.timeout_seconds}
+        self._patience = config.timeout_seconds + _GRACE_SECONDS
 
     def cluster_id(self) -> str:
         """Return the id the cluster was given when it was formatted."""
@@ -80,7 +85,11 @@ class KafkaAdmin:
                 case Create(topic):
                     self._create(topic)
                 case Grow(name, _, wanted):
-                    self._each(self._client.create_partitions([NewPartitions(name, wanted)]))
+                    self._each(
+                        self._client.create_partitions(
+                            [NewPartitions(name, wanted)], **self._options
+                        )
+                    )
                     self._settle(name, wanted)
                 case Alter(name, _, wanted_config):
                     self._alter(name, wanted_config)
@@ -91,7 +100,9 @@ class KafkaAdmin:
         """Return the offset a consumer group has committed; 0 when it has not."""
         asked = [TopicPartition(name, partition)]
         request = [ConsumerGroupTopicPartitions(group, asked)]
-        (found,) = self._each(self._client.list_consumer_group_offsets(request)).values()
+        (found,) = self._each(
+            self._client.list_consumer_group_offsets(request, **self._options)
+        ).values()
         (place,) = found.topic_partitions
         return max(0, int(place.offset))
 
@@ -99,7 +110,9 @@ class KafkaAdmin:
         """Commit an offset for a consumer group that has no member."""
         wanted = [TopicPartition(name, partition, offset)]
         request = [ConsumerGroupTopicPartitions(group, wanted)]
-        (stored,) = self._each(self._client.alter_consumer_group_offsets(request)).values()
+        (stored,) = self._each(
+            self._client.alter_consumer_group_offsets(request, **self._options)
+        ).values()
         (place,) = stored.topic_partitions
         if place.error is not None:
             raise self._faults.error(place.error)
@@ -111,7 +124,7 @@ class KafkaAdmin:
             replication_factor=topic.replication,
             config=dict(topic.config),
         )
-        self._each(self._client.create_topics([new]))
+        self._each(self._client.create_topics([new], **self._options))
         self._settle(topic.name, topic.partitions)
 
     def _alter(self, name: str, config: Mapping[str, str]) -> None:
@@ -120,11 +133,11 @@ class KafkaAdmin:
             for key, value in config.items()
         ]
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
-        self._each(self._client.incremental_alter_configs([resource]))
+        self._each(self._client.incremental_alter_configs([resource], **self._options))
 
     def _configs(self, names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-        found = self._each(self._client.describe_configs(resources))
+        found = self._each(self._client.describe_configs(resources, **self._options))
         return {
             resource.name: {key: entry.value for key, entry in entries.items()}
             for resource, entries in found.items()
@@ -153,5 +166,10 @@ class KafkaAdmin:
     def _each(self, futures: Mapping[Any, Future[Any]]) -> Mapping[Any, Any]:
         """Wait for every answer; the first refusal is the one that is raised."""
         with self._faults.translated():
-            seconds = self._config.timeout_seconds
-            return {key: future.result(timeout=seconds) for key, future in futures.items()}
+            try:
+                return {key: future.result(self._patience) for key, future in futures.items()}
+            except FutureTimeoutError as error:
+                raise UnavailableError(
+                    f'kafka at "{self._config.bootstrap}" did not answer in time',
+                    hint="Look at what there is now, and try again.",
+                ) from error

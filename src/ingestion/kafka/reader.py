@@ -77,7 +77,7 @@ class PartitionReader:
             if first >= high or limit < 1:
                 return records
             self._move(name, partition, first)
-            while len(records) < limit and (message := self._next()) is not None:
+            while len(records) < limit and (message := self._next(high)) is not None:
                 record = record_of(message, topic)
                 if record.offset >= high:
                     break
@@ -93,17 +93,20 @@ class PartitionReader:
             self._consumer.assign([TopicPartition(name, partition, offset)])
         self._at = None
 
-    def _next(self) -> Message | None:
-        """Return the next message, or None at the end of the partition."""
-        message = self._consumer.poll(self._config.timeout_seconds)
-        if message is None:
-            raise UnavailableError("kafka did not send a record in time", hint="Try again later.")
-        error = message.error()
-        if error is None:
-            return message
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the driver's own name
-            return None
-        raise self._faults.error(error)
+    def _next(self, high: int) -> Message | None:
+        """Return the next message, or None when the partition has none before *high*.
+
+        An end that lies before *high* is one the broker gave before the last append: it is passed.
+        """
+        while (message := self._consumer.poll(self._config.timeout_seconds)) is not None:
+            error = message.error()
+            if error is None:
+                return message
+            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the driver's own name
+                raise self._faults.error(error)
+            if (message.offset() or 0) >= high:
+                return None
+        raise UnavailableError("kafka did not send a record in time", hint="Try again later.")
 
     def close(self) -> None:
         """Leave the cluster."""

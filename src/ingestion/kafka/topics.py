@@ -82,10 +82,11 @@ def wanted_topics(policy: TopicPolicy) -> tuple[Topic, ...]:
 
     `validated` has one partition: it is the sequencer, its offsets are every reader's. What follows
     it (dead letters, duplicates) is small and read as a whole. Nothing is compacted: each record is
-    an event, not the state of its key.
+    an event, not the state of its key. On `raw` the broker writes the time: with a producer's own,
+    retention would take a replay of last year at once, and a clock that is ahead would be refused.
     """
     return (
-        _topic(policy, RAW, partitions=policy.raw_partitions),
+        _topic(policy, RAW, partitions=policy.raw_partitions, time="LogAppendTime"),
         _topic(policy, VALIDATED, sequencer=True),
         _topic(policy, DEAD_LETTERS, sequencer=True),
         _topic(policy, DUPLICATES, sequencer=True),
@@ -93,14 +94,19 @@ def wanted_topics(policy: TopicPolicy) -> tuple[Topic, ...]:
 
 
 def _topic(
-    policy: TopicPolicy, topic: str, *, partitions: int = 1, sequencer: bool = False
+    policy: TopicPolicy,
+    topic: str,
+    *,
+    partitions: int = 1,
+    sequencer: bool = False,
+    time: str = "CreateTime",
 ) -> Topic:
     config = {
         CLEANUP: "delete",
         RETENTION: str(policy.retention // timedelta(milliseconds=1)),
         MIN_INSYNC: str(policy.min_insync),
         MAX_MESSAGE: str(policy.max_message_bytes),
-        TIMESTAMPS: "CreateTime",
+        TIMESTAMPS: time,
     }
     return Topic(
         f"{policy.prefix}.{checked_topic(topic)}",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from agentflow.settings import Settings
+from ingestion.kafka.bus import KafkaBus
 from ingestion.kafka.config import KafkaConfig
+from ingestion.kafka.producer import KafkaProducer
 from ingestion.kafka.topics import TopicPolicy
 
 
@@ -36,4 +38,23 @@ def topic_policy(settings: Settings) -> TopicPolicy:
         min_insync=settings.kafka_min_insync,
         retention=timedelta(hours=settings.kafka_retention_hours),
         max_message_bytes=settings.kafka_max_message_bytes,
+    )
+
+
+def kafka_bus(settings: Settings) -> KafkaBus:
+    """Return the bus on the configured cluster; it connects when it is used."""
+    return KafkaBus(
+        kafka_config(settings),
+        max_message_bytes=settings.kafka_max_message_bytes,
+        delivery_timeout=timedelta(seconds=settings.kafka_delivery_timeout_seconds),
+    )
+
+
+def kafka_producer(settings: Settings) -> KafkaProducer:
+    """Return the producer of the intake; `check` tells whether the cluster answers."""
+    return KafkaProducer(
+        kafka_config(settings),
+        capacity_records=settings.kafka_backlog_records,
+        max_message_bytes=settings.kafka_max_message_bytes,
+        delivery_timeout=timedelta(seconds=settings.kafka_delivery_timeout_seconds),
     )

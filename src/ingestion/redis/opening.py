@@ -17,7 +17,9 @@ from ingestion.redis.faults import translated
 
 PREFIX: Final = "agentflow"
 _TIMEOUT_SECONDS: Final = 10
-_WANTED: Final = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+_WRITTEN: Final = {"appendonly": "yes", "appendfsync": "always"}
+_POLICY: Final = "maxmemory-policy"
+_EVICTS_ANYTHING: Final = "allkeys"
 
 
 def open_redis_bus(
@@ -68,11 +70,13 @@ def _check(client: Any, place: str) -> None:  # noqa: ANN401 - see `RedisBus`
         StorageError: It does, and says how to change it.
     """
     try:
-        found = {name: client.config_get(name).get(name) for name in _WANTED}
+        found = {name: client.config_get(name).get(name) for name in (*_WRITTEN, _POLICY)}
     except exceptions.ResponseError:  # a managed server that hides its configuration
         return
-    wrong = [name for name, value in _WANTED.items() if found[name] != value]
-    if wrong:
-        said = ", ".join(f"{name} {found[name]}" for name in wrong)
-        fix = "; ".join(f"CONFIG SET {name} {_WANTED[name]}" for name in wrong)
+    wanted = {name: value for name, value in _WRITTEN.items() if found[name] != value}
+    if str(found[_POLICY]).startswith(_EVICTS_ANYTHING):
+        wanted[_POLICY] = "noeviction"
+    if wanted:
+        said = ", ".join(f"{name} {found[name]}" for name in wanted)
+        fix = "; ".join(f"CONFIG SET {name} {value}" for name, value in wanted.items())
         raise StorageError(f'redis at "{place}" may lose events: {said}', hint=f"Run {fix}.")

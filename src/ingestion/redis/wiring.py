@@ -16,7 +16,7 @@ def redis_bus(settings: Settings) -> RedisBus:
         StorageError: The server would lose events that it acknowledged.
     """
     return open_redis_bus(
-        settings.redis_url.get_secret_value(),
+        settings.redis_url,
         prefix=settings.kafka_prefix,
         partitions={RAW: settings.kafka_partitions},
     )

@@ -114,8 +114,18 @@ def test_attributes_are_written_in_their_canonical_text() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [b"", b"[]", b"{}", b'{"type":"x"}', b'{"a":{},"data":1}', b'{"a":null,"data":1}', b"\xff"]
-    + [b'{"data_base64":"?"}', b'{"data_base64":1}', b"[" * 100_000],
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"type":"x"}',
+        b'{"a":{},"data":1}',
+        b'{"a":null,"data":1}',
+        b'{"data_base64":"?"}',
+        b'{"data_base64":1}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
 )
 def test_what_has_no_binary_form_says_so(document: bytes) -> None:
     """Better here than as a record that nobody can read back."""

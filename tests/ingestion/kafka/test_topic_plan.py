@@ -19,7 +19,7 @@ from ingestion.kafka.topic_plan import (
     Grow,
     plan_topics,
 )
-from ingestion.kafka.topics import CLEANUP, RETENTION, Topic, TopicPolicy, wanted_topics
+from ingestion.kafka.topics import CLEANUP, RETENTION, TIMESTAMPS, Topic, TopicPolicy, wanted_topics
 
 RAW = Topic("a.raw", 3, 1, config={RETENTION: "1000", CLEANUP: "delete"})
 VALIDATED = Topic("a.validated", 1, 1, sequencer=True)
@@ -147,6 +147,14 @@ def test_the_policy_reaches_the_broker_in_its_units() -> None:
         assert topic.config[CLEANUP] == "delete"
 
 
+def test_the_broker_writes_the_time_of_raw_records() -> None:
+    """A replay of last year must not be older than its retention when it arrives."""
+    times = {topic.name: topic.config[TIMESTAMPS] for topic in wanted_topics(TopicPolicy())}
+
+    assert times["agentflow.raw"] == "LogAppendTime"
+    assert times["agentflow.validated"] == "CreateTime"
+
+
 _CONFIGS = st.dictionaries(
     st.sampled_from([RETENTION, CLEANUP, "segment.ms"]), st.sampled_from(["delete", "1", "2"])
 )
@@ -160,9 +168,9 @@ _FOUND = st.lists(
 )
 
 
-@given(_WANTED, _FOUND, st.booleans())
+@given(wanted=_WANTED, found=_FOUND, grow=st.booleans())
 def test_applying_a_plan_leaves_only_its_drift(
-    wanted: list[Topic], found: list[FoundTopic], grow: bool
+    *, wanted: list[Topic], found: list[FoundTopic], grow: bool
 ) -> None:
     """Nothing shrinks or vanishes; a second plan has no changes and the same drift."""
     plan = plan_topics(wanted, found, grow=grow)
@@ -176,9 +184,9 @@ def test_applying_a_plan_leaves_only_its_drift(
         assert then[topic.name].config.keys() >= topic.config.keys()
 
 
-@given(_WANTED, _FOUND, st.booleans())
+@given(wanted=_WANTED, found=_FOUND, grow=st.booleans())
 def test_every_difference_is_a_change_or_drift(
-    wanted: list[Topic], found: list[FoundTopic], grow: bool
+    *, wanted: list[Topic], found: list[FoundTopic], grow: bool
 ) -> None:
     """Nothing is passed over in silence: settled means equal, and equal means settled."""
     there = {topic.name: topic for topic in found}
