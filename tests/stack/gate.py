@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -16,7 +16,7 @@ from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.records import record_of
 from ingestion.kafka.topic_plan import plan_topics
-from ingestion.kafka.topics import TopicPolicy, wanted_topics
+from ingestion.kafka.topics import TIMESTAMPS, TopicPolicy, wanted_topics
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED
 from ingestion.log.port import Record as LogRecord
 from processing.transformations.stream import StreamRecord
@@ -123,9 +123,10 @@ def launch(kafka: Kafka, flink: Flink, contracts: Path, directory: Path) -> Runn
     unique = f"s{uuid.uuid4().hex[:8]}"
     text = source.read_text().replace("name: s.t\n", f"name: {unique}.t\n")
     source.write_text(text.replace("server: s\n", f"server: {unique}\n"))
-    KafkaAdmin(config).apply(
-        plan_topics(wanted_topics(TopicPolicy(prefix=name, raw_partitions=1)), []).changes
-    )
+    wanted = wanted_topics(TopicPolicy(prefix=name, raw_partitions=1))
+    # The corpus says when each record was stored; a broker that says so itself cannot repeat it.
+    fixed = [replace(each, config={**each.config, TIMESTAMPS: "CreateTime"}) for each in wanted]
+    KafkaAdmin(config).apply(plan_topics(fixed, []).changes)
     named = ("--kafka-bootstrap", kafka.bootstrap, "--kafka-prefix", name)
     job = start_gate(flink, directory, *named, "--checkpoint-interval", "0.5")
     return RunningGate(config, load(directory), flink, job)

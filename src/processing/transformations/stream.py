@@ -26,6 +26,8 @@ NOT_JUDGED: Final = "not_judged"
 """Why an event is a dead letter at which the gate itself failed; it must not stop the stream."""
 
 _LAST_US: Final = 253_402_300_799_999_999
+_DIGITS: Final = 18
+_AHEAD_US: Final = 300_000_000
 _ABSENT: Final[Mapping[str, bytes | None]] = {}
 _HINT: Final = "Write the tenant in UTF-8, at most 1,024 characters, or leave the header out."
 _TENANT_REFUSED: Final = Rejected(
@@ -161,11 +163,17 @@ def _names_a_tenant(tenant: str) -> bool:
 
 
 def _received_us(record: StreamRecord) -> int:
-    """Return when the edge took the event, as it says, or else when the broker got it."""
+    """Return when the edge took the event, as it says, or else when the broker got it.
+
+    Brokers refuse records from the future, and one refused record would stop the job for good: an
+    edge that claims to be far ahead of the broker is not believed.
+    """
+    known = min(max(record.timestamp_us, 0), _LAST_US)
     written = record.headers.get("received_us")
-    if written is not None and len(written) <= len(str(_LAST_US)) and written.isdigit():
-        return min(int(written), _LAST_US)
-    return min(max(record.timestamp_us, 0), _LAST_US)
+    if written is None or len(written) > _DIGITS or not written.isdigit():
+        return known
+    received = int(written)
+    return received if received <= known + _AHEAD_US else known
 
 
 def _not_judged(error: Exception) -> Rejected:

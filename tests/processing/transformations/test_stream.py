@@ -54,7 +54,7 @@ def test_the_embedded_log_stores_the_same_bytes(registry: Registry, gate: Gate) 
     log.commit(Batch(raws, [router.route(raw, gate.judge(raw)) for raw in raws]))
     headers = {"tenant": b"acme", "received_us": str(NOW_US).encode()}
     records = [
-        StreamRecord("raw", 0, offset, 0, None, raw.value, headers)
+        StreamRecord("raw", 0, offset, NOW_US, None, raw.value, headers)
         for offset, raw in enumerate(raws)
     ]
 
