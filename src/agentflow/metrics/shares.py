@@ -65,7 +65,7 @@ class Share(Tally):
 
 
 class _Seen:
-    """Where a value was seen: (share, counts by slot) for each of its cells; one object for each."""
+    """Where a value was seen: (share, counts by slot) for each cell; one object for each."""
 
     __slots__ = ("parts",)
 
