@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from stack import flink_home, install
@@ -32,18 +33,32 @@ def install_wheel(target: Path) -> Path:
     return target
 
 
-def start_gate(flink: Flink, contracts: Path, *options: str) -> str:
-    """Submit the gate from the wheel's own command line and return the job's id.
+def start(
+    job: str,
+    flink: Flink,
+    contracts: Path,
+    *options: str,
+    settings: Mapping[str, str] | None = None,
+) -> str:
+    """Submit a job (`gate`, `lake`) from the wheel's own command line and return its id.
+
+    Args:
+        job: Its name on the command line.
+        flink: The cluster.
+        contracts: The directory of the contracts.
+        options: Of that command line.
+        settings: `AGENTFLOW_…` variables; secrets go there.
 
     Raises:
         StackError: It was refused.
     """
     address = flink.url.removeprefix("http://")
-    command = ("-m", "processing.flink", "gate", "--cluster", address)
+    command = ("-m", "processing.flink", job, "--cluster", address)
     argv = [str(flink.python), *command, "--contracts-dir", str(contracts), *options]
     fix = f"Read {flink.log_path}."
-    said = install.run(argv, within=_SUBMIT_WITHIN, fix=fix, environment=flink.client_environment)
-    job = re.search(r"^[0-9a-f]{32}$", said, re.MULTILINE)
-    if job is None:
+    environment = {**flink.client_environment, **(settings or {})}
+    said = install.run(argv, within=_SUBMIT_WITHIN, fix=fix, environment=environment)
+    found = re.search(r"^[0-9a-f]{32}$", said, re.MULTILINE)
+    if found is None:
         raise StackError(f"no job was submitted: {said[-2000:]}", fix=fix)
-    return job[0]
+    return found[0]

@@ -9,26 +9,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Self, TypeVar
 
 from agentflow.contracts import Registry, load
+from agentflow.settings import Settings
 from ingestion.cdc import Sources
 from ingestion.connectors import Ailment, ConnectClient, connectors_of, diagnose
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import Create
 from ingestion.kafka.topics import Topic, TopicPolicy, wanted_topics
-from processing.flink.lake_sql import LakeJob
+from processing.lake import Progressed, open_remote_lake
+from serving.wiring import lake_location
 from stack.errors import StackError
-from stack.home import REPOSITORY
-from stack.jobs import install_wheel, start_gate
+from stack.jobs import install_wheel, start
 from stack.probe import http_json, wait_until
 from stack.service import Service
 from stack.services import S3, Connect, Flink, IcebergRest, Kafka, MariaDb, Postgres
 from stack.services.api import Api
 
-LAKE_JOB: Final = REPOSITORY / "src" / "processing" / "flink" / "lake_job.py"
 _RUNNING_WITHIN = 180.0
 _T = TypeVar("_T")
 Told = Callable[[str, float, str], None]
@@ -92,8 +93,9 @@ class StreamPath:
             wheel = install_wheel(self.directory / "platform")
             self.flink = Flink(pythonpath=(wheel,))
             self._start(stack, self.flink, told)
-            self._jobs["gate"] = self._timed("job gate", told, self.start_gate)
-            self._jobs["lake"] = self._timed("job lake", told, self.start_lake)
+            self.make_tables()
+            for job in ("gate", "lake"):
+                self._timed(f"job {job}", told, partial(self.start_job, job))
             if self.databases:
                 self.connect = Connect(self.kafka, environment=self._captured())
                 self._start(stack, self.connect, told)
@@ -147,31 +149,26 @@ class StreamPath:
                     f"connectors do not run: {ailments()}", fix=f"Read {self.connect.log_path}."
                 )
 
-    def start_gate(self, *options: str) -> str:
-        """Submit the hot job and wait until its tasks run; return its id."""
-        where = ("--kafka-bootstrap", self.kafka.bootstrap, "--kafka-prefix", self.prefix)
-        job = start_gate(self.flink, self.contracts, *where, *options)
+    def start_job(self, name: str, *, since: str | None = None) -> str:
+        """Submit a job (`gate`, `lake`) and wait until its tasks run; return its id.
+
+        Raises:
+            StackError: It was refused, or its tasks do not run.
+        """
+        options = ["--checkpoint-interval", str(self._lake_seconds)] if name == "lake" else []
+        if since is not None:
+            options += ["--from-checkpoint", since]
+        job = start(name, self.flink, self.contracts, *options, settings=self.environment)
+        self._jobs[name] = job
         self._await_tasks(job)
         return job
 
-    def start_lake(self, *, since: str | None = None) -> str:
-        """Submit the job that writes the lake and wait until its tasks run; return its id."""
-        job = LakeJob(
-            bootstrap=self.kafka.bootstrap,
-            prefix=self.prefix,
-            catalog=self.catalog.uri,
-            warehouse=self.catalog.warehouse,
-            endpoint=self.s3.endpoint,
-            access_key=self.s3.access_key,
-            secret_key=self.s3.secret_key,
-            checkpoint_seconds=self._lake_seconds,
-        )
-        described = self.directory / "lake-job.json"
-        described.touch(mode=0o600)
-        described.write_text(job.described(self.contracts))
-        found = self.flink.submit(LAKE_JOB, str(described), savepoint=since)
-        self._await_tasks(found)
-        return found
+    def make_tables(self) -> None:
+        """Make the lake's tables: the job that writes them does not."""
+        location = lake_location(Settings.model_validate(_fields(self.environment)))
+        assert location is not None  # noqa: S101 - our own settings
+        cache = self.directory / "lake-cache"
+        open_remote_lake(location, self.registry, cache=cache, coverage=Progressed()).close()
 
     def restart_cluster(self) -> None:
         """Start Flink again after its JobManager died, and both jobs from their last checkpoints.
@@ -179,10 +176,8 @@ class StreamPath:
         Without a quorum service a JobManager that died has lost its jobs, not their checkpoints.
         """
         self.flink.restart()
-        since = {name: last_checkpoint(self.flink, job) for name, job in self._jobs.items()}
-        found = since["gate"]
-        self._jobs["gate"] = self.start_gate(*(("--from-checkpoint", found) if found else ()))
-        self._jobs["lake"] = self.start_lake(since=since["lake"])
+        for name, job in tuple(self._jobs.items()):
+            self.start_job(name, since=last_checkpoint(self.flink, job))
 
     def _start(self, stack: ExitStack, service: Service, told: Told) -> None:
         self._timed(
@@ -235,3 +230,8 @@ def last_checkpoint(flink: Flink, job: str) -> str | None:
         key=lambda path: int(path.parent.name.removeprefix("chk-")),
     )
     return found[-1].parent.as_uri() if found else None
+
+
+def _fields(environment: Mapping[str, str]) -> dict[str, str]:
+    prefix = "AGENTFLOW_"
+    return {name.removeprefix(prefix).lower(): value for name, value in environment.items()}

@@ -20,7 +20,7 @@ from ingestion.kafka.topics import TIMESTAMPS, TopicPolicy, wanted_topics
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED
 from ingestion.log.port import Record as LogRecord
 from processing.transformations.stream import StreamRecord
-from stack.jobs import start_gate
+from stack.jobs import start
 from stack.probe import wait_until
 from stack.services import Flink, Kafka
 from tests.ingestion.cdc.packs import write_pack
@@ -128,5 +128,5 @@ def launch(kafka: Kafka, flink: Flink, contracts: Path, directory: Path) -> Runn
     fixed = [replace(each, config={**each.config, TIMESTAMPS: "CreateTime"}) for each in wanted]
     KafkaAdmin(config).apply(plan_topics(fixed, []).changes)
     named = ("--kafka-bootstrap", kafka.bootstrap, "--kafka-prefix", name)
-    job = start_gate(flink, directory, *named, "--checkpoint-interval", "0.5")
+    job = start("gate", flink, directory, *named, "--checkpoint-interval", "0.5")
     return RunningGate(config, load(directory), flink, job)

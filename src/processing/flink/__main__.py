@@ -1,4 +1,4 @@
-"""`python -m processing.flink gate`: start the gate from Flink's environment.
+"""`python -m processing.flink gate|lake`: start a job from Flink's environment.
 
 FLINK_HOME names the installation whose `lib` has the Kafka connector.
 """
@@ -11,32 +11,52 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agentflow.contracts import load
-from agentflow.errors import AgentFlowError
+from agentflow.errors import AgentFlowError, ParameterError
 from agentflow.settings import Settings
 from ingestion.cdc import Sources
+from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.wiring import kafka_config
 from processing.flink.bundle import pack
+from processing.flink.lake_sql import LakeJob
 from processing.flink.settings import JobSettings
+from processing.flink.tables import security
+
+if TYPE_CHECKING:
+    from pyflink.common import JobClient
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Submit the job; print its id."""
+    """Submit a job; print its id."""
     chosen = _parser().parse_args(arguments)
     try:
-        settings, contracts = configured(chosen)
+        job = chosen.start(chosen)
     except AgentFlowError as error:
         sys.stderr.write(f"{error}\n{error.hint or ''}\n")
         return 2
-    from processing.flink.job import submit
-
-    job = submit(settings, contracts)
     sys.stdout.write(f"{job.get_job_id()}\n")
     sys.stdout.flush()
-    if settings.cluster is None:
+    if chosen.cluster is None:
         job.get_job_execution_result().result()
     return 0
+
+
+def _start_gate(chosen: argparse.Namespace) -> JobClient:
+    settings, contracts = configured(chosen)
+    from processing.flink.job import submit
+
+    return submit(settings, contracts)
+
+
+def _start_lake(chosen: argparse.Namespace) -> JobClient:
+    known = Settings()
+    job = lake_settings(known, _kafka(chosen, known), chosen.checkpoint_interval)
+    registry = load(chosen.contracts_dir or known.contracts_dir)
+    from processing.flink.lake_job import submit
+
+    return submit(job, registry, cluster=chosen.cluster, since=chosen.from_checkpoint)
 
 
 def configured(chosen: argparse.Namespace) -> tuple[JobSettings, bytes]:
@@ -47,31 +67,71 @@ def configured(chosen: argparse.Namespace) -> tuple[JobSettings, bytes]:
     """
     given = {name: value for name, value in vars(chosen).items() if value is not None}
     known = Settings()
-    kafka = kafka_config(known)
-    named = {
-        name: given[f"kafka_{name}"] for name in ("bootstrap", "prefix") if f"kafka_{name}" in given
-    }
     directory = given.get("contracts_dir", known.contracts_dir)
     topics = Sources(load(directory)).topics
     own = {each.name: given[each.name] for each in fields(JobSettings) if each.name in given}
-    settings = JobSettings(kafka=replace(kafka, **named), change_topics=topics, **own)
+    settings = JobSettings(kafka=_kafka(chosen, known), change_topics=topics, **own)
     return settings, pack(directory)
+
+
+def lake_settings(known: Settings, kafka: KafkaConfig, interval: timedelta | None) -> LakeJob:
+    """Return what the lake job is told.
+
+    Raises:
+        ParameterError: No catalog is configured.
+    """
+    if not known.lake_catalog or not known.lake_warehouse:
+        raise ParameterError(
+            "the lake job needs a catalog and a warehouse",
+            hint="Set AGENTFLOW_LAKE_CATALOG and AGENTFLOW_LAKE_WAREHOUSE.",
+        )
+    prefix = "properties."
+    return LakeJob(
+        bootstrap=kafka.bootstrap,
+        prefix=kafka.prefix,
+        catalog=known.lake_catalog,
+        warehouse=known.lake_warehouse,
+        endpoint=known.lake_s3_endpoint,
+        access_key=known.lake_s3_access_key,
+        secret_key=known.lake_s3_secret_key,
+        region=known.lake_s3_region,
+        token=known.lake_catalog_token,
+        checkpoint_seconds=(interval or timedelta(seconds=10)).total_seconds(),
+        kafka={key.removeprefix(prefix): value for key, value in security(kafka).items()},
+    )
+
+
+def _kafka(chosen: argparse.Namespace, known: Settings) -> KafkaConfig:
+    named = {
+        name: value
+        for name in ("bootstrap", "prefix")
+        if (value := getattr(chosen, f"kafka_{name}")) is not None
+    }
+    return replace(kafka_config(known), **named)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m processing.flink", description=__doc__)
-    gate = parser.add_subparsers(required=True, metavar="JOB").add_parser(
+    jobs = parser.add_subparsers(required=True, metavar="JOB")
+    gate = jobs.add_parser(
         "gate", help="raw records become validated events, dead letters and receipts"
     )
-    gate.add_argument("--contracts-dir", type=Path)
-    gate.add_argument("--kafka-bootstrap")
-    gate.add_argument("--kafka-prefix")
-    gate.add_argument("--cluster", help="host:port of a session cluster; else one in this process")
+    lake = jobs.add_parser(
+        "lake", help="validated events and dead letters become Iceberg tables, which must exist"
+    )
+    for each, start in ((gate, _start_gate), (lake, _start_lake)):
+        each.set_defaults(start=start)
+        each.add_argument("--contracts-dir", type=Path)
+        each.add_argument("--kafka-bootstrap")
+        each.add_argument("--kafka-prefix")
+        each.add_argument(
+            "--cluster", help="host:port of a session cluster; else one in this process"
+        )
+        each.add_argument("--checkpoint-interval", type=_seconds, help="seconds")
+        each.add_argument("--from-checkpoint", help="URI of a checkpoint or savepoint")
     gate.add_argument("--ttl", type=_seconds, help="seconds an identity is remembered")
     gate.add_argument("--parallelism", type=int)
-    gate.add_argument("--checkpoint-interval", type=_seconds, help="seconds")
     gate.add_argument("--checkpoint-directory", help="URI")
-    gate.add_argument("--from-checkpoint", help="URI of a checkpoint or savepoint")
     gate.add_argument("--mode", choices=("thread", "process"))
     gate.add_argument("--state-backend", choices=("hashmap", "rocksdb"))
     return parser

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pyflink.common import Configuration, JobClient
-from pyflink.datastream import StreamExecutionEnvironment
-from pyflink.java_gateway import get_gateway
+from pyflink.common import JobClient
 from pyflink.table import DataTypes, Schema, StreamTableEnvironment
 from pyflink.table.udf import udf
-from pyflink.util.java_utils import to_jarray
 
+from processing.flink.cluster import environment_of
 from processing.flink.judge import Judge, JudgeChange, answer_type
 from processing.flink.options import options
 from processing.flink.settings import JobSettings
@@ -22,7 +18,7 @@ def submit(settings: JobSettings, contracts: bytes) -> JobClient:
 
     Without a cluster it runs inside this process, as long as that lives.
     """
-    environment = _environment(settings)
+    environment = environment_of(settings.cluster, options(settings))
     tables = StreamTableEnvironment.create(environment)
     for name, value in options(settings).items():
         tables.get_config().set(name, value)
@@ -50,21 +46,3 @@ def _cut(tables: StreamTableEnvironment) -> None:
     stream = tables.to_data_stream(tables.from_path(FANNED))
     arriving = Schema.new_builder().column_by_expression("arrival", "PROCTIME()").build()
     tables.create_temporary_view(CHANGES, tables.from_data_stream(stream, arriving))
-
-
-def _environment(settings: JobSettings) -> StreamExecutionEnvironment:
-    configuration = Configuration()
-    for name, value in options(settings).items():
-        configuration.set_string(name, value)
-    if settings.cluster is None:
-        return StreamExecutionEnvironment.get_execution_environment(configuration)
-    return StreamExecutionEnvironment(_remote(settings.cluster, configuration))
-
-
-def _remote(cluster: str, configuration: Configuration) -> Any:  # noqa: ANN401 - a Java object
-    """Return Java's environment of a session cluster; pyflink has no call for it."""
-    java = get_gateway().jvm
-    host, _, port = cluster.rpartition(":")
-    factory = java.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
-    jars = to_jarray(java.String, [])
-    return factory.createRemoteEnvironment(host, int(port), configuration._j_configuration, jars)  # noqa: SLF001

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pyflink.common import Configuration, Row
+from pyflink.common import JobClient, Row
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import DataTypes, StreamTableEnvironment
 from pyflink.table.udf import ScalarFunction, udf
 
 from agentflow.contracts import Contract, Registry, load
+from processing.flink.cluster import environment_of
 from processing.flink.lake_decode import ENVELOPE, OPTIONAL, UNREAD, Decoder, layouts_of
 from processing.flink.lake_slots import WIRES, all_slots
 from processing.flink.lake_sql import DECODE, LakeJob, definitions, insertions
@@ -51,7 +52,23 @@ def row_type(layouts: Sequence[Layout]) -> Any:  # noqa: ANN401 - pyflink has no
     return DataTypes.ROW(fields)
 
 
-def build(job: LakeJob, registry: Registry) -> StreamExecutionEnvironment:
+def submit(
+    job: LakeJob, registry: Registry, *, cluster: str | None, since: str | None = None
+) -> JobClient:
+    """Start the job and return its handle; the lake's tables must exist.
+
+    Args:
+        job: What it is told.
+        registry: The contracts whose events have tables.
+        cluster: `host:port` of a session cluster; None runs it inside this process.
+        since: URI of the checkpoint or savepoint to start from.
+    """
+    return build(job, registry, cluster=cluster, since=since).execute_async(job.name)
+
+
+def build(
+    job: LakeJob, registry: Registry, *, cluster: str | None = None, since: str | None = None
+) -> StreamExecutionEnvironment:
     """Return the environment with the job's graph in it."""
     interval_ms = int(job.checkpoint_seconds * 1000)
     settings = {
@@ -67,11 +84,9 @@ def build(job: LakeJob, registry: Registry) -> StreamExecutionEnvironment:
         "restart-strategy.exponential-delay.initial-backoff": "200 ms",
         "restart-strategy.exponential-delay.max-backoff": "10 s",
     }
-    environment = StreamExecutionEnvironment.get_execution_environment(Configuration())
-    configuration = Configuration()
-    for key, value in settings.items():
-        configuration.set_string(key, value)
-    environment.configure(configuration)
+    if since is not None:
+        settings["execution.state-recovery.path"] = since
+    environment = environment_of(cluster, settings)
     tables = StreamTableEnvironment.create(environment)
     for key, value in {
         "table.exec.state.ttl": f"{job.identities_hours} h",
@@ -100,8 +115,7 @@ def main(arguments: Sequence[str]) -> None:
     """Submit the job that a file describes: `{"contracts": folder, "job": {…LakeJob…}}`."""
     described = json.loads(Path(arguments[0]).read_text())
     job = LakeJob(**described["job"])
-    environment = build(job, load(Path(described["contracts"])))
-    submitted = environment.execute_async(job.name)
+    submitted = submit(job, load(Path(described["contracts"])), cluster=None)
     print(json.dumps({"job_id": str(submitted.get_job_id())}), flush=True)  # noqa: T201
 
 
