@@ -79,7 +79,7 @@ def build(job: LakeJob, registry: Registry) -> StreamExecutionEnvironment:
         "table.exec.sink.keyed-shuffle": "NONE",
         # otherwise the planner decodes once for every table
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
-        "table.exec.iceberg.use-v2-sink": "false",  # 7 tasks, not 41; its commits hold the job up (ADR 0015)
+        "table.exec.iceberg.use-v2-sink": "false",  # 7 tasks, not 41 (ADR 0015)
         "table.exec.uid.generation": "ALWAYS",
         "table.local-time-zone": "UTC",
     }.items():
