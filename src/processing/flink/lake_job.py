@@ -94,7 +94,7 @@ def build(
         "table.exec.sink.keyed-shuffle": "NONE",
         # otherwise the planner decodes once for every table
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
-        "table.exec.iceberg.use-v2-sink": "false",  # seven tasks instead of forty (ADR 0015)
+        "table.exec.iceberg.use-v2-sink": "false",  # 7 tasks, not 41 (ADR 0015)
         "table.exec.uid.generation": "ALWAYS",
         "table.local-time-zone": "UTC",
     }.items():
