@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from agentflow.settings import Settings
-from ingestion.kafka.bus import KafkaBus
 from ingestion.kafka.config import KafkaConfig
-from ingestion.kafka.producer import KafkaProducer
 from ingestion.kafka.topics import TopicPolicy
+
+if TYPE_CHECKING:  # Flink's environment reads settings too, and has no confluent-kafka
+    from ingestion.kafka.bus import KafkaBus
+    from ingestion.kafka.producer import KafkaProducer
 
 
 def kafka_config(settings: Settings) -> KafkaConfig:
@@ -43,6 +46,8 @@ def topic_policy(settings: Settings) -> TopicPolicy:
 
 def kafka_bus(settings: Settings) -> KafkaBus:
     """Return the bus on the configured cluster; it connects when it is used."""
+    from ingestion.kafka.bus import KafkaBus
+
     return KafkaBus(
         kafka_config(settings),
         max_message_bytes=settings.kafka_max_message_bytes,
@@ -52,6 +57,8 @@ def kafka_bus(settings: Settings) -> KafkaBus:
 
 def kafka_producer(settings: Settings) -> KafkaProducer:
     """Return the producer of the intake; `check` tells whether the cluster answers."""
+    from ingestion.kafka.producer import KafkaProducer
+
     return KafkaProducer(
         kafka_config(settings),
         capacity_records=settings.kafka_backlog_records,
