@@ -9,7 +9,7 @@ from agentflow.settings import Settings
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topics import TopicPolicy
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # Flink's environment reads settings too, and has no confluent-kafka
     from ingestion.kafka.bus import KafkaBus
     from ingestion.kafka.producer import KafkaProducer
 
@@ -46,7 +46,7 @@ def topic_policy(settings: Settings) -> TopicPolicy:
 
 def kafka_bus(settings: Settings) -> KafkaBus:
     """Return the bus on the configured cluster; it connects when it is used."""
-    from ingestion.kafka.bus import KafkaBus  # Flink's environment has no such driver
+    from ingestion.kafka.bus import KafkaBus
 
     return KafkaBus(
         kafka_config(settings),
@@ -57,7 +57,7 @@ def kafka_bus(settings: Settings) -> KafkaBus:
 
 def kafka_producer(settings: Settings) -> KafkaProducer:
     """Return the producer of the intake; `check` tells whether the cluster answers."""
-    from ingestion.kafka.producer import KafkaProducer  # same
+    from ingestion.kafka.producer import KafkaProducer
 
     return KafkaProducer(
         kafka_config(settings),
