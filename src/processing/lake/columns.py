@@ -21,7 +21,7 @@ from pyiceberg.types import (
 
 from agentflow.contracts import EventContract
 from agentflow.contracts.export.tables import slug
-from agentflow.contracts.scope import full_scope
+from agentflow.contracts.scope import ENVELOPE_COLUMNS, full_scope
 from agentflow.errors import ContractError
 from agentflow.expressions.typing import ExpressionType
 
@@ -81,8 +81,6 @@ _PLAIN: Final[dict[str, tuple[IcebergType, ArrowType]]] = {
     "date": (DateType(), pa.date32()),
 }
 
-RESERVED: Final = frozenset({column.name for column in ENVELOPE} | {"occurred_us", "ingested_us"})
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -109,10 +107,10 @@ def layout(contract: EventContract) -> Layout:
         ContractError: A field has the name of an envelope column.
     """
     scope = full_scope(contract)
-    if taken := sorted(scope.keys() & RESERVED):
+    if taken := sorted(scope.keys() & ENVELOPE_COLUMNS):
         raise ContractError(
             f'field "{taken[0]}" of event "{contract.ref}" has the name of an envelope column',
-            hint=f"Rename it; these names are taken: {', '.join(sorted(RESERVED))}.",
+            hint=f"Rename it; these names are taken: {', '.join(sorted(ENVELOPE_COLUMNS))}.",
         )
     fields = []
     for name, kind in scope.items():
