@@ -9,6 +9,14 @@ from agentflow.contracts.model import EventContract, FieldContract
 from agentflow.events import EventRef
 from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
 
+ENVELOPE_COLUMNS = frozenset(
+    {
+        "tenant", "source", "event_id", "occurred_at", "ingested_at", "log_offset", "ce_subject",
+        "ce_correlation_id", "occurred_us", "ingested_us",
+    }
+)  # fmt: skip
+"""What every table and view of events has besides the fields: no field may be called that."""
+
 
 def attribute_of(field: str) -> str:
     """Return the struct attribute that holds a field; words Python reserves get a trailing `_`.

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agentflow.metrics.state import DISTINCT_LIMIT, hash_bits, sample_error
+from agentflow.metrics import state
+from agentflow.metrics.state import hash_bits, sample_error
 
 _REMEMBERED = 20_000
 """Steps that lie ready, at most; all are dropped then, and worked out again."""
@@ -65,7 +66,7 @@ class Share(Tally):
 
 
 class _Seen:
-    """Where a value was seen: (share, counts by slot) for each cell; one object for each."""
+    """Where a value was seen: (share, counts by slot) for each of its cells; known by identity."""
 
     __slots__ = ("parts",)
 
@@ -124,7 +125,7 @@ class Values(Tally):
         else:
             self._add(share, counts, slots, sign=sign)
         for slot in slots:
-            while share.seen[slot] > DISTINCT_LIMIT:
+            while share.seen[slot] > state.DISTINCT_LIMIT:
                 self.thin(share, slot, share.levels[slot] + 1)
 
     def _add(

@@ -172,14 +172,13 @@ class Corrections:
 
     def effects(self, event: Event, offset: int) -> list[Effect]:
         """Remember *event* and return how it changes what counts of its group's base events."""
-        role = self._roles[event.ref]
-        key = getattr(event.data, attribute_of(role.on))
-        if key is None:
+        key = self._key(event)
+        if key.value is None:
             return [] if event.ref in self._effects else [Effect(event, None, event)]
-        group = self._group(GroupKey(event.tenant, role.base, role.on, key), offset)
+        group = self._group(key, offset)
         if isinstance(group, Versions):
-            return self._superseded(group, event, role)
-        if event.ref == role.base:
+            return self._superseded(group, event, self._roles[event.ref])
+        if event.ref == key.base:
             group.bases.append(event)
             now = self._effective(event, group)
             return [] if now is None else [Effect(event, None, now)]

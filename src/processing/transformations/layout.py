@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from agentflow.contracts import EventContract
 from agentflow.contracts.export.tables import slug
-from agentflow.contracts.scope import full_scope
+from agentflow.contracts.scope import ENVELOPE_COLUMNS, full_scope
 from agentflow.errors import ContractError
 from agentflow.expressions.typing import ExpressionType
 
@@ -128,8 +128,6 @@ def progress_columns(layouts: Iterable[Layout]) -> tuple[Column, ...]:
     return (*taken, *(Column(name, LONG, "Last offset that went into it.") for name in tables))
 
 
-RESERVED: Final = frozenset({column.name for column in ENVELOPE} | {"occurred_us", "ingested_us"})
-
 _PLAIN: Final[dict[str, ColumnType]] = {
     "string": STRING,
     "null": STRING,
@@ -148,10 +146,10 @@ def layout(contract: EventContract) -> Layout:
         ContractError: A field has the name of an envelope column.
     """
     scope = full_scope(contract)
-    if taken := sorted(scope.keys() & RESERVED):
+    if taken := sorted(scope.keys() & ENVELOPE_COLUMNS):
         raise ContractError(
             f'field "{taken[0]}" of event "{contract.ref}" has the name of an envelope column',
-            hint=f"Rename it; these names are taken: {', '.join(sorted(RESERVED))}.",
+            hint=f"Rename it; these names are taken: {', '.join(sorted(ENVELOPE_COLUMNS))}.",
         )
     fields = []
     for name, kind in scope.items():

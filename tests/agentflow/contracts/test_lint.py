@@ -35,6 +35,8 @@ BROKEN = [
     (PAID, "enum: [EUR, USD]", "enum: [EUR], max_length: 2", "does not fit its own pattern"),
     (PAID, "country: {type: string}", "case: {type: string}", '"case" is a word of the expression'),
     (PAID, "country: {type: string}", "class: {type: string}", '"class" is a word of the'),
+    (PAID, "country: {type: string}", "source: {type: string}", '"source" is a column that the'),
+    (PAID, "size: case", "occurred_us: case", '"occurred_us" is a column that the lake'),
     (PAID, "currency: {type: string, required: true", "currency: {type: string", "must be too"),
     (PAID, "currency: {type: string, required: true, enum: [EUR, USD]}", "x: {type: string}", ""),
     (PAID, "size: case", "country: case", '"country" is both a field and derived'),

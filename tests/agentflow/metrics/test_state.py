@@ -178,3 +178,31 @@ def test_samples_of_any_level_merge_in_any_order(
     mask = (1 << max((level for _, level in parts), default=0)) - 1
     everything = set().union(*(values for values, _ in parts))
     assert set(one.counts) == {value for value in everything if not hash_bits(value) & mask}
+
+
+def test_values_at_rest_are_the_same_values() -> None:
+    """Packed or not: what is read, what is added, what is taken back."""
+    values = {Decimal("1.50"): 2, Decimal("-3.00"): 1, 7: 4}
+    multiset, distinct = Multiset(2), Distinct()
+    multiset.merge(values)
+    distinct.merge({"a": 1, "b": 3, 5: 2, True: 1})
+
+    multiset.rest()
+    distinct.rest()
+    at_rest = multiset.counts, distinct.counts
+    multiset.merge({Decimal("1.50"): 2}, sign=-1)
+    distinct.merge({"b": 3}, sign=-1)
+
+    assert at_rest == (values, {"a": 1, "b": 3, 5: 2, True: 1})
+    assert (multiset.counts, multiset.size) == ({Decimal("-3.00"): 1, 7: 4}, 5)
+    assert distinct.counts == {"a": 1, 5: 2, True: 1}
+
+
+def test_values_too_large_to_be_packed_stay_as_they_are() -> None:
+    """MessagePack ends at 64 bits; a product of two fields does not."""
+    multiset = Multiset(0)
+    multiset.merge({2**100: 1})
+
+    multiset.rest()
+
+    assert multiset.maximum() == 2**100

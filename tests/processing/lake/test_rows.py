@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentflow.contracts import EventContract, Registry
+from agentflow.contracts.scope import ENVELOPE_COLUMNS
 from agentflow.errors import ContractError
 from agentflow.events import Event
-from processing.lake.columns import layout
+from processing.lake.columns import ENVELOPE, layout
 from processing.lake.rows import Stored, events_of, rows_of
 from quality import Gate
 
@@ -98,3 +99,8 @@ def test_a_field_named_like_an_envelope_column_is_refused() -> None:
 
     with pytest.raises(ContractError, match='field "tenant"'):
         layout(contract)
+
+
+def test_the_linter_knows_the_columns_the_lake_adds() -> None:
+    """A contract that passes the linter must not fail when the lake is opened."""
+    assert {column.name for column in ENVELOPE} | {"occurred_us", "ingested_us"} == ENVELOPE_COLUMNS

@@ -178,7 +178,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "return self._keep(key, ())",
     ),
     Mutant(
-        "groups of tenants mixed", _CORRECTIONS, "GroupKey(event.tenant, role", 'GroupKey("t", role'
+        "groups of tenants mixed",
+        _CORRECTIONS,
+        "event.tenant, role.base, role.on, getattr",
+        '"t", role.base, role.on, getattr',
     ),
     Mutant("amended event counted twice", _ENGINE, "base.retract(effect", "_nothing(effect"),
     Mutant(

@@ -34,7 +34,7 @@ FLAGS = [
 def browser() -> Iterator[Browser]:
     """One browser for a module and no longer: Playwright leaves an event loop running meanwhile."""
     if not CHROMIUM.exists():
-        pytest.skip("Chromium is not installed: apt-get install chromium")
+        pytest.fail("Chromium is not installed: make setup-tests", pytrace=False)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
         yield browser

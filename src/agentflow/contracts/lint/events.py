@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.contracts.lint.fields import field_problems, reserved
+from agentflow.contracts.lint.fields import field_problems, name_taken
 from agentflow.contracts.lint.place import Place, did_you_mean
 from agentflow.contracts.lint.versions import taking_back_problems, version_problems
 from agentflow.contracts.model import Correction, EventContract, duration
@@ -84,8 +84,7 @@ def _derived(event: EventContract, place: Place, scope: Scope) -> Iterator[FileP
         path = ("derived", name)
         if name in event.fields:
             yield place.problem(*path, message=f'"{name}" is both a field and derived')
-        if reserved(name):
-            message = f'"{name}" is a word of the expression language, not a field name'
+        if message := name_taken(name):
             yield place.problem(*path, message=message, hint="Give it another name.")
         for found in place.expression(*path, text=text, scope=scope):
             if isinstance(found, FileProblem):

@@ -9,6 +9,7 @@ from keyword import iskeyword
 
 from agentflow.contracts.lint.place import Place
 from agentflow.contracts.model import EventContract, FieldContract
+from agentflow.contracts.scope import ENVELOPE_COLUMNS
 from agentflow.errors import ExpressionError, FileProblem
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.nodes import FieldReference
@@ -21,15 +22,23 @@ _MAX_WHOLE_DIGITS = 18
 def field_problems(event: EventContract, place: Place) -> Iterator[FileProblem]:
     """Yield what is wrong with the declared fields of an event."""
     for name, field in event.fields.items():
-        if reserved(name):
-            message = f'"{name}" is a word of the expression language, not a field name'
+        if message := name_taken(name):
             yield place.problem("fields", name, message=message, hint="Give it another name.")
         yield from _bounds(name, field, place)
         yield from _text(name, field, place)
         yield from _unit(name, event, place)
 
 
-def reserved(name: str) -> bool:
+def name_taken(name: str) -> str | None:
+    """Return why no field can be called that, or None."""
+    if _reserved(name):
+        return f'"{name}" is a word of the expression language, not a field name'
+    if name in ENVELOPE_COLUMNS:
+        return f'"{name}" is a column that the lake adds to every event'
+    return None
+
+
+def _reserved(name: str) -> bool:
     """Tell whether a field of this name could not be spoken of in an expression."""
     try:
         return iskeyword(name) or not isinstance(parse_scalar(name), FieldReference)

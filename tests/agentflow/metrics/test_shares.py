@@ -1,0 +1,134 @@
+"""Distinct values of all windows in one place: the same as a set for each would say."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agentflow.metrics import shares, state
+from agentflow.metrics.shares import Share, Values
+from agentflow.metrics.state import hash_bits
+
+SLOTS, CELLS = 3, 3
+_change = st.tuples(
+    st.integers(0, CELLS - 1),
+    st.dictionaries(st.integers(0, 12).map(str), st.integers(1, 3), max_size=6),
+    st.sets(st.integers(0, SLOTS - 1), min_size=1).map(lambda slots: tuple(sorted(slots))),
+)
+CHANGES = st.lists(st.tuples(_change, st.booleans()), max_size=12)
+
+
+class Sets:
+    """The same by the book: a counter for every cell and slot."""
+
+    def __init__(self) -> None:
+        self.counters: dict[tuple[int, int], Counter[object]] = defaultdict(Counter)
+
+    def add(self, cell: int, counts: dict[str, int], slots: tuple[int, ...], sign: int) -> None:
+        for slot in slots:
+            for value, number in counts.items():
+                self.counters[cell, slot][value] += sign * number
+
+    def cell(self, cell: int, slot: int) -> dict[object, int]:
+        return {value: number for value, number in self.counters[cell, slot].items() if number}
+
+    def total(self, slot: int) -> set[object]:
+        return set().union(*(self.cell(cell, slot) for cell in range(CELLS)))
+
+
+def applied(
+    changes: list[tuple[tuple[int, dict[str, int], tuple[int, ...]], bool]],
+) -> tuple[Values, list[Share], Sets]:
+    """Add every change; take some of them back at once, the others at the end in another order."""
+    values, sets = Values(SLOTS), Sets()
+    cells = [values.share() for _ in range(CELLS)]
+    for (cell, counts, slots), taken_back in changes:
+        for sign in (1, -1) if taken_back else (1,):
+            values.add(cells[cell], counts, slots, sign=sign)
+            sets.add(cell, counts, slots, sign)
+    return values, cells, sets
+
+
+@settings(deadline=None)
+@given(changes=CHANGES)
+def test_every_slot_counts_as_sets_of_its_own_would(changes: list[object]) -> None:
+    """By cell and in total, also for values that several cells have seen."""
+    values, cells, sets = applied(changes)  # type: ignore[arg-type]
+
+    for slot in range(SLOTS):
+        for number, share in enumerate(cells):
+            assert share.counts(slot) == sets.cell(number, slot)
+            assert share.seen[slot] == len(sets.cell(number, slot))
+        assert values.seen[slot] == len(sets.total(slot)) == len(values.counts(slot))
+
+
+@settings(deadline=None)
+@given(changes=CHANGES, more=CHANGES)
+def test_a_slot_that_begins_as_a_copy_goes_its_own_way(
+    changes: list[object], more: list[object]
+) -> None:
+    """Windows share a sum until they differ; what then happens in one is not seen in the other."""
+    values, cells, sets = applied(changes)  # type: ignore[arg-type]
+
+    values.copy_slot(0, 2)
+    for number, share in enumerate(cells):
+        share.copy_slot(0, 2)
+        sets.counters[number, 2] = sets.counters[number, 0].copy()
+    for (cell, counts, slots), _ in more:  # type: ignore[misc]
+        values.add(cells[cell], counts, slots, sign=1)
+        sets.add(cell, counts, slots, 1)
+
+    for slot in range(SLOTS):
+        assert [share.counts(slot) for share in cells] == [
+            sets.cell(number, slot) for number in range(CELLS)
+        ]
+        assert values.seen[slot] == len(sets.total(slot))
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sample from four values on, and remember next to nothing."""
+    monkeypatch.setattr(state, "DISTINCT_LIMIT", 3)
+    monkeypatch.setattr(shares, "_REMEMBERED", 2)
+    return
+
+
+@pytest.mark.usefixtures("few")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=CHANGES)
+def test_a_sample_is_that_of_its_values(changes: list[object]) -> None:
+    """Each cell and slot samples for itself; the total is as coarse as the coarsest cell."""
+    values, cells, sets = applied(changes)  # type: ignore[arg-type]
+
+    for slot in range(SLOTS):
+        for number, share in enumerate(cells):
+            assert set(share.counts(slot)) == sampled(sets.cell(number, slot), share.levels[slot])
+            assert share.seen[slot] == len(share.counts(slot)) <= 3
+        assert values.levels[slot] >= max(share.levels[slot] for share in cells)
+        assert set(values.counts(slot)) == sampled(sets.total(slot), values.levels[slot])
+        assert values.seen[slot] == len(values.counts(slot))
+
+
+def sampled(values: dict[object, int] | set[object], level: int) -> set[object]:
+    return {value for value in values if not hash_bits(value) & ((1 << level) - 1)}
+
+
+def test_a_share_that_is_given_back_leaves_nothing() -> None:
+    """Its number is used again."""
+    values = Values(SLOTS)
+    first, second = values.share(), values.share()
+    values.add(first, {"a": 1, "b": 2}, (0, 1), sign=1)
+    values.add(second, {"a": 1}, (0,), sign=1)
+
+    for slot in range(SLOTS):
+        values.clear(first, slot)
+    values.release(first)
+
+    again = values.share()
+    assert again.number == first.number
+    assert (again.counts(0), second.counts(0)) == ({}, {"a": 1})
+    assert values.seen == [1, 0, 0]
