@@ -63,9 +63,8 @@ class Connect(Service):
         main = "org.apache.kafka.connect.cli.ConnectDistributed"
         classpath = install.jars("kafka")
         arguments = (str(self._configuration),)
-        return Command(
-            jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
-        )
+        argv = jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
+        return Command(argv, self._environment)
 
     def healthy(self) -> bool:
         """Ask `/health`: it is 200 once the worker has joined its group and read its topics."""
