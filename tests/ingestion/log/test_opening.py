@@ -122,7 +122,7 @@ def test_a_log_with_flipped_bytes_opens_and_lies_about_nothing(directory: Path, 
 def test_a_commit_that_was_cut_off_while_it_was_written_is_no_damage(
     directory: Path, cut: int
 ) -> None:
-    """kill -9 between the header of the last frame and its page: nobody was told of that commit.
+    """Kill -9 between the header of the last frame and its page: nobody was told of that commit.
 
     The kernel stops such a write at any page boundary (once in 20 runs of `test_crash.py`).
     """
