@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from agentflow.contracts import Registry, load
 from ingestion.cdc import Record, Sources
@@ -16,7 +16,7 @@ from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.records import record_of
 from ingestion.kafka.topic_plan import plan_topics
-from ingestion.kafka.topics import TIMESTAMPS, TopicPolicy, wanted_topics
+from ingestion.kafka.topics import TIMESTAMPS, Topic, TopicPolicy, wanted_topics
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED
 from ingestion.log.port import Record as LogRecord
 from processing.transformations.stream import StreamRecord
@@ -37,6 +37,7 @@ class RunningGate:
     registry: Registry
     flink: Flink
     job: str
+    seen: dict[str, list[LogRecord]] = field(default_factory=dict, repr=False)
 
     @property
     def raw(self) -> str:
@@ -64,17 +65,18 @@ class RunningGate:
                 record.partition,
                 timestamp=record.timestamp_us // 1000,
                 headers=list(record.headers.items()),
+                on_delivery=_delivered,
             )
             producer.poll(0)
         assert producer.flush(120) == 0
 
     def read(self, topic: str) -> Sequence[LogRecord]:
-        """Return everything a topic holds now."""
+        """Return everything a topic holds now; what was read before is not read again."""
+        found = self.seen.setdefault(topic, [])
         consumer = Consumer({"bootstrap.servers": self.config.bootstrap, "group.id": "test"})
-        place = TopicPartition(self.config.topic_name(topic), 0, 0)
+        place = TopicPartition(self.config.topic_name(topic), 0, len(found))
         _, end = consumer.get_watermark_offsets(place, timeout=30, cached=False)
         consumer.assign([place])
-        found: list[LogRecord] = []
         while len(found) < end:
             message = consumer.poll(30)
             assert message is not None, f"{topic}: {len(found)} of {end}"
@@ -97,6 +99,10 @@ class RunningGate:
         assert wait_until(lambda: wanted <= self.answers().keys(), within=within), (
             f"{len(wanted - self.answers().keys())} of {count} are not answered for"
         )
+
+
+def _delivered(error: KafkaError | None, message: Message) -> None:
+    assert error is None, f"{message.topic()}: {error}"
 
 
 def place_of(record: LogRecord) -> Place:
@@ -126,7 +132,8 @@ def launch(kafka: Kafka, flink: Flink, contracts: Path, directory: Path) -> Runn
     wanted = wanted_topics(TopicPolicy(prefix=name, raw_partitions=1))
     # The corpus says when each record was stored; a broker that says so itself cannot repeat it.
     fixed = [replace(each, config={**each.config, TIMESTAMPS: "CreateTime"}) for each in wanted]
-    KafkaAdmin(config).apply(plan_topics(fixed, []).changes)
+    table = Topic(f"{unique}.d.t", 1, 1, config={TIMESTAMPS: "CreateTime"})
+    KafkaAdmin(config).apply(plan_topics([*fixed, table], []).changes)
     named = ("--kafka-bootstrap", kafka.bootstrap, "--kafka-prefix", name)
     job = start("gate", flink, directory, *named, "--checkpoint-interval", "0.5")
     return RunningGate(config, load(directory), flink, job)

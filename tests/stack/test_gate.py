@@ -120,7 +120,7 @@ def test_a_killed_taskmanager_loses_nothing(gate: RunningGate) -> None:
     topics = Counter(topic for topic, _ in ours)
     keys = {record.key for topic, record in ours if topic == VALIDATED}
     assert keys == {f"K{number}".encode() for number in range(LOAD)}
-    assert set(topics) == {VALIDATED, DUPLICATES}
+    assert set(topics) <= {VALIDATED, DUPLICATES}
     assert topics[DUPLICATES] >= len(order) - LOAD
     restored = http_json(f"{gate.flink.url}/jobs/{gate.job}/checkpoints")
     assert restored is not None
