@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,3 +63,11 @@ def start(
     if found is None:
         raise StackError(f"no job was submitted: {said[-2000:]}", fix=fix)
     return found[0]
+
+
+def cancel(flink: Flink, job: str) -> None:
+    """Ask for the end of a job; its last checkpoint stays."""
+    url = f"{flink.url}/jobs/{job}"
+    request = urllib.request.Request(url, method="PATCH")  # noqa: S310 - our own loopback address
+    with urllib.request.urlopen(request, timeout=30):  # noqa: S310 - same
+        return

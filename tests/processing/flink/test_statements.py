@@ -1,0 +1,107 @@
+"""The job as text: what is asked of Flink, without Flink."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agentflow.contracts import load
+from agentflow.errors import ParameterError
+from ingestion.kafka.config import KafkaConfig
+from processing.flink.bundle import pack, unpack
+from processing.flink.options import options
+from processing.flink.settings import JobSettings
+from processing.flink.statements import CHANGES, gate_statements
+from processing.flink.tables import security
+
+KAFKA = KafkaConfig("broker:9092", prefix="shop")
+CONTRACTS = Path(__file__).parents[2] / "golden" / "contracts"
+
+
+def test_an_identity_is_counted_in_one_place() -> None:
+    """Two counts of one identity might disagree about which record was the first."""
+    text = "\n".join(gate_statements(JobSettings(KAFKA)).definitions)
+
+    assert text.count("COUNT(*) OVER") == 1
+
+
+def test_every_answer_has_a_topic() -> None:
+    """In = accepted + dead letters + duplicates: no row of a verdict is filtered away."""
+    inserts = gate_statements(JobSettings(KAFKA)).inserts
+
+    assert [each.partition("\n")[0] for each in inserts] == [
+        "INSERT INTO `validated`",
+        "INSERT INTO `duplicates`",
+        "INSERT INTO `dead_letters`",
+    ]
+    assert "`seen` = 1" in inserts[0]
+    assert "`seen` > 1" in inserts[1]
+
+
+def test_changes_are_judged_only_where_there_are_sources() -> None:
+    """A job without source contracts has no second source that could fail."""
+    without = gate_statements(JobSettings(KAFKA))
+    with_changes = gate_statements(JobSettings(KAFKA, change_topics=("pg.public.orders",)))
+
+    assert without.changes == ()
+    assert CHANGES not in "".join(without.definitions)
+    assert CHANGES in "".join(with_changes.definitions)
+    assert "'topic-pattern' = 'pg\\.public\\.orders'" in with_changes.changes[0]
+
+
+def test_sinks_take_the_largest_dead_letter() -> None:
+    """A record that the producer refuses fails the job, at the same record, for ever."""
+    validated = gate_statements(JobSettings(KAFKA)).definitions[1]
+
+    assert "'properties.max.request.size' = '8454144'" in validated
+    assert "'properties.linger.ms' = '0'" in validated
+    assert "'sink.delivery-guarantee' = 'at-least-once'" in validated
+
+
+def test_a_password_cannot_leave_its_quotes(tmp_path: Path) -> None:
+    """It ends up inside Java's quotes inside SQL's."""
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    secure = KafkaConfig(
+        "broker:9092",
+        security_protocol="sasl_ssl",
+        sasl_user="o'neil",
+        sasl_password='a"; b\\',  # noqa: S106 - of nobody
+        ca_file=authority,
+    )
+
+    found = security(secure)
+
+    assert found["properties.sasl.jaas.config"].endswith(
+        'ScramLoginModule required username="o\'neil" password="a\\"; b\\\\";'
+    )
+    assert found["properties.ssl.truststore.location"] == str(authority)
+    assert "username=\"o''neil\"" in "".join(gate_statements(JobSettings(secure)).definitions)
+
+
+def test_options_follow_the_settings() -> None:
+    """Latency is a setting, not an accident."""
+    thread = options(JobSettings(KAFKA, cluster="c:8081", ttl=timedelta(hours=1)))
+    process = options(JobSettings(KAFKA, cluster="c:8081", mode="process"))
+
+    assert thread["table.exec.state.ttl"] == "3600000 ms"
+    assert thread["execution.buffer-timeout.interval"] == "0 ms"
+    assert thread["table.exec.uid.generation"] == "ALWAYS"
+    assert "python.fn-execution.bundle.time" not in thread
+    assert process["python.fn-execution.bundle.time"] == "1"
+
+
+def test_a_cluster_is_an_address() -> None:
+    """Found out before Java is started."""
+    with pytest.raises(ParameterError, match="host:port"):
+        JobSettings(KAFKA, cluster="flink")
+
+
+def test_contracts_survive_the_way_to_a_worker() -> None:
+    """What judges there is what was submitted here."""
+    packed = pack(CONTRACTS)
+
+    assert packed == pack(CONTRACTS)
+    assert unpack(packed).events == load(CONTRACTS).events
