@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from agentflow.metrics import state
 from agentflow.metrics.state import hash_bits, sample_error
 
-_REMEMBERED = 20_000
+_REMEMBERED = 4_000
 """Steps that lie ready, at most; all are dropped then, and worked out again."""
 
 _Counts = tuple[int, ...]  # by slot: how often in each window's sum
@@ -120,6 +120,8 @@ class Values(Tally):
     ) -> None:
         """Add (or take back) counted values in some slots; the hot loop of every fold."""
         self._split = None
+        if self._remembered > _REMEMBERED:
+            self._steps, self._known, self._remembered = {}, {}, 0
         if any(self.levels):
             self._add_sampled(share, counts, slots, sign=sign)
         else:
@@ -133,7 +135,7 @@ class Values(Tally):
     ) -> None:
         held, get = self._held, self._held.get
         known = {
-            change: self._steps_of((share.number, slots, sign * change))
+            change: self._steps.setdefault((share.number, slots, sign * change), {})
             for change in set(counts.values())
             if change
         }
@@ -175,12 +177,6 @@ class Values(Tally):
         else:
             self._held[value] = step.after
         return step
-
-    def _steps_of(self, way: _Way) -> dict[_Seen | None, _Step]:
-        """Return the steps known for one change of one share, by what was seen before."""
-        if self._remembered > _REMEMBERED:
-            self._steps, self._known, self._remembered = {}, {}, 0
-        return self._steps.setdefault(way, {})
 
     def _step(self, before: _Seen | None, way: _Way) -> _Step:
         """Work out what a change makes of a value."""

@@ -6,8 +6,8 @@ significant bits of each value (relative error below 1/128), a distinct set keep
 (Flajolet 1990); rounding to significant bits is what HdrHistogram does. Unlike sketches, both can
 retract.
 
-What nobody is expected to change any more can be put to *rest*: its values are packed into bytes, a
-quarter of the memory, and unpacked for as long as somebody looks.
+What nobody is expected to change any more can be put to *rest*: its values are packed into bytes,
+and unpacked for as long as somebody looks.
 """
 
 from __future__ import annotations
