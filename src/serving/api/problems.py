@@ -42,6 +42,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "metric_unknown": (404, "No such metric"),
         "not_found": (404, "It does not exist"),
         "not_yet_visible": (409, "The state has not reached the token"),
+        "offset_lost": (503, "The stream does not hold any more what was to be read"),
         "parameter_invalid": (400, "A parameter is wrong"),
         "parameter_unknown": (400, "There is no such parameter"),
         "rate_limited": (429, "Too many requests"),
