@@ -21,7 +21,8 @@ from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import Create
 from ingestion.kafka.topics import Topic, TopicPolicy, wanted_topics
-from processing.lake import Progressed, open_remote_lake
+from processing.lake import Progressed
+from processing.lake.remote import open_remote_lake
 from serving.wiring import lake_location
 from stack.errors import StackError
 from stack.jobs import install_wheel, start

@@ -13,7 +13,7 @@ from agentflow.contracts import Registry
 from agentflow.errors import ContractError
 from ingestion.control.opening import ControlReport
 from ingestion.log.recovery import OpenReport
-from processing.lake import Lake, LakeReader, Location, Recorded, open_lake, open_remote_lake
+from processing.lake import Lake, LakeReader, Location, Recorded, open_lake
 from processing.lake.inspection import CatalogDamagedError, Damage, inspect, require_damage
 from processing.lake.quarantine import set_lake_aside, set_tables_aside
 from processing.live.snapshot import SNAPSHOT_FILE
@@ -119,6 +119,8 @@ def open_remote_beside(
         StorageError: The catalog or the files cannot be reached.
         ContractError: A contract cannot be stored beside what the lake holds.
     """
+    from processing.lake.remote import open_remote_lake  # an embedded start needs no REST client
+
     cache = data_dir / "lake-cache"
     lake = open_remote_lake(location, registry, cache=cache, coverage=Recorded())
     reader = LakeReader(lake, gate)

@@ -21,7 +21,7 @@ from agentflow.clock import Clock, SystemClock
 from agentflow.contracts import Registry, load
 from agentflow.errors import AgentFlowError, ParameterError, UnavailableError
 from agentflow.settings import Settings
-from processing.lake import Lake, Location, Progressed, open_lake, open_remote_lake
+from processing.lake import Lake, Location, Progressed, open_lake
 from processing.memory import give_back, settle_allocator
 from processing.platform import Platform
 from processing.publication import record_changes
@@ -125,6 +125,8 @@ def _lake_of_the_job(location: Location | None) -> Callable[[Path, Registry], La
     """Return what opens the lake a job writes, given the folder of a lake on this machine."""
     if location is None:
         return open_lake
+    from processing.lake.remote import open_remote_lake  # an embedded start needs no REST client
+
     return lambda folder, registry: open_remote_lake(
         location, registry, cache=folder.with_name("lake-cache"), coverage=Progressed()
     )

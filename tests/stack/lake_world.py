@@ -17,8 +17,9 @@ from ingestion.generate.generator import Profile
 from ingestion.generate.load import read_world
 from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import Batch, Reject
-from processing.lake import LakeReader, Location, Progressed, open_remote_lake
+from processing.lake import LakeReader, Location, Progressed
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake
+from processing.lake.remote import open_remote_lake
 from processing.transformations import Router
 from quality import Gate
 from stack.services import S3, IcebergRest, Kafka

@@ -10,7 +10,6 @@ from processing.lake.location import Location
 from processing.lake.maintenance import Compacted, compact, expire_snapshots, sweep
 from processing.lake.positions import Positions
 from processing.lake.reader import LakeReader
-from processing.lake.remote import open_remote_lake
 from processing.lake.rows import Stored
 from processing.lake.thread import LakeThread
 from processing.lake.writer import LakeWriter
@@ -34,6 +33,5 @@ __all__ = [
     "expire_snapshots",
     "lake_health",
     "open_lake",
-    "open_remote_lake",
     "sweep",
 ]
