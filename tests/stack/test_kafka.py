@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import ssl
 from pathlib import Path
 
 import pytest
 
+from ingestion.kafka.admin import KafkaAdmin
+from ingestion.kafka.bus import KafkaBus
+from ingestion.kafka.config import KafkaConfig
+from ingestion.kafka.topic_plan import Create
+from ingestion.kafka.topics import Topic
 from stack.services import Kafka
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -39,3 +45,18 @@ def test_encrypted_listener_proves_who_it_is(tmp_path: Path) -> None:
 
         pid = kafka.pid
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_broker_that_still_loads_its_positions_is_waited_for(kafka: Kafka) -> None:
+    """It says so to who asks first after a start; nobody may take that for a no, or for zero."""
+    config = KafkaConfig(kafka.bootstrap, prefix=f"loading-{secrets.token_hex(4)}")
+    KafkaAdmin(config).apply([Create(Topic(config.topic_name("raw"), 1, 1, config={}))])
+    with KafkaBus(config) as bus:
+        for number in range(1, 50):
+            bus.store_position(f"reader-{number}", "raw", number)
+        kafka.kill()
+        kafka.restart()
+
+        assert bus.position("reader-49", "raw") == 49
+        bus.store_position("reader-1", "raw", 2)
+        assert bus.position("reader-1", "raw") == 2

@@ -49,6 +49,7 @@ class Stage:
         self.kafka = kafka
         self.folder = folder
         self._nursery = nursery
+        self._lives: list[Server] = []
         config = KafkaConfig(kafka.bootstrap, prefix=prefix)
         policy = TopicPolicy(prefix=prefix, raw_partitions=PARTITIONS)
         admin = KafkaAdmin(config)
@@ -64,13 +65,21 @@ class Stage:
 
     def start(self, name: str = "data", **more: str) -> Server:
         environment = {**self.environment, **more}
-        return self._nursery.run(self.folder / name, environment=environment)
+        server = self._nursery.start(self.folder / name, environment=environment)
+        self._lives.append(server)
+        return server.ready()
+
+    def report(self) -> None:
+        """Print how each life ended and what it said last: shown when a test fails."""
+        for server in self._lives:
+            print(f"exit code {server.exit_code}; the end of its log:\n{server.log[-6_000:]}")
 
 
 @pytest.fixture
 def stage(kafka: Kafka, nursery: Nursery, registry: Registry, tmp_path: Path) -> Iterator[Stage]:
     found = Stage(kafka, nursery, registry, tmp_path)
     yield found
+    found.report()
     found.gate.close()
 
 

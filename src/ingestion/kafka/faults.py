@@ -52,6 +52,18 @@ _ABSENT: Final = frozenset(
         KafkaError.NETWORK_EXCEPTION,
     }
 )
+_PASSING: Final = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    }
+)
+"""What a cluster answers while it starts or moves its work; the driver calls some of it final."""
 
 
 class Faults:
@@ -131,6 +143,11 @@ def _kind(error: KafkaError) -> int:
     return KafkaError._TRANSPORT if code in _ABSENT else code
 
 
+def is_passing(cause: KafkaError) -> bool:
+    """Tell whether asking again in a moment can help."""
+    return cause.code() in _PASSING or cause.retriable()
+
+
 def refused(cause: KafkaError) -> AgentFlowError:
     """Return the error for an answer of the cluster that is a no."""
     code = cause.code()
@@ -154,6 +171,6 @@ def refused(cause: KafkaError) -> AgentFlowError:
             f"the producer cannot go on: {cause.str()}",
             hint="Restart the process; events that were acknowledged are stored.",
         )
-    if cause.retriable():
+    if is_passing(cause):
         return UnavailableError(f"kafka is not ready: {cause.str()}", hint="Try again later.")
     return StorageError(f"kafka refused: {cause.str()}", hint="See the broker's log.")
