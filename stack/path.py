@@ -116,11 +116,7 @@ class StreamPath:
             "AGENTFLOW_BUS": "kafka",
             "AGENTFLOW_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
             "AGENTFLOW_KAFKA_PREFIX": self.prefix,
-            "AGENTFLOW_LAKE_CATALOG": self.catalog.uri,
-            "AGENTFLOW_LAKE_WAREHOUSE": self.catalog.warehouse,
-            "AGENTFLOW_LAKE_S3_ENDPOINT": self.s3.endpoint,
-            "AGENTFLOW_LAKE_S3_ACCESS_KEY": self.s3.access_key,
-            "AGENTFLOW_LAKE_S3_SECRET_KEY": self.s3.secret_key,
+            **self.catalog.platform_settings,
             "AGENTFLOW_LAKE_INTERVAL_SECONDS": "1",
             **self._settings,
         }

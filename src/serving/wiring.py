@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import signal
 import socket
@@ -190,6 +191,7 @@ async def running(
 
 def tune_runtime() -> None:
     """Set what the whole process shares; called by commands that serve, once."""
+    faulthandler.enable()  # a crash in native code leaves a trace of every thread on stderr
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
     settle_allocator()

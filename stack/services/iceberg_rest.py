@@ -48,6 +48,17 @@ class IcebergRest(Service):
         """The properties of a PyIceberg or Java client: catalog and store."""
         return {"type": "rest", "uri": self.uri, **self.s3.file_io}
 
+    @property
+    def platform_settings(self) -> dict[str, str]:
+        """The settings with which the platform and the lake job find the lake."""
+        return {
+            "AGENTFLOW_LAKE_CATALOG": self.uri,
+            "AGENTFLOW_LAKE_WAREHOUSE": self.warehouse,
+            "AGENTFLOW_LAKE_S3_ENDPOINT": self.s3.endpoint,
+            "AGENTFLOW_LAKE_S3_ACCESS_KEY": self.s3.access_key,
+            "AGENTFLOW_LAKE_S3_SECRET_KEY": self.s3.secret_key,
+        }
+
     def install(self) -> None:
         """Download the catalog and its server."""
         install.jars("iceberg-rest")

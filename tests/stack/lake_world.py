@@ -22,7 +22,8 @@ from processing.lake.catalog import DEAD_LETTER_TABLE, Lake
 from processing.lake.remote import open_remote_lake
 from processing.transformations import Router
 from quality import Gate
-from stack.services import S3, IcebergRest, Kafka
+from stack.jobs import start
+from stack.services import Flink, IcebergRest, Kafka
 
 START_US = 1_767_268_800_000_000
 CONTRACTS = Path("contracts")
@@ -112,14 +113,31 @@ class Feed:
         self._producer.poll(0)
 
 
-def located(s3: S3, rest: IcebergRest) -> Location:
+def located(rest: IcebergRest) -> Location:
     return Location(
         catalog=rest.uri,
         warehouse=rest.warehouse,
-        endpoint=s3.endpoint,
-        access_key=s3.access_key,
-        secret_key=s3.secret_key,
+        endpoint=rest.s3.endpoint,
+        access_key=rest.s3.access_key,
+        secret_key=rest.s3.secret_key,
     )
+
+
+def start_lake_job(
+    flink: Flink,
+    kafka: Kafka,
+    rest: IcebergRest,
+    *,
+    prefix: str,
+    checkpoint_seconds: float,
+    since: str | None = None,
+) -> str:
+    """Submit the job from the wheel's command line and return its id."""
+    named = ("--kafka-bootstrap", kafka.bootstrap, "--kafka-prefix", prefix)
+    options = [*named, "--checkpoint-interval", str(checkpoint_seconds)]
+    if since is not None:
+        options += ["--from-checkpoint", since]
+    return start("lake", flink, CONTRACTS, *options, settings=rest.platform_settings)
 
 
 def opened(location: Location, registry: Registry, cache: Path) -> Lake:

@@ -12,10 +12,10 @@ from agentflow.errors import StorageError
 from agentflow.metrics.plan import plan_metric
 from agentflow.metrics.sql import Question
 from ingestion.log.port import VALIDATED
-from processing.flink.lake_sql import LakeJob
 from processing.history import History
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, open_lake
 from quality import Gate
+from stack.path import last_checkpoint
 from stack.services import S3, Flink, IcebergRest, Kafka
 from tests.stack.lake_world import (
     CONTRACTS,
@@ -25,42 +25,32 @@ from tests.stack.lake_world import (
     located,
     opened,
     require_honest,
+    start_lake_job,
     until,
 )
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
 
 PREFIX = "lakejob"
-JOB = Path("src/processing/flink/lake_job.py")
 EVERYTHING = Question(tenant="default", start_us=None, end_us=None)
 
 
 class World:
     """Kafka, S3, the catalog and Flink; a feed, and the lake the job makes of it."""
 
-    def __init__(self, directory: Path, kafka: Kafka, s3: S3, rest: IcebergRest) -> None:
+    def __init__(self, directory: Path, kafka: Kafka, rest: IcebergRest) -> None:
         self.registry: Registry = load(CONTRACTS)
         self.gate = Gate(self.registry)
         self.feed = Feed(kafka, self.registry, prefix=PREFIX, seed=15)
-        self.s3, self.rest = s3, rest
-        location = located(s3, rest)
-        self.lake: Lake = opened(location, self.registry, directory / "cache")
+        self.rest = rest
+        self.lake: Lake = opened(located(rest), self.registry, directory / "cache")
         self.reader = LakeReader(self.lake, self.gate)
-        self._job = directory / "job.json"
-        job = LakeJob(
-            bootstrap=kafka.bootstrap,
-            prefix=PREFIX,
-            catalog=location.catalog,
-            warehouse=location.warehouse,
-            endpoint=location.endpoint,
-            access_key=location.access_key,
-            secret_key=location.secret_key,
-            checkpoint_seconds=1,
-        )
-        self._job.write_text(job.described(CONTRACTS))
+        self._kafka = kafka
 
     def submit(self, flink: Flink, *, since: str | None = None) -> str:
-        return flink.submit(JOB, str(self._job), savepoint=since)
+        return start_lake_job(
+            flink, self._kafka, self.rest, prefix=PREFIX, checkpoint_seconds=1, since=since
+        )
 
     def settle(self) -> None:
         """Wait until all that was sent is covered, being honest all the way."""
@@ -81,16 +71,9 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory, kafka: Kafka) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("lake")
     with S3().running(directory / "s3") as s3, IcebergRest(s3).running(directory / "rest") as rest:
-        made = World(directory, kafka, s3, rest)
+        made = World(directory, kafka, rest)
         yield made
         made.lake.close()
-
-
-@pytest.fixture(scope="module")
-def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
-    directory = tmp_path_factory.mktemp("flink")
-    with Flink(pythonpath=(Path("src").absolute(),)).running(directory) as service:
-        yield service
 
 
 def test_the_lake_is_the_ledger_whoever_is_killed(world: World, flink: Flink) -> None:
@@ -110,7 +93,7 @@ def test_the_lake_is_the_ledger_whoever_is_killed(world: World, flink: Flink) ->
     flink.jobmanager.kill()
     flink.taskmanager.kill()
     flink.restart()
-    world.submit(flink, since=_last_checkpoint(flink, first))
+    world.submit(flink, since=last_checkpoint(flink, first))
     world.feed.send(500)
     world.settle()
 
@@ -153,9 +136,3 @@ def test_a_catalog_that_is_down_is_said_and_got_over(world: World) -> None:
     world.rest.restart()
     world.feed.send(200)
     world.settle()
-
-
-def _last_checkpoint(flink: Flink, job: str) -> str:
-    complete = (flink.checkpoint_directory / job).glob("chk-*/_metadata")
-    newest = max(complete, key=lambda path: int(path.parent.name.removeprefix("chk-")))
-    return newest.parent.as_uri()

@@ -9,7 +9,7 @@ from datetime import timedelta
 from threading import Event
 from typing import Any, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -22,13 +22,12 @@ from confluent_kafka.admin import (
 
 from agentflow.errors import UnavailableError
 from ingestion.kafka.config import KafkaConfig
-from ingestion.kafka.faults import Faults, is_passing
+from ingestion.kafka.faults import Faults
 from ingestion.kafka.topic_plan import Alter, Change, Create, FoundTopic, Grow
 from ingestion.kafka.topics import Topic
 
 _SETTLING: Final = timedelta(seconds=30)
 _PAUSE_SECONDS: Final = 0.02
-_COORDINATOR_PAUSE_SECONDS: Final = 0.1
 _GRACE_SECONDS: Final = 5
 """The driver itself gives a request up in time; this is for when it does not."""
 
@@ -97,36 +96,6 @@ class KafkaAdmin:
             if done is not None:
                 done(change)
 
-    def position(self, group: str, name: str, partition: int) -> int:
-        """Return the offset a consumer group has committed; 0 when it has not."""
-        request = [ConsumerGroupTopicPartitions(group, [TopicPartition(name, partition)])]
-        list_offsets = self._client.list_consumer_group_offsets
-        found = self._ask_coordinator(lambda: list_offsets(request, **self._options))
-        return max(0, int(found.offset))
-
-    def store_position(self, group: str, name: str, partition: int, offset: int) -> None:
-        """Commit an offset for a consumer group that has no member."""
-        request = [ConsumerGroupTopicPartitions(group, [TopicPartition(name, partition, offset)])]
-        alter_offsets = self._client.alter_consumer_group_offsets
-        self._ask_coordinator(lambda: alter_offsets(request, **self._options))
-
-    def _ask_coordinator(
-        self, ask: Callable[[], Mapping[Any, Future[ConsumerGroupTopicPartitions]]]
-    ) -> TopicPartition:
-        """Ask about one partition of one group; again while its coordinator starts or moves."""
-        pause = Event()
-        patience = int(self._config.timeout_seconds / _COORDINATOR_PAUSE_SECONDS)
-        with self._faults.translated():
-            while True:
-                try:
-                    (answer,) = self._wait(ask()).values()
-                    return _only_place(answer)
-                except KafkaException as error:
-                    if not is_passing(error.args[0]) or not patience:
-                        raise
-                patience -= 1
-                pause.wait(_COORDINATOR_PAUSE_SECONDS)
-
     def _create(self, topic: Topic) -> None:
         new = NewTopic(
             topic.name,
@@ -176,21 +145,10 @@ class KafkaAdmin:
     def _each(self, futures: Mapping[Any, Future[Any]]) -> Mapping[Any, Any]:
         """Wait for every answer; the first refusal is the one that is raised."""
         with self._faults.translated():
-            return self._wait(futures)
-
-    def _wait(self, futures: Mapping[Any, Future[Any]]) -> Mapping[Any, Any]:
-        try:
-            return {key: future.result(self._patience) for key, future in futures.items()}
-        except FutureTimeoutError as error:
-            raise UnavailableError(
-                f'kafka at "{self._config.bootstrap}" did not answer in time',
-                hint="Look at what there is now, and try again.",
-            ) from error
-
-
-def _only_place(answer: ConsumerGroupTopicPartitions) -> TopicPartition:
-    """Return the one partition of an answer; its own refusal is raised."""
-    (place,) = answer.topic_partitions  # type: ignore[misc]  # an answer has its list
-    if place.error is not None:
-        raise KafkaException(place.error)
-    return place
+            try:
+                return {key: future.result(self._patience) for key, future in futures.items()}
+            except FutureTimeoutError as error:
+                raise UnavailableError(
+                    f'kafka at "{self._config.bootstrap}" did not answer in time',
+                    hint="Look at what there is now, and try again.",
+                ) from error

@@ -15,6 +15,7 @@ from agentflow.errors import AgentFlowError, TopicUnknownError
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.faults import Faults
+from ingestion.kafka.positions import GroupPositions
 from ingestion.kafka.producer import DELIVERY_TIMEOUT, place_of, producer_properties
 from ingestion.kafka.reader import PartitionReader
 from ingestion.kafka.records import MICROS_PER_MILLI
@@ -49,6 +50,8 @@ class KafkaBus:
         )
         self._producer = Producer(config.client(self._faults.heard, **properties))
         self._appending = Lock()
+        self._asking = Lock()
+        self._positions: dict[str, GroupPositions] = {}
         self._log_id: str | None = None
 
     @property
@@ -117,21 +120,25 @@ class KafkaBus:
 
     def position(self, consumer: str, topic: str, partition: int = ONLY) -> int:
         """Return the next offset *consumer* has to read; 0 when it never stored one."""
-        return self._admin.position(
-            self._group(consumer), self._config.topic_name(topic), partition
-        )
+        place = (self._config.topic_name(topic), partition)
+        return self._positions_of(consumer).committed([place]).get(place, 0)
 
     def store_position(self, consumer: str, topic: str, offset: int, partition: int = ONLY) -> None:
         """Remember durably that *consumer* is done with everything before *offset*."""
-        name = self._config.topic_name(topic)
-        self._admin.store_position(self._group(consumer), name, partition, offset)
+        self._positions_of(consumer).commit(self._config.topic_name(topic), partition, offset)
 
-    def _group(self, consumer: str) -> str:
-        return f"{self._config.prefix}.{consumer}"
+    def _positions_of(self, consumer: str) -> GroupPositions:
+        with self._asking:
+            if consumer not in self._positions:
+                group = f"{self._config.prefix}.{consumer}"
+                self._positions[consumer] = GroupPositions(self._config, group)
+            return self._positions[consumer]
 
     def close(self) -> None:
         """Let connections go; what was acknowledged is safe without it."""
         self._reader.close()
+        for positions in self._positions.values():
+            positions.close()
         self._producer.flush(self._config.timeout_seconds)
 
     def __enter__(self) -> Self:

@@ -11,19 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from agentflow.errors import OffsetLostError, TopicUnknownError, UnavailableError
+from agentflow.errors import OffsetLostError, TopicUnknownError
+from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.faults import Faults
+from ingestion.kafka.positions import GroupPositions
 from ingestion.kafka.records import record_of
 from ingestion.log.port import RAW, Record
 
@@ -32,18 +26,10 @@ AT_ONCE: Final = 2_000
 
 _WAIT_SECONDS: Final = 0.25
 _RAW_SECONDS: Final = 2.0
-_LEADER_SECONDS: Final = 3.0
 _LOST: Final = frozenset(
     {
         KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - the driver's own name
         KafkaError.OFFSET_OUT_OF_RANGE,
-    }
-)
-_NO_GROUP: Final = frozenset(
-    {
-        KafkaError.GROUP_ID_NOT_FOUND,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
     }
 )
 _GONE: Final = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001 - the driver's own name
@@ -112,7 +98,8 @@ class KafkaStream:
         self._raw_topics = (config.topic_name(RAW), *changes)
         self._names = {config.topic_name(topic): topic for topic in topics}
         self._consumer = Consumer(config.client(self._heard, **reader_properties()))
-        self._admin = AdminClient(config.client(self._faults.heard))
+        self._admin = KafkaAdmin(config)
+        self._positions = GroupPositions(config, job_group(config))
         self._raw: Consumer | None = None
 
     def _heard(self, error: KafkaError) -> None:
@@ -188,10 +175,19 @@ class KafkaStream:
         Raises:
             UnavailableError: It does not answer.
         """
-        return _ends(self._admin, self._config, self._names, self._raw_topics, self._faults)
+        # Of all topics: to ask for one by its name could make it.
+        topics = self._admin.partitions()
+        raw = [(name, each) for name in self._raw_topics for each in range(topics.get(name, 0))]
+        judged = self._positions.committed(raw)  # before the ends: it may not pass them
+        ends = self._positions.ends([*((name, 0) for name in self._names), *raw])
+        return KafkaEnds(
+            followed={topic: ends[name, 0] for name, topic in self._names.items()},
+            raw={f"{name}/{each}": ends[name, each] for name, each in raw},
+            judged={f"{name}/{each}": offset for (name, each), offset in judged.items()},
+        )
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading; `ends` may still be asked."""
         self._consumer.close()
         if self._raw is not None:
             self._raw.close()
@@ -212,65 +208,12 @@ def _first(consumer: Consumer, offset: int, end: int) -> int | None:
     return None
 
 
-def _ends(
-    admin: AdminClient,
-    config: KafkaConfig,
-    names: Mapping[str, str],
-    raw_topics: Sequence[str],
-    faults: Faults,
-) -> KafkaEnds:
-    try:
-        # Of all topics: to ask for one by its name could make it.
-        topics = admin.list_topics(timeout=_LEADER_SECONDS).topics
-        there = [
-            TopicPartition(raw, partition)
-            for raw in raw_topics
-            if raw in topics
-            for partition in topics[raw].partitions
-        ]
-        judged = _committed(admin, job_group(config), there)
-        wanted = [*(TopicPartition(name, 0) for name in names), *there]
-        answers = admin.list_offsets(
-            {partition: OffsetSpec.latest() for partition in wanted},  # type: ignore[no-untyped-call]
-            request_timeout=_LEADER_SECONDS,
-        )
-        ends = {
-            (partition.topic, partition.partition): answer.result(_LEADER_SECONDS).offset
-            for partition, answer in answers.items()
-        }
-    except KafkaException as error:
-        raise faults.error(error.args[0]) from error
-    except TimeoutError as error:
-        raise UnavailableError(f'kafka at "{config.bootstrap}" does not answer') from error
-    faults.forget()
-    return KafkaEnds(
-        followed={topic: ends[name, 0] for name, topic in names.items()},
-        raw={f"{p.topic}/{p.partition}": ends[p.topic, p.partition] for p in there},
-        judged=judged,
-    )
-
-
 def job_group(config: KafkaConfig) -> str:
     """Return the consumer group under which the job that judges commits how far it has come.
 
     It commits after its outcomes are stored (Flink does it at each checkpoint).
     """
     return f"{config.prefix}.gate"
-
-
-def _committed(
-    admin: AdminClient, group: str, partitions: Sequence[TopicPartition]
-) -> Mapping[str, int]:
-    """Return what a group has committed, by place; nothing for a group that never did."""
-    asked = [ConsumerGroupTopicPartitions(group, list(partitions))]
-    (answer,) = admin.list_consumer_group_offsets(asked, request_timeout=_LEADER_SECONDS).values()
-    try:
-        found = answer.result(_LEADER_SECONDS).topic_partitions
-    except KafkaException as error:
-        if error.args[0].code() in _NO_GROUP:
-            return {}
-        raise
-    return {f"{p.topic}/{p.partition}": p.offset for p in found if p.offset >= 0}
 
 
 def require_topics(there: Mapping[str, int], names: Iterable[str]) -> None:

@@ -1,11 +1,8 @@
-"""The lake job: topics to Iceberg, exactly once by checkpoints; run by `flink run -py`."""
+"""The lake job: topics to Iceberg, exactly once by checkpoints."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pyflink.common import JobClient, Row
@@ -13,7 +10,7 @@ from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import DataTypes, StreamTableEnvironment
 from pyflink.table.udf import ScalarFunction, udf
 
-from agentflow.contracts import Contract, Registry, load
+from agentflow.contracts import Contract, Registry
 from processing.flink.cluster import environment_of
 from processing.flink.lake_decode import ENVELOPE, OPTIONAL, UNREAD, Decoder, layouts_of
 from processing.flink.lake_slots import WIRES, all_slots
@@ -109,15 +106,3 @@ def build(
         insert.add_insert_sql(statement)
     insert.attach_as_datastream()
     return environment
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Submit the job that a file describes: `{"contracts": folder, "job": {…LakeJob…}}`."""
-    described = json.loads(Path(arguments[0]).read_text())
-    job = LakeJob(**described["job"])
-    submitted = submit(job, load(Path(described["contracts"])), cluster=None)
-    print(json.dumps({"job_id": str(submitted.get_job_id())}), flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -5,10 +5,8 @@ Pure: made from the contracts' layouts and the job's settings, and read by nothi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Final
 
 from processing.flink.lake_slots import slots_of
@@ -66,10 +64,6 @@ class LakeJob:
     def name(self) -> str:
         """The job's name, and its consumers' group."""
         return f"{self.prefix}-lake"
-
-    def described(self, contracts: Path) -> str:
-        """Return the content of the file that `lake_job` is given; it holds secrets."""
-        return json.dumps({"contracts": str(contracts.absolute()), "job": asdict(self)})
 
 
 def sql_type(kind: ColumnType) -> str:

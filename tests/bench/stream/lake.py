@@ -12,18 +12,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agentflow.contracts import load
-from processing.flink.lake_sql import LakeJob
 from processing.lake import Lake
+from stack.jobs import install_wheel
 from stack.services import S3, Flink, IcebergRest, Kafka
 from tests.bench.figures import Figure
 from tests.bench.world import SCRATCH
-from tests.stack.lake_world import CONTRACTS, Feed, located, opened
+from tests.stack.lake_world import CONTRACTS, Feed, located, opened, start_lake_job
 
 EVENTS = 2_000_000
 GOAL = 35_000
 CHECKPOINT_SECONDS = 10.0
 WITHIN_SECONDS = 600.0
-JOB = Path("src/processing/flink/lake_job.py")
 
 
 def measure(scale: float) -> Iterable[Figure]:
@@ -35,25 +34,15 @@ def measure(scale: float) -> Iterable[Figure]:
         Kafka().running(Path(scratch) / "kafka") as kafka,
         S3().running(Path(scratch) / "s3") as s3,
         IcebergRest(s3).running(Path(scratch) / "rest") as rest,
-        Flink(pythonpath=(Path("src").absolute(),)).running(Path(scratch) / "flink") as flink,
+        Flink(pythonpath=(install_wheel(Path(scratch) / "platform"),)).running(
+            Path(scratch) / "flink"
+        ) as flink,
     ):
         feed = Feed(kafka, registry, prefix="bench", seed=1, keep=False)
         feed.send(max(int(EVENTS * scale), 10_000))
-        location = located(s3, rest)
-        lake = opened(location, registry, Path(scratch) / "cache")
-        job = LakeJob(
-            bootstrap=kafka.bootstrap,
-            prefix="bench",
-            catalog=location.catalog,
-            warehouse=location.warehouse,
-            endpoint=location.endpoint,
-            access_key=location.access_key,
-            secret_key=location.secret_key,
-            checkpoint_seconds=CHECKPOINT_SECONDS * max(scale, 0.1),
-        )
-        file = Path(scratch) / "job.json"
-        file.write_text(job.described(CONTRACTS))
-        flink.submit(JOB, str(file))
+        lake = opened(located(rest), registry, Path(scratch) / "cache")
+        seconds = CHECKPOINT_SECONDS * max(scale, 0.1)
+        start_lake_job(flink, kafka, rest, prefix="bench", checkpoint_seconds=seconds)
         rate, seconds = _watched(lake, feed.ledger.validated_end)
         lake.close()
     context = {"seconds": seconds, "events": float(feed.ledger.validated_end), "tables": 17.0}

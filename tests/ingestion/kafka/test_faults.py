@@ -14,6 +14,7 @@ PASSING = (
     KafkaError.NOT_COORDINATOR,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.NOT_ENOUGH_REPLICAS,
 )
 
