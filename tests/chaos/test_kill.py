@@ -132,7 +132,7 @@ def test_killed_at_random_points_under_load(nursery: Nursery, tmp_path: Path, se
     server = campaign.start().ready()
     for sender, tenant in zip(campaign.senders, TENANTS, strict=True):
         sender.resend_everything(server.client(tenant))
-    numbers = sum(require_verified(server.client(tenant)) for tenant in KEYS)
+    numbers = sum(require_verified(server.client(tenant, seconds=120)) for tenant in KEYS)
     assert server.stop() == 0
     log, lake = in_log(campaign.data_dir), in_lake(campaign.data_dir)
 

@@ -11,7 +11,7 @@ from typing import Final
 from agentflow.errors import BacklogFullError
 from agentflow.events import RawEvent
 from ingestion.kafka.records import raw_record
-from ingestion.log.port import RAW
+from ingestion.log.port import DEAD_LETTERS, RAW, VALIDATED
 from ingestion.log.replica import ReplicaLog
 from processing.definitions import Definitions
 from processing.follow.follower import Followed, Follower, Standing
@@ -69,7 +69,8 @@ class StreamIntake:
         self._pressure = pressure
         self._clock = around.clock
         self._requests = Requests(around.clock)
-        self._lag = Lag(now_us=around.clock.now_us())
+        known_us = _last_known_us(ends.replica)
+        self._lag = Lag(since_us=around.clock.now_us() if known_us is None else known_us)
         self._in_flight = InFlight()
         self._sending = 0
         self._unreadable = 0
@@ -287,3 +288,13 @@ def _rejected(verdict: Rejected) -> EventResult:
 
 def _reached(ends: Ends, standing: Standing) -> bool:
     return all(standing.positions.get(topic, 0) >= end for topic, end in ends.followed.items())
+
+
+def _last_known_us(replica: ReplicaLog) -> int | None:
+    """Return when the newest record a replica holds was taken in; None of an empty one."""
+    newest = [
+        records[-1].timestamp_us
+        for topic in (VALIDATED, DEAD_LETTERS)
+        if (records := replica.read(topic, start=max(replica.end(topic) - 1, 0), limit=1))
+    ]
+    return max(newest, default=None)

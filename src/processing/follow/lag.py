@@ -100,10 +100,11 @@ class Pressure:
 class Lag:
     """What is known of the distance between the stream and what is visible. One thread."""
 
-    def __init__(self, *, now_us: int) -> None:
+    def __init__(self, *, since_us: int) -> None:
+        """Begin without an answer of the broker: what is visible may be as old as *since_us*."""
         self.drain = Drain()
         self._places: dict[str, Observed] = {}
-        self._uncertain_since_us: int | None = now_us
+        self._uncertain_since_us: int | None = since_us
 
     @property
     def connected(self) -> bool:

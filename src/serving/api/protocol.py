@@ -29,8 +29,10 @@ class _HotProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer now, or let the server begin a response."""
-        if not (self.url.startswith(_TARGET) and self._may_answer() and self._answer()):
-            super().on_headers_complete()
+        if self.url.startswith(_TARGET) and self._may_answer() and self._answer():
+            return
+        self._unset_keepalive_if_required()  # an answer in this same packet may have armed it
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Tell the response under way that its request has ended, if there is one."""

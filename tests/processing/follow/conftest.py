@@ -98,8 +98,9 @@ class Life:
         *,
         backlog_events: int = 100_000,
         open_lake: OpenLake = open_lake,
+        started_us: int = NOW_US,
     ) -> None:
-        self.clock = ManualClock(NOW_US)
+        self.clock = ManualClock(started_us)
         self.broker = broker
         chosen = StreamOptions(
             watch_seconds=0.02, look_every=timedelta(seconds=0.05), backlog_events=backlog_events

@@ -48,7 +48,7 @@ def test_memory_is_bounded_however_long_nothing_is_reached() -> None:
 
 def test_nobody_to_ask_is_a_reason_to_doubt() -> None:
     """A broker that is gone may have taken events that nobody sees."""
-    lag = Lag(now_us=5)
+    lag = Lag(since_us=5)
     assert lag.waiting_since_us == 5
     lag.heard({"raw/0": 3}, at_us=10)
     assert lag.waiting_since_us == 10
@@ -63,7 +63,7 @@ def test_nobody_to_ask_is_a_reason_to_doubt() -> None:
 
 def test_a_place_where_nothing_comes_is_named() -> None:
     """The end may lie behind the mark of a transaction, which is never an event."""
-    lag = Lag(now_us=0)
+    lag = Lag(since_us=0)
     lag.heard({"raw/0": 3, "raw/1": 2}, at_us=10)
     lag.reach({"raw/0": 2, "raw/1": 2})
 

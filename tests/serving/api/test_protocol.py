@@ -93,12 +93,17 @@ def request(method: str, url: str, version: str = "1.1", body: str = "", **heade
 
 @asynccontextmanager
 async def listening(
-    served: Served, *, hot: HotPath | None = None, keep_alive_seconds: float = 60
+    served: Served,
+    *,
+    hot: HotPath | None = None,
+    keep_alive_seconds: float = 60,
+    others_take_seconds: float = 0,
 ) -> AsyncIterator[Server]:
     server = Server()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         server.asgi.append(f"{scope['method']} {scope['path']}")
+        await asyncio.sleep(others_take_seconds)
         await served.api(scope, receive, send)
 
     config = uvicorn.Config(
@@ -112,8 +117,10 @@ async def listening(
         server.connections.append(protocol(config, state, {}))
         return server.connections[-1]
 
-    listener = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0)
-    server.port = listener.sockets[0].getsockname()[1]
+    bound = socket.create_server(("127.0.0.1", 0))
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)  # the kernel takes no more
+    server.port = bound.getsockname()[1]
+    listener = await asyncio.get_running_loop().create_server(connected, sock=bound)
     try:
         yield server
     finally:
@@ -266,10 +273,10 @@ def test_a_request_may_arrive_byte_by_byte(shared: Served) -> None:
 
 def test_who_does_not_read_does_not_fill_the_memory(shared: Served) -> None:
     """Once the socket is full, reads wait like every other answer, and none is lost."""
-    count = 6_000
+    count = 3_000
 
     async def story(server: Server, _: Line) -> None:
-        slow = await server.connect(limit=1_000)
+        slow = await server.connect(limit=2**14)
         sending = asyncio.create_task(_send(slow, request("GET", URL) * 100, count // 100))
         connection = server.connections[-1]
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -363,6 +370,24 @@ def test_an_idle_connection_is_closed(shared: Served) -> None:
             server.asgi.clear()
             await line.ask()
             assert server.asgi == []
+            assert await line.ended()
+            line.writer.close()
+
+    shared.run(run())
+
+
+def test_an_answer_under_way_is_not_cut_off_by_the_silence_before_it(shared: Served) -> None:
+    """Two requests in one packet: the first is answered at once, the second takes its time."""
+
+    async def run() -> None:
+        async with listening(shared, keep_alive_seconds=0.2, others_take_seconds=0.6) as server:
+            line = await server.connect()
+            await line.ask()
+            line.writer.write(request("GET", URL) + request("GET", "/v1/health"))
+
+            answers = [await line.read(), await line.read()]
+
+            assert [answer.status for answer in answers] == [200, 200]
             assert await line.ended()
             line.writer.close()
 
