@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,9 @@ from pathlib import Path
 import psutil
 
 from tests.bench.figures import Context
+
+_YARDSTICK_ROUNDS = 9
+_YARDSTICK_STEPS = 300_000
 
 
 def processor() -> str:
@@ -29,6 +33,20 @@ def load_average() -> float:
     return round(os.getloadavg()[0], 2)
 
 
+def yardstick_ns() -> float:
+    """Return the processor time of one step of a fixed loop in Python, the best of several.
+
+    Absolute numbers of two runs can be compared once each is divided by this.
+    """
+    best = float("inf")
+    for _ in range(_YARDSTICK_ROUNDS):
+        begun, total = time.process_time_ns(), 0
+        for number in range(_YARDSTICK_STEPS):
+            total += number
+        best = min(best, (time.process_time_ns() - begun) / _YARDSTICK_STEPS)
+    return round(best, 1)
+
+
 def machine() -> Context:
     """Describe the machine and the moment."""
     return {
@@ -40,5 +58,6 @@ def machine() -> Context:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "uvicorn": version("uvicorn"),
+        "yardstick_ns": yardstick_ns(),
         "load_before": load_average(),
     }

@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from agentflow.contracts import Registry
 from agentflow.events import Event, EventRef, RawEvent
 from agentflow.events.identity import identity_key
 from ingestion.generate.generator import Profile
 from ingestion.generate.load import read_world
+from ingestion.kafka.admin import KafkaAdmin
+from ingestion.kafka.config import KafkaConfig
+from ingestion.kafka.topic_plan import Create
+from ingestion.kafka.topics import TopicPolicy, wanted_topics
 from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import Batch, Reject
 from processing.lake import LakeReader, Location, Progressed
@@ -25,6 +29,7 @@ from quality import Gate
 from stack.jobs import start
 from stack.services import Flink, IcebergRest, Kafka
 
+Stored = list[tuple[int, Event]]
 START_US = 1_767_268_800_000_000
 CONTRACTS = Path("contracts")
 
@@ -56,12 +61,15 @@ class Feed:
     def __init__(
         self, kafka: Kafka, registry: Registry, *, prefix: str, seed: int, keep: bool = True
     ) -> None:
-        """Plan a feed; *keep* what was sent, to compare with, or only count it."""
+        """Make its topics; *keep* what is sent, to compare with, or only count it."""
+        policy = TopicPolicy(prefix=prefix, raw_partitions=1)
+        admin = KafkaAdmin(KafkaConfig(kafka.bootstrap, prefix=prefix))
+        admin.apply([Create(topic) for topic in wanted_topics(policy)])
         self._keep = keep
         self.ledger = Ledger()
         self.log = MemoryLog()
-        self._gate = Gate(registry)
-        self._router = Router(registry, self._gate)
+        self.gate = Gate(registry)
+        self._router = Router(registry, self.gate)
         world = read_world(CONTRACTS, registry)
         profile = Profile(rate=200, duplicate=0)
         self._events = world.generator(seed=seed, start_us=START_US, profile=profile).events()
@@ -77,7 +85,7 @@ class Feed:
         for _ in range(count):
             generated = next(self._events)
             raw = RawEvent(generated.value, "default", generated.due_us)
-            routed = self._router.route(raw, self._gate.judge(raw))
+            routed = self._router.route(raw, self.gate.judge(raw))
             if self._keep:
                 self.log.commit(Batch([raw], [routed]))
             if isinstance(routed, Reject):
@@ -109,8 +117,14 @@ class Feed:
         self.ledger.letters_end += 1
 
     def _produce(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        self._producer.produce(f"{self._prefix}.{topic}", value, headers=headers, partition=0)
+        self._producer.produce(
+            f"{self._prefix}.{topic}", value, headers=headers, partition=0, on_delivery=_delivered
+        )
         self._producer.poll(0)
+
+
+def _delivered(error: KafkaError | None, message: Message) -> None:
+    assert error is None, f"{message.topic()}: {error}"
 
 
 def located(rest: IcebergRest) -> Location:
@@ -148,8 +162,23 @@ def require_honest(reader: LakeReader, ledger: Ledger) -> int:
     """Read the lake as it is now: all before the offset it names is there, once, and equal."""
     covered = reader.positions().validated
     found = [(stored.offset, stored.event) for stored in reader.all_events(up_to=covered)]
-    assert found == ledger.before(covered), f"the lake claims {covered}"
+    wanted = ledger.before(covered)
+    assert found == wanted, f"the lake claims {covered}: {_difference(found, wanted)}"
     return covered
+
+
+def _difference(found: Stored, wanted: Stored) -> str:
+    """Name what is missing, too much and changed: the first of each."""
+    there, expected = dict(found), dict(wanted)
+    changed = [n for n in there.keys() & expected.keys() if there[n] != expected[n]]
+    parts = [
+        f"{len(found)} rows for {len(wanted)}",
+        f"missing {sorted(expected.keys() - there.keys())[:9]}",
+        f"too much {sorted(there.keys() - expected.keys())[:9]}",
+        f"changed {sorted(changed)[:9]}",
+    ]
+    parts += [f"{there[n]!r} for {expected[n]!r}" for n in sorted(changed)[:1]]
+    return "; ".join(parts)
 
 
 def everything(reader: LakeReader) -> Iterator[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from agentflow.metrics.sql import Question
 from ingestion.log.port import VALIDATED
 from processing.history import History
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, open_lake
-from quality import Gate
+from stack.jobs import cancel
 from stack.path import last_checkpoint
 from stack.services import S3, Flink, IcebergRest, Kafka
 from tests.stack.lake_world import (
@@ -40,17 +41,20 @@ class World:
 
     def __init__(self, directory: Path, kafka: Kafka, rest: IcebergRest) -> None:
         self.registry: Registry = load(CONTRACTS)
-        self.gate = Gate(self.registry)
         self.feed = Feed(kafka, self.registry, prefix=PREFIX, seed=15)
+        self.gate = self.feed.gate  # events of two gates are never equal: their types are made
         self.rest = rest
         self.lake: Lake = opened(located(rest), self.registry, directory / "cache")
         self.reader = LakeReader(self.lake, self.gate)
         self._kafka = kafka
+        self.stop: Callable[[], None] = _nothing
 
     def submit(self, flink: Flink, *, since: str | None = None) -> str:
-        return start_lake_job(
+        job = start_lake_job(
             flink, self._kafka, self.rest, prefix=PREFIX, checkpoint_seconds=1, since=since
         )
+        self.stop = partial(cancel, flink, job)
+        return job
 
     def settle(self) -> None:
         """Wait until all that was sent is covered, being honest all the way."""
@@ -67,12 +71,17 @@ class World:
         assert letters(self.lake) == sorted(ledger.letters)
 
 
+def _nothing() -> None:
+    """Stand in for the end of a job that was never started."""
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, kafka: Kafka) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("lake")
     with S3().running(directory / "s3") as s3, IcebergRest(s3).running(directory / "rest") as rest:
         made = World(directory, kafka, rest)
         yield made
+        made.stop()  # it would try for ever to reach what ends here
         made.lake.close()
 
 
