@@ -217,9 +217,7 @@ def test_pgbench_equals_select_after_a_kill_of_connect(
     registry = load(PGBENCH)
     postgres = databases.postgres
     postgres.execute("CREATE DATABASE bench")
-    pgbench = install.debian_program(
-        "pgbench", package="postgresql-15", places=("/usr/lib/postgresql/15/bin",)
-    )
+    pgbench = install.Program("pgbench", "postgresql-15", "/usr/lib/postgresql/15/bin").path
     install.run(
         [pgbench, "-i", "-q", "-s", "2", postgres.dsn("bench")], within=120, fix="See its log."
     )
