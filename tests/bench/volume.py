@@ -11,6 +11,7 @@ import gc
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -42,9 +43,13 @@ def measure(scale: float) -> Iterable[Figure]:
     tune_runtime()
     few, many = max(int(FEW * scale), 2_000), max(int(MANY * scale), 20_000)
     SCRATCH.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=SCRATCH) as directory:
-        small, small_bytes = _measured(Path(directory) / "few", few, few)
-        large, large_bytes = _measured(Path(directory) / "many", many, few)
+    with (
+        tempfile.TemporaryDirectory(dir=SCRATCH) as directory,
+        _filled(Path(directory) / "few", few, few) as small_platform,
+        _filled(Path(directory) / "many", many, few) as large_platform,
+    ):
+        small, large = _costs(small_platform, large_platform)
+        small_cells, large_cells = _cells(small_platform), _cells(large_platform)
     ratios = {name: large[name] / small[name] for name in small}
     worst = max(ratios, key=lambda name: ratios[name])
     yield Figure(
@@ -60,14 +65,15 @@ def measure(scale: float) -> Iterable[Figure]:
             "median_ratio": median(list(ratios.values())),
             "worst_question": worst,
             "worst_ratio": ratios[worst],
-            "cells_few": float(small_bytes),
-            "cells_many": float(large_bytes),
+            "cells_few": float(small_cells),
+            "cells_many": float(large_cells),
         },
     )
 
 
-def _measured(directory: Path, count: int, variety: int) -> tuple[dict[str, float], int]:
-    """Return seconds for each question after *count* events, and how many cells there are."""
+@contextmanager
+def _filled(directory: Path, count: int, variety: int) -> Iterator[Platform]:
+    """Open a platform that has seen *count* events."""
     clock = ManualClock(START_US)
     platform = open_platform(directory, shop(), clock=clock)
     platform.ready = True
@@ -76,7 +82,7 @@ def _measured(directory: Path, count: int, variety: int) -> tuple[dict[str, floa
         clock.advance(timedelta(microseconds=SPAN_US))
         gc.collect()
         gc.freeze()
-        return _costs(platform), _cells(platform)
+        yield platform
     finally:
         gc.unfreeze()
         platform.parts.close()
@@ -126,9 +132,15 @@ def _again(event: Event, turn: int, at_us: int) -> Event:
     )
 
 
-def _costs(platform: Platform) -> dict[str, float]:
-    answerer = Answerer(platform)
-    return {name: _cost(answerer, asked) for name, asked in _questions(platform)}
+def _costs(small: Platform, large: Platform) -> tuple[dict[str, float], dict[str, float]]:
+    """Return seconds for each question of both, which are asked in turn."""
+    answerers = (Answerer(small), Answerer(large))
+    costs: tuple[dict[str, float], dict[str, float]] = ({}, {})
+    for (name, of_small), (_, of_large) in zip(_questions(small), _questions(large), strict=True):
+        times = _times(answerers, (of_small, of_large))
+        for found, each in zip(costs, times, strict=True):
+            found[name] = median(each)
+    return costs
 
 
 def _questions(platform: Platform) -> Iterator[tuple[str, Asked]]:
@@ -140,14 +152,16 @@ def _questions(platform: Platform) -> Iterator[tuple[str, Asked]]:
             yield f"{name}@{version} {window}", asked
 
 
-def _cost(answerer: Answerer, asked: Asked) -> float:
-    answerer.answer(asked, TENANT)
-    times = []
-    for _ in range(REPEAT):
-        begun = time.process_time()
-        answerer.answer(asked, TENANT)
-        times.append(time.process_time() - begun)
-    return median(times)
+def _times(
+    answerers: tuple[Answerer, Answerer], asked: tuple[Asked, Asked]
+) -> tuple[list[float], list[float]]:
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(REPEAT + 1):
+        for answerer, question, taken in zip(answerers, asked, times, strict=True):
+            begun = time.process_time()
+            answerer.answer(question, TENANT)
+            taken.append(time.process_time() - begun)
+    return times[0][1:], times[1][1:]
 
 
 def _cells(platform: Platform) -> int:

@@ -25,15 +25,15 @@ from stack.probe import wait_until
 from stack.services import Postgres
 from stack.services.api import Api
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(1200)]
-
 ROOT = Path(__file__).parents[2]
 SEED = 20_261_127
-EVENTS = 1_200
 BATCH = 100
-KILLS = int(os.environ.get("AGENTFLOW_PATH_KILLS", "5"))
+KILLS = int(os.environ.get("AGENTFLOW_PATH_KILLS", "4"))
+EVENTS = BATCH * (2 * KILLS + 2)
 PATIENCE = 240.0
 TRANSACTIONS = 250
+
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(900 + 120 * KILLS)]
 
 
 @pytest.fixture(scope="module")
