@@ -129,7 +129,11 @@ def _lake_of_the_job(location: Location | None) -> Callable[[Path, Registry], La
     from processing.lake.remote import open_remote_lake  # an embedded start needs no REST client
 
     return lambda folder, registry: open_remote_lake(
-        location, registry, cache=folder.with_name("lake-cache"), coverage=Progressed()
+        location,
+        registry,
+        cache=folder.with_name("lake-cache"),
+        coverage=Progressed(),
+        patient=True,
     )
 
 

@@ -18,7 +18,7 @@ from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import Create
 from ingestion.kafka.topics import TopicPolicy, wanted_topics
-from stack.services import Kafka
+from stack.services import IcebergRest, Kafka
 from tests.chaos.servers import Answer, Client, Nursery, Server, until
 from tests.fakes.plain_gate import PlainGate
 
@@ -205,6 +205,27 @@ def test_a_broker_that_dies_leaves_stale_answers_and_comes_back_without_loss(
     assert count(client, taken["token"]) == 51
     until(lambda: metric(client).json["status"] == "fresh", seconds=10, what="fresh again")
     assert count(client, orders(client, range(60))["token"]) == 60
+
+
+def test_a_catalog_that_is_down_at_the_start_is_said_and_got_over(
+    stage: Stage, iceberg_rest: IcebergRest
+) -> None:
+    """Numbers come from the replica; only what needs the lake waits for it."""
+    lake = iceberg_rest.platform_settings
+    server = stage.start(**lake)
+    client = client_of(server)
+    assert count(client, orders(client, range(20))["token"]) == 20
+    server.kill()
+    iceberg_rest.kill()
+    try:
+        client = client_of(stage.start(**lake))
+
+        assert count(client, orders(client, range(30))["token"]) == 30
+        found = health(client)["components"]["lake"]
+        assert (found["status"], "catalog does not answer" in found["detail"]) == ("failing", True)
+    finally:
+        iceberg_rest.restart()
+    until(lambda: health(client)["components"]["lake"]["status"] == "ok", seconds=30, what="a lake")
 
 
 def doctor(stage: Stage) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Final
 
+import structlog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
@@ -34,6 +35,8 @@ from processing.transformations.layout import (
 
 __all__ = ["BATCH_TABLE", "DEAD_LETTER_TABLE", "SYSTEM", "Lake", "TableName"]
 
+log = structlog.get_logger()
+
 _ADOPT_ATTEMPTS: Final = 5
 _FIRST_PARTITION_ID: Final = 1000
 
@@ -54,14 +57,36 @@ class Lake:
     """Tables of one registry. Safe to share by threads; commits are checked for conflicts."""
 
     def __init__(
-        self, catalog: TableCatalog, files: DataFiles, registry: Registry, *, coverage: Coverage
+        self,
+        catalog: TableCatalog,
+        files: DataFiles,
+        registry: Registry,
+        *,
+        coverage: Coverage,
+        patient: bool = False,
     ) -> None:
+        """Make the tables of *registry*.
+
+        A *patient* lake opens although its catalog does not answer: the tables are made as soon
+        as something of the lake is asked for and the catalog does.
+
+        Raises:
+            StorageError: The catalog does not answer, unless patient.
+            ContractError: A contract cannot be stored beside what the lake holds.
+        """
         self.files = files
         self.coverage = coverage
         self._catalog = catalog
         self._lock = RLock()
         self._layouts: dict[EventRef, Layout] = {}
-        self.adopt(registry)
+        self._waiting: Registry | None = None
+        try:
+            self.adopt(registry)
+        except StorageError as error:
+            if not patient:
+                raise
+            log.warning("lake.unreachable", why=str(error))
+            self._layouts, self._waiting = _layouts(registry), registry
 
     @property
     def directory(self) -> Path:
@@ -74,8 +99,7 @@ class Lake:
         Raises:
             ContractError: A contract cannot be stored beside what the lake holds.
         """
-        layouts = {ref: layout(contract) for ref, contract in registry.events.items()}
-        _check_names(layouts)
+        layouts = _layouts(registry)
         with self._lock:
             self._create(DEAD_LETTER_TABLE, DEAD_LETTERS, {}, day_of="received_at")
             for marker in self.coverage.markers:
@@ -84,7 +108,7 @@ class Lake:
                 name = (NAMESPACE, wanted.table)
                 described = _described(registry, registry.events[ref])
                 self._adopt(name, wanted.columns, described, day_of="occurred_at")
-            self._layouts = layouts
+            self._layouts, self._waiting = layouts, None
 
     @property
     def layouts(self) -> Mapping[EventRef, Layout]:
@@ -105,6 +129,7 @@ class Lake:
         Raises:
             StorageError: The catalog cannot be read.
         """
+        self._adopt_what_waits()
         markers = self.coverage.markers
         return self._catalog.current(names, markers=markers, behind=self.coverage.behind)
 
@@ -121,15 +146,24 @@ class Lake:
 
     def fresh(self, name: TableName) -> Table:
         """Return a table of one's own, to commit with: handles change when they commit."""
+        self._adopt_what_waits()
         return self._catalog.fresh(name)
 
     def all_names(self) -> list[TableName]:
         """Return the name of every table in the catalog, those of former contracts included."""
+        self._adopt_what_waits()
         return sorted(self._catalog.names())
 
     def close(self) -> None:
         """Release the catalog's connections."""
         self._catalog.close()
+
+    def _adopt_what_waits(self) -> None:
+        """Make the tables that could not be made when a patient lake was opened."""
+        if self._waiting is not None:
+            with self._lock:
+                if self._waiting is not None:
+                    self.adopt(self._waiting)
 
     def _create(
         self,
@@ -174,7 +208,7 @@ class Lake:
         self, name: TableName, columns: tuple[Column, ...], properties: Mapping[str, str]
     ) -> None:
         """Add the columns that are missing; say which contract the table follows."""
-        table = self.fresh(name)
+        table = self._catalog.fresh(name)
         schema = table.schema()
         known = set(schema.column_names)
         missing = [column for column in columns if column.name not in known]
@@ -213,6 +247,12 @@ def _by_day(schema: Schema, column: str) -> PartitionSpec:
     field = schema.find_field(column)
     day = f"{column.removesuffix('_at')}_day"
     return PartitionSpec(PartitionField(field.field_id, _FIRST_PARTITION_ID, DayTransform(), day))
+
+
+def _layouts(registry: Registry) -> dict[EventRef, Layout]:
+    layouts = {ref: layout(contract) for ref, contract in registry.events.items()}
+    _check_names(layouts)
+    return layouts
 
 
 def _check_names(layouts: Mapping[EventRef, Layout]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Final, TypeVar
 
 from pyiceberg.catalog.rest import RestCatalog
@@ -57,12 +57,29 @@ class RemoteCatalog:
         "flink.max-continuous-empty-commits": "1000000000",
     }
 
-    def __init__(self, catalog: RestCatalog, warehouse: str) -> None:
-        self._catalog = catalog
+    def __init__(self, connect: Callable[[], RestCatalog], warehouse: str) -> None:
+        """Prepare; *connect* is called at the first request, and again until it succeeds."""
+        self._connect = connect
+        self._connecting = Lock()
+        self._connection: RestCatalog | None = None
         self._warehouse = warehouse.rstrip("/")
         self._lock = RLock()
         self._loaded: dict[TableName, _Loaded] = {}
         self._requests = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lake-catalog")
+
+    @property
+    def _catalog(self) -> RestCatalog:
+        """The connection, with both namespaces of the lake behind it.
+
+        Raises:
+            StorageError: The catalog does not answer.
+        """
+        with self._connecting:
+            if self._connection is None:
+                catalog = _asked(self._connect)
+                _create_namespaces(catalog)
+                self._connection = catalog
+            return self._connection
 
     def names(self) -> set[TableName]:
         """Return the name of every table."""
@@ -140,35 +157,42 @@ class RemoteCatalog:
 
         _asked(make)
 
-    def create_namespaces(self) -> None:
-        """Make the two namespaces of the lake."""
-        for space in (NAMESPACE, SYSTEM):
-            try:
-                _asked(lambda space=space: self._catalog.create_namespace(space))  # type: ignore[misc]
-            except NamespaceAlreadyExistsError:
-                continue
-
     def close(self) -> None:
         """Release connections."""
         self._requests.shutdown(wait=False, cancel_futures=True)
-        self._catalog.close()
+        if self._connection is not None:
+            self._connection.close()
 
 
 def open_remote_lake(
-    location: Location, registry: Registry, *, cache: Path, coverage: Coverage
+    location: Location,
+    registry: Registry,
+    *,
+    cache: Path,
+    coverage: Coverage,
+    patient: bool = False,
 ) -> Lake:
     """Open or create the lake at *location*; its files are read through the folder *cache*.
 
+    A *patient* lake opens although nobody answers; see `Lake`.
+
     Raises:
-        StorageError: The catalog or the files cannot be reached.
+        StorageError: The catalog cannot be reached, unless patient.
         ContractError: A contract cannot be stored beside what the lake holds.
     """
     catalog = RemoteCatalog(
-        _asked(lambda: RestCatalog("agentflow", **location.properties())), location.warehouse
+        lambda: RestCatalog("agentflow", **location.properties()), location.warehouse
     )
-    catalog.create_namespaces()
     files = CachedFiles(location, cache)
-    return Lake(catalog, files, registry, coverage=coverage)
+    return Lake(catalog, files, registry, coverage=coverage, patient=patient)
+
+
+def _create_namespaces(catalog: RestCatalog) -> None:
+    for space in (NAMESPACE, SYSTEM):
+        try:
+            _asked(lambda space=space: catalog.create_namespace(space))  # type: ignore[misc]
+        except NamespaceAlreadyExistsError:
+            continue
 
 
 def _asked(request: Callable[[], _T]) -> _T:
