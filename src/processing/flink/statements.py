@@ -10,24 +10,33 @@ from processing.flink.settings import JobSettings
 from processing.flink.tables import sink_table, source_table
 
 JUDGE: Final = "judge"
-"""The function of an event's record: (value, topic, partition, offset, milliseconds, headers)."""
+"""The function of a record that holds a whole event: value, place, milliseconds, two headers."""
+
+JUDGE_BINARY: Final = "judge_binary"
+"""The function of an event whose attributes are headers: value, place, milliseconds, headers."""
 
 JUDGE_CHANGE: Final = "judge_change"
 """The function of a change's record: the key first; returns an array, it may mean many events."""
 
-COLUMNS: Final = ("destination", "id", "record_key", "record_value", "headers", "ingested_ms")
-"""What both functions return, in this order."""
+HEADERS: Final = ("type", "version", "tenant", "occurred_us", "reason", "event_id")
+"""Headers of an answer that depend on the event; where it was in raw is known without Python."""
 
-_COLUMNS: Final = ", ".join(f"`{name}`" for name in COLUMNS)
+COLUMNS: Final = ("destination", "id", "record_key", "record_value", *HEADERS, "ingested_ms")
+"""What the functions return, in this order."""
+
+_RAW_PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
+_ANSWER: Final = ", ".join(f"`{name}`" for name in COLUMNS)
+_ALL: Final = ", ".join(f"`{name}`" for name in (*COLUMNS, *_RAW_PLACE))
 _PLACE: Final = "`topic`, `partition`, `offset`"
+_PLACED: Final = (
+    "CAST(`topic` AS BYTES) AS `raw_topic`,"
+    " CAST(CAST(`partition` AS STRING) AS BYTES) AS `raw_partition`,"
+    " CAST(CAST(`offset` AS STRING) AS BYTES) AS `raw_offset`"
+)
 _MILLISECONDS: Final = (
     "EXTRACT(EPOCH FROM `timestamp`) * 1000 + EXTRACT(MILLISECOND FROM `timestamp`)"
 )
-_RECEIPT: Final = ", ".join(
-    f"'{name}', `headers`['{name}']"
-    for name in ("tenant", "raw_topic", "raw_partition", "raw_offset")
-)
-
+_IS_BINARY: Final = "ARRAY_CONTAINS(MAP_KEYS(`headers`), 'ce_type')"
 
 FANNED: Final = "fanned_changes"
 """The view of a change's answers, one to a row; the plan has to be cut behind it."""
@@ -62,7 +71,7 @@ def gate_statements(settings: JobSettings) -> Statements:
     if topics:
         source = source_table("changes", topics, kafka=kafka, group=group, keyed=True)
         changes = (source, _CHANGE_ANSWERS, _FANNED)
-        judged = f"{_JUDGED}\nUNION ALL\nSELECT {_COLUMNS}, `arrival`\nFROM `{CHANGES}`"
+        judged = f"{_JUDGED}\nUNION ALL\nSELECT {_ALL}, `arrival`\nFROM `{CHANGES}`"
     definitions = (
         source_table("raw_records", raw, kafka=kafka, group=group, keyed=False),
         *(
@@ -80,48 +89,77 @@ def _view(name: str, query: str) -> str:
     return f"CREATE TEMPORARY VIEW `{name}` AS\n{query}"
 
 
+def _answers(function: str, arguments: str, condition: str) -> str:
+    return (
+        f"SELECT `{function}`(`record_value`, {_PLACE}, {_MILLISECONDS}, {arguments}) AS `answer`,"
+        f" {_PLACED}, `arrival`\nFROM `raw_records`\nWHERE {condition}"
+    )
+
+
 _RAW_ANSWERS: Final = _view(
     "raw_answers",
-    f"SELECT `{JUDGE}`(`record_value`, {_PLACE}, {_MILLISECONDS}, `headers`) AS `answer`,"
-    " `arrival`\nFROM `raw_records`",
+    _answers(JUDGE, "`headers`['tenant'], `headers`['received_us']", f"NOT {_IS_BINARY}")
+    + "\nUNION ALL\n"
+    + _answers(JUDGE_BINARY, "`headers`", _IS_BINARY),
 )
 _JUDGED: Final = (
     "SELECT "
     + ", ".join(f"`raw_answers`.`answer`.`{name}` AS `{name}`" for name in COLUMNS)
-    + ", `arrival`\nFROM `raw_answers`"
+    + f", {', '.join(f'`{name}`' for name in _RAW_PLACE)}, `arrival`\nFROM `raw_answers`"
 )
 _CHANGE_ANSWERS: Final = _view(
     "change_answers",
     f"SELECT `{JUDGE_CHANGE}`(`record_key`, `record_value`, {_PLACE}, {_MILLISECONDS},"
-    " `headers`) AS `answers`\nFROM `changes`",
+    f" `headers`) AS `answers`, {_PLACED}\nFROM `changes`",
 )
 _FANNED: Final = _view(
     FANNED,
-    f"SELECT {_COLUMNS}\nFROM `change_answers`\nCROSS JOIN UNNEST(`answers`) AS `each`({_COLUMNS})",
+    f"SELECT {_ALL}\nFROM `change_answers`\nCROSS JOIN UNNEST(`answers`) AS `each`({_ANSWER})",
 )
 # A count and not `ROW_NUMBER() = 1`: what comes after the first must not vanish, it is a receipt.
 _COUNTED: Final = _view(
     "counted",
-    f"SELECT {_COLUMNS}, COUNT(*) OVER (\n"
+    f"SELECT {_ALL}, COUNT(*) OVER (\n"
     "  PARTITION BY `id` ORDER BY `arrival` ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW\n"
     ") AS `seen`\nFROM `judged`\nWHERE `destination` = 'validated'",
 )
 
 
+def _map(*names: str, **others: str) -> str:
+    """Return a map from names of headers to the columns called so, or to *others*."""
+    columns = {**others, **{name: f"`{name}`" for name in (*names, *_RAW_PLACE)}}
+    return "MAP[" + ", ".join(f"'{name}', {column}" for name, column in columns.items()) + "]"
+
+
+def _letter_headers() -> str:
+    """Return the headers of a dead letter; of some, type or id of the event are not known."""
+    known = ("tenant", "reason")
+    return (
+        f"CASE WHEN `type` IS NULL AND `event_id` IS NULL THEN {_map(*known)}"
+        f" WHEN `event_id` IS NULL THEN {_map(*known, 'type')}"
+        f" WHEN `type` IS NULL THEN {_map(*known, 'event_id')}"
+        f" ELSE {_map(*known, 'type', 'event_id')} END"
+    )
+
+
 def _inserts(*, nothing: bool) -> tuple[str, ...]:
     """Return where answers go; only changes may mean *nothing*, which needs a receipt too."""
     at = "TO_TIMESTAMP_LTZ(`ingested_ms`, 3)"
-    whole = f"`record_key`, `record_value`, `headers`, {at}"
-    receipt = f"`record_key`, `record_value`, MAP['identity', `id`, {_RECEIPT}], {at}"
-    receipt = receipt.replace("`record_value`", "CAST(x'' AS BYTES)", 1)
+    whole = "`record_key`, `record_value`"
+    receipt = f"`record_key`, CAST(x'' AS BYTES), {_map('tenant', identity='`id`')}"
+    accepted = _map("type", "version", "tenant", "occurred_us")
     found = [
-        f"INSERT INTO `{VALIDATED}`\nSELECT {whole}\nFROM `counted`\nWHERE `seen` = 1",
-        f"INSERT INTO `{DUPLICATES}`\nSELECT {receipt}\nFROM `counted`\nWHERE `seen` > 1",
-        _judged_to(DEAD_LETTERS, whole),
+        _counted_to(VALIDATED, f"{whole}, {accepted}, {at}", "`seen` = 1"),
+        _counted_to(DUPLICATES, f"{receipt}, {at}", "`seen` > 1"),
+        _judged_to(DEAD_LETTERS, f"{whole}, {_letter_headers()}, {at}"),
     ]
     if nothing:
-        found.append(_judged_to(DUPLICATES, whole))
+        found.append(_judged_to(DUPLICATES, f"{whole}, {_map('tenant')}, {at}"))
     return tuple(found)
+
+
+def _counted_to(topic: str, columns: str, condition: str) -> str:
+    return f"INSERT INTO `{topic}`\nSELECT {columns}\nFROM `counted`\nWHERE {condition}"
 
 
 def _judged_to(topic: str, columns: str) -> str:
