@@ -7,17 +7,10 @@ from pyflink.table import DataTypes, Schema, StreamTableEnvironment
 from pyflink.table.udf import udf
 
 from processing.flink.cluster import environment_of
-from processing.flink.judge import Judge, JudgeBinary, JudgeChange, answer_type
+from processing.flink.judge import Judge, JudgeChange, answer_type
 from processing.flink.options import options
 from processing.flink.settings import JobSettings
-from processing.flink.statements import (
-    CHANGES,
-    FANNED,
-    JUDGE,
-    JUDGE_BINARY,
-    JUDGE_CHANGE,
-    gate_statements,
-)
+from processing.flink.statements import CHANGES, FANNED, JUDGE, JUDGE_CHANGE, gate_statements
 
 
 def submit(settings: JobSettings, contracts: bytes) -> JobClient:
@@ -29,8 +22,7 @@ def submit(settings: JobSettings, contracts: bytes) -> JobClient:
     tables = StreamTableEnvironment.create(environment)
     for name, value in options(settings).items():
         tables.get_config().set(name, value)
-    for name, function in ((JUDGE, Judge(contracts)), (JUDGE_BINARY, JudgeBinary(contracts))):
-        tables.create_temporary_function(name, udf(function, result_type=answer_type()))
+    tables.create_temporary_function(JUDGE, udf(Judge(contracts), result_type=answer_type()))
     if settings.change_topics:
         many = DataTypes.ARRAY(answer_type())
         judge_change = udf(JudgeChange(contracts), result_type=many)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from pyflink.common import Row
 from pyflink.table import DataTypes, FunctionContext
 from pyflink.table.types import DataType
@@ -29,7 +30,7 @@ def answer_type() -> DataType:
     )
 
 
-class _JudgeOne(ScalarFunction):  # type: ignore[misc]
+class Judge(ScalarFunction):  # type: ignore[misc]
     """Answers for a record that is one event. Total; the contracts are compiled once a task."""
 
     def __init__(self, contracts: bytes) -> None:
@@ -40,10 +41,6 @@ class _JudgeOne(ScalarFunction):  # type: ignore[misc]
         del function_context
         self._output = StreamGate(unpack(self._contracts)).output
 
-
-class Judge(_JudgeOne):
-    """Answers for a record whose value is the whole event; two headers may say more."""
-
     def eval(  # noqa: PLR0913, PLR0917 - the columns of a Kafka record
         self,
         value: bytes | None,
@@ -53,29 +50,13 @@ class Judge(_JudgeOne):
         timestamp_ms: int,
         tenant: bytes | None,
         received_us: bytes | None,
+        attributes: str | None,
     ) -> Row:
-        """Return the answer."""
+        """Return the answer; *attributes* are all headers, given where some are the event's own."""
         at_us = timestamp_ms * _MICROS_PER_MILLI
-        headers = {"tenant": tenant, "received_us": received_us}
-        return _row(
-            self._output(StreamRecord(topic, partition, offset, at_us, None, value, headers))
-        )
-
-
-class JudgeBinary(_JudgeOne):
-    """Answers for a record whose headers are the attributes of the event."""
-
-    def eval(
-        self,
-        value: bytes | None,
-        topic: str,
-        partition: int,
-        offset: int,
-        timestamp_ms: int,
-        headers: Headers,
-    ) -> Row:
-        """Return the answer."""
-        at_us = timestamp_ms * _MICROS_PER_MILLI
+        headers: Headers = {"tenant": tenant, "received_us": received_us}
+        if attributes is not None:
+            headers = _decode_headers(attributes)
         return _row(
             self._output(StreamRecord(topic, partition, offset, at_us, None, value, headers))
         )
@@ -106,6 +87,9 @@ class JudgeChange(ScalarFunction):  # type: ignore[misc]
         at_us = timestamp_ms * _MICROS_PER_MILLI
         record = StreamRecord(topic, partition, offset, at_us, key, value, headers)
         return [_row(output) for output in self._outputs(record)]
+
+
+_decode_headers = msgspec.json.Decoder(dict[str, bytes | None]).decode  # bytes are Base64
 
 
 def _row(output: StreamOutput) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,10 +11,7 @@ from processing.flink.settings import JobSettings
 from processing.flink.tables import sink_table, source_table
 
 JUDGE: Final = "judge"
-"""The function of a record that holds a whole event: value, place, milliseconds, two headers."""
-
-JUDGE_BINARY: Final = "judge_binary"
-"""The function of an event whose attributes are headers: value, place, milliseconds, headers."""
+"""The function of an event's record: value, place, milliseconds, what it needs of the headers."""
 
 JUDGE_CHANGE: Final = "judge_change"
 """The function of a change's record: the key first; returns an array, it may mean many events."""
@@ -36,10 +34,16 @@ _PLACED: Final = (
 _MILLISECONDS: Final = (
     "EXTRACT(EPOCH FROM `timestamp`) * 1000 + EXTRACT(MILLISECOND FROM `timestamp`)"
 )
-_IS_BINARY: Final = "ARRAY_CONTAINS(MAP_KEYS(`headers`), 'ce_type')"
+_ATTRIBUTES: Final = (
+    "CASE WHEN ARRAY_CONTAINS(MAP_KEYS(`headers`), 'ce_type') THEN JSON_STRING(`headers`) END"
+)
+"""All headers, of an event in binary mode: its attributes are among them."""
 
 FANNED: Final = "fanned_changes"
 """The view of a change's answers, one to a row; the plan has to be cut behind it."""
+
+RAW_JUDGED: Final = "judged_records"
+"""The view of the answers to raw records."""
 
 CHANGES: Final = "judged_changes"
 """What the cut calls it. Flink plans an UNNEST anew for each topic that is written: without a cut,
@@ -67,11 +71,11 @@ def gate_statements(settings: JobSettings) -> Statements:
     group = f"{kafka.prefix}.gate"
     raw = [kafka.topic_name(RAW)]
     changes: tuple[str, ...] = ()
-    judged = _JUDGED
+    judged = [RAW_JUDGED]
     if topics:
         source = source_table("changes", topics, kafka=kafka, group=group, keyed=True)
         changes = (source, _CHANGE_ANSWERS, _FANNED)
-        judged = f"{_JUDGED}\nUNION ALL\nSELECT {_ALL}, `arrival`\nFROM `{CHANGES}`"
+        judged.append(CHANGES)
     definitions = (
         source_table("raw_records", raw, kafka=kafka, group=group, keyed=False),
         *(
@@ -79,33 +83,27 @@ def gate_statements(settings: JobSettings) -> Statements:
             for topic in (VALIDATED, DEAD_LETTERS, DUPLICATES)
         ),
         _RAW_ANSWERS,
-        _view("judged", judged),
-        _COUNTED,
+        _RAW_JUDGED,
+        _counted(judged),
     )
-    return Statements(changes, definitions, _inserts(nothing=bool(topics)))
+    return Statements(changes, definitions, _inserts(judged))
 
 
 def _view(name: str, query: str) -> str:
     return f"CREATE TEMPORARY VIEW `{name}` AS\n{query}"
 
 
-def _answers(function: str, arguments: str, condition: str) -> str:
-    return (
-        f"SELECT `{function}`(`record_value`, {_PLACE}, {_MILLISECONDS}, {arguments}) AS `answer`,"
-        f" {_PLACED}, `arrival`\nFROM `raw_records`\nWHERE {condition}"
-    )
-
-
 _RAW_ANSWERS: Final = _view(
     "raw_answers",
-    _answers(JUDGE, "`headers`['tenant'], `headers`['received_us']", f"NOT {_IS_BINARY}")
-    + "\nUNION ALL\n"
-    + _answers(JUDGE_BINARY, "`headers`", _IS_BINARY),
+    f"SELECT `{JUDGE}`(`record_value`, {_PLACE}, {_MILLISECONDS}, `headers`['tenant'],"
+    f" `headers`['received_us'], {_ATTRIBUTES}) AS `answer`, {_PLACED}, `arrival`\n"
+    "FROM `raw_records`",
 )
-_JUDGED: Final = (
+_RAW_JUDGED: Final = _view(
+    RAW_JUDGED,
     "SELECT "
     + ", ".join(f"`raw_answers`.`answer`.`{name}` AS `{name}`" for name in COLUMNS)
-    + f", {', '.join(f'`{name}`' for name in _RAW_PLACE)}, `arrival`\nFROM `raw_answers`"
+    + f", {', '.join(f'`{name}`' for name in _RAW_PLACE)}, `arrival`\nFROM `raw_answers`",
 )
 _CHANGE_ANSWERS: Final = _view(
     "change_answers",
@@ -116,13 +114,25 @@ _FANNED: Final = _view(
     FANNED,
     f"SELECT {_ALL}\nFROM `change_answers`\nCROSS JOIN UNNEST(`answers`) AS `each`({_ANSWER})",
 )
-# A count and not `ROW_NUMBER() = 1`: what comes after the first must not vanish, it is a receipt.
-_COUNTED: Final = _view(
-    "counted",
-    f"SELECT {_ALL}, COUNT(*) OVER (\n"
-    "  PARTITION BY `id` ORDER BY `arrival` ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW\n"
-    ") AS `seen`\nFROM `judged`\nWHERE `destination` = 'validated'",
-)
+
+
+def _of(judged: Sequence[str], topic: str) -> str:
+    """Return the answers for one topic, whatever they came from.
+
+    Each is filtered before the union: behind it nothing is chained, every record would travel.
+    """
+    answers = f"SELECT {_ALL}, `arrival` FROM `{{}}` WHERE `destination` = '{topic}'"  # noqa: S608
+    return "\nUNION ALL\n".join(map(answers.format, judged))
+
+
+def _counted(judged: Sequence[str]) -> str:
+    # A count and not `ROW_NUMBER() = 1`: what comes after the first must leave a receipt.
+    return _view(
+        "counted",
+        f"SELECT {_ALL}, COUNT(*) OVER (\n"
+        "  PARTITION BY `id` ORDER BY `arrival` ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW\n"
+        f") AS `seen`\nFROM (\n{_of(judged, VALIDATED)}\n)",
+    )
 
 
 def _map(*names: str, **others: str) -> str:
@@ -142,27 +152,22 @@ def _letter_headers() -> str:
     )
 
 
-def _inserts(*, nothing: bool) -> tuple[str, ...]:
-    """Return where answers go; only changes may mean *nothing*, which needs a receipt too."""
+def _inserts(judged: Sequence[str]) -> tuple[str, ...]:
+    """Return where answers go; only changes may mean nothing, which needs a receipt too."""
     at = "TO_TIMESTAMP_LTZ(`ingested_ms`, 3)"
     whole = "`record_key`, `record_value`"
     receipt = f"`record_key`, CAST(x'' AS BYTES), {_map('tenant', identity='`id`')}"
     accepted = _map("type", "version", "tenant", "occurred_us")
+    letters, nothing = _of(judged, DEAD_LETTERS), _of(judged[1:], DUPLICATES)
     found = [
-        _counted_to(VALIDATED, f"{whole}, {accepted}, {at}", "`seen` = 1"),
-        _counted_to(DUPLICATES, f"{receipt}, {at}", "`seen` > 1"),
-        _judged_to(DEAD_LETTERS, f"{whole}, {_letter_headers()}, {at}"),
+        _insert(VALIDATED, f"{whole}, {accepted}, {at}", "`counted`\nWHERE `seen` = 1"),
+        _insert(DUPLICATES, f"{receipt}, {at}", "`counted`\nWHERE `seen` > 1"),
+        _insert(DEAD_LETTERS, f"{whole}, {_letter_headers()}, {at}", f"(\n{letters}\n)"),
     ]
     if nothing:
-        found.append(_judged_to(DUPLICATES, f"{whole}, {_map('tenant')}, {at}"))
+        found.append(_insert(DUPLICATES, f"{whole}, {_map('tenant')}, {at}", f"(\n{nothing}\n)"))
     return tuple(found)
 
 
-def _counted_to(topic: str, columns: str, condition: str) -> str:
-    return f"INSERT INTO `{topic}`\nSELECT {columns}\nFROM `counted`\nWHERE {condition}"
-
-
-def _judged_to(topic: str, columns: str) -> str:
-    return (
-        f"INSERT INTO `{topic}`\nSELECT {columns}\nFROM `judged`\nWHERE `destination` = '{topic}'"
-    )
+def _insert(topic: str, columns: str, rows: str) -> str:
+    return f"INSERT INTO `{topic}`\nSELECT {columns}\nFROM {rows}"
