@@ -1,6 +1,6 @@
 """The yardstick: an ASGI app on the same server that sends the same bytes and does nothing else.
 
-Reads one line of JSON, `{"status": …, "headers": …, "body": …}`, then answers whatever it is asked
+Its argument is JSON, `{"status": …, "headers": …, "body": …}`: it answers whatever it is asked
 with that. Prints its port when it is ready.
 """
 
@@ -39,7 +39,7 @@ class Raw:
 
 async def main() -> None:
     """Serve until terminated."""
-    asked = json.loads(sys.stdin.readline())
+    asked = json.loads(sys.argv[1])
     headers = [(name.encode(), value.encode()) for name, value in asked["headers"]]
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     config = uvicorn.Config(

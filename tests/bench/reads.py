@@ -148,14 +148,9 @@ def _raw(known: Response, status: int) -> Iterator[Served]:
         if (value := known.header(name.encode())) is not None
     ]
     asked = json.dumps({"status": status, "headers": headers, "body": known.body.decode()})
-    command = [
-        *("sh", "-c", 'printf "%s\\n" "$0" | exec "$@"', asked),
-        *(sys.executable, "-m", "tests.bench.raw_server"),
-    ]
+    command = [sys.executable, "-m", "tests.bench.raw_server", asked]
     with child(command, {"PYTHONPATH": str(ROOT)}) as (process, line):
-        found = psutil.Process(process.pid)
-        python = next((one for one in found.children() if "python" in one.name()), found)
-        yield Served("127.0.0.1", int(line), python)
+        yield Served("127.0.0.1", int(line), psutil.Process(process.pid))
 
 
 def _load(server: Served, headers: Headers, seconds: float) -> _Slice:
