@@ -10,7 +10,10 @@ from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 
 # Room beside the value for key, headers and the batch around it.
 _REQUEST_BYTES: Final = MAX_MESSAGE_BYTES + 64 * 1024
-_LONGEST_WAIT_MS: Final = 20
+# A fetch is answered at the first record; this is only how often an idle one is asked anew.
+_LONGEST_WAIT_MS: Final = 250
+# Under load, requests of one record each cost the broker and the job a core between them.
+_LINGER_MS: Final = 1
 _LOGIN_MODULES: Final = {
     "plain": "org.apache.kafka.common.security.plain.PlainLoginModule",
     "scram-sha-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
@@ -53,10 +56,10 @@ def source_table(
 
 
 def sink_table(name: str, topic: str, *, kafka: KafkaConfig) -> str:
-    """Return the statement for a topic that is written at least once, without waiting."""
+    """Return the statement for a topic that is written at least once, almost without waiting."""
     options = {
         "topic": topic,
-        "properties.linger.ms": "0",
+        "properties.linger.ms": str(_LINGER_MS),
         "properties.max.request.size": str(_REQUEST_BYTES),
         "sink.delivery-guarantee": "at-least-once",
         **_value_format(keyed=True),

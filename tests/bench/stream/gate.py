@@ -1,8 +1,9 @@
-"""The gate on Flink: from a produced record to the validated topic, and how much it can take.
+"""The gate on Flink: how much it can take, and from a produced record to the validated topic.
 
-Latency is taken by one process: the producer notes when it hands a record over, the consumer when
-its answer arrives. Throughput is beside a plain Python consumer that does the same work over the
-same records in the same run; what both share is the broker on the same machine.
+Throughput is beside a plain Python consumer that does the same work over the same records in the
+same run; what both share is the broker on the same machine. Flink's own profiler says where the
+task manager's time goes. Latency is taken on the same job once it is through, because Java has to
+compile it first: one process notes when it hands a record over, and when its answer arrives.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from math import inf
 from pathlib import Path
@@ -30,16 +31,29 @@ from processing.transformations.stream import StreamGate, StreamRecord, receipt
 from stack.jobs import cancel, install_wheel, start
 from stack.probe import wait_until
 from stack.services import Flink, Kafka
+from stack.services.flink_settings import Memory
 from tests.bench.figures import Figure, percentile
 from tests.bench.machine import load_average
+from tests.bench.stream.profile import PROFILING, Profiler
 from tests.bench.world import CONTRACTS, SCRATCH, now_us, shop, stream
 
 RATES = (200, 1_000)
 MEASURED_SECONDS = 30.0
-WARM_SECONDS = 20.0
 EVENTS = 600_000
 GOALS_MS = {"p50": 10.0, "p95": 50.0, "p99": 200.0}
 THROUGHPUT_GOAL = 60_000
+HEAP_MB = 2_048
+"""Half a million identities on the heap; with less, collecting garbage is what is measured."""
+FRAMES = {
+    "python": "pemja/core/PythonInterpreter.invokeMethod",
+    "compiler": "CompileBroker::",
+    "garbage": "GenCollectedHeap::do_collection",
+    "kafka_producer": "org/apache/kafka/clients/producer/internals/Sender.run",
+    "kafka_consumer": "SplitFetcher.run",
+    "checkpoint": "AsyncCheckpointRunnable.run",
+    "deduplicate_and_write": "ProcTimeUnboundedPrecedingFunction.processElement",
+}
+"""What the profile is summed up by: frames that do not contain each other."""
 _ANSWERS = (VALIDATED, DEAD_LETTERS, DUPLICATES)
 _SETTLES_WITHIN = 300.0
 
@@ -49,7 +63,11 @@ def measure(scale: float) -> Iterable[Figure]:
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as directory:
         place = Path(directory)
-        workers = Flink(pythonpath=(install_wheel(place / "platform"),))
+        workers = Flink(
+            memory=Memory(task_heap_mb=HEAP_MB),
+            pythonpath=(install_wheel(place / "platform"),),
+            options=PROFILING,
+        )
         with Kafka().running(place / "kafka") as kafka, workers.running(place / "flink") as flink:
             yield from measured(kafka, flink, scale)
 
@@ -57,18 +75,25 @@ def measure(scale: float) -> Iterable[Figure]:
 def measured(kafka: Kafka, flink: Flink, scale: float) -> Iterable[Figure]:
     """Measure on services that run."""
     config = _topics(kafka)
-    job = _start(flink, config)
-    _latencies(config, rate=1_000, seconds=WARM_SECONDS * min(scale, 1))
+    count = max(int(EVENTS * scale), 2_000)
+    _fill(config, _events(count, 10_000))
+    plain = _plain_consumer(config, count)
+    cpu = _cpu_seconds(flink)
+    job = start(
+        "gate",
+        flink,
+        CONTRACTS,
+        *("--kafka-bootstrap", config.bootstrap, "--kafka-prefix", config.prefix),
+    )
+    yield _throughput(config, flink, count, plain, cpu)
     for rate in RATES:
-        seconds = max(MEASURED_SECONDS * scale, 1_000 / rate)
-        found = _latencies(config, rate=rate, seconds=seconds)
+        found = _latencies(config, rate=rate, seconds=max(MEASURED_SECONDS * scale, 1_000 / rate))
         context = {"events": float(len(found)), "load": load_average()}
         for name, goal in GOALS_MS.items():
             value = percentile(found, float(name[1:]) / 100)
             title = f"Kafka → Flink → validated, {rate:,} events/s, {name}"
             yield Figure(title, value, goal, "ms", "at_most", context)
     cancel(flink, job)
-    yield from _throughput(kafka, flink, max(int(EVENTS * scale), 2_000))
 
 
 def _topics(kafka: Kafka) -> KafkaConfig:
@@ -76,11 +101,6 @@ def _topics(kafka: Kafka) -> KafkaConfig:
     policy = TopicPolicy(prefix=config.prefix, raw_partitions=1)
     KafkaAdmin(config).apply(plan_topics(wanted_topics(policy), []).changes)
     return config
-
-
-def _start(flink: Flink, config: KafkaConfig) -> str:
-    named = ("--kafka-bootstrap", config.bootstrap, "--kafka-prefix", config.prefix)
-    return start("gate", flink, CONTRACTS, *named)
 
 
 def _events(count: int, rate: float) -> Sequence[Generated]:
@@ -127,7 +147,6 @@ def _consumer(config: KafkaConfig) -> Consumer:
             "bootstrap.servers": config.bootstrap,
             "group.id": "bench",
             "enable.auto.commit": False,
-            "fetch.wait.max.ms": 20,
         }
     )
 
@@ -146,8 +165,8 @@ def _produce_paced(
     begun = time.perf_counter_ns()
     for number, event in enumerate(events):
         due = begun + number * 1_000_000_000 // rate
-        while (left := due - time.perf_counter_ns()) > 0:
-            producer.poll(left / 2e9)
+        if (left := due - time.perf_counter_ns()) > 0:
+            time.sleep(left / 1e9)
 
         def delivered(
             error: KafkaError | None, message: Message, at: int = time.perf_counter_ns()
@@ -159,30 +178,22 @@ def _produce_paced(
     producer.flush(60)
 
 
-def _throughput(kafka: Kafka, flink: Flink, count: int) -> Iterable[Figure]:
-    """Let the job and a plain consumer work off the same records, one after the other."""
-    config = _topics(kafka)
-    _fill(config, _events(count, 10_000))
-    plain = _plain_consumer(config, count)
-    cpu = _cpu_seconds(flink)
-    job = _start(flink, config)
-    rate, settled = _drained(config, count)
-    spent = (_cpu_seconds(flink) - cpu) / max(settled, 1)
-    cancel(flink, job)
-    yield Figure(
-        "Flink gate, sustained",
-        rate,
-        THROUGHPUT_GOAL,
-        "events/s",
-        "at_least",
-        {
-            "events": float(count),
-            "plain_consumer": plain,
-            "of_plain_consumer": rate / plain,
-            "cpu_us_per_event": spent * 1e6,
-            "load": load_average(),
-        },
-    )
+def _throughput(
+    config: KafkaConfig, flink: Flink, count: int, plain: float, cpu_before: float
+) -> Figure:
+    """Let the job work off the records, and look at where its time goes half-way."""
+    profiler = Profiler(flink)
+    rate, settled = _drained(config, count, halfway=profiler.start)
+    spent = (_cpu_seconds(flink) - cpu_before) / max(settled, 1)
+    context = {
+        "events": float(count),
+        "plain_consumer": plain,
+        "of_plain_consumer": rate / plain,
+        "cpu_us_per_event": spent * 1e6,
+        **{f"share_{name}": share for name, share in profiler.shares(FRAMES).items()},
+        "load": load_average(),
+    }
+    return Figure("Flink gate, sustained", rate, THROUGHPUT_GOAL, "events/s", "at_least", context)
 
 
 def _fill(config: KafkaConfig, events: Sequence[Generated]) -> None:
@@ -201,13 +212,13 @@ def _fill(config: KafkaConfig, events: Sequence[Generated]) -> None:
     producer.flush(120)
 
 
-def _drained(config: KafkaConfig, count: int) -> tuple[float, int]:
-    """Return the rate between a tenth and nine tenths of the records, and how many are done.
+def _drained(config: KafkaConfig, count: int, *, halfway: Callable[[], None]) -> tuple[float, int]:
+    """Return the rate between half and nine tenths of the records, and how many are done.
 
-    The beginning is the start of the job, and Java being compiled.
+    The first half is the start of the job, and Java being compiled.
     """
     consumer = _consumer(config)
-    first, last = int(count * 0.1), int(count * 0.9)
+    first, last = int(count * 0.5), int(count * 0.9)
     at: dict[int, tuple[float, int]] = {}
     done = 0
 
@@ -215,8 +226,10 @@ def _drained(config: KafkaConfig, count: int) -> tuple[float, int]:
         nonlocal done
         done = sum(_end(consumer, config.topic_name(topic)) for topic in _ANSWERS)
         for mark in (first, last):
-            if done >= mark:
-                at.setdefault(mark, (time.perf_counter(), done))
+            if done >= mark and mark not in at:
+                at[mark] = (time.perf_counter(), done)
+                if mark == first:
+                    halfway()
         return done >= count
 
     wait_until(settled, within=_SETTLES_WITHIN)
