@@ -31,8 +31,18 @@ class Kafka(Service):
     version = "4.3.1"
     port_names = ("plain", "secure", "controller")
 
-    def __init__(self, *, secure: bool = False, heap_mb: int = _HEAP_MB) -> None:
+    def __init__(
+        self, *, secure: bool = False, heap_mb: int = _HEAP_MB, brisk: bool = True
+    ) -> None:
+        """Plan a broker.
+
+        Args:
+            secure: Add the encrypted listener.
+            heap_mb: The most its heap may grow to.
+            brisk: Skip Java's optimising compiler, which takes a minute or two of a core.
+        """
         super().__init__()
+        self._brisk = brisk
         self.secure = secure
         self.scram = Scram()
         self._heap_mb = heap_mb
@@ -104,7 +114,9 @@ class Kafka(Service):
 
     def _java(self, main: str, *arguments: str) -> tuple[str, ...]:
         classpath = install.jars("kafka")
-        return jvm.command(main, *arguments, classpath=classpath, heap_mb=self._heap_mb)
+        return jvm.command(
+            main, *arguments, classpath=classpath, heap_mb=self._heap_mb, brisk=self._brisk
+        )
 
     def _format(self) -> None:
         credentials = f"SCRAM-SHA-512=[name={self.scram.user},password={self.scram.password}]"

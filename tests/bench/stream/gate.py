@@ -67,8 +67,10 @@ def measure(scale: float) -> Iterable[Figure]:
             memory=Memory(task_heap_mb=HEAP_MB),
             pythonpath=(install_wheel(place / "platform"),),
             options=PROFILING,
+            brisk=False,
         )
-        with Kafka().running(place / "kafka") as kafka, workers.running(place / "flink") as flink:
+        broker = Kafka(brisk=False)
+        with broker.running(place / "kafka") as kafka, workers.running(place / "flink") as flink:
             yield from measured(kafka, flink, scale)
 
 
