@@ -117,7 +117,8 @@ class StreamPath:
             "AGENTFLOW_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
             "AGENTFLOW_KAFKA_PREFIX": self.prefix,
             **self.catalog.platform_settings,
-            "AGENTFLOW_LAKE_INTERVAL_SECONDS": "1",
+            # The catalog moves at a commit: asking more often is work for nothing.
+            "AGENTFLOW_LAKE_INTERVAL_SECONDS": str(self._lake_seconds / 2),
             **self._settings,
         }
 
