@@ -124,6 +124,9 @@ async def demonstrate(
         AgentFlowError: It cannot start.
     """
     outcome = await run_demo(settings, options, console=console)
+    if outcome is None:
+        console.print("[red]interrupted before the numbers were compared[/red]")
+        return 1
     style = "green" if outcome.verified else "red"
     said = "equal" if outcome.verified else "NOT equal"
     console.print(
@@ -145,8 +148,12 @@ def _percentiles_text(milliseconds: dict[str, float]) -> str:
     return ", ".join(f"{value:.1f} ms ({name})" for name, value in milliseconds.items())
 
 
-async def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> DemoReport:
+async def run_demo(
+    settings: Settings, options: DemoOptions, *, console: Console
+) -> DemoReport | None:
     """Run the platform and the generator, show the moving table, and verify at the end.
+
+    Returns None when it was told to stop, by a second signal, before all was verified.
 
     Raises:
         AgentFlowError: It cannot start.
@@ -171,6 +178,7 @@ async def run_demo(settings: Settings, options: DemoOptions, *, console: Console
         seconds = time.monotonic() - started
         console.print("[dim]verifying every metric against the lake …[/dim]")
         return await report(run.platform, seconds=seconds)
+    return None
 
 
 async def _once(event: asyncio.Event) -> None:

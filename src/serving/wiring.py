@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from pathlib import Path
 
 import structlog
@@ -35,6 +36,7 @@ from serving.api.protocol import hot_protocol
 
 log = structlog.get_logger()
 
+_SAME_SIGNAL_SECONDS = 0.5
 _SWITCH_SECONDS = 0.0002
 """Between threads: the lake writer must not hold the event loop up for the default 5 ms."""
 _COLLECT_AFTER = 50_000
@@ -255,17 +257,26 @@ def _server(app: Api, settings: Settings, *, on_stop: Callable[[], None]) -> uvi
 
 
 def _stop_on_signals(server: uvicorn.Server, interrupted: asyncio.Event | None) -> None:
-    """Stop gracefully on the first interrupt or termination, at once on the second."""
+    """Stop gracefully on the first interrupt or termination, at once on the second.
+
+    What follows at once is the same Ctrl-C: a runner between the terminal and us hands it on.
+    """
+    heard = -inf
 
     def stop() -> None:
+        nonlocal heard
+        now, before = loop.time(), heard
+        heard = now
+        if now - before < _SAME_SIGNAL_SECONDS:
+            return
         if interrupted is not None and not interrupted.is_set():
             interrupted.set()
             return
         server.force_exit = server.should_exit
         server.should_exit = True
 
+    loop = asyncio.get_running_loop()
     if threading.current_thread() is threading.main_thread():
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
 
