@@ -56,7 +56,7 @@ def test_sinks_take_the_largest_dead_letter() -> None:
     validated = gate_statements(JobSettings(KAFKA)).definitions[1]
 
     assert "'properties.max.request.size' = '8454144'" in validated
-    assert "'properties.linger.ms' = '0'" in validated
+    assert "'properties.linger.ms' = '1'" in validated
     assert "'sink.delivery-guarantee' = 'at-least-once'" in validated
 
 

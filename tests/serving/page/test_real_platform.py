@@ -42,19 +42,19 @@ def test_rejected_event_is_fixed_on_the_page(page: Page, up: Up) -> None:
     page.goto(up.url)
     page.get_by_label("Event", exact=True).select_option(label="order.created")
     page.locator("#field-amount").fill("-3")
-    page.locator("#field-user_id").fill("ada")
+    page.locator("#field-user_id").fill("ursula")
     page.get_by_role("button", name="Send", exact=True).click()
     expect(page.locator("#field-amount-wrong")).to_contain_text("between 0 and")
 
     letter = page.locator(".letter").first
     letter.locator("summary").click()
     text = letter.locator("textarea").input_value()
-    assert "ada" not in text
+    assert "ursula" not in text
     letter.locator("textarea").fill(text.replace('"-3"', '"3.00"'))
     letter.get_by_role("button", name="Fix and replay").click()
 
     expect(page.locator("#deadletter-note")).to_contain_text("was accepted")
-    user = up.http.get("/v1/entity/user/ada")
+    user = up.http.get("/v1/entity/user/ursula")
     assert user.status_code == 200
 
 
