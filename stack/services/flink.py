@@ -57,8 +57,8 @@ class Flink(Service):
             memory: What each process may take.
             pythonpath: Directories that jobs and workers import from.
             options: Configuration that wins over ours, by dotted name.
-            brisk: Skip Java's optimising compiler: answers soon come evenly, at half the rate
-                that the job would reach after some minutes.
+            brisk: Skip Java's optimising compiler: answers soon come evenly, at a lower rate
+                than the job would reach after some minutes.
         """
         super().__init__()
         self.slots = slots

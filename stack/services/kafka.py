@@ -39,7 +39,7 @@ class Kafka(Service):
         Args:
             secure: Add the encrypted listener.
             heap_mb: The most its heap may grow to.
-            brisk: Skip Java's optimising compiler, which takes a minute or two of a core.
+            brisk: Skip Java's optimising compiler, which keeps a core busy at first.
         """
         super().__init__()
         self._brisk = brisk

@@ -12,7 +12,7 @@ from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 _REQUEST_BYTES: Final = MAX_MESSAGE_BYTES + 64 * 1024
 # A fetch is answered at the first record; this is only how often an idle one is asked anew.
 _LONGEST_WAIT_MS: Final = 250
-# Under load, requests of one record each cost the broker and the job a core between them.
+# Without it every answer is a request of its own, to a broker that may share our cores.
 _LINGER_MS: Final = 1
 _LOGIN_MODULES: Final = {
     "plain": "org.apache.kafka.common.security.plain.PlainLoginModule",
