@@ -23,14 +23,11 @@ main()
 """
 
 
-def slow(seconds: float) -> tuple[str, ...]:
-    """Return a program whose comparison takes so long."""
-    return sys.executable, "-c", COMPARES_SLOWLY.format(seconds=seconds)
-
-
-def started(*options: str, program: tuple[str, ...]) -> subprocess.Popen[str]:
+def started(*options: str, compares_for: float) -> subprocess.Popen[str]:
+    """Start a demonstration whose comparison takes that many seconds more."""
+    program = COMPARES_SLOWLY.format(seconds=compares_for)
     return subprocess.Popen(
-        [*program, "demo", "--port", "0", "--json", *options],
+        [sys.executable, "-c", program, "demo", "--port", "0", "--json", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -48,7 +45,7 @@ def test_the_demonstration_ends_verified(interrupts: int) -> None:
 
     One Ctrl-C may arrive twice: from the terminal, and from a runner in between that hands it on.
     """
-    process = started(*([] if interrupts else ["--seconds", "2"]), program=slow(1))
+    process = started(*([] if interrupts else ["--seconds", "2"]), compares_for=1)
     if interrupts:
         until_said(process, "http://")
     for _ in range(interrupts):
@@ -64,7 +61,7 @@ def test_the_demonstration_ends_verified(interrupts: int) -> None:
 
 def test_a_second_interrupt_leaves_the_numbers_unproven() -> None:
     """Who does not want to wait for the comparison is told so, by text and exit code."""
-    process = started(program=slow(3600))
+    process = started(compares_for=3600)
     until_said(process, "http://")
     process.send_signal(signal.SIGINT)
     until_said(process, "verifying")

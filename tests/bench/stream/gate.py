@@ -81,12 +81,8 @@ def measured(kafka: Kafka, flink: Flink, scale: float) -> Iterable[Figure]:
     _fill(config, _events(count, 10_000))
     plain = _plain_consumer(config, count)
     cpu = _cpu_seconds(flink)
-    job = start(
-        "gate",
-        flink,
-        CONTRACTS,
-        *("--kafka-bootstrap", config.bootstrap, "--kafka-prefix", config.prefix),
-    )
+    named = ("--kafka-bootstrap", config.bootstrap, "--kafka-prefix", config.prefix)
+    job = start("gate", flink, CONTRACTS, *named)
     yield _throughput(config, flink, count, plain, cpu)
     for rate in RATES:
         found = _latencies(config, rate=rate, seconds=max(MEASURED_SECONDS * scale, 1_000 / rate))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import islice
 from math import inf
 from pathlib import Path
@@ -67,8 +66,7 @@ def _warm(path: StreamPath, scale: float) -> None:
     every = 1_000
     samples = max(int(WARM_UP_EVENTS * min(scale, 1)) // every, 1)
     _under_load(path, WARM_UP_RATE, samples, every)
-    caught_up = partial(_caught_up, path)
-    if not wait_until(caught_up, within=CAUGHT_UP_WITHIN):
+    if not wait_until(lambda: _caught_up(path), within=CAUGHT_UP_WITHIN):
         raise StackError("the path lags behind", fix=f"Read {path.flink.log_path}.")
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
+from urllib.request import Request, urlopen
 
-from stack.probe import wait_until
+from stack.probe import http_json, wait_until
 from stack.services import Flink
 
 PROFILING = {"rest.profiling.enabled": True}
@@ -16,6 +16,7 @@ PROFILING = {"rest.profiling.enabled": True}
 
 _SECONDS = 15
 _ENDS_WITHIN = 60.0
+_ANSWERS_WITHIN = 30.0
 _FRAME = re.compile(r"^f\((\d+),(\d+),(\d+),\d+,'(.*?)'", re.MULTILINE)
 """A frame of a flame graph: depth, place from the left, samples, name; parents come first."""
 
@@ -24,16 +25,16 @@ class Profiler:
     """Samples the processor time of a cluster's only task manager, once."""
 
     def __init__(self, flink: Flink) -> None:
-        self._url = f"{flink.url}/taskmanagers"
-        self._started = False
+        self._managers = f"{flink.url}/taskmanagers"
+        self._url: str | None = None
 
     def start(self) -> None:
         """Begin; it ends by itself."""
-        manager = _asked(self._url)["taskmanagers"][0]["id"]
-        self._url = f"{self._url}/{manager}/profiler"
+        manager = http_json(self._managers)["taskmanagers"][0]["id"]
+        self._url = f"{self._managers}/{manager}/profiler"
         body = json.dumps({"mode": "ITIMER", "duration": _SECONDS}).encode()
-        _asked(self._url, body)
-        self._started = True
+        asked = Request(self._url, body, {"content-type": "application/json"})  # noqa: S310 - loopback
+        urlopen(asked, timeout=_ANSWERS_WITHIN).close()  # noqa: S310 - same
 
     def shares(self, frames: Mapping[str, str]) -> dict[str, float]:
         """Wait for its end and return name → share of all samples below a frame so called.
@@ -44,17 +45,16 @@ class Profiler:
         Returns:
             Nothing when it was never started.
         """
-        if not self._started:
+        url = self._url
+        if url is None:
             return {}
-        found: dict[str, Any] = {}
 
-        def ended() -> bool:
-            found.update(_asked(self._url)["profilingList"][0])
-            return found["status"] == "FINISHED"
+        def latest() -> Any:  # noqa: ANN401 - JSON
+            return http_json(url)["profilingList"][0]
 
-        if not wait_until(ended, within=_ENDS_WITHIN):
-            raise TimeoutError(f"the profiler has not ended: {found}")
-        with urllib.request.urlopen(f"{self._url}/{found['outputFile']}", timeout=30) as answer:  # noqa: S310 - loopback
+        if not wait_until(lambda: latest()["status"] == "FINISHED", within=_ENDS_WITHIN):
+            raise TimeoutError(f"the profiler has not ended: {latest()}")
+        with urlopen(f"{url}/{latest()['outputFile']}", timeout=_ANSWERS_WITHIN) as answer:  # noqa: S310 - same
             return shares(answer.read().decode(), frames)
 
 
@@ -72,9 +72,3 @@ def shares(flame_graph: str, frames: Mapping[str, str]) -> dict[str, float]:
             below[name] = depth if part in title else -1
             found[name] += samples if part in title else 0
     return {name: samples / max(total, 1) for name, samples in found.items()}
-
-
-def _asked(url: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - JSON
-    request = urllib.request.Request(url, body, {"content-type": "application/json"})  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - same
-        return json.load(answer)
