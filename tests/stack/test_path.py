@@ -28,9 +28,11 @@ from stack.services.api import Api
 ROOT = Path(__file__).parents[2]
 SEED = 20_261_127
 BATCH = 100
-KILLS = int(os.environ.get("AGENTFLOW_PATH_KILLS", "4"))
+CAMPAIGN_SECONDS = 7_200
+KILLS = int(os.environ.get("AGENTFLOW_PATH_KILLS", "5"))
 EVENTS = BATCH * (2 * KILLS + 2)
 PATIENCE = 240.0
+PGBENCH = install.Program("pgbench", "postgresql-15", "/usr/lib/postgresql/15/bin")
 TRANSACTIONS = 250
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(900 + 120 * KILLS)]
@@ -92,24 +94,38 @@ def equal_to_the_source(client: AgentFlow, postgres: Postgres) -> None:
     assert wait_until(lambda: by_branch(client, "branch_balance") == balances, within=PATIENCE)
 
 
-def test_pgbench_equals_select_on_the_source(path: StreamPath, client: AgentFlow) -> None:
-    """A workload nobody here wrote: between runs, and after kills of Connect and of Flink."""
-    postgres = path.databases["pgbench"]
-    assert isinstance(postgres, Postgres)
-    postgres.execute("CREATE DATABASE bench")
-    pgbench = install.Program("pgbench", "postgresql-15", "/usr/lib/postgresql/15/bin").path
-    subprocess.run([pgbench, "-i", "-s", "2", "-q", postgres.dsn("bench")], check=True, timeout=60)
-    postgres.execute("ALTER TABLE pgbench_branches REPLICA IDENTITY FULL", database="bench")
+@pytest.fixture(scope="module")
+def postgres(path: StreamPath) -> Postgres:
+    """The source, with the tables of pgbench, captured."""
+    found = path.databases["pgbench"]
+    assert isinstance(found, Postgres)
+    found.execute("CREATE DATABASE bench")
+    command = [PGBENCH.path, "-i", "-s", "2", "-q", found.dsn("bench")]
+    subprocess.run(command, check=True, timeout=60)
+    found.execute("ALTER TABLE pgbench_branches REPLICA IDENTITY FULL", database="bench")
     path.capture()
-    run = [pgbench, "-n", "-c", "2", "-t", str(TRANSACTIONS), "-R", "200", postgres.dsn("bench")]
+    return found
 
-    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+
+def pgbench(postgres: Postgres, *options: str) -> subprocess.Popen[bytes]:
+    """Start two clients that move money between branches."""
+    command = [PGBENCH.path, "-n", "-c", "2", *options, postgres.dsn("bench")]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_pgbench_equals_select_on_the_source(
+    path: StreamPath, client: AgentFlow, postgres: Postgres
+) -> None:
+    """A workload nobody here wrote: between runs, and after kills of Connect and of Flink."""
+    run = ("-t", str(TRANSACTIONS), "-R", "200")
+
+    with pgbench(postgres, *run) as first:
         seen = wait_until(lambda: sum(by_branch(client, "movements").values()) > 0, within=PATIENCE)
         assert seen, "nothing arrived while it ran"
         assert first.wait(timeout=PATIENCE) == 0
     equal_to_the_source(client, postgres)
 
-    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as second:
+    with pgbench(postgres, *run) as second:
         path.connect.kill()
         path.flink.taskmanager.kill()
         path.flink.taskmanager.start()
@@ -120,9 +136,9 @@ def test_pgbench_equals_select_on_the_source(path: StreamPath, client: AgentFlow
 
 
 def test_kills_lose_and_double_nothing(
-    path: StreamPath, client: AgentFlow, contracts: Path, tmp_path: Path
+    path: StreamPath, client: AgentFlow, postgres: Postgres, contracts: Path, tmp_path: Path
 ) -> None:
-    """Stack = embedded = lake for every metric, whoever is killed while a shop is busy."""
+    """Stack = embedded = lake for every metric, whoever is killed while shop and bank are busy."""
     chance = random.Random(SEED)
     registry = load(contracts)
     profile = Profile(rate=200, duplicate=0.02, bad=0.01, late=0.02, out_of_order=0.05)
@@ -136,12 +152,17 @@ def test_kills_lose_and_double_nothing(
     )
 
     token: str | None = None
-    for number, batch in enumerate(batches):
-        if (victim := kills.get(number)) is not None:
-            _kill(path, victim)
-        token = _sent(client, batch)
-        if victim is not None:
-            _revive(path, victim)
+    with pgbench(postgres, "-T", str(CAMPAIGN_SECONDS), "-R", "20") as bank:
+        try:
+            for number, batch in enumerate(batches):
+                if (victim := kills.get(number)) is not None:
+                    _kill(path, victim)
+                token = _sent(client, batch)
+                if victim is not None:
+                    _revive(path, victim)
+            assert bank.poll() is None, "the bank was not busy until the end"
+        finally:
+            bank.terminate()
 
     embedded = Api(contracts, {})
     with (
@@ -154,12 +175,13 @@ def test_kills_lose_and_double_nothing(
         _covered(client, token)
         assert _numbers(client) == _numbers(twin), f"seed {SEED}, kills {kills}"
         assert sum(1 for _ in client.dead_letters()) == sum(1 for _ in twin.dead_letters())
+    equal_to_the_source(client, postgres)
     verification = client.verify()
     assert verification.verified, [check for check in verification.metrics if not check.equal]
 
 
 def _victims(chance: random.Random) -> list[str]:
-    everyone = ["taskmanager", "api", "kafka", "jobmanager"]
+    everyone = ["taskmanager", "connect", "api", "kafka", "jobmanager"]
     chance.shuffle(everyone)
     return [everyone[number % len(everyone)] for number in range(KILLS)]
 
@@ -168,8 +190,9 @@ def _kill(path: StreamPath, victim: str) -> None:
     if victim in {"taskmanager", "jobmanager"}:
         path.flink.processes[victim].kill()
     else:
-        {"api": path.api, "kafka": path.kafka}[victim].kill()
-        {"api": path.api, "kafka": path.kafka}[victim].restart()
+        service = {"api": path.api, "kafka": path.kafka, "connect": path.connect}[victim]
+        service.kill()
+        service.restart()
 
 
 def _revive(path: StreamPath, victim: str) -> None:
