@@ -12,7 +12,7 @@ from agentflow.errors import ParameterError
 from ingestion.kafka.config import KafkaConfig
 from processing.flink.bundle import pack, unpack
 from processing.flink.options import options
-from processing.flink.settings import JobSettings
+from processing.flink.settings import GateSettings
 from processing.flink.statements import CHANGES, gate_statements
 from processing.flink.tables import security
 
@@ -22,14 +22,14 @@ CONTRACTS = Path(__file__).parents[2] / "golden" / "contracts"
 
 def test_an_identity_is_counted_in_one_place() -> None:
     """Two counts of one identity might disagree about which record was the first."""
-    text = "\n".join(gate_statements(JobSettings(KAFKA)).definitions)
+    text = "\n".join(gate_statements(GateSettings(KAFKA)).definitions)
 
     assert text.count("COUNT(*) OVER") == 1
 
 
 def test_every_answer_has_a_topic() -> None:
     """In = accepted + dead letters + duplicates: no row of a verdict is filtered away."""
-    inserts = gate_statements(JobSettings(KAFKA)).inserts
+    inserts = gate_statements(GateSettings(KAFKA)).inserts
 
     assert [each.partition("\n")[0] for each in inserts] == [
         "INSERT INTO `validated`",
@@ -42,8 +42,8 @@ def test_every_answer_has_a_topic() -> None:
 
 def test_changes_are_judged_only_where_there_are_sources() -> None:
     """A job without source contracts has no second source that could fail."""
-    without = gate_statements(JobSettings(KAFKA))
-    with_changes = gate_statements(JobSettings(KAFKA, change_topics=("pg.public.orders",)))
+    without = gate_statements(GateSettings(KAFKA))
+    with_changes = gate_statements(GateSettings(KAFKA, change_topics=("pg.public.orders",)))
 
     assert without.changes == ()
     assert CHANGES not in "".join(without.definitions)
@@ -53,7 +53,7 @@ def test_changes_are_judged_only_where_there_are_sources() -> None:
 
 def test_sinks_take_the_largest_dead_letter() -> None:
     """A record that the producer refuses fails the job, at the same record, for ever."""
-    validated = gate_statements(JobSettings(KAFKA)).definitions[1]
+    validated = gate_statements(GateSettings(KAFKA)).definitions[1]
 
     assert "'properties.max.request.size' = '8454144'" in validated
     assert "'properties.linger.ms' = '1'" in validated
@@ -78,13 +78,13 @@ def test_a_password_cannot_leave_its_quotes(tmp_path: Path) -> None:
         'ScramLoginModule required username="o\'neil" password="a\\"; b\\\\";'
     )
     assert found["properties.ssl.truststore.location"] == str(authority)
-    assert "username=\"o''neil\"" in "".join(gate_statements(JobSettings(secure)).definitions)
+    assert "username=\"o''neil\"" in "".join(gate_statements(GateSettings(secure)).definitions)
 
 
 def test_options_follow_the_settings() -> None:
     """Latency is a setting, not an accident."""
-    thread = options(JobSettings(KAFKA, cluster="c:8081", ttl=timedelta(hours=1)))
-    process = options(JobSettings(KAFKA, cluster="c:8081", mode="process"))
+    thread = options(GateSettings(KAFKA, cluster="c:8081", ttl=timedelta(hours=1)))
+    process = options(GateSettings(KAFKA, cluster="c:8081", mode="process"))
 
     assert thread["table.exec.state.ttl"] == "3600000 ms"
     assert thread["execution.buffer-timeout.interval"] == "0 ms"
@@ -96,7 +96,7 @@ def test_options_follow_the_settings() -> None:
 def test_a_cluster_is_an_address() -> None:
     """Found out before Java is started."""
     with pytest.raises(ParameterError, match="host:port"):
-        JobSettings(KAFKA, cluster="flink")
+        GateSettings(KAFKA, cluster="flink")
 
 
 def test_contracts_survive_the_way_to_a_worker() -> None:
