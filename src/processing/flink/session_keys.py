@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from agentflow.contracts import Contract, EntityContract, Registry
 from agentflow.errors import AgentFlowError
 from agentflow.events import EventRef
@@ -77,7 +75,7 @@ class SessionKeys:
         ref, attributes = known
         try:
             event = self._gate.decode(ref, record)
-        except (AgentFlowError, ValueError, msgspec.MsgspecError):
+        except AgentFlowError:
             return self._nothing
         identity = identity_key(event.tenant, event.source, event.id).hex()
         data = event.data

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.contracts import load
+from agentflow.contracts import Registry, load
+from agentflow.contracts.model import SessionWindow
 from agentflow.errors import ParameterError
 from ingestion.kafka.config import KafkaConfig
 from processing.flink.bundle import pack, unpack
 from processing.flink.options import options
-from processing.flink.settings import GateSettings
+from processing.flink.session_sql import session_statements
+from processing.flink.settings import GateSettings, SessionSettings
 from processing.flink.statements import CHANGES, gate_statements
 from processing.flink.tables import security
 
 KAFKA = KafkaConfig("broker:9092", prefix="shop")
+SHOP = Path("contracts")
 CONTRACTS = Path(__file__).parents[2] / "golden" / "contracts"
 
 
@@ -91,6 +94,52 @@ def test_options_follow_the_settings() -> None:
     assert thread["table.exec.uid.generation"] == "ALWAYS"
     assert "python.fn-execution.bundle.time" not in thread
     assert process["python.fn-execution.bundle.time"] == "1"
+
+
+def test_options_are_those_of_the_job() -> None:
+    """A window has no time to live; a gate waits for no partition."""
+    gate = options(GateSettings(KAFKA))
+    sessions = options(SessionSettings(KAFKA, idle=timedelta(seconds=3)))
+
+    assert sessions["table.exec.source.idle-timeout"] == "3000 ms"
+    assert sessions["pipeline.name"] == "shop.sessions"
+    assert "table.exec.state.ttl" not in sessions
+    assert "table.exec.source.idle-timeout" not in gate
+
+
+def test_the_watermark_waits_as_long_as_it_is_told() -> None:
+    """By event time, which the gate has written into a header."""
+    settings = SessionSettings(KAFKA, out_of_order=timedelta(seconds=61.5))
+
+    source = session_statements(settings, load(SHOP)).definitions[0]
+
+    assert "`headers`['occurred_us']" in source
+    assert "WATERMARK FOR `moment` AS `moment` - INTERVAL '0 00:01:01.500'" in source
+    assert "'topic-pattern' = 'shop\\.validated'" in source
+    assert "'properties.group.id' = 'shop.sessions'" in source
+
+
+def test_every_entity_has_its_own_gap_and_all_are_decoded_once() -> None:
+    """Decoding is what costs."""
+    registry = load(SHOP)
+    order = registry.entity("order")
+    timed = order.model_copy(update={"session": SessionWindow(gap="90s")})
+    both = Registry.of([*(each for each in registry.contracts() if each != order), timed])
+
+    statements = session_statements(SessionSettings(KAFKA), both)
+
+    text = "\n".join(statements.definitions)
+    assert text.count("`session_keys`(") == 1
+    assert len(statements.inserts) == 2
+    assert "PARTITION BY (`tenant`, `id`)" in statements.inserts[0]
+    assert "INTERVAL '0 00:01:30.000'" in statements.inserts[0]
+    assert "INTERVAL '0 00:30:00.000'" in statements.inserts[1]
+
+
+def test_a_job_without_sessions_is_refused() -> None:
+    """It would read everything and write nothing."""
+    with pytest.raises(ParameterError, match="no entity has sessions"):
+        session_statements(SessionSettings(KAFKA), load(CONTRACTS))
 
 
 def test_a_cluster_is_an_address() -> None:
