@@ -41,10 +41,10 @@ def start(
     *options: str,
     settings: Mapping[str, str] | None = None,
 ) -> str:
-    """Submit a job (`gate`, `lake`) from the wheel's own command line and return its id.
+    """Submit a job from the wheel's own command line and return its id.
 
     Args:
-        job: Its name on the command line.
+        job: Its name on the command line: `gate`, `lake`, `sessions`.
         flink: The cluster.
         contracts: The directory of the contracts.
         options: Of that command line.

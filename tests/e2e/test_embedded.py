@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from agentflow_sdk import AgentFlow
 from tests.e2e.conftest import ROOT, Up, platform_up
 
 STRAY = "warehouse.robot_greeted"
@@ -110,3 +112,26 @@ def test_numbers_and_tokens_survive_a_restart(tmp_path: Path) -> None:
 
     assert before["value"] == 50
     assert {**after, "age_ms": None} == {**before, "age_ms": None}
+
+
+def test_sessions_are_read_page_by_page_with_the_sdk(up: Up) -> None:
+    """As values with types, through a real server."""
+    now = datetime.now(UTC)
+    for number, hours in enumerate((9, 6, 3)):
+        view = {"type": "page.viewed", "source": "urn:test:e2e", "id": f"view-{number}"}
+        data = {"session_id": "S", "page": f"/{hours}", "user_id": "E2E-U"}
+        time = (now - timedelta(hours=hours)).isoformat()
+        up.http.post("/v1/events", json={**view, "data": data, "time": time}).raise_for_status()
+
+    with AgentFlow(up.url) as client:
+        first = client.entity("visit", "E2E-U", limit=2)
+        rest = client.entity("visit", "E2E-U", limit=2, sessions_cursor=first.next_sessions_cursor)
+        none = client.entity("user", "E2E-U")
+
+    assert first.sessions is not None
+    assert rest.sessions is not None
+    shown = (*first.sessions, *rest.sessions)
+    assert [each.attributes["last_page"] for each in shown] == ["/3", "/6", "/9"]
+    assert all(each.end - each.start == timedelta(minutes=30) for each in shown)
+    assert not any(each.open for each in shown)
+    assert (rest.next_sessions_cursor, none.sessions) == (None, None)

@@ -367,7 +367,8 @@ class FakePlatform:
             for e in found
         ]
         body = {"entity": kind, "id": key, "attributes": attributes, "set_by": {}, "relations": {}}
-        return body | times | {"events": len(found), "timeline": timeline, "next_cursor": None}
+        cursors = {"next_cursor": None, "sessions": None, "next_sessions_cursor": None}
+        return body | times | {"events": len(found), "timeline": timeline} | cursors
 
     def catalog(self) -> Json:
         dump = {"mode": "json", "exclude_none": True}

@@ -101,7 +101,7 @@ def test_the_platform_can_be_told_every_connection_it_has() -> None:
     for name in ("api", "lake"):
         assert connection <= services[name]["environment"].keys(), name
     of_kafka = {each for each in connection if "_KAFKA_" in each}
-    for name in ("topics", "gate"):
+    for name in ("topics", "gate", "sessions"):
         assert of_kafka <= services[name]["environment"].keys(), name
 
 

@@ -50,9 +50,10 @@ def test_apply_makes_what_plan_shows(run: Run, config: KafkaConfig) -> None:
 
     assert before.exit_code == 2
     assert [change["topic"]["name"] for change in json_of(before)["changes"]] == [
-        f"{config.prefix}.{topic}" for topic in ("raw", "validated", "dead_letters", "duplicates")
+        f"{config.prefix}.{topic}"
+        for topic in ("raw", "validated", "dead_letters", "duplicates", "sessions")
     ]
-    assert (made.exit_code, len(made.stdout.splitlines())) == (0, 4)
+    assert (made.exit_code, len(made.stdout.splitlines())) == (0, 5)
     assert (again.exit_code, json_of(again)["settled"], json_of(again)["applied"]) == (0, True, [])
     assert run("plan").exit_code == 0
 

@@ -300,7 +300,7 @@ class AsyncAgentFlow(AsyncOperations):
         """List the metrics that are declared."""
         return (await self._session.do(_calls.metrics())).metrics
 
-    async def entity(
+    async def entity(  # noqa: PLR0913  # as the route has them
         self,
         type: str,  # noqa: A002  # as the route has it
         id: str,  # noqa: A002  # as the route has it
@@ -309,6 +309,7 @@ class AsyncAgentFlow(AsyncOperations):
         timeline: bool = False,
         limit: int | None = None,
         cursor: str | None = None,
+        sessions_cursor: str | None = None,
     ) -> Entity:
         """Return what is known of an entity, by default now.
 
@@ -316,7 +317,15 @@ class AsyncAgentFlow(AsyncOperations):
             NotFoundError: No event ever named it.
         """
         return await self._session.do(
-            _calls.entity(type, id, as_of=as_of, timeline=timeline, limit=limit, cursor=cursor)
+            _calls.entity(
+                type,
+                id,
+                as_of=as_of,
+                timeline=timeline,
+                limit=limit,
+                cursor=cursor,
+                sessions_cursor=sessions_cursor,
+            )
         )
 
     def stream_metrics(

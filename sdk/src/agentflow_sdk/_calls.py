@@ -156,7 +156,7 @@ def batch(
     )
 
 
-def entity(  # as the route has them
+def entity(  # noqa: PLR0913  # as the route has them
     kind: str,
     id: str,  # noqa: A002  # the path's name
     *,
@@ -164,10 +164,17 @@ def entity(  # as the route has them
     timeline: bool = False,
     limit: int | None = None,
     cursor: str | None = None,
+    sessions_cursor: str | None = None,
 ) -> Call[Entity]:
     """Ask for an entity."""
     path = f"/v1/entity/{segment(kind)}/{segment(id)}"
-    params = parameters(as_of=as_of, timeline=timeline or None, limit=limit, cursor=cursor)
+    params = parameters(
+        as_of=as_of,
+        timeline=timeline or None,
+        limit=limit,
+        cursor=cursor,
+        sessions_cursor=sessions_cursor,
+    )
     return Call("GET", path, parser(Entity), params, repeatable=True)
 
 

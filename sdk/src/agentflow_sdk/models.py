@@ -290,8 +290,31 @@ class TimelineEntry(Model):
     data: Mapping[str, Any] = {}
 
 
+class Session(Model):
+    """Events of an entity with no pause longer than its contract's gap between them.
+
+    Attributes:
+        end: The last event and the gap; an event up to there still joins.
+        duration_ms: From the first event to the last.
+        open: The instant that was asked about, or else the platform's clock, is before `end`.
+        attributes: What these events alone say.
+    """
+
+    start: datetime
+    end: datetime
+    events: int
+    duration_ms: int
+    open: bool
+    attributes: Mapping[str, Any] = {}
+
+
 class Entity(Model):
-    """What is known of an entity."""
+    """What is known of an entity.
+
+    Attributes:
+        sessions: Newest first; None when its contract names no gap.
+        next_sessions_cursor: Where older sessions go on.
+    """
 
     entity: str
     id: str
@@ -303,6 +326,8 @@ class Entity(Model):
     last_seen: datetime | None = None
     timeline: tuple[TimelineEntry, ...] = ()
     next_cursor: str | None = None
+    sessions: tuple[Session, ...] | None = None
+    next_sessions_cursor: str | None = None
 
 
 class MetricWindow(Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +12,7 @@ from agentflow.cli.options import Instant, json_option, server_options
 from agentflow.cli.output import emit, say, write_table
 
 if TYPE_CHECKING:
-    from agentflow_sdk import Entity
+    from agentflow_sdk import Entity, Session
 
 
 @click.command()
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("id")
 @click.option("--as-of", type=Instant(), help="What was known then, by event time.")
 @click.option("--timeline/--no-timeline", default=True, help="The events of its life.")
-@click.option("--limit", type=click.IntRange(1), help="How many of them.")
+@click.option("--limit", type=click.IntRange(1), help="How many of them, and of sessions.")
 @server_options
 @json_option
 def entity(  # noqa: PLR0913  # the options of the command
@@ -34,7 +34,10 @@ def entity(  # noqa: PLR0913  # the options of the command
     api_key: str | None,
     as_json: bool,
 ) -> None:
-    """Show the attributes of entity TYPE ID, which event set each, and its timeline."""
+    """Show the attributes of entity TYPE ID, which event set each, and its timeline.
+
+    Of an entity with sessions, those too, the newest first.
+    """
     with connected(url, api_key) as client:
         found = client.entity(type, id, as_of=as_of, timeline=timeline, limit=limit)
     if as_json:
@@ -50,9 +53,20 @@ def _write(found: Entity) -> None:
         rows.append((name, value, f"{by.type} {by.occurred_at.isoformat()}" if by else ""))
     write_table(("attribute", "value", "set by"), rows)
     say(f"{found.entity} {found.id}: {found.events:,} events")
+    if found.sessions:
+        say("\nsessions")
+        write_table(("start", "end", "events", "lasted", "attributes"), map(_row, found.sessions))
     if found.timeline:
         say("\ntimeline")
         write_table(
             ("occurred", "event", "id"),
             [(e.occurred_at.isoformat(), e.type, e.event_id) for e in found.timeline],
         )
+
+
+def _row(session: Session) -> tuple[object, ...]:
+    """Return a session as a line; one that is open says so in place of its end."""
+    end = "open" if session.open else session.end.isoformat()
+    lasted = timedelta(milliseconds=session.duration_ms)
+    attributes = " ".join(f"{name}={value}" for name, value in session.attributes.items())
+    return session.start.isoformat(), end, session.events, lasted, attributes

@@ -34,7 +34,9 @@ def meaning(contract: Contract, events: Events) -> Mapping[str, object]:
     match contract:
         case EventContract():
             return _event(contract)
-        case EntityContract() | SourceContract():
+        case EntityContract():
+            return _entity(contract)
+        case SourceContract():
             return _worded_out(contract.model_dump(mode="json", exclude_defaults=True))
         case MetricContract():
             return _metric(contract, events)
@@ -66,6 +68,13 @@ def _event(event: EventContract) -> Mapping[str, object]:
     }
     document["derived"] = {name: scalar_meaning(text) for name, text in event.derived.items()}
     document["fields"] = {name: field_meaning(event, name) for name in event.fields}
+    return document
+
+
+def _entity(entity: EntityContract) -> Mapping[str, object]:
+    document = dict(_worded_out(entity.model_dump(mode="json", exclude_defaults=True)))
+    if entity.session is not None:
+        document["session"] = {"gap": entity.session.length.total_seconds()}
     return document
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agentflow.contracts.base import FieldName, Frozen, Name, Ref, Status
 from agentflow.contracts.tables import SourceContract
@@ -186,8 +187,32 @@ class Relation(Frozen):
     by: FieldName
 
 
+class SessionWindow(Frozen):
+    """An entity's events fall into sessions: a pause longer than the gap ends one."""
+
+    gap: Duration
+
+    @field_validator("gap")
+    @classmethod
+    def _sane(cls, gap: str) -> str:
+        """A shorter pause is the network's, a longer one is kept in a job's memory for nobody."""
+        with suppress(OverflowError):
+            if timedelta(seconds=1) <= duration(gap) <= timedelta(days=1):
+                return gap
+        raise ValueError(f"a gap is from 1s to 1d, not {gap}")
+
+    @property
+    def length(self) -> timedelta:
+        """The gap."""
+        return duration(self.gap)
+
+
 class EntityContract(Frozen):
-    """A thing events talk about; of each attribute the last value by event time wins."""
+    """A thing events talk about; of each attribute the last value by event time wins.
+
+    Attributes:
+        session: How its events fall into sessions; None where nobody asks for them.
+    """
 
     kind: Literal["entity"]
     name: FieldName
@@ -198,6 +223,7 @@ class EntityContract(Frozen):
     key: FieldName
     sources: tuple[EntitySource, ...] = Field(min_length=1)
     relations: dict[FieldName, Relation] = Field(default={})
+    session: SessionWindow | None = None
     sunset: str | None = None
 
 

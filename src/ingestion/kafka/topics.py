@@ -9,7 +9,7 @@ from typing import Final
 
 from agentflow.errors import ParameterError
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, PREFIX
-from ingestion.log.port import DEAD_LETTERS, DUPLICATES, RAW, VALIDATED
+from ingestion.log.port import DEAD_LETTERS, DUPLICATES, RAW, SESSIONS, VALIDATED
 from ingestion.log.topic_names import checked_topic
 
 CLEANUP: Final = "cleanup.policy"
@@ -81,15 +81,18 @@ def wanted_topics(policy: TopicPolicy) -> tuple[Topic, ...]:
     """Return the topics of the platform, in the order of an event's way.
 
     `validated` has one partition: it is the sequencer, its offsets are every reader's. What follows
-    it (dead letters, duplicates) is small and read as a whole. Nothing is compacted: each record is
-    an event, not the state of its key. On `raw` the broker writes the time: with a producer's own,
-    retention would take a replay of last year at once, and a clock that is ahead would be refused.
+    it (dead letters, duplicates) is small and read as a whole. These are not compacted: each record
+    is an event, not the state of its key. A record of `sessions` is: a job that repeats itself
+    after a failure writes the same session again. On `raw` and `sessions` the broker writes the
+    time: with a producer's own, retention would take a replay of last year at once, and a clock
+    that is ahead would be refused.
     """
     return (
         _topic(policy, RAW, partitions=policy.raw_partitions, time="LogAppendTime"),
         _topic(policy, VALIDATED, sequencer=True),
         _topic(policy, DEAD_LETTERS, sequencer=True),
         _topic(policy, DUPLICATES, sequencer=True),
+        _topic(policy, SESSIONS, keyed=True, time="LogAppendTime"),
     )
 
 
@@ -98,11 +101,12 @@ def _topic(
     topic: str,
     *,
     partitions: int = 1,
+    keyed: bool = False,
     sequencer: bool = False,
     time: str = "CreateTime",
 ) -> Topic:
     config = {
-        CLEANUP: "delete",
+        CLEANUP: f"{COMPACT},delete" if keyed else "delete",
         RETENTION: str(policy.retention // timedelta(milliseconds=1)),
         MIN_INSYNC: str(policy.min_insync),
         MAX_MESSAGE: str(policy.max_message_bytes),
@@ -112,6 +116,7 @@ def _topic(
         f"{policy.prefix}.{checked_topic(topic)}",
         partitions,
         policy.replication,
+        keyed=keyed,
         sequencer=sequencer,
         config=config,
     )

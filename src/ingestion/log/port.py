@@ -23,6 +23,8 @@ VALIDATED: Final = "validated"
 DEAD_LETTERS: Final = "dead_letters"
 DUPLICATES: Final = "duplicates"
 """What an event counted already became, where accepting is not one transaction; see `Duplicate`."""
+SESSIONS: Final = "sessions"
+"""Sessions of entities, each once the watermark has passed its end."""
 CHANGES: Final = "changes"
 
 PIPELINE: Final = "pipeline"

@@ -1,4 +1,4 @@
-"""`python -m processing.flink gate|lake`: start a job from Flink's environment.
+"""`python -m processing.flink gate|lake|sessions`: start a job from Flink's environment.
 
 FLINK_HOME names the installation whose `lib` has the Kafka connector.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agentflow.contracts import load
 from agentflow.errors import AgentFlowError, ParameterError
@@ -21,11 +21,13 @@ from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.wiring import kafka_config
 from processing.flink.bundle import pack
 from processing.flink.lake_sql import LakeJob
-from processing.flink.settings import JobSettings
+from processing.flink.settings import GateSettings, JobSettings, SessionSettings
 from processing.flink.tables import security
 
 if TYPE_CHECKING:
     from pyflink.common import JobClient
+
+_S = TypeVar("_S", bound=JobSettings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,34 +46,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _start_gate(chosen: argparse.Namespace) -> JobClient:
-    settings, contracts = configured(chosen)
+    directory = _contracts(chosen)
+    topics = Sources(load(directory)).topics
+    settings = replace(configured(chosen, GateSettings), change_topics=topics)
     from processing.flink.job import submit
 
-    return submit(settings, contracts)
+    return submit(settings, pack(directory))
+
+
+def _start_sessions(chosen: argparse.Namespace) -> JobClient:
+    settings = configured(chosen, SessionSettings)
+    registry = load(_contracts(chosen))
+    from processing.flink.session_job import submit
+
+    return submit(settings, registry)
 
 
 def _start_lake(chosen: argparse.Namespace) -> JobClient:
     known = Settings()
     job = lake_settings(known, _kafka(chosen, known), chosen.checkpoint_interval)
-    registry = load(chosen.contracts_dir or known.contracts_dir)
+    registry = load(_contracts(chosen))
     from processing.flink.lake_job import submit
 
     return submit(job, registry, cluster=chosen.cluster, since=chosen.from_checkpoint)
 
 
-def configured(chosen: argparse.Namespace) -> tuple[JobSettings, bytes]:
-    """Return what is to run: options win over the `AGENTFLOW_` variables.
+def configured(chosen: argparse.Namespace, kind: type[_S]) -> _S:
+    """Return what a job is told: options win over the `AGENTFLOW_` variables.
 
     Raises:
-        AgentFlowError: Settings or contracts are not right.
+        ParameterError: Settings are not right.
     """
     given = {name: value for name, value in vars(chosen).items() if value is not None}
-    known = Settings()
-    directory = given.get("contracts_dir", known.contracts_dir)
-    topics = Sources(load(directory)).topics
-    own = {each.name: given[each.name] for each in fields(JobSettings) if each.name in given}
-    settings = JobSettings(kafka=_kafka(chosen, known), change_topics=topics, **own)
-    return settings, pack(directory)
+    own = {each.name: given[each.name] for each in fields(kind) if each.name in given}
+    return kind(kafka=_kafka(chosen, Settings()), **own)
+
+
+def _contracts(chosen: argparse.Namespace) -> Path:
+    return chosen.contracts_dir or Settings().contracts_dir
 
 
 def lake_settings(known: Settings, kafka: KafkaConfig, interval: timedelta | None) -> LakeJob:
@@ -119,7 +131,11 @@ def _parser() -> argparse.ArgumentParser:
     lake = jobs.add_parser(
         "lake", help="validated events and dead letters become Iceberg tables, which must exist"
     )
-    for each, start in ((gate, _start_gate), (lake, _start_lake)):
+    sessions = jobs.add_parser(
+        "sessions", help="validated events become sessions of the entities that have them"
+    )
+    starts = ((gate, _start_gate), (lake, _start_lake), (sessions, _start_sessions))
+    for each, start in starts:
         each.set_defaults(start=start)
         each.add_argument("--contracts-dir", type=Path)
         each.add_argument("--kafka-bootstrap")
@@ -130,10 +146,17 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("--checkpoint-interval", type=_seconds, help="seconds")
         each.add_argument("--from-checkpoint", help="URI of a checkpoint or savepoint")
     gate.add_argument("--ttl", type=_seconds, help="seconds an identity is remembered")
-    gate.add_argument("--parallelism", type=int)
-    gate.add_argument("--checkpoint-directory", help="URI")
-    gate.add_argument("--mode", choices=("thread", "process"))
-    gate.add_argument("--state-backend", choices=("hashmap", "rocksdb"))
+    sessions.add_argument(
+        "--out-of-order", type=_seconds, help="seconds of event time the watermark waits"
+    )
+    sessions.add_argument(
+        "--idle", type=_seconds, help="seconds after which a silent partition is not waited for"
+    )
+    for each in (gate, sessions):
+        each.add_argument("--parallelism", type=int)
+        each.add_argument("--checkpoint-directory", help="URI")
+        each.add_argument("--mode", choices=("thread", "process"))
+        each.add_argument("--state-backend", choices=("hashmap", "rocksdb"))
     return parser
 
 

@@ -9,11 +9,11 @@ from pyflink.table.udf import udf
 from processing.flink.cluster import environment_of
 from processing.flink.judge import Judge, JudgeChange, answer_type
 from processing.flink.options import options
-from processing.flink.settings import JobSettings
+from processing.flink.settings import GateSettings
 from processing.flink.statements import CHANGES, FANNED, JUDGE, JUDGE_CHANGE, gate_statements
 
 
-def submit(settings: JobSettings, contracts: bytes) -> JobClient:
+def submit(settings: GateSettings, contracts: bytes) -> JobClient:
     """Start the gate and return its handle; the job goes on without this process.
 
     Without a cluster it runs inside this process, as long as that lives.

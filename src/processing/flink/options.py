@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 
-from processing.flink.settings import JobSettings
+from processing.flink.settings import GateSettings, JobSettings, SessionSettings
 
 
 def options(settings: JobSettings) -> dict[str, str]:
@@ -18,14 +18,13 @@ def options(settings: JobSettings) -> dict[str, str]:
         "pipeline.name": settings.name,
         "pipeline.object-reuse": "true",
         "parallelism.default": str(settings.parallelism),
-        "execution.buffer-timeout.interval": "0 ms",
         "python.execution-mode": settings.mode,
         "state.backend.type": settings.state_backend,
-        "table.exec.state.ttl": milliseconds(settings.ttl),
         "table.exec.uid.generation": "ALWAYS",
         "table.exec.sink.upsert-materialize": "NONE",
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
         "table.local-time-zone": "UTC",
+        **_own(settings),
         **_checkpoints(settings),
     }
     if settings.mode == "process":
@@ -34,6 +33,19 @@ def options(settings: JobSettings) -> dict[str, str]:
     if settings.cluster is None:
         found["python.executable"] = found["python.client.executable"] = sys.executable
     return found
+
+
+def _own(settings: JobSettings) -> dict[str, str]:
+    match settings:
+        case GateSettings():
+            return {
+                "execution.buffer-timeout.interval": "0 ms",
+                "table.exec.state.ttl": milliseconds(settings.ttl),
+            }
+        case SessionSettings():
+            return {"table.exec.source.idle-timeout": milliseconds(settings.idle)}
+        case _:
+            return {}
 
 
 def _checkpoints(settings: JobSettings) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, RAW, VALIDATED
-from processing.flink.settings import JobSettings
+from processing.flink.settings import GateSettings
 from processing.flink.tables import sink_table, source_table
 
 JUDGE: Final = "judge"
@@ -65,10 +65,10 @@ class Statements:
     inserts: tuple[str, ...]
 
 
-def gate_statements(settings: JobSettings) -> Statements:
+def gate_statements(settings: GateSettings) -> Statements:
     """Return the job that answers for every record of the raw topic and of the change topics."""
     kafka, topics = settings.kafka, settings.change_topics
-    group = f"{kafka.prefix}.gate"
+    group = settings.name
     raw = [kafka.topic_name(RAW)]
     changes: tuple[str, ...] = ()
     judged = [RAW_JUDGED]

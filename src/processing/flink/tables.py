@@ -36,13 +36,21 @@ _SINK_COLUMNS: Final = """\
 
 
 def source_table(
-    name: str, topics: Sequence[str], *, kafka: KafkaConfig, group: str, keyed: bool
+    name: str,
+    topics: Sequence[str],
+    *,
+    kafka: KafkaConfig,
+    group: str,
+    keyed: bool,
+    also: Sequence[str] = (),
 ) -> str:
     """Return the statement for the records of some topics, from their beginning.
 
     A topic that does not exist yet is read once it does: a table without changes has none.
+    *also* are further columns, and the watermark.
     """
     columns = _SOURCE_COLUMNS if keyed else _SOURCE_COLUMNS.partition("\n")[2]
+    columns = ",\n".join((columns, *(f"  {column}" for column in also)))
     options = {
         "topic-pattern": "|".join(map(re.escape, topics)),
         "properties.group.id": group,

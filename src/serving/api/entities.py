@@ -16,10 +16,17 @@ from agentflow.events import Event
 from ingestion.log.port import VALIDATED
 from processing.entities import Attribute, Entity, fold_entity
 from processing.live.groups import decoded
+from processing.sessions import Session, sessions_of
 from processing.transformations import entity_link
 from serving.api.context import Context, respond, tenant_of
 from serving.api.operation import operation
-from serving.api.shapes import EntityShape, RelationShape, SetByShape, TimelineShape
+from serving.api.shapes import (
+    EntityShape,
+    RelationShape,
+    SessionShape,
+    SetByShape,
+    TimelineShape,
+)
 from serving.event_document import plain
 from serving.question import instant
 
@@ -47,22 +54,31 @@ def router(context: Context) -> APIRouter:
         timeline: bool = False,  # noqa: FBT001, FBT002 - a query parameter
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
+        sessions_cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> Response:
         contract = context.platform.registry.entity(type)
         tenant = tenant_of(request)
         as_of_us = instant("as_of", as_of)
         question = ("entity", tenant, type, id, as_of or "")
+        of_sessions = ("sessions", *question)
         start = context.cursors.read(cursor, *question) or 0
+        below_us = context.cursors.read(sessions_cursor, *of_sessions)
         entity = _entity(context, contract, tenant, id, as_of_us)
         page = entity.timeline[start : start + limit] if timeline else ()
         after = start + limit
         more = timeline and after < len(entity.timeline)
+        sessions = _newest(entity, below_us)
+        older = sessions[limit - 1].start_us if len(sessions) > limit else None
+        at_us = context.platform.clock.now_us() if as_of_us is None else as_of_us
+        write = context.cursors.write
         return respond(
             _shape(
                 context,
                 entity,
                 page,
-                next_cursor=context.cursors.write(after, *question) if more else None,
+                next_cursor=write(after, *question) if more else None,
+                sessions=[_session(session, at_us) for session in sessions[:limit]],
+                next_sessions_cursor=None if older is None else write(older, *of_sessions),
             )
         )
 
@@ -98,6 +114,8 @@ def _shape(
     page: Sequence[tuple[int, Event]],
     *,
     next_cursor: str | None,
+    sessions: list[SessionShape],
+    next_sessions_cursor: str | None,
 ) -> EntityShape:
     relations = {}
     for name, relation in entity.contract.relations.items():
@@ -107,7 +125,7 @@ def _shape(
     return EntityShape(
         entity=entity.contract.name,
         id=entity.key,
-        attributes={name: plain(held.value) for name, held in entity.attributes.items()},
+        attributes=_values(entity),
         set_by={name: _set_by(held) for name, held in entity.attributes.items()},
         relations=relations,
         events=len(entity.timeline),
@@ -115,7 +133,30 @@ def _shape(
         last_seen=to_rfc3339(entity.timeline[-1][1].occurred_us),
         timeline=[_entry(context, offset, event) for offset, event in page],
         next_cursor=next_cursor,
+        sessions=None if entity.contract.session is None else sessions,
+        next_sessions_cursor=next_sessions_cursor,
     )
+
+
+def _newest(entity: Entity, below_us: int | None) -> Sequence[Session]:
+    """Return the sessions that start before an instant, newest first."""
+    found = reversed(sessions_of(entity))
+    return [each for each in found if below_us is None or each.start_us < below_us]
+
+
+def _session(session: Session, at_us: int) -> SessionShape:
+    return SessionShape(
+        start=to_rfc3339(session.start_us),
+        end=to_rfc3339(session.end_us),
+        events=session.events,
+        duration_ms=(session.last_us - session.start_us) // 1000,
+        open=session.open(at_us),
+        attributes=_values(session.entity),
+    )
+
+
+def _values(entity: Entity) -> dict[str, object]:
+    return {name: plain(held.value) for name, held in entity.attributes.items()}
 
 
 def _set_by(held: Attribute) -> SetByShape:

@@ -181,8 +181,29 @@ class RelationShape(msgspec.Struct, frozen=True):
     id: str
 
 
+class SessionShape(msgspec.Struct, frozen=True):
+    """One session of an entity, and what its events alone say.
+
+    Attributes:
+        end: The last event and the gap; an event up to there still joins.
+        duration_ms: From the first event to the last.
+        open: The instant that was asked about, or else the platform's clock, is before `end`.
+    """
+
+    start: str
+    end: str
+    events: int
+    duration_ms: int
+    open: bool
+    attributes: Json
+
+
 class EntityShape(msgspec.Struct, frozen=True):
-    """What is known of one entity."""
+    """What is known of one entity.
+
+    Attributes:
+        sessions: Newest first; null when the contract names no gap.
+    """
 
     entity: str
     id: str
@@ -194,6 +215,8 @@ class EntityShape(msgspec.Struct, frozen=True):
     last_seen: str
     timeline: list[TimelineShape]
     next_cursor: str | None
+    sessions: list[SessionShape] | None
+    next_sessions_cursor: str | None
 
 
 class CatalogShape(msgspec.Struct, frozen=True):

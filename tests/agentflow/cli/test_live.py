@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -47,6 +48,26 @@ def test_values_are_typed_by_the_contract(live: Run) -> None:
     assert sent.exit_code == 0
     assert found["attributes"]["quantity"] == 3
     assert found["timeline"][0]["data"]["amount"] == "6.00"
+
+
+def test_sessions_are_shown_with_what_happened_in_them(live: Run) -> None:
+    """The newest first; one that may still grow says so in place of its end."""
+    at = datetime.now(UTC) - timedelta(hours=9)
+    for page, time in (("/morning", at), ("/lunch", at + timedelta(minutes=5)), ("/now", None)):
+        event = {"type": "page.viewed", "source": "urn:test", "id": page}
+        event |= {"data": {"session_id": "S", "user_id": "CLI-1", "page": page}}  # type: ignore[dict-item]
+        event |= {"time": time.isoformat()} if time else {}
+        live("send", "--json-file", "-", stdin=json.dumps(event))
+
+    shown = live("entity", "visit", "CLI-1", "--no-timeline")
+    found = json_of(live("entity", "visit", "CLI-1", "--json"))
+
+    newest, oldest = [line for line in shown.stdout.splitlines() if "+00:00" in line][-2:]
+    assert "open" in newest
+    assert "last_page=/now" in newest
+    assert "0:05:00" in oldest
+    assert "last_page=/lunch" in oldest
+    assert [(each["events"], each["open"]) for each in found["sessions"]] == [(1, True), (2, False)]
 
 
 def test_mistyped_field_is_caught_before_anything_is_sent(live: Run) -> None:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from agentflow.contracts import Contract, EventContract, FieldContract, Registry, breaking, diff
+from agentflow.contracts.model import SessionWindow
 
 
 def _with(registry: Registry, contract: Contract) -> Registry:
@@ -196,6 +197,32 @@ def test_an_attribute_that_is_no_longer_set_breaks_its_entity(shop: Registry) ->
 
     assert {change.entities for change in found} == {("order@1",)}
     assert "sources.order.created@1.sets.amount" in {change.path for change in found}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ("30m", "15m", [("breaking", "session.gap")]),
+        ("30m", "1h", [("breaking", "session.gap")]),
+        ("30m", None, [("breaking", "session")]),
+        (None, "30m", [("compatible", "session")]),
+        ("30m", "1800s", []),
+    ],
+)
+def test_another_gap_breaks_the_sessions_of_an_entity(
+    shop: Registry, before: str | None, after: str | None, found: list[tuple[str, str]]
+) -> None:
+    """Every session of the past is cut elsewhere; nobody is told by the answer."""
+    visit = shop.entity("visit")
+    old, new = (
+        visit.model_copy(update={"session": gap and SessionWindow(gap=gap)})
+        for gap in (before, after)
+    )
+
+    changes = diff(_with(shop, old), _with(shop, new))
+
+    assert [(change.impact, change.path) for change in changes] == found
+    assert all(change.name == "visit" for change in changes)
 
 
 def test_a_proposal_breaks_nobody(shop: Registry) -> None:

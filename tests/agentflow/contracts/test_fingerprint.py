@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.contracts import Registry
-from agentflow.contracts.fingerprint import scalar_meaning
+from agentflow.contracts.fingerprint import fingerprint, scalar_meaning
+from agentflow.contracts.model import SessionWindow
 
 
 def _hash(registry: Registry, **changes: object) -> str:
@@ -79,3 +80,15 @@ def test_the_order_of_an_enum_is_wording(shop: Registry, order: list[str]) -> No
     )
 
     assert Registry.of([one]).fingerprint(one) == Registry.of([other]).fingerprint(other)
+
+
+def test_a_gap_is_a_length_of_time_and_part_of_the_meaning(shop: Registry) -> None:
+    """Half an hour is half an hour; another gap makes other sessions."""
+    visit = shop.entity("visit")
+    hashes = [
+        fingerprint(visit.model_copy(update={"session": SessionWindow(gap=gap)}), shop.events)
+        for gap in ("30m", "1800s", "31m")
+    ]
+
+    assert hashes[0] == hashes[1] == shop.fingerprint(visit)
+    assert hashes[2] != hashes[0]

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentflow.contracts import load, read_directory
+from agentflow.contracts.model import SessionWindow
 from agentflow.contracts.source import read
 from agentflow.errors import ContractFilesError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from conftest import Pack
 
 
+ORDER = "entities/order.v1.yaml"
 PAID = "events/order.paid.v1.yaml"
 TAKINGS = "metrics/takings.v1.yaml"
 
@@ -88,6 +90,31 @@ def test_unknown_keys_deep_inside_get_a_suggestion(pack: Pack) -> None:
     assert pack.problems() == [
         f'{PAID}:9: unknown key "fields.order_id.maxlength" (Did you mean "max_length"?)'
     ]
+
+
+@pytest.mark.parametrize(
+    ("session", "said"),
+    [
+        ("{gap: 999ms}", '"session.gap": a gap is from 1s to 1d, not 999ms'),
+        ("{gap: 25h}", '"session.gap": a gap is from 1s to 1d, not 25h'),
+        ("{gap: 99999999999d}", '"session.gap": a gap is from 1s to 1d, not 99999999999d'),
+        ("{gap: soon}", '"session.gap"'),
+        ("{pause: 5m}", 'unknown key "session.pause"'),
+    ],
+)
+def test_a_gap_is_one_that_people_make(pack: Pack, session: str, said: str) -> None:
+    """Milliseconds are the network's; of weeks a job would keep every event in memory."""
+    pack.edit(ORDER, "sources:", f"session: {session}\nsources:")
+
+    assert any(said in problem for problem in pack.problems())
+
+
+@pytest.mark.parametrize("gap", ["1s", "30m", "24h", "1d"])
+def test_a_session_window_is_read(pack: Pack, gap: str) -> None:
+    """Both ends of what is allowed are allowed."""
+    pack.edit(ORDER, "sources:", f"session: {{gap: {gap}}}\nsources:")
+
+    assert pack.load().entity("order").session == SessionWindow(gap=gap)
 
 
 def test_duplicate_keys_are_refused(pack: Pack) -> None:

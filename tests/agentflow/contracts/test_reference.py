@@ -15,6 +15,7 @@ from agentflow.contracts.model import (
     MetricExample,
     Relation,
     Rule,
+    SessionWindow,
     Supersession,
 )
 from agentflow.contracts.tables import ColumnValues, Emission, SourceContract
@@ -31,6 +32,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "Entity": EntityContract,
     "Source": EntitySource,
     "Relation": Relation,
+    "Session window": SessionWindow,
     "Metric": MetricContract,
     "Freshness": Freshness,
     "Example": MetricExample,

@@ -59,6 +59,7 @@ def test_what_an_event_touches_is_known(shop: Registry) -> None:
         "user",
         "product",
         "session",
+        "visit",
     }
     assert shop.metric("revenue") in shop.moved_by(EventRef("payment.refunded", 1))
     assert shop.moved_by(EventRef("order.created", 2)) == ()

@@ -53,6 +53,7 @@ def test_an_empty_broker_gets_every_topic() -> None:
         "shop.validated": 1,
         "shop.dead_letters": 1,
         "shop.duplicates": 1,
+        "shop.sessions": 1,
     }
     assert plan.drift == ()
 
@@ -144,7 +145,14 @@ def test_the_policy_reaches_the_broker_in_its_units() -> None:
         assert topic.replication == 3
         assert topic.config[RETENTION] == "7200000"
         assert topic.config["min.insync.replicas"] == "2"
-        assert topic.config[CLEANUP] == "delete"
+
+
+def test_only_what_has_a_key_is_compacted() -> None:
+    """Of events compaction would lose some, of sessions it keeps one record each."""
+    cleanups = {topic.name: topic.config[CLEANUP] for topic in wanted_topics(TopicPolicy())}
+
+    assert cleanups.pop("agentflow.sessions") == "compact,delete"
+    assert set(cleanups.values()) == {"delete"}
 
 
 def test_the_broker_writes_the_time_of_raw_records() -> None:

@@ -68,9 +68,94 @@ def test_an_entity_can_be_seen_as_it_was(served: Served) -> None:
     assert served.get("/v1/entity/order/A").json()["attributes"]["status"] == "cancelled"
 
 
+def viewed(name: str, minutes: float, page: str = "/") -> dict[str, Any]:
+    """Return a page view of U9 so long after the start."""
+    time = to_rfc3339(NOW_US + int(minutes * 60_000_000))
+    data = {"session_id": name, "page": page, "user_id": "U9"}
+    return {"id": name, "source": "/s", "type": "page.viewed", "time": time, "data": data}
+
+
+def test_an_entity_with_a_gap_has_sessions(served: Served) -> None:
+    """Newest first, each with what its own events say; only the last may still grow."""
+    served.clock.advance(timedelta(minutes=60))
+    served.send(viewed("a", 0, "/in"), viewed("b", 12.5, "/out"), viewed("c", 50, "/again"))
+
+    answer = served.get("/v1/entity/visit/U9").json()
+
+    assert answer["sessions"] == [
+        {"start": to_rfc3339(NOW_US + 3_000_000_000), "end": to_rfc3339(NOW_US + 4_800_000_000),
+         "events": 1, "duration_ms": 0, "open": True, "attributes": {"last_page": "/again"}},
+        {"start": to_rfc3339(NOW_US), "end": to_rfc3339(NOW_US + 2_550_000_000),
+         "events": 2, "duration_ms": 750_000, "open": False, "attributes": {"last_page": "/out"}},
+    ]  # fmt: skip
+    assert answer["next_sessions_cursor"] is None
+    assert (answer["events"], answer["attributes"]["last_page"]) == (3, "/again")
+
+
+def test_a_session_is_over_once_the_clock_has_passed_its_end(served: Served) -> None:
+    """The gap after the last event, to the microsecond."""
+    served.send(viewed("a", 0))
+    served.clock.advance(timedelta(minutes=30) - timedelta(microseconds=1))
+    before = served.get("/v1/entity/visit/U9").json()["sessions"]
+    served.clock.advance(timedelta(microseconds=1))
+    after = served.get("/v1/entity/visit/U9").json()["sessions"]
+
+    assert [before[0]["open"], after[0]["open"]] == [True, False]
+
+
+def test_sessions_are_restated_by_a_late_event_and_seen_as_they_were(served: Served) -> None:
+    """A watermark has closed both long ago; the log knows better, and knows what it knew."""
+    served.clock.advance(timedelta(minutes=45))
+    served.send(viewed("a", 0), viewed("c", 40))
+    then = to_rfc3339(served.clock.now_us())
+    served.clock.advance(timedelta(hours=9))
+    served.send(viewed("b", 20))
+
+    now = served.get("/v1/entity/visit/U9").json()["sessions"]
+    as_it_was = served.get(f"/v1/entity/visit/U9?as_of={then}").json()["sessions"]
+
+    assert [(each["events"], each["open"]) for each in now] == [(3, False)]
+    assert [(each["events"], each["open"]) for each in as_it_was] == [(1, True), (1, False)]
+
+
+def test_sessions_are_paged_while_new_ones_begin(served: Served) -> None:
+    """A page goes on below the last session that was shown, whatever came on top."""
+    served.clock.advance(timedelta(hours=9))
+    served.send(viewed("a", 0), viewed("b", 100), viewed("c", 200))
+    first = served.get("/v1/entity/visit/U9?limit=2").json()
+    served.send(viewed("d", 300))
+
+    second = served.get(
+        f"/v1/entity/visit/U9?limit=2&sessions_cursor={first['next_sessions_cursor']}"
+    ).json()
+
+    starts = [each["start"] for page in (first, second) for each in page["sessions"]]
+    assert starts == [to_rfc3339(NOW_US + each * 60_000_000) for each in (200, 100, 0)]
+    assert second["next_sessions_cursor"] is None
+
+
+def test_an_entity_without_a_gap_has_no_sessions(shop: Served) -> None:
+    """Null, which is not the same as none."""
+    answer = shop.get("/v1/entity/order/A").json()
+
+    assert (answer["sessions"], answer["next_sessions_cursor"]) == (None, None)
+
+
+def test_a_cursor_of_the_timeline_is_none_of_the_sessions(served: Served) -> None:
+    """Each belongs to its listing."""
+    served.send(viewed("a", 0), viewed("b", 1))
+    cursor = served.get("/v1/entity/visit/U9?timeline=true&limit=1").json()["next_cursor"]
+
+    refused = served.get(f"/v1/entity/visit/U9?sessions_cursor={cursor}")
+
+    assert (refused.status_code, refused.json()["code"]) == (400, "cursor_invalid")
+
+
 @pytest.mark.parametrize(
     ("url", "status", "code"),
     [
+        ("/v1/entity/order/A?sessions_cursor=abc", 400, "cursor_invalid"),
+        ("/v1/entity/order/A?sessions=1", 400, "parameter_unknown"),
         ("/v1/entity/ordr/A", 404, "entity_unknown"),
         ("/v1/entity/order/ZZZ", 404, "not_found"),
         ("/v1/entity/order/A?as_of=1999-01-01T00:00:00Z", 404, "not_found"),
@@ -132,7 +217,9 @@ def test_the_catalog_holds_every_contract_whole(shop: Served) -> None:
     assert created["fields"]["amount"]["scale"] == 2
     assert created["fingerprint"].startswith("sha256:")
     assert len(catalog["metrics"]) == len(shop.platform.registry.metrics)
-    assert {item["name"] for item in catalog["entities"]} == {"order", "product", "session", "user"}
+    assert {item["name"] for item in catalog["entities"]} == {
+        item.name for item in shop.platform.registry.entities.values()
+    }
 
 
 def test_metrics_are_listed_with_how_they_may_be_asked(shop: Served) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agentflow.contracts.compatibility.change import Difference
 from agentflow.contracts.fingerprint import meaning
-from agentflow.contracts.model import EntityContract, EntitySource, MetricContract
+from agentflow.contracts.model import EntityContract, EntitySource, MetricContract, SessionWindow
 from agentflow.contracts.registry import Registry
 from agentflow.contracts.tables import SourceContract
 from agentflow.events import EventRef
@@ -63,6 +63,7 @@ def entity_differences(old: EntityContract, new: EntityContract) -> Iterator[Dif
         elif later != earlier:
             verb = "removed" if later is None else "leads elsewhere"
             yield Difference("breaking", f"relations.{name}", f"relation {verb}")
+    yield from _session(old.session, new.session)
     for key in _DOCUMENTATION:
         if getattr(old, key) != getattr(new, key):
             yield Difference("documentation", key, f"{key} changed")
@@ -82,6 +83,15 @@ def source_differences(old: SourceContract, new: SourceContract) -> Iterator[Dif
             yield Difference("compatible", key, f"was {before}, is {after}")
         else:
             yield Difference("breaking", key, f"{key} changed", None)
+
+
+def _session(old: SessionWindow | None, new: SessionWindow | None) -> Iterator[Difference]:
+    if old is None and new is not None:
+        yield Difference("compatible", "session", "new sessions")
+    elif old is not None and new is None:
+        yield Difference("breaking", "session", "removed")
+    elif old is not None and new is not None and old.length != new.length:
+        yield Difference("breaking", "session.gap", f"was {old.gap}, is {new.gap}")
 
 
 def _source(
