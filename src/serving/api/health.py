@@ -166,6 +166,10 @@ def _lake(platform: Platform) -> tuple[LakeHealth | None, ComponentShape]:
     if failure is not None:
         fix = "See the server's log; it is tried again at every interval."
         return found, ComponentShape("degraded", f"the last commit failed: {failure}", fix)
+    if found.rivals:
+        detail = f"{len(found.rivals)} jobs write the lake: {', '.join(found.rivals)}"
+        fix = "Cancel all but one: numbers are right, but every row is stored again."
+        return found, ComponentShape("degraded", detail, fix)
     behind = platform.parts.log.end(VALIDATED) - found.positions.validated
     if behind > _LAGGING_EVENTS:
         return found, ComponentShape("degraded", f"{behind} events behind the log", "Give it time.")
