@@ -20,7 +20,7 @@ from pyiceberg.types import LongType
 from agentflow.clock import from_datetime, to_datetime
 from agentflow.errors import StorageCorruptError, StorageError
 from agentflow.events import EventRef
-from processing.lake.catalog import DEAD_LETTER_TABLE, Lake
+from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, reading
 from processing.lake.coverage import Held, topic_of
 from processing.lake.embedded import local_path
 from processing.lake.port import TableName
@@ -265,10 +265,16 @@ def _in_log_order(
 
 
 def planned(table: Table, row_filter: str) -> tuple[DataFile, ...]:
-    """Return the files of a table that may hold matching rows, by their first offset."""
+    """Return the files of a table that may hold matching rows, by their first offset.
+
+    Raises:
+        StorageError: Its lists of files cannot be read.
+    """
     offset_id = table.schema().find_field("log_offset").field_id
     files = []
-    for task in table.scan(row_filter=row_filter or ALWAYS_TRUE).plan_files():
+    with reading():
+        tasks = list(table.scan(row_filter=row_filter or ALWAYS_TRUE).plan_files())
+    for task in tasks:
         file = task.file
         files.append(
             DataFile(

@@ -11,6 +11,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from agentflow.contracts import Registry
+from agentflow.errors import StorageError
 from agentflow.events import EventRef
 from agentflow.metrics.plan import plan_metric
 from agentflow.metrics.sql import Question
@@ -28,6 +29,7 @@ from processing.lake import (
 )
 from processing.lake.columns import arrow_schema
 from processing.lake.embedded import EmbeddedCatalog, LocalFiles
+from processing.lake.reader import planned
 from processing.lake.rows import Stored, rows_of
 from processing.transformations.layout import (
     DEAD_LETTER_TABLE,
@@ -253,3 +255,20 @@ def commit(lake: Lake, job: str) -> None:
 
 def _never(file: object, error: Exception) -> None:
     raise AssertionError(f"{file}: {error}")
+
+
+def test_a_store_that_is_down_is_named(lake: Lake, sink: Sink, gate: Gate) -> None:
+    """The catalog may answer while S3 does not: health has to say so, and not to fail itself."""
+    sink.rows(CREATED, 0)
+    sink.progress(validated=0, order_created_v1=0)
+    reader = LakeReader(lake, gate)
+    tables = lake.tables([lake.name(CREATED)])
+    for manifest in lake.directory.glob("*/*/metadata/*.avro"):
+        manifest.unlink()
+
+    with pytest.raises(StorageError, match="cannot be read"):
+        reader.positions()
+    with pytest.raises(StorageError, match="cannot be read"):
+        lake_health(lake)
+    with pytest.raises(StorageError, match="cannot be read"):
+        planned(tables[lake.name(CREATED)], "")
