@@ -85,7 +85,7 @@ def remove_repeats(lake: Lake, name: TableName, *, full_rows: int = FULL_ROWS) -
     """
     removed = sum(
         attempt(lake, name, partial(_remove, name=name, run=run))
-        for run in repeated_runs(lake.table(name), full_rows=full_rows)
+        for run in repeated_runs(lake.fresh(name), full_rows=full_rows)
     )
     if removed:
         log.warning("lake.repeats_removed", table=".".join(name), rows=removed)
