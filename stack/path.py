@@ -25,7 +25,7 @@ from processing.lake import Progressed
 from processing.lake.remote import open_remote_lake
 from serving.wiring import lake_location
 from stack.errors import StackError
-from stack.jobs import install_wheel, start
+from stack.jobs import cancel, install_wheel, start
 from stack.probe import http_json, wait_until
 from stack.service import Service
 from stack.services import S3, Connect, Flink, IcebergRest, Kafka, MariaDb, Postgres
@@ -160,6 +160,23 @@ class StreamPath:
         self._jobs[name] = job
         self._await_tasks(job)
         return job
+
+    def stop_job(self, name: str) -> str | None:
+        """Cancel a job, wait until it has ended, and return the URI of its last checkpoint.
+
+        Raises:
+            StackError: It goes on.
+        """
+        job = self._jobs.pop(name)
+        cancel(self.flink, job)
+
+        def ended() -> bool:
+            found = http_json(f"{self.flink.url}/jobs/{job}")
+            return bool(found) and found["state"] == "CANCELED"
+
+        if not wait_until(ended, within=_RUNNING_WITHIN):
+            raise StackError(f"job {job} does not end", fix=f"Read {self.flink.log_path}.")
+        return last_checkpoint(self.flink, job)
 
     def make_tables(self) -> None:
         """Make the lake's tables: the job that writes them does not."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +17,19 @@ from agentflow.errors import StorageError
 from agentflow.metrics.plan import plan_metric
 from agentflow.metrics.sql import Question
 from ingestion.log.port import VALIDATED
-from processing.history import History
-from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, open_lake
+from processing.history import History, MetricRow
+from processing.lake import (
+    Lake,
+    LakeReader,
+    LakeWriter,
+    Positions,
+    compact,
+    lake_health,
+    open_lake,
+    remove_repeats,
+)
+from processing.lake.catalog import DEAD_LETTER_TABLE
+from stack.errors import StackError
 from stack.jobs import cancel
 from stack.path import last_checkpoint
 from stack.services import S3, Flink, IcebergRest, Kafka
@@ -57,6 +72,12 @@ class World:
         return job
 
     def settle(self) -> None:
+        """Wait until all that was sent is covered, being honest all the way, and stored once."""
+        self.cover()
+        assert everything(self.lake) == sorted(self.feed.ledger.events)
+        assert letters(self.lake) == sorted(self.feed.ledger.letters)
+
+    def cover(self) -> None:
         """Wait until all that was sent is covered, being honest all the way."""
         ledger = self.feed.ledger
         ends = Positions(ledger.validated_end, ledger.letters_end)
@@ -66,9 +87,35 @@ class World:
             return self.reader.positions().reaches(ends)
 
         until(covered, within=240)
-        offsets = sorted(everything(self.reader))
-        assert offsets == sorted(ledger.events)
-        assert letters(self.lake) == sorted(ledger.letters)
+
+    def numbers(self, reader: LakeReader) -> list[list[MetricRow]]:
+        """Return every metric as it is computed from a lake alone."""
+        history = History(reader, self.feed.log, gate=self.gate, registry=self.registry)
+        events = self.registry.events
+        plans = [plan_metric(each, events=events) for each in self.registry.metrics.values()]
+        answers = [history.answer(plan, EVERYTHING, tail=False) for plan in plans]
+        history.close()
+        return answers
+
+    @contextmanager
+    def zombie(self, flink: Flink, log: Path) -> Iterator[None]:
+        """Run the job once more, from the first record, on a cluster that knows of no other."""
+        named = ("--kafka-bootstrap", self._kafka.bootstrap, "--kafka-prefix", PREFIX)
+        options = ("--contracts-dir", str(CONTRACTS), "--checkpoint-interval", "1", *named)
+        environment = {**os.environ, **flink.client_environment, **self.rest.platform_settings}
+        with log.open("wb") as said:
+            job = subprocess.Popen(
+                [flink.python, "-m", "processing.flink", "lake", *options],
+                env=environment,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+            try:
+                yield
+            finally:
+                os.killpg(job.pid, signal.SIGKILL)
+                job.wait(timeout=30)
 
 
 def _nothing() -> None:
@@ -106,9 +153,41 @@ def test_the_lake_is_the_ledger_whoever_is_killed(world: World, flink: Flink) ->
     world.feed.send(500)
     world.settle()
 
+    with pytest.raises(StackError, match="runs already"):
+        world.submit(flink)
+
     # merged by PyIceberg while Java writes, and read by both afterwards
     for ref in world.lake.layouts:
         compact(world.lake, world.lake.name(ref), min_files=2)
+    world.feed.send(300)
+    world.settle()
+
+
+def test_a_second_job_beside_the_first_is_said_and_doubles_nothing(
+    world: World, flink: Flink, tmp_path: Path
+) -> None:
+    """After a network was split: both write every row, each is read once, and taken out later."""
+    world.feed.send(1_500)
+    if world.stop is _nothing:
+        world.submit(flink)
+    ledger = world.feed.ledger
+    with world.zombie(flink, tmp_path / "zombie.log"):
+
+        def rivals() -> bool:
+            world.feed.send(5)
+            require_honest(world.reader, ledger)
+            return len(lake_health(world.lake).rivals) > 1
+
+        until(rivals, within=240)
+        world.cover()
+    doubled = len(everything(world.lake)) - len(ledger.events)
+    read_doubled = world.numbers(world.reader)
+
+    names = [*map(world.lake.name, world.lake.layouts), DEAD_LETTER_TABLE]
+    removed = sum(remove_repeats(world.lake, name) for name in names)
+
+    assert removed >= doubled > 1_000
+    assert world.numbers(world.reader) == read_doubled
     world.feed.send(300)
     world.settle()
 
@@ -119,19 +198,12 @@ def test_every_metric_is_the_same_from_either_lake(world: World, tmp_path: Path)
     folder = open_lake(tmp_path / "lake", world.registry)
     writer = LakeWriter(folder, log, world.gate)
     writer.write_up_to(Positions(log.end(VALIDATED), 0))
-    remote = History(world.reader, log, gate=world.gate, registry=world.registry)
-    local = History(LakeReader(folder, world.gate), log, gate=world.gate, registry=world.registry)
-    plans = [
-        plan_metric(each, events=world.registry.events) for each in world.registry.metrics.values()
-    ]
 
-    from_java = [remote.answer(plan, EVERYTHING, tail=False) for plan in plans]
-    from_python = [local.answer(plan, EVERYTHING, tail=False) for plan in plans]
+    from_java = world.numbers(world.reader)
+    from_python = world.numbers(LakeReader(folder, world.gate))
 
     assert from_java == from_python
     assert sum(row.events for rows in from_java for row in rows) > 1_000
-    remote.close()
-    local.close()
     folder.close()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -17,13 +19,24 @@ from click.testing import CliRunner
 
 from agentflow.cli import main
 from agentflow.contracts import load
-from agentflow_sdk import AgentFlow, AgentFlowError, Answer
+from agentflow_sdk import AgentFlow, AgentFlowError, Answer, ProblemError, Retry
 from ingestion.generate import Profile, read_world
 from stack import install
+from stack.errors import StackError
 from stack.path import StreamPath
 from stack.probe import wait_until
 from stack.services import Postgres
 from stack.services.api import Api
+from tests.stack.lake_world import located, opened
+from tests.stack.path_world import (
+    ACCEPTED,
+    LAKE_LAG,
+    STREAM_LAG,
+    figure,
+    good_lines,
+    stored,
+    validated_end,
+)
 
 ROOT = Path(__file__).parents[2]
 SEED = 20_261_127
@@ -34,6 +47,8 @@ EVENTS = BATCH * (2 * KILLS + 2)
 PATIENCE = 240.0
 PGBENCH = install.Program("pgbench", "postgresql-15", "/usr/lib/postgresql/15/bin")
 TRANSACTIONS = 250
+BACKLOG = 2_000
+OVERLOAD_SECONDS = 8.0
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(900 + 120 * KILLS)]
 
@@ -46,9 +61,13 @@ def contracts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(directory / "sources")
     shutil.copytree(ROOT / "examples" / "pgbench" / "contracts", directory, dirs_exist_ok=True)
     (directory / "contracts.lock").unlink()
+    _lock(directory)
+    return directory
+
+
+def _lock(directory: Path) -> None:
     locked = CliRunner().invoke(main, ["contracts", "lock", "--contracts-dir", str(directory)])
     assert locked.exit_code == 0, locked.output
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +77,7 @@ def path(contracts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         contracts,
         prefix="path",
         databases={"pgbench": Postgres()},
+        settings={"AGENTFLOW_BACKLOG_EVENTS": str(BACKLOG)},
         lake_seconds=2,
     )
     with planned.running() as running:
@@ -178,6 +198,153 @@ def test_kills_lose_and_double_nothing(
     equal_to_the_source(client, postgres)
     verification = client.verify()
     assert verification.verified, [check for check in verification.metrics if not check.equal]
+
+
+def test_too_much_is_refused_with_a_time_and_what_was_taken_counts_once(
+    path: StreamPath, contracts: Path
+) -> None:
+    """The backlog stays within its limit, and is gone soon after."""
+    start_us = int(time.time() * 1_000_000) - 3_600_000_000
+    batches = good_lines(contracts, seed=SEED + 1, start_us=start_us, batch=BATCH)
+    visible, validated = figure(path, ACCEPTED), validated_end(path)
+    taken, most, waits, refusals = 0, 0, list[float](), set[tuple[int, str]]()
+
+    job = path.flink.taskmanager.pid
+    os.kill(job, signal.SIGSTOP)  # on a machine that is busy a sender may not outrun the job
+    try:
+        with AgentFlow(path.api.url, timeout_seconds=60, retry=Retry(attempts=1)) as client:
+            deadline = time.monotonic() + OVERLOAD_SECONDS
+            while time.monotonic() < deadline:
+                try:
+                    taken += client.send_lines(next(batches)).accepted
+                except ProblemError as refused:
+                    refusals.add((refused.status, refused.code))
+                    waits.append(refused.retry_after_seconds or 0)
+                most = max(most, figure(path, STREAM_LAG))
+    finally:
+        os.kill(job, signal.SIGCONT)
+
+    assert refusals == {(429, "backlog_full")}, f"{taken} events taken, {most} at once"
+    assert min(waits) >= 1
+    assert most <= BACKLOG + BATCH
+    assert wait_until(lambda: figure(path, STREAM_LAG) == 0, within=60)
+    assert figure(path, ACCEPTED) - visible == validated_end(path) - validated == taken
+
+
+def test_the_lake_waits_for_its_store_and_its_catalog_and_numbers_do_not(
+    path: StreamPath, client: AgentFlow, contracts: Path, tmp_path: Path
+) -> None:
+    """While S3 or the catalog is down events are judged and counted; later each is stored once."""
+    start_us = int(time.time() * 1_000_000) - 1_800_000_000
+    batches = good_lines(contracts, seed=SEED + 2, start_us=start_us, batch=BATCH)
+    _lake_caught_up(path)
+    before, visible, sent = stored(path, tmp_path / "before"), figure(path, ACCEPTED), 0
+
+    path.s3.kill()
+    try:
+        for batch in islice(batches, 5):
+            receipt = client.send_lines(batch)
+            client.wait(receipt.token, seconds=30)
+            sent += receipt.accepted
+            assert figure(path, ACCEPTED) - visible == sent
+        assert wait_until(lambda: "lake" in _ailing(path, client), within=60)
+    finally:
+        path.s3.restart()
+    _lake_caught_up(path)
+
+    since = path.stop_job("lake")
+    path.catalog.kill()
+    try:
+        with pytest.raises(StackError, match="catalog does not answer"):
+            path.start_job("lake", since=since)
+        receipt = client.send_lines(next(batches))
+        client.wait(receipt.token, seconds=30)
+        sent += receipt.accepted
+        assert wait_until(lambda: "lake" in _ailing(path, client), within=60)
+    finally:
+        path.catalog.restart()
+    path.start_job("lake", since=since)
+
+    _lake_caught_up(path)
+    after = stored(path, tmp_path / "after")
+    assert len(after) == len(set(after)) == len(before) + sent
+    assert "lake" not in _ailing(path, client)
+
+
+def test_a_field_that_is_added_is_stored_from_then_on(
+    path: StreamPath, client: AgentFlow, contracts: Path, tmp_path: Path
+) -> None:
+    """Older rows have none; jobs go on from their checkpoints, by the contracts as they are now."""
+    orders = [_order(number) for number in range(4)]
+    client.wait(client.send_lines(orders[:2]).token, seconds=30)
+    contract = contracts / "events" / "order.created.v1.yaml"
+    field = "  gift: {type: boolean, description: Whether it is a present.}\n"
+    added = contract.read_text().replace("version: 1\n", "version: 1\nminor: 1\n")
+    contract.write_text(added.replace("rules:\n", f"{field}rules:\n"))
+    (contracts / "metrics" / "gifts.v1.yaml").write_text(GIFTS)
+    _lock(contracts)
+
+    since = {job: path.stop_job(job) for job in ("gate", "lake")}
+    path.api.restart()
+    for job, checkpoint in since.items():
+        path.start_job(job, since=checkpoint)
+    client.wait(client.send_lines([_order(4), *map(_gift, (5, 6, 7))]).token, seconds=60)
+
+    _lake_caught_up(path)
+    lake = opened(located(path.catalog), load(contracts), tmp_path / "cache")
+    fields = ("order_id", "gift")
+    table = lake.table(("events", "order_created_v1")).scan(selected_fields=fields).to_arrow()
+    found = {row["order_id"]: row["gift"] for row in table.to_pylist()}
+    lake.close()
+    assert {found[f"gift-{number}"] for number in (0, 1, 4)} == {None}
+    assert {found[f"gift-{number}"] for number in (5, 6, 7)} == {True}
+    assert sum(gift is not None for gift in found.values()) == 3
+    assert client.metric("gifts", window="all").value == 3
+    verification = client.verify()
+    assert verification.verified, [check for check in verification.metrics if not check.equal]
+
+
+GIFTS = """\
+kind: metric
+name: gifts
+version: 1
+status: approved
+owner: shop
+description: Orders that are presents.
+unit: orders
+value: count(order.created) filter (where gift)
+moved_by: [order.cancelled@1, order.created@1]
+dimensions: [country]
+windows: [1h, all]
+examples:
+  - given:
+      - order.created: {order_id: A, amount: "10.00", currency: EUR, gift: true}
+      - order.created: {order_id: B, amount: "10.00", currency: EUR}
+    then: {"": 1}
+"""
+
+
+def _order(number: int, **more: object) -> bytes:
+    data = {"order_id": f"gift-{number}", "amount": "10.00", "currency": "EUR", **more}
+    named = {"specversion": "1.0", "id": f"gift-{number}", "source": "/test"}
+    return json.dumps({**named, "type": "order.created", "data": data}).encode()
+
+
+def _gift(number: int) -> bytes:
+    return _order(number, gift=True)
+
+
+def _lake_caught_up(path: StreamPath) -> None:
+    assert wait_until(lambda: figure(path, LAKE_LAG) == 0, within=PATIENCE), figure(path, LAKE_LAG)
+
+
+def _ailing(path: StreamPath, client: AgentFlow) -> set[str]:
+    """Return what health and `agentflow doctor` both name as not well."""
+    parts = dict(client.health()["components"])
+    ill = {name for name, part in parts.items() if part["status"] != "ok"}
+    asked = ["doctor", "--json", "--url", path.api.url, "--data-dir", str(path.api.data_directory)]
+    findings = json.loads(CliRunner().invoke(main, asked).stdout)
+    return ill & {found["name"] for found in findings if found["status"] == "problem"}
 
 
 def _victims(chance: random.Random) -> list[str]:

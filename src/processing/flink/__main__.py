@@ -21,6 +21,7 @@ from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.wiring import kafka_config
 from processing.flink.bundle import pack
 from processing.flink.lake_sql import LakeJob
+from processing.flink.preflight import require_alone, require_catalog
 from processing.flink.settings import GateSettings, JobSettings, SessionSettings
 from processing.flink.tables import security
 
@@ -66,6 +67,9 @@ def _start_lake(chosen: argparse.Namespace) -> JobClient:
     known = Settings()
     job = lake_settings(known, _kafka(chosen, known), chosen.checkpoint_interval)
     registry = load(_contracts(chosen))
+    require_catalog(job.catalog, token=job.token)
+    if chosen.cluster is not None:
+        require_alone(chosen.cluster, job.name)
     from processing.flink.lake_job import submit
 
     return submit(job, registry, cluster=chosen.cluster, since=chosen.from_checkpoint)

@@ -87,7 +87,10 @@ def _parquet(columns: Sequence[Column], held: Slice) -> str:
         f" type: {_text(sql_type(column))}, default_value: NULL}}"
         for column in columns
     )
-    return f"read_parquet([{paths}], schema = MAP {{{schema}}})"
+    read = f"read_parquet([{paths}], schema = MAP {{{schema}}})"
+    # Two writers store equal rows of a record: its offset tells that they are one
+    once = f"(SELECT DISTINCT ON (log_offset) * FROM {read})"  # noqa: S608 - paths are quoted
+    return once if held.repeated else read
 
 
 def _text(value: str) -> str:

@@ -7,7 +7,13 @@ from processing.lake.follower import LakeFollower
 from processing.lake.health import LakeHealth, TableHealth, lake_health
 from processing.lake.keeper import LakeKeeper
 from processing.lake.location import Location
-from processing.lake.maintenance import Compacted, compact, expire_snapshots, sweep
+from processing.lake.maintenance import (
+    Compacted,
+    compact,
+    expire_snapshots,
+    remove_repeats,
+    sweep,
+)
 from processing.lake.positions import Positions
 from processing.lake.reader import LakeReader
 from processing.lake.rows import Stored
@@ -33,5 +39,6 @@ __all__ = [
     "expire_snapshots",
     "lake_health",
     "open_lake",
+    "remove_repeats",
     "sweep",
 ]

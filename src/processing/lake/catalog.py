@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Final
@@ -127,22 +128,26 @@ class Lake:
         """Return tables as they are; what the markers say of them holds.
 
         Raises:
-            StorageError: The catalog cannot be read.
+            StorageError: The catalog or what it lists cannot be read.
         """
         self._adopt_what_waits()
         markers = self.coverage.markers
-        return self._catalog.current(names, markers=markers, behind=self.coverage.behind)
+        with reading():
+            return self._catalog.current(names, markers=markers, behind=self.coverage.behind)
 
     def held(self, names: Iterable[TableName] = ()) -> Held:
         """Return tables, read together, and the offsets they cover.
 
         Raises:
-            StorageError: The catalog cannot be read, or a table does not say what it covers.
+            StorageError: The catalog or what it lists cannot be read, or a table does not say
+                what it covers.
         """
         wanted = set(names)
         if self.coverage.wants_all:
             wanted |= {DEAD_LETTER_TABLE, UNREAD_TABLE, *map(self.name, self._layouts)}
-        return self.coverage.held(self.tables(wanted))
+        tables = self.tables(wanted)
+        with reading():
+            return self.coverage.held(tables)
 
     def fresh(self, name: TableName) -> Table:
         """Return a table of one's own, to commit with: handles change when they commit."""
@@ -228,6 +233,22 @@ class Lake:
                         update.add_column(column.name, kind, doc=column.description)
             if changed:
                 transaction.set_properties(changed)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Name what is the matter with a store while lists of files are read from it.
+
+    Raises:
+        StorageError: They cannot be.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"the lake's lists of files cannot be read: {error}",
+            hint="See that the disk or the S3 endpoint is up; it is tried again.",
+        ) from error
 
 
 _EMPTY_SCHEMA: Final = Schema(NestedField(1, "nothing", LongType(), doc="Never written."))

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Final
 
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import ancestors_of
 
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake
 from processing.lake.coverage import said
 from processing.lake.positions import Positions
+from processing.transformations.layout import PROGRESS_TABLE
+
+JOB_ID: Final = "flink.job-id"
+_RECENT_COMMITS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +41,15 @@ class TableHealth:
 
 @dataclass(frozen=True, slots=True)
 class LakeHealth:
-    """All tables at one instant, and what every one of them covers."""
+    """All tables at one instant, and what every one of them covers.
+
+    Attributes:
+        rivals: Jobs that take turns in committing; a job that took another's place does not.
+    """
 
     positions: Positions
     tables: Sequence[TableHealth]
+    rivals: Sequence[str] = ()
 
 
 def lake_health(lake: Lake) -> LakeHealth:
@@ -48,9 +60,20 @@ def lake_health(lake: Lake) -> LakeHealth:
     """
     names = [*(lake.name(ref) for ref in lake.layouts), DEAD_LETTER_TABLE]
     held = lake.held(names)
-    return LakeHealth(
-        held.positions, [_table(held.tables[name], held.until[name]) for name in names]
-    )
+    tables = [_table(held.tables[name], held.until[name]) for name in names]
+    progress = held.tables.get(PROGRESS_TABLE)
+    return LakeHealth(held.positions, tables, () if progress is None else rivals(progress))
+
+
+def rivals(progress: Table) -> Sequence[str]:
+    """Return the jobs that commit beside each other, by the last commits of a table; or none."""
+    current = progress.current_snapshot()
+    if current is None:
+        return ()
+    newest = islice(ancestors_of(current, progress.metadata), _RECENT_COMMITS)
+    jobs = [job for each in newest if (job := said(each, JOB_ID)) is not None]
+    turns = [job for job, _ in groupby(jobs)]
+    return sorted(set(turns)) if len(turns) > len(set(turns)) else ()
 
 
 def _table(table: Table, complete: int) -> TableHealth:

@@ -17,6 +17,8 @@ class Location:
         warehouse: Where its tables are, for example `s3://lake/agentflow`.
         endpoint: Address of the S3 server; empty for Amazon's.
         token: Bearer token of the catalog, if it wants one.
+        answers_within_seconds: How long the catalog may keep silent. One whose own store is down
+            does not refuse, it lets its callers wait.
     """
 
     catalog: str
@@ -26,6 +28,7 @@ class Location:
     secret_key: str = field(default="", repr=False)
     region: str = "us-east-1"
     token: str = field(default="", repr=False)
+    answers_within_seconds: float = 10.0
 
     def properties(self) -> dict[str, str]:
         """Return what PyIceberg wants to be told."""

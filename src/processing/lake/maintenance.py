@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import ancestors_of
@@ -23,7 +24,8 @@ from processing.lake.bounds import Bounds
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
 from processing.lake.commit import KEPT_SNAPSHOTS, attempt, expire
 from processing.lake.embedded import local_path
-from processing.lake.runs import FULL_ROWS, Run, small_runs
+from processing.lake.rows import ArrowTable
+from processing.lake.runs import FULL_ROWS, Run, repeated_runs, small_runs
 from processing.transformations.layout import PROGRESS_TABLE, UNREAD_TABLE
 
 log = structlog.get_logger()
@@ -73,6 +75,23 @@ def compact(
     return total
 
 
+def remove_repeats(lake: Lake, name: TableName, *, full_rows: int = FULL_ROWS) -> int:
+    """Take out rows that a second writer stored once more; return how many those were.
+
+    Readers see them once in any case. A table without overlapping files is not read.
+
+    Raises:
+        StorageError: Others kept committing, or the disk is full.
+    """
+    removed = sum(
+        attempt(lake, name, partial(_remove, name=name, run=run))
+        for run in repeated_runs(lake.fresh(name), full_rows=full_rows)
+    )
+    if removed:
+        log.warning("lake.repeats_removed", table=".".join(name), rows=removed)
+    return removed
+
+
 def maintain(lake: Lake, *, clock: Clock, min_files: int, grace: timedelta) -> None:
     """Do all of this to every table.
 
@@ -83,6 +102,7 @@ def maintain(lake: Lake, *, clock: Clock, min_files: int, grace: timedelta) -> N
         if name == PROGRESS_TABLE:
             attempt(lake, name, partial(_fold_progress, min_files=min_files))
         elif name != UNREAD_TABLE:
+            remove_repeats(lake, name)
             compact(lake, name, min_files=min_files)
         expire_snapshots(lake, name)
         sweep(lake, name, clock=clock, grace=grace)
@@ -132,24 +152,54 @@ def sweep(lake: Lake, name: TableName, *, clock: Clock, grace: timedelta = GRACE
 
 
 def _merge(table: Table, *, name: TableName, run: Run) -> int:
+    within = _within(name, run)
+    scan = table.scan(row_filter=within)
+    declared = sum(task.file.record_count for task in scan.plan_files())
+    rows = scan.to_arrow()
+    if rows.num_rows != declared:
+        raise StorageCorruptError(
+            f'table "{".".join(name)}" has {rows.num_rows} rows on day '
+            f"{to_datetime(run.day * DAY_US):%Y-%m-%d}, its files declare {declared}"
+        )
+    _rewrite(table, _each_once(rows), within)
+    return int(rows.num_rows)
+
+
+def _remove(table: Table, *, name: TableName, run: Run) -> int:
+    within = _within(name, run)
+    rows = table.scan(row_filter=within).to_arrow()
+    once = _each_once(rows)
+    if removed := int(rows.num_rows - once.num_rows):
+        _rewrite(table, once, within)
+    return removed
+
+
+def _within(name: TableName, run: Run) -> str:
+    """Return PyIceberg's text for the rows of a run."""
     column = "received_at" if name == DEAD_LETTER_TABLE else "occurred_at"
     start, end = to_datetime(run.day * DAY_US), to_datetime((run.day + 1) * DAY_US)
-    within = (
+    return (
         f"{column} >= '{start.isoformat()}' AND {column} < '{end.isoformat()}'"
         f" AND log_offset >= {run.first} AND log_offset <= {run.last}"
     )
-    scan = table.scan(row_filter=within)
-    declared = sum(task.file.record_count for task in scan.plan_files())
-    rows = scan.to_arrow().sort_by("log_offset")
-    if rows.num_rows != declared:
-        raise StorageCorruptError(
-            f'table "{".".join(name)}" has {rows.num_rows} rows on day {start:%Y-%m-%d}, '
-            f"its files declare {declared}"
-        )
+
+
+def _each_once(rows: ArrowTable) -> ArrowTable:
+    """Return rows by offset, the first of each: an offset is one record of the log.
+
+    A merge needs it too. Repeats within one file could not be told from its bounds any more.
+    """
+    ordered = rows.sort_by("log_offset")
+    offsets = ordered.column("log_offset").combine_chunks()
+    same = pc.equal(offsets[1:], offsets[:-1])
+    first = pa.array([True] * min(len(offsets), 1))
+    return ordered.filter(pa.concat_arrays([first, pc.invert(same)]))
+
+
+def _rewrite(table: Table, rows: ArrowTable, within: str) -> None:
     with table.transaction() as transaction:
         transaction.overwrite(rows, overwrite_filter=within, snapshot_properties=_carried(table))
         expire(transaction, table)
-    return int(rows.num_rows)
 
 
 def _carried(table: Table) -> dict[str, str]:

@@ -20,7 +20,7 @@ from pyiceberg.types import LongType
 from agentflow.clock import from_datetime, to_datetime
 from agentflow.errors import StorageCorruptError, StorageError
 from agentflow.events import EventRef
-from processing.lake.catalog import DEAD_LETTER_TABLE, Lake
+from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, reading
 from processing.lake.coverage import Held, topic_of
 from processing.lake.embedded import local_path
 from processing.lake.port import TableName
@@ -38,13 +38,14 @@ _LATEST_US: Final = from_datetime(datetime.max.replace(tzinfo=UTC))
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A Parquet file of one table, and the offsets of its rows, ordered by them."""
+    """A Parquet file of one table and one day, and the offsets of its rows, ordered by them."""
 
     path: str
     first_offset: int
     last_offset: int
     rows: int
     size_bytes: int
+    day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ class Slice:
     complete: int
     version: tuple[str, int | None]
     field_ids: Mapping[str, int]
+
+    @property
+    def repeated(self) -> bool:
+        """Whether a row may be there twice: one writer's files of a day follow one another."""
+        return overlapping(self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +243,11 @@ def _in_log_order(
     files: Iterable[tuple[EventRef, DataFile]],
     rows_of_file: Callable[[EventRef, DataFile], Iterator[Stored]],
 ) -> Iterator[Stored]:
-    """Merge files by offset; each is opened when the merge comes to its first row."""
+    """Merge files by offset; each is opened when the merge comes to its first row.
+
+    An offset is one record of the log: a row that two writers stored is yielded once.
+    """
+    last = -1
     heap: list[tuple[int, int, EventRef, DataFile, Iterator[Stored] | None, Stored | None]] = [
         (file.first_offset, number, ref, file, None, None)
         for number, (ref, file) in enumerate(files)
@@ -245,7 +255,8 @@ def _in_log_order(
     heapify(heap)
     while heap:
         _, number, ref, file, rows, stored = heappop(heap)
-        if stored is not None:
+        if stored is not None and stored.offset != last:
+            last = stored.offset
             yield stored
         if rows is None:
             rows = rows_of_file(ref, file)
@@ -254,10 +265,16 @@ def _in_log_order(
 
 
 def planned(table: Table, row_filter: str) -> tuple[DataFile, ...]:
-    """Return the files of a table that may hold matching rows, by their first offset."""
+    """Return the files of a table that may hold matching rows, by their first offset.
+
+    Raises:
+        StorageError: Its lists of files cannot be read.
+    """
     offset_id = table.schema().find_field("log_offset").field_id
     files = []
-    for task in table.scan(row_filter=row_filter or ALWAYS_TRUE).plan_files():
+    with reading():
+        tasks = list(table.scan(row_filter=row_filter or ALWAYS_TRUE).plan_files())
+    for task in tasks:
         file = task.file
         files.append(
             DataFile(
@@ -266,9 +283,20 @@ def planned(table: Table, row_filter: str) -> tuple[DataFile, ...]:
                 last_offset=int(from_bytes(LongType(), file.upper_bounds[offset_id])),
                 rows=file.record_count,
                 size_bytes=file.file_size_in_bytes,
+                day=file.partition[0] if len(file.partition) else None,
             )
         )
     return tuple(sorted(files, key=lambda each: (each.first_offset, each.path)))
+
+
+def overlapping(files: Iterable[DataFile]) -> bool:
+    """Tell whether offsets of two files of a day overlap, as those of two writers do."""
+    ends: dict[int | None, int] = {}
+    for file in files:  # by their first offset
+        if file.first_offset <= ends.get(file.day, -1):
+            return True
+        ends[file.day] = file.last_offset
+    return False
 
 
 def _between(column: str, start_us: int | None, end_us: int | None) -> str:

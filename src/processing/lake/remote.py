@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, RLock
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import (
@@ -19,7 +19,8 @@ from pyiceberg.exceptions import (
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from requests import RequestException
+from requests import PreparedRequest, RequestException, Response, Session
+from requests.adapters import HTTPAdapter
 
 from agentflow.contracts import Registry
 from agentflow.contracts.export.tables import NAMESPACE
@@ -43,6 +44,31 @@ class _Loaded:
     table: Table
     markers: tuple[str, ...]
     at_seconds: float
+
+
+class _Bounded(HTTPAdapter):
+    """Requests that end: PyIceberg's own wait for as long as a catalog keeps silent."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        super().__init__()
+
+    def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:  # noqa: ANN401 - the library's
+        """Send with a limit where none was given."""
+        options["timeout"] = options.get("timeout") or self._seconds
+        return super().send(request, *args, **options)
+
+
+class _Catalog(RestCatalog):
+    def __init__(self, location: Location) -> None:
+        self._within_seconds = location.answers_within_seconds
+        super().__init__("agentflow", **location.properties())
+
+    def _create_session(self) -> Session:
+        session = super()._create_session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Bounded(self._within_seconds))
+        return session
 
 
 class RemoteCatalog:
@@ -180,9 +206,7 @@ def open_remote_lake(
         StorageError: The catalog cannot be reached, unless patient.
         ContractError: A contract cannot be stored beside what the lake holds.
     """
-    catalog = RemoteCatalog(
-        lambda: RestCatalog("agentflow", **location.properties()), location.warehouse
-    )
+    catalog = RemoteCatalog(lambda: _Catalog(location), location.warehouse)
     files = CachedFiles(location, cache)
     return Lake(catalog, files, registry, coverage=coverage, patient=patient)
 

@@ -41,16 +41,56 @@ def small_runs(table: Table, *, min_files: int, full_rows: int = FULL_ROWS) -> l
 
     No run has many more than *full_rows* rows.
     """
+    return [
+        Run(day, part[0].first, max(file.last for file in part), len(part))
+        for day, files in _by_day(table).items()
+        for part in _runs(files, full_rows)
+        if len(part) >= min_files
+    ]
+
+
+def repeated_runs(table: Table, *, full_rows: int = FULL_ROWS) -> list[Run]:
+    """Return where files of a day overlap in log order, which those of one writer never do.
+
+    Runs are cut at about *full_rows* rows, perhaps within a file.
+    """
+    return [
+        run
+        for day, files in _by_day(table).items()
+        for group in _overlapping(files)
+        for run in _cut(day, group, full_rows)
+    ]
+
+
+def _by_day(table: Table) -> dict[int, list[_File]]:
+    """Return the table's files by day, each day's in log order."""
     days: dict[int, list[_File]] = defaultdict(list)
     field = table.schema().find_field("log_offset").field_id
     for task in table.scan().plan_files():
         days[task.file.partition[0]].append(_file(task.file, field))
-    return [
-        Run(day, part[0].first, part[-1].last, len(part))
-        for day, files in sorted(days.items())
-        for part in _runs(sorted(files), full_rows)
-        if len(part) >= min_files
-    ]
+    return {day: sorted(files) for day, files in sorted(days.items())}
+
+
+def _overlapping(files: Sequence[_File]) -> Iterator[list[_File]]:
+    group: list[_File] = []
+    for file in files:
+        if group and file.first > max(each.last for each in group):
+            if len(group) > 1:
+                yield group
+            group = []
+        group.append(file)
+    if len(group) > 1:
+        yield group
+
+
+def _cut(day: int, group: Sequence[_File], full_rows: int) -> Iterator[Run]:
+    start, rows, files = group[0].first, 0, 0
+    for file in group:
+        if rows >= full_rows and file.first > start:
+            yield Run(day, start, file.first - 1, files)
+            start, rows, files = file.first, 0, 0
+        rows, files = rows + file.rows, files + 1
+    yield Run(day, start, max(file.last for file in group), files)
 
 
 def _runs(files: Sequence[_File], full_rows: int) -> Iterator[list[_File]]:

@@ -14,6 +14,7 @@ from agentflow.clock import to_rfc3339
 from agentflow.errors import AgentFlowError
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.intake_port import StreamState
+from processing.lake.follower import LakeFollower
 from processing.lake.health import LakeHealth, lake_health
 from processing.platform import Platform
 from processing.recovery import Recovery
@@ -159,6 +160,9 @@ def _live(platform: Platform) -> ComponentShape:
 
 def _lake(platform: Platform) -> tuple[LakeHealth | None, ComponentShape]:
     failure = platform.parts.lake.failure
+    if failure is not None and isinstance(platform.parts.lake, LakeFollower):
+        fix = getattr(failure, "hint", None) or "See the server's log; it is asked again."
+        return None, ComponentShape("failing", str(failure), fix)  # asking would only take time
     try:
         found = lake_health(platform.parts.reader.lake)
     except AgentFlowError as error:
@@ -166,6 +170,10 @@ def _lake(platform: Platform) -> tuple[LakeHealth | None, ComponentShape]:
     if failure is not None:
         fix = "See the server's log; it is tried again at every interval."
         return found, ComponentShape("degraded", f"the last commit failed: {failure}", fix)
+    if found.rivals:
+        detail = f"{len(found.rivals)} jobs write the lake: {', '.join(found.rivals)}"
+        fix = "Cancel all but one: numbers are right, but every row is stored again."
+        return found, ComponentShape("degraded", detail, fix)
     behind = platform.parts.log.end(VALIDATED) - found.positions.validated
     if behind > _LAGGING_EVENTS:
         return found, ComponentShape("degraded", f"{behind} events behind the log", "Give it time.")

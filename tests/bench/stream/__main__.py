@@ -10,7 +10,7 @@ from tests.bench.figures import Figure
 from tests.bench.machine import load_average, machine
 from tests.bench.report import print_table, record
 
-MEASUREMENTS = ("path", "gate", "lake")
+MEASUREMENTS = ("path", "gate", "lake", "overload")
 
 
 def main() -> int:

@@ -11,12 +11,25 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from agentflow.contracts import Registry
+from agentflow.errors import StorageError
 from agentflow.events import EventRef
+from agentflow.metrics.plan import plan_metric
+from agentflow.metrics.sql import Question
 from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import VALIDATED
-from processing.lake import Lake, LakeReader, Positions, Progressed, compact
+from processing.history import History
+from processing.lake import (
+    Lake,
+    LakeReader,
+    Positions,
+    Progressed,
+    compact,
+    lake_health,
+    remove_repeats,
+)
 from processing.lake.columns import arrow_schema
 from processing.lake.embedded import EmbeddedCatalog, LocalFiles
+from processing.lake.reader import planned
 from processing.lake.rows import Stored, rows_of
 from processing.transformations.layout import (
     DEAD_LETTER_TABLE,
@@ -169,3 +182,93 @@ def test_dead_letters_are_covered_by_themselves(lake: Lake, sink: Sink, gate: Ga
 
     assert reader.positions() == Positions(0, 8)
     assert lake.held([DEAD_LETTER_TABLE]).until[DEAD_LETTER_TABLE] == 8
+
+
+def physical(lake: Lake) -> list[int]:
+    rows = lake.table(lake.name(CREATED)).scan(selected_fields=("log_offset",)).to_arrow()
+    return sorted(rows.column("log_offset").to_pylist())
+
+
+def test_rows_of_a_second_job_are_read_once_and_taken_out(
+    lake: Lake, log: MemoryLog, sink: Sink, gate: Gate, registry: Registry
+) -> None:
+    """After a network was split an old job may go on beside its successor for a while."""
+    sink.rows(CREATED, 0, 2)
+    sink.rows(CREATED, 2, 3)
+    sink.rows(CREATED, 0)
+    sink.progress(validated=3, order_created_v1=3)
+    reader = LakeReader(lake, gate)
+    history = History(reader, log, gate=gate, registry=registry)
+    plan = plan_metric(registry.metric("order_count", None), events=registry.events)
+    question = Question(tenant="acme", start_us=None, end_us=None)
+
+    before = history.answer(plan, question, tail=False)
+    assert [stored.offset for stored in reader.all_events()] == [0, 2, 3]
+    assert (before[0].value, physical(lake)) == (3, [0, 0, 2, 2, 3])
+
+    assert remove_repeats(lake, lake.name(CREATED)) == 2
+    assert remove_repeats(lake, lake.name(CREATED)) == 0
+
+    assert physical(lake) == [0, 2, 3]
+    assert reader.positions() == Positions(4, 0)
+    assert history.answer(plan, question, tail=False) == before
+    history.close()
+
+
+def test_repeats_are_taken_out_a_part_at_a_time(lake: Lake, sink: Sink, gate: Gate) -> None:
+    """However long two jobs wrote: what is held in memory is bounded."""
+    for offsets in ((0, 2), (2, 3), (0, 2, 3), (2,), (3,)):
+        sink.rows(CREATED, *offsets)
+
+    assert remove_repeats(lake, lake.name(CREATED), full_rows=2) == 6
+
+    assert physical(lake) == [0, 2, 3]
+    assert [stored.offset for stored in LakeReader(lake, gate).surviving(_never)] == [0, 2, 3]
+
+
+def test_a_merge_does_not_hide_repeats_in_one_file(lake: Lake, sink: Sink) -> None:
+    """Two writers are known by files that overlap: within a file nobody could tell."""
+    sink.rows(CREATED, 0, 2)
+    sink.rows(CREATED, 2, 3)
+
+    compact(lake, lake.name(CREATED), min_files=2)
+
+    assert physical(lake) == [0, 2, 3]
+
+
+def test_jobs_that_take_turns_are_named_and_a_successor_is_not(lake: Lake) -> None:
+    """A new job commits after the old one; only two that live do so one after the other."""
+    for job in ("a", "a", "b"):
+        commit(lake, job)
+    assert lake_health(lake).rivals == ()
+
+    commit(lake, "a")
+
+    assert lake_health(lake).rivals == ["a", "b"]
+
+
+def commit(lake: Lake, job: str) -> None:
+    schema = arrow_schema(progress_columns(lake.layouts.values()))
+    row = pa.Table.from_pylist([{"validated": 0}], schema=schema)
+    lake.fresh(PROGRESS_TABLE).append(row, snapshot_properties={"flink.job-id": job})
+
+
+def _never(file: object, error: Exception) -> None:
+    raise AssertionError(f"{file}: {error}")
+
+
+def test_a_store_that_is_down_is_named(lake: Lake, sink: Sink, gate: Gate) -> None:
+    """The catalog may answer while S3 does not: health has to say so, and not to fail itself."""
+    sink.rows(CREATED, 0)
+    sink.progress(validated=0, order_created_v1=0)
+    reader = LakeReader(lake, gate)
+    tables = lake.tables([lake.name(CREATED)])
+    for manifest in lake.directory.glob("*/*/metadata/*.avro"):
+        manifest.unlink()
+
+    with pytest.raises(StorageError, match="cannot be read"):
+        reader.positions()
+    with pytest.raises(StorageError, match="cannot be read"):
+        lake_health(lake)
+    with pytest.raises(StorageError, match="cannot be read"):
+        planned(tables[lake.name(CREATED)], "")

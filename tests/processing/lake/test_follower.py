@@ -50,3 +50,29 @@ def test_a_lake_that_cannot_be_looked_at_is_a_failure_that_passes() -> None:
     assert follower.flush(Positions(7, 7), timeout=timedelta(seconds=20))
     assert follower.failure is None
     follower.close()
+
+
+def test_maintenance_that_fails_ends_nothing() -> None:
+    """A store that goes away in the middle of it must not leave the lake looking stuck for ever."""
+    looks: Queue[None] = Queue()
+
+    def look() -> Positions:
+        looks.put(None)
+        return Positions(1, 1)
+
+    def maintain() -> None:
+        raise ConnectionResetError("S3 is gone")
+
+    follower = LakeFollower(
+        look,
+        adopt=lambda _: None,
+        interval=timedelta(milliseconds=5),
+        maintain=maintain,
+        maintain_every=timedelta(0),
+    )
+    follower.start()
+    for _ in range(3):
+        looks.get(timeout=10)
+
+    assert follower.failure is None
+    follower.close()

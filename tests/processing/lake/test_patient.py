@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -11,9 +12,10 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 from agentflow.contracts import Registry
 from agentflow.errors import StorageError
-from processing.lake import Lake, Progressed
+from processing.lake import Lake, Location, Progressed
 from processing.lake.embedded import EmbeddedCatalog, LocalFiles
 from processing.lake.port import TableCatalog
+from processing.lake.remote import open_remote_lake
 
 
 class Away:
@@ -65,3 +67,13 @@ def test_the_tables_are_made_when_the_catalog_is_back(
     away.there = True
     assert lake.held().positions.validated == 0
     assert len(lake.all_names()) > len(registry.events)
+
+
+def test_a_catalog_that_keeps_silent_is_not_waited_for(tmp_path: Path, registry: Registry) -> None:
+    """One whose own store is down does so: health has to answer all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        location = Location(url, "s3://lake/shop", answers_within_seconds=0.2)
+
+        with pytest.raises(StorageError, match="does not answer"):
+            open_remote_lake(location, registry, cache=tmp_path, coverage=Progressed())
