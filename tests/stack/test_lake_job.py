@@ -186,7 +186,7 @@ def test_a_second_job_beside_the_first_is_said_and_doubles_nothing(
     names = [*map(world.lake.name, world.lake.layouts), DEAD_LETTER_TABLE]
     removed = sum(remove_repeats(world.lake, name) for name in names)
 
-    assert removed >= doubled > 1_000
+    assert removed >= doubled > 0
     assert world.numbers(world.reader) == read_doubled
     world.feed.send(300)
     world.settle()
