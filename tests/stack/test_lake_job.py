@@ -163,6 +163,7 @@ def test_the_lake_is_the_ledger_whoever_is_killed(world: World, flink: Flink) ->
     world.settle()
 
 
+@pytest.mark.campaign
 def test_a_second_job_beside_the_first_is_said_and_doubles_nothing(
     world: World, flink: Flink, tmp_path: Path
 ) -> None:
