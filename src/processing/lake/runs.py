@@ -73,12 +73,14 @@ def _by_day(table: Table) -> dict[int, list[_File]]:
 
 def _overlapping(files: Sequence[_File]) -> Iterator[list[_File]]:
     group: list[_File] = []
+    end = -1
     for file in files:
-        if group and file.first > max(each.last for each in group):
+        if file.first > end:
             if len(group) > 1:
                 yield group
             group = []
         group.append(file)
+        end = max(end, file.last)
     if len(group) > 1:
         yield group
 
