@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
+from pyflink.table import StreamTableEnvironment
 from pyflink.util.java_utils import to_jarray
 
 
@@ -24,6 +25,24 @@ def environment_of(cluster: str | None, options: Mapping[str, str]) -> StreamExe
     if cluster is None:
         return StreamExecutionEnvironment.get_execution_environment(configuration)
     return StreamExecutionEnvironment(_remote(cluster, configuration))
+
+
+def tables_of(
+    environment: StreamExecutionEnvironment, options: Mapping[str, str]
+) -> StreamTableEnvironment:
+    """Return the tables of a job, planned by its options."""
+    tables = StreamTableEnvironment.create(environment)
+    for name, value in options.items():
+        tables.get_config().set(name, value)
+    return tables
+
+
+def insert(tables: StreamTableEnvironment, statements: Iterable[str]) -> None:
+    """Let all of them run as one job once the environment is executed."""
+    inserts = tables.create_statement_set()
+    for statement in statements:
+        inserts.add_insert_sql(statement)
+    inserts.attach_as_datastream()
 
 
 def _remote(cluster: str, configuration: Configuration) -> Any:  # noqa: ANN401 - a Java object

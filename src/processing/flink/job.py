@@ -6,7 +6,7 @@ from pyflink.common import JobClient
 from pyflink.table import DataTypes, Schema, StreamTableEnvironment
 from pyflink.table.udf import udf
 
-from processing.flink.cluster import environment_of
+from processing.flink.cluster import environment_of, insert, tables_of
 from processing.flink.judge import Judge, JudgeChange, answer_type
 from processing.flink.options import options
 from processing.flink.settings import GateSettings
@@ -19,9 +19,7 @@ def submit(settings: GateSettings, contracts: bytes) -> JobClient:
     Without a cluster it runs inside this process, as long as that lives.
     """
     environment = environment_of(settings.cluster, options(settings))
-    tables = StreamTableEnvironment.create(environment)
-    for name, value in options(settings).items():
-        tables.get_config().set(name, value)
+    tables = tables_of(environment, options(settings))
     tables.create_temporary_function(JUDGE, udf(Judge(contracts), result_type=answer_type()))
     if settings.change_topics:
         many = DataTypes.ARRAY(answer_type())
@@ -34,10 +32,7 @@ def submit(settings: GateSettings, contracts: bytes) -> JobClient:
         _cut(tables)
     for definition in statements.definitions:
         tables.execute_sql(definition)
-    inserts = tables.create_statement_set()
-    for insert in statements.inserts:
-        inserts.add_insert_sql(insert)
-    inserts.attach_as_datastream()
+    insert(tables, statements.inserts)
     return environment.execute_async(settings.name)
 
 

@@ -1,4 +1,4 @@
-"""The Python functions of the job, as Flink calls them: a record in, the answers as rows out.
+"""The Python functions of the jobs, as Flink calls them: a record in, rows out.
 
 Rows are flat and maps stay outside: each entry of a map crosses the bridge between Java and
 Python by itself (ADR 0014).
@@ -6,7 +6,8 @@ Python by itself (ADR 0014).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 from pyflink.common import Row
@@ -14,6 +15,7 @@ from pyflink.table import DataTypes, FunctionContext
 from pyflink.table.types import DataType
 from pyflink.table.udf import ScalarFunction
 
+from agentflow.contracts import Contract
 from processing.flink.bundle import unpack
 from processing.flink.statements import COLUMNS, HEADERS
 from processing.transformations.stream import StreamGate, StreamOutput, StreamRecord
@@ -103,3 +105,40 @@ def _row(output: StreamOutput) -> Row:
         *[None if (text := header(name)) is None else text.encode() for name in HEADERS],
         record.timestamp_us // _MICROS_PER_MILLI,
     )
+
+
+class RowMaker(Protocol):
+    """What turns records into rows."""
+
+    def row(self, record: bytes | None, type_: str | None, version: str | None) -> Any:  # noqa: ANN401 - Flink's
+        """Return the row of a record; never raises."""
+
+
+class RowOf(ScalarFunction):  # type: ignore[misc] # pyflink has no types
+    """A maker of rows as a function of Flink: the contracts travel with the job.
+
+    Args:
+        maker: Called once per worker, with the contracts and Flink's row.
+    """
+
+    def __init__(
+        self,
+        contracts: Sequence[Contract],
+        maker: Callable[[Sequence[Contract], Callable[..., Any]], RowMaker],
+    ) -> None:
+        self._contracts = contracts
+        self._maker = maker
+        self._row: Any = None
+
+    def open(self, function_context: object) -> None:
+        """Compile the contracts, once per worker."""
+        del function_context
+        self._row = self._maker(self._contracts, Row).row
+
+    def is_deterministic(self) -> bool:
+        """Say no: of a function that says yes, the planner makes one call for each use."""
+        return False
+
+    def eval(self, record: bytes | None, kind: str | None, version: str | None) -> Any:  # noqa: ANN401
+        """Return the row of one record."""
+        return self._row(record, kind, version)

@@ -5,38 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pyflink.common import JobClient, Row
+from pyflink.common import JobClient
 from pyflink.datastream import StreamExecutionEnvironment
-from pyflink.table import DataTypes, StreamTableEnvironment
-from pyflink.table.udf import ScalarFunction, udf
+from pyflink.table import DataTypes
+from pyflink.table.udf import udf
 
-from agentflow.contracts import Contract, Registry
-from processing.flink.cluster import environment_of
+from agentflow.contracts import Registry
+from processing.flink.cluster import environment_of, insert, tables_of
+from processing.flink.judge import RowOf
 from processing.flink.lake_decode import ENVELOPE, OPTIONAL, UNREAD, Decoder, layouts_of
 from processing.flink.lake_slots import WIRES, all_slots
 from processing.flink.lake_sql import DECODE, LakeJob, definitions, insertions
 from processing.transformations.layout import Layout
-
-
-class DecodeEvent(ScalarFunction):  # type: ignore[misc] # pyflink has no types
-    """`Decoder` as a function of Flink: the contracts travel with the job."""
-
-    def __init__(self, contracts: Sequence[Contract]) -> None:
-        self._contracts = contracts
-        self._decode: Any = None
-
-    def open(self, function_context: object) -> None:
-        """Compile the contracts, once per worker."""
-        del function_context
-        self._decode = Decoder(self._contracts, Row).row
-
-    def is_deterministic(self) -> bool:
-        """Say no: of a function that says yes, the planner makes one call for each use."""
-        return False
-
-    def eval(self, record: bytes | None, kind: str | None, version: str | None) -> Any:  # noqa: ANN401
-        """Return the row of one record."""
-        return self._decode(record, kind, version)
 
 
 def row_type(layouts: Sequence[Layout]) -> Any:  # noqa: ANN401 - pyflink has no types
@@ -84,8 +64,7 @@ def build(
     if since is not None:
         settings["execution.state-recovery.path"] = since
     environment = environment_of(cluster, settings)
-    tables = StreamTableEnvironment.create(environment)
-    for key, value in {
+    planning = {
         "table.exec.state.ttl": f"{job.identities_hours} h",
         "table.exec.sink.upsert-materialize": "NONE",
         "table.exec.sink.keyed-shuffle": "NONE",
@@ -94,15 +73,12 @@ def build(
         "table.exec.iceberg.use-v2-sink": "false",  # 7 tasks, not 41 (ADR 0015)
         "table.exec.uid.generation": "ALWAYS",
         "table.local-time-zone": "UTC",
-    }.items():
-        tables.get_config().set(key, value)
+    }
+    tables = tables_of(environment, planning)
     layouts = layouts_of(registry)
-    function = udf(DecodeEvent(tuple(registry.contracts())), result_type=row_type(layouts))
+    function = udf(RowOf(tuple(registry.contracts()), Decoder), result_type=row_type(layouts))
     tables.create_temporary_function(DECODE, function)
     for statement in definitions(job):
         tables.execute_sql(statement)
-    insert = tables.create_statement_set()
-    for statement in insertions(layouts):
-        insert.add_insert_sql(statement)
-    insert.attach_as_datastream()
+    insert(tables, insertions(layouts))
     return environment
