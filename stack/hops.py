@@ -109,10 +109,11 @@ class Hops:
             return None
 
         def delivered(error: object, message: Message) -> None:
-            if error is not None:
-                return
+            partition, offset = message.partition(), message.offset()
+            if error is not None or partition is None or offset is None:
+                return  # never seen to arrive: it counts as infinitely late
             sample.acked = time.perf_counter()
-            place = (message.partition() or 0, message.offset() or 0)
+            place = (partition, offset)
             with self.watched.lock:
                 self.watched.by_place[place] = sample
                 sample.validated = self._early.pop(place, inf)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from threading import Event
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -17,10 +17,11 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
-from agentflow.errors import UnavailableError
+from agentflow.errors import TopicUnknownError, UnavailableError
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.faults import Faults
 from ingestion.kafka.topic_plan import Alter, Change, Create, FoundTopic, Grow
@@ -123,15 +124,30 @@ class KafkaAdmin:
         }
 
     def _settle(self, name: str, partitions: int) -> None:
-        """Wait until the metadata shows the topic: the controller answers before brokers know."""
+        """Wait until every partition is shown and led: the controller answers before brokers know.
+
+        A broker that shows a partition may not lead it yet. What is produced to it meanwhile can be
+        lost (`report_of`).
+        """
         pause = Event()
         for _ in range(int(_SETTLING.total_seconds() / _PAUSE_SECONDS)):
-            if self.partitions().get(name, 0) >= partitions:
+            if self.partitions().get(name, 0) >= partitions and self._led(name, partitions):
                 return
             pause.wait(_PAUSE_SECONDS)
         raise UnavailableError(
-            f'topic "{name}" was made but is not shown yet', hint="Run it again in a moment."
+            f'topic "{name}" was made but is not served yet', hint="Run it again in a moment."
         )
+
+    def _led(self, name: str, partitions: int) -> bool:
+        """Return whether the leader of every partition answers; only leaders know offsets."""
+        latest = OffsetSpec.latest()
+        wanted = {TopicPartition(name, number): latest for number in range(partitions)}
+        futures = self._client.list_offsets(wanted, **self._options)
+        try:
+            self._each(futures)
+        except (TopicUnknownError, UnavailableError):
+            return False
+        return True
 
     def _metadata(self) -> Any:  # noqa: ANN401 - the driver's metadata has no types
         try:

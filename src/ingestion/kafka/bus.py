@@ -16,7 +16,7 @@ from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.faults import Faults
 from ingestion.kafka.positions import GroupPositions
-from ingestion.kafka.producer import DELIVERY_TIMEOUT, place_of, producer_properties
+from ingestion.kafka.producer import DELIVERY_TIMEOUT, producer_properties, report_of
 from ingestion.kafka.reader import PartitionReader
 from ingestion.kafka.records import MICROS_PER_MILLI
 from ingestion.log.port import ONLY, NewRecord, Place, Record
@@ -106,7 +106,7 @@ class KafkaBus:
         error: KafkaError | None,
         message: Message,
     ) -> None:
-        found[index] = place_of(message) if error is None else self._faults.error(error)
+        found[index] = report_of(error, message, self._faults)
 
     def read(
         self, topic: str, *, start: int, limit: int, partition: int = ONLY

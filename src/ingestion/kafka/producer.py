@@ -198,10 +198,11 @@ class _Delivery:
     def arrived(self, index: int, error: KafkaError | None, message: Message) -> None:
         """Take in one report; the last one wakes who waits."""
         self._missing -= 1
-        if error is not None:
-            self._error = self._error or self._faults.error(error)
+        report = report_of(error, message, self._faults)
+        if isinstance(report, Place):
+            self._found[index] = report
         else:
-            self._found[index] = place_of(message)
+            self._error = self._error or report
         if not self._missing:
             self._wake()
 
@@ -221,9 +222,20 @@ class _Delivery:
         self.places.set_result([place for place in self._found if place is not None])
 
 
-def place_of(message: Message) -> Place:
-    """Return where an acknowledged record is."""
+def report_of(error: KafkaError | None, message: Message, faults: Faults) -> Place | AgentFlowError:
+    """Return where a record is, or why it cannot be said to be stored.
+
+    librdkafka takes a record for delivered, without an offset, when the broker took a later one of
+    the same partition and refused this one as from a partition it does not lead yet. A broker that
+    knows nothing of the producer in that partition takes any first number, so the earlier record
+    may be lost: without an offset it counts as not stored.
+    """
+    if error is not None:
+        return faults.error(error)
     partition, offset = message.partition(), message.offset()
     if partition is None or offset is None:
-        raise AssertionError("an acknowledged record has no place")
+        return UnavailableError(
+            "kafka did not say where it stored a record, so it may be lost",
+            hint="Send it again; an event that was stored after all is counted once by its id.",
+        )
     return Place(partition, offset)
