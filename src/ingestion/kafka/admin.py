@@ -140,7 +140,7 @@ class KafkaAdmin:
 
     def _led(self, name: str, partitions: int) -> bool:
         """Return whether the leader of every partition answers; only leaders know offsets."""
-        latest = OffsetSpec.latest()
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         wanted = {TopicPartition(name, number): latest for number in range(partitions)}
         futures = self._client.list_offsets(wanted, **self._options)
         try:
