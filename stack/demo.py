@@ -177,6 +177,9 @@ def main() -> int:
     except StackError as error:
         console.print(f"[red]error:[/red] {error}")
         return 1
+    except KeyboardInterrupt:
+        console.print("[red]interrupted before the numbers were compared[/red]")
+        return 1
     console.print(
         f"[{'green' if outcome.verified else 'red'}]every number "
         f"{'equals' if outcome.verified else 'does NOT equal'} the recompute from the lake[/]  "

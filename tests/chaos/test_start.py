@@ -22,7 +22,7 @@ from tests.chaos.load import Sender
 from tests.chaos.servers import ROOT, Nursery, Server
 from tests.chaos.state_files import WAYS, kinds
 
-CASES = int(os.environ.get("AGENTFLOW_CHAOS_CASES", "24"))
+CASES = int(os.environ.get("AGENTFLOW_CHAOS_CASES", "12"))
 METRICS = {"revenue.v2", "order_count.v1", "distinct_buyers.v1", "p75_page_load.v1"}
 HARMLESS = {"lock", "snapshot", "log-shm"}
 """Kinds without which nothing can be lost."""

@@ -22,6 +22,7 @@ from processing.transformations.stream import StreamGate, StreamOutput, StreamRe
 
 Headers = Mapping[str, bytes | None]
 _MICROS_PER_MILLI = 1_000
+_NOWHERE = ("", 0, 0)
 
 
 def answer_type() -> DataType:
@@ -43,25 +44,23 @@ class Judge(ScalarFunction):  # type: ignore[misc]
         del function_context
         self._output = StreamGate(unpack(self._contracts)).output
 
-    def eval(  # noqa: PLR0913, PLR0917 - the columns of a Kafka record
+    def eval(
         self,
         value: bytes | None,
-        topic: str,
-        partition: int,
-        offset: int,
         timestamp_ms: int,
         tenant: bytes | None,
         received_us: bytes | None,
         attributes: str | None,
     ) -> Row:
-        """Return the answer; *attributes* are all headers, given where some are the event's own."""
+        """Return the answer; *attributes* are all headers, given where some are the event's own.
+
+        The place of the record is no part of a verdict: SQL puts it among the headers.
+        """
         at_us = timestamp_ms * _MICROS_PER_MILLI
         headers: Headers = {"tenant": tenant, "received_us": received_us}
         if attributes is not None:
             headers = _decode_headers(attributes)
-        return _row(
-            self._output(StreamRecord(topic, partition, offset, at_us, None, value, headers))
-        )
+        return _row(self._output(StreamRecord(*_NOWHERE, at_us, None, value, headers)))
 
 
 class JudgeChange(ScalarFunction):  # type: ignore[misc]

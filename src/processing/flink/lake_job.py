@@ -49,6 +49,8 @@ def build(
     """Return the environment with the job's graph in it."""
     interval_ms = int(job.checkpoint_seconds * 1000)
     settings = {
+        # rows wait for the next commit anyway: nothing is handed on, or asked for, one at a time
+        "execution.buffer-timeout.interval": "100 ms",
         "execution.checkpointing.interval": f"{interval_ms} ms",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",

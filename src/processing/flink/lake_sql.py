@@ -19,6 +19,10 @@ from processing.transformations.layout import (
     progress_columns,
 )
 
+_FETCH_BYTES: Final = 256 << 10
+_FETCH_WAIT_MS: Final = 500
+"""How much the broker gathers before it answers, and how long it may: the next commit is far."""
+
 DECODE: Final = "decode_event"
 """Name of the Python function: (record, type, version) → one row, see `lake_decode`."""
 
@@ -251,6 +255,8 @@ def _topic(job: LakeJob, topic: str) -> str:
             "properties.group.id": job.name,
             "properties.isolation.level": job.isolation,
             "properties.auto.offset.reset": "earliest",
+            "properties.fetch.min.bytes": str(_FETCH_BYTES),
+            "properties.fetch.max.wait.ms": str(_FETCH_WAIT_MS),
             "scan.startup.mode": "earliest-offset",
             "value.format": "raw",
             **{f"properties.{key}": value for key, value in job.kafka.items()},

@@ -11,7 +11,7 @@ from processing.flink.settings import GateSettings
 from processing.flink.tables import sink_table, source_table
 
 JUDGE: Final = "judge"
-"""The function of an event's record: value, place, milliseconds, what it needs of the headers."""
+"""The function of an event's record: value, milliseconds, what it needs of the headers."""
 
 JUDGE_CHANGE: Final = "judge_change"
 """The function of a change's record: the key first; returns an array, it may mean many events."""
@@ -95,7 +95,7 @@ def _view(name: str, query: str) -> str:
 
 _RAW_ANSWERS: Final = _view(
     "raw_answers",
-    f"SELECT `{JUDGE}`(`record_value`, {_PLACE}, {_MILLISECONDS}, `headers`['tenant'],"
+    f"SELECT `{JUDGE}`(`record_value`, {_MILLISECONDS}, `headers`['tenant'],"
     f" `headers`['received_us'], {_ATTRIBUTES}) AS `answer`, {_PLACED}, `arrival`\n"
     "FROM `raw_records`",
 )
