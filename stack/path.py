@@ -125,7 +125,7 @@ class StreamPath:
     def capture(self) -> None:
         """Apply the connectors of the source contracts and wait until all of them run.
 
-        The tables must exist.
+        The tables must exist. From then on a kill of Connect loses nothing: places are stored.
 
         Raises:
             StackError: A connector does not run.
@@ -138,8 +138,8 @@ class StreamPath:
             def ailments() -> list[Ailment]:
                 return [
                     ailment
-                    for each in wanted
-                    for ailment in diagnose(each.name, client.status(each.name))
+                    for name in (each.name for each in wanted)
+                    for ailment in diagnose(name, client.status(name), placed=client.placed(name))
                 ]
 
             if not wait_until(lambda: not ailments(), within=_RUNNING_WITHIN):

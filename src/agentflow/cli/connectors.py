@@ -106,14 +106,16 @@ def apply(
 def status(contracts_dir: Path | None, connect_url: str, *, restart: bool, as_json: bool) -> None:
     """Say which connectors run, what is wrong with the others, and what mends it.
 
-    Exit code 1 when one does not run.
+    Exit code 1 when one does not run, or has not stored its place in the source yet.
     """
     from ingestion.connectors import ConnectClient, diagnose
 
     wanted = _wanted(contracts_dir, ())
     client = ConnectClient(connect_url)
     ailments = [
-        ailment for each in wanted for ailment in diagnose(each.name, client.status(each.name))
+        ailment
+        for name in (each.name for each in wanted)
+        for ailment in diagnose(name, client.status(name), placed=client.placed(name))
     ]
     if as_json:
         emit([asdict(each) for each in ailments])

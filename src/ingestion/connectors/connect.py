@@ -59,6 +59,11 @@ class ConnectClient:
         found: Mapping[str, Any] | None = self._call("GET", f"/connectors/{name}/status")
         return found
 
+    def placed(self, name: str) -> bool:
+        """Tell whether a connector has stored its place in the source, from where it goes on."""
+        found = self._call("GET", f"/connectors/{name}/offsets")
+        return bool(found and found.get("offsets"))
+
     def restart(self, name: str) -> None:
         """Start what has failed of a connector again."""
         self._call("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")

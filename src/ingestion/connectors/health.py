@@ -42,12 +42,28 @@ class Ailment:
     fix: str
 
 
-def diagnose(name: str, status: Mapping[str, Any] | None) -> tuple[Ailment, ...]:
-    """Return what is wrong with a connector, given its status; nothing when all of it runs."""
+def diagnose(
+    name: str, status: Mapping[str, Any] | None, *, placed: bool = True
+) -> tuple[Ailment, ...]:
+    """Return what is wrong with a connector, given its status; nothing when all of it runs.
+
+    Args:
+        name: The connector.
+        status: What Connect says of it; None when it does not exist.
+        placed: Whether it has stored its place in the source. Without one, and without a snapshot,
+            a connector that starts again reads from where the source is by then.
+    """
     if status is None:
         fix = "Run `agentflow connectors apply`."
         return (Ailment(name, "connector", "MISSING", "it does not exist", fix),)
-    return tuple(_ailments(name, status))
+    found = tuple(_ailments(name, status))
+    return found if found or placed else (_unplaced(name),)
+
+
+def _unplaced(name: str) -> Ailment:
+    problem = "it has not stored its place in the source: a worker that dies now loses changes"
+    fix = "Wait: it is stored with the first change or heartbeat, seconds after the start."
+    return Ailment(name, "connector", "UNPLACED", problem, fix)
 
 
 def _ailments(name: str, status: Mapping[str, Any]) -> Iterator[Ailment]:

@@ -102,6 +102,8 @@ def test_what_runs_ails_nothing_and_what_is_not_there_is_said() -> None:
     """Stopped and idle connectors are said as well."""
     assert diagnose("c", RUNNING) == ()
     assert [each.state for each in diagnose("c", None)] == ["MISSING"]
+    assert [each.state for each in diagnose("c", RUNNING, placed=False)] == ["UNPLACED"]
+    assert [each.state for each in diagnose("c", None, placed=False)] == ["MISSING"]
     paused = {**RUNNING, "connector": {"state": "PAUSED"}}
     assert "resume" in diagnose("c", paused)[0].fix
     assert diagnose("c", {"connector": {"state": "RUNNING"}, "tasks": []})[0].state == "UNASSIGNED"
