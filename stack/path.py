@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 from agentflow.contracts import Registry, load
 from agentflow.settings import Settings
 from ingestion.cdc import Sources
-from ingestion.connectors import Ailment, ConnectClient, connectors_of, diagnose
+from ingestion.connectors import Ailment, ConnectClient, connectors_of
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import Create
@@ -136,11 +136,7 @@ class StreamPath:
                 client.apply(connector)
 
             def ailments() -> list[Ailment]:
-                return [
-                    ailment
-                    for name in (each.name for each in wanted)
-                    for ailment in diagnose(name, client.status(name), placed=client.placed(name))
-                ]
+                return [ailment for each in wanted for ailment in client.ailments(each.name)]
 
             if not wait_until(lambda: not ailments(), within=_RUNNING_WITHIN):
                 raise StackError(

@@ -121,7 +121,7 @@ def test_what_is_said_to_be_stored_is_there_in_a_topic_made_a_moment_ago(
 ) -> None:
     """Seen under load: a partition not led yet refuses one record and takes the next; both acked.
 
-    One topic in a hundred did it without the driver's silence about the place being a refusal.
+    Topics did it now and then while the driver's silence about the place was not a refusal.
     """
     producer = opened()
     client = AdminClient({"bootstrap.servers": config.bootstrap})

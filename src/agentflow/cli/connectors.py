@@ -108,15 +108,11 @@ def status(contracts_dir: Path | None, connect_url: str, *, restart: bool, as_js
 
     Exit code 1 when one does not run, or has not stored its place in the source yet.
     """
-    from ingestion.connectors import ConnectClient, diagnose
+    from ingestion.connectors import ConnectClient
 
     wanted = _wanted(contracts_dir, ())
     client = ConnectClient(connect_url)
-    ailments = [
-        ailment
-        for name in (each.name for each in wanted)
-        for ailment in diagnose(name, client.status(name), placed=client.placed(name))
-    ]
+    ailments = [ailment for each in wanted for ailment in client.ailments(each.name)]
     if as_json:
         emit([asdict(each) for each in ailments])
     for each in ailments if not as_json else ():

@@ -10,6 +10,7 @@ import httpx2
 
 from agentflow.errors import UnavailableError
 from ingestion.connectors.configuration import Connector
+from ingestion.connectors.health import Ailment, diagnose
 
 _TIMEOUT_SECONDS = 30.0
 _NOT_FOUND = 404
@@ -63,6 +64,10 @@ class ConnectClient:
         """Tell whether a connector has stored its place in the source, from where it goes on."""
         found = self._call("GET", f"/connectors/{name}/offsets")
         return bool(found and found.get("offsets"))
+
+    def ailments(self, name: str) -> tuple[Ailment, ...]:
+        """Return what is wrong with a connector; nothing when it runs and has stored its place."""
+        return diagnose(name, self.status(name), placed=self.placed(name))
 
     def restart(self, name: str) -> None:
         """Start what has failed of a connector again."""
