@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from itertools import islice
 from math import inf
 from queue import Queue
 from threading import Event, Lock, Thread
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
@@ -82,14 +84,16 @@ class Hops:
     def run(
         self, events: Iterator[tuple[bytes | None, bytes]], *, rate: float, count: int, every: int
     ) -> None:
-        """Produce *count* events (key, value) at *rate* a second; sample one in *every*."""
+        """Produce *count* events (key, value) at *rate* a second; sample one in *every*.
+
+        They are drawn before the first is due: making them would take from what is measured.
+        """
+        drawn = list(islice(events, count))
         with self._watching():
             began = time.perf_counter()
-            for number in range(count):
+            for number, (key, value) in enumerate(drawn):
                 due = began + number / rate
-                while (left := due - time.perf_counter()) > 0:
-                    self._producer.poll(min(left, 0.005))
-                key, value = next(events)
+                time.sleep(max(due - time.perf_counter(), 0))
                 sample = Sample(due) if number % every == 0 else None
                 if sample is not None:
                     self.watched.samples.append(sample)
@@ -100,7 +104,6 @@ class Hops:
                     headers=[("tenant", b"default")],
                     on_delivery=self._delivered(sample),
                 )
-                self._producer.poll(0)
             self._producer.flush(30)
             self._settle()
 
@@ -124,7 +127,8 @@ class Hops:
     @contextmanager
     def _watching(self) -> Iterator[None]:
         stopping = Event()
-        threads = [Thread(target=self._follow, args=(stopping,), daemon=True)]
+        followers = (self._hear, self._follow)
+        threads = [Thread(target=each, args=(stopping,), daemon=True) for each in followers]
         threads += [Thread(target=self._read, daemon=True) for _ in range(self._readers)]
         for thread in threads:
             thread.start()
@@ -144,6 +148,10 @@ class Hops:
             inf in {each.validated, each.answered} for each in self.watched.samples
         ):
             time.sleep(0.02)
+
+    def _hear(self, stopping: Event) -> None:
+        while not stopping.is_set():
+            self._producer.poll(0.1)
 
     def _follow(self, stopping: Event) -> None:
         consumer = Consumer(
@@ -173,18 +181,22 @@ class Hops:
         consumer.close()
 
     def _read(self) -> None:
-        while (asked := self._asked.get()) is not None:
-            (partition, offset), sample = asked
-            token = Token(self._cluster, {f"{self._topic}/{partition}": offset + 1}).encode()
-            joint = "&" if "?" in self._metric else "?"
-            target = f"{self._url}/v1/metrics/{self._metric}{joint}at_least={token}"
-            request = Request(target, headers={"prefer": f"wait={WAIT_SECONDS:.0f}"})  # noqa: S310 - loopback
-            try:
-                with urlopen(request, timeout=WAIT_SECONDS + 2) as answer:  # noqa: S310 - loopback
+        # a connection that stays, as any dashboard or service has
+        with closing(HTTPConnection(urlsplit(self._url).netloc, timeout=WAIT_SECONDS + 2)) as http:
+            while (asked := self._asked.get()) is not None:
+                (partition, offset), sample = asked
+                token = Token(self._cluster, {f"{self._topic}/{partition}": offset + 1}).encode()
+                joint = "&" if "?" in self._metric else "?"
+                target = f"/v1/metrics/{self._metric}{joint}at_least={token}"
+                try:
+                    http.request("GET", target, headers={"prefer": f"wait={WAIT_SECONDS:.0f}"})
+                    answer = http.getresponse()
                     json.load(answer)
+                except (OSError, HTTPException, ValueError):
+                    http.close()  # the next request connects again
+                    continue
+                if answer.status == HTTPStatus.OK:
                     sample.answered = time.perf_counter()
-            except (HTTPError, URLError, TimeoutError):
-                continue
 
 
 def _unheard(*_: object) -> None:

@@ -58,6 +58,7 @@ class StreamPath:
         databases: Mapping[str, Postgres | MariaDb] | None = None,
         settings: Mapping[str, str] | None = None,
         lake_seconds: float = 10,
+        brisk: bool = True,
     ) -> None:
         """Plan it; nothing starts yet.
 
@@ -68,16 +69,19 @@ class StreamPath:
             databases: Captured by Debezium, by server name of the source contracts.
             settings: More settings of the platform, `AGENTFLOW_…`.
             lake_seconds: How often the lake is committed.
+            brisk: Let broker and Flink skip Java's optimising compiler, which takes a core for
+                minutes; without it they do more for longer runs.
         """
         self.directory = directory.absolute()
         self.contracts = contracts.absolute()
         self.registry: Registry = load(self.contracts)
         self.prefix = prefix
         self.databases = dict(databases or {})
-        self.kafka, self.s3 = Kafka(), S3()
+        self.kafka, self.s3 = Kafka(brisk=brisk), S3()
         self.catalog = IcebergRest(self.s3)
         self._settings = dict(settings or {})
         self._lake_seconds = lake_seconds
+        self._brisk = brisk
         self._jobs: dict[str, str] = {}
 
     @contextmanager
@@ -92,7 +96,7 @@ class StreamPath:
                 self._start(stack, service, told)
             self._make_topics()
             wheel = install_wheel(self.directory / "platform")
-            self.flink = Flink(pythonpath=(wheel,))
+            self.flink = Flink(pythonpath=(wheel,), brisk=self._brisk)
             self._start(stack, self.flink, told)
             self.make_tables()
             for job in ("gate", "lake"):

@@ -19,6 +19,7 @@ from agentflow.events import RawEvent
 from agentflow.metrics import MetricPlan, MetricState
 from ingestion.control.port import ControlStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
+from processing.aside import aside
 from processing.changes import Change, ChangeFeed
 from processing.deadletters import DeadLetters
 from processing.definitions import Definitions
@@ -158,8 +159,15 @@ class Platform:
     def _snapshot_path(self) -> Path:
         return self.parts.data_dir / snapshot.SNAPSHOT_FILE
 
-    def save_snapshot(self) -> None:
-        """Write the live state to disk; blocks the event loop while the state is encoded."""
+    async def save_snapshot(self) -> None:
+        """Write the live state as it is now to disk, while it moves on.
+
+        Raises:
+            UnavailableError: It could not be written.
+        """
+        await aside(self._write_snapshot)
+
+    def _write_snapshot(self) -> None:
         content = snapshot.dump(
             self.engine,
             log_id=self.parts.log.log_id,
@@ -182,7 +190,7 @@ class Platform:
     def _save_last_snapshot(self) -> None:
         """Without one the next start takes longer, and that is all: a full disk must not matter."""
         try:
-            self.save_snapshot()
+            self._write_snapshot()
         except OSError as error:
             log.warning("snapshot.failed", reason=str(error))
 

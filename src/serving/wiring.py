@@ -190,6 +190,7 @@ async def running(
         finally:
             server.should_exit = True
             saving.cancel()
+            await asyncio.wait([saving])  # nobody else writes the last snapshot
             await serving
             await platform.close()
             gc.unfreeze()
@@ -321,7 +322,7 @@ async def _save_snapshots(platform: Platform, interval_seconds: float) -> None:
         await asyncio.sleep(interval_seconds)
         if platform.ready:
             try:
-                platform.save_snapshot()
+                await platform.save_snapshot()
                 give_back()
-            except (OSError, AgentFlowError):
-                log.warning("snapshot.failed", exc_info=True)
+            except (OSError, AgentFlowError) as error:
+                log.warning("snapshot.failed", reason=str(error))

@@ -275,7 +275,7 @@ def test_what_differs_and_what_fails_is_said(databases: Databases) -> None:
     drift = client.drift(wanted)[0]
     missing = diagnose("agentflow-absent", client.status("agentflow-absent"))
 
-    assert drift.differences == {"poll.interval.ms": ("10", "20")}
+    assert drift.differences == {"poll.interval.ms": ("40", "20")}
     assert [ill.state for ill in missing] == ["MISSING"]
     _lose_the_slot(databases, client)
     client.close()

@@ -16,7 +16,7 @@ from ingestion.cdc import Ignored, Record, Refusal, Sources, documents, normalis
 from ingestion.kafka.cloudevents import structured
 from ingestion.log.plan import accepted_record, dead_letter_record
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Reject
-from processing.transformations.routing import Router
+from processing.transformations.routing import Routed, Router
 from quality import Gate, Rejected, Violation
 from quality.codes import ATTRIBUTE_INVALID
 from quality.envelope import MAX_ATTRIBUTE_LENGTH
@@ -65,7 +65,8 @@ class StreamOutput(msgspec.Struct, frozen=True, gc=False):
 class StreamGate:
     """Judges records of raw topics. Total: whatever arrives, each record is answered for.
 
-    Topics that a source contract names hold changes of a database; all others hold events.
+    Topics that a source contract names hold changes of a database; all others hold events. Who has
+    an event in hand asks for its `verdict`; `outputs` are the records that answer for a record.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -111,13 +112,17 @@ class StreamGate:
             value = structured(sorted(record.headers.items()), value)
         return self._judged(record, _raw(record, value))
 
-    def _judged(self, record: StreamRecord, raw: RawEvent) -> StreamOutput:
+    def verdict(self, raw: RawEvent) -> Routed | Reject:
+        """Return what the log holds of *raw*."""
         if not _names_a_tenant(raw.tenant):
-            return self._rejected(record, raw, _TENANT_REFUSED)
+            return self._router.reject(raw, _TENANT_REFUSED)
         try:
-            routed = self._router.route(raw, self._gate.judge(raw))
+            return self._router.route(raw, self._gate.judge(raw))
         except Exception as error:  # noqa: BLE001 - one record must not stop the others
-            return self._rejected(record, raw, _not_judged(error))
+            return self._router.reject(raw, _not_judged(error))
+
+    def _judged(self, record: StreamRecord, raw: RawEvent) -> StreamOutput:
+        routed = self.verdict(raw)
         if isinstance(routed, Reject):
             return _dead(record, raw, routed)
         accepted = accepted_record(raw, routed, _place(record))
@@ -125,6 +130,21 @@ class StreamGate:
 
     def _rejected(self, record: StreamRecord, raw: RawEvent, why: Rejected) -> StreamOutput:
         return _dead(record, raw, self._router.reject(raw, why))
+
+
+def raw_event(
+    value: bytes | None, timestamp_us: int, *, tenant: bytes | None, received_us: bytes | None
+) -> RawEvent:
+    """Return the event that a record holds.
+
+    Args:
+        value: Of the record.
+        timestamp_us: When the broker got it.
+        tenant: The header, untrusted.
+        received_us: When the edge took it, untrusted.
+    """
+    named = (tenant or b"").decode("utf-8", "replace")
+    return RawEvent(value or b"", named or DEFAULT_TENANT, _received(timestamp_us, received_us))
 
 
 def receipt(output: StreamOutput) -> NewRecord:
@@ -146,8 +166,9 @@ def _dead(record: StreamRecord, raw: RawEvent, reject: Reject) -> StreamOutput:
 
 
 def _raw(record: StreamRecord, value: bytes) -> RawEvent:
-    tenant = (record.headers.get("tenant") or b"").decode("utf-8", "replace")
-    return RawEvent(value, tenant or DEFAULT_TENANT, _received_us(record))
+    header = record.headers.get
+    tenant, received_us = header("tenant"), header("received_us")
+    return raw_event(value, record.timestamp_us, tenant=tenant, received_us=received_us)
 
 
 def _place(record: StreamRecord) -> dict[str, str]:
@@ -162,14 +183,13 @@ def _names_a_tenant(tenant: str) -> bool:
     return len(tenant) <= MAX_ATTRIBUTE_LENGTH and "\ufffd" not in tenant and "\0" not in tenant
 
 
-def _received_us(record: StreamRecord) -> int:
+def _received(timestamp_us: int, written: bytes | None) -> int:
     """Return when the edge took the event, as it says, or else when the broker got it.
 
     Brokers refuse records from the future, and one refused record would stop the job for good: an
     edge that claims to be far ahead of the broker is not believed.
     """
-    known = min(max(record.timestamp_us, 0), _LAST_US)
-    written = record.headers.get("received_us")
+    known = min(max(timestamp_us, 0), _LAST_US)
     if written is None or len(written) > _DIGITS or not written.isdigit():
         return known
     received = int(written)

@@ -35,7 +35,7 @@ SAMPLES = 1_000
 RATES = (200, 1_000)
 COMMITS = 1_000
 METRIC = "page_views?window=all"
-WARM_UP_EVENTS = 100_000
+WARM_UP_EVENTS = 150_000
 WARM_UP_RATE = 1_000
 CAUGHT_UP_WITHIN = 240.0
 GOALS = {"p50": 10.0, "p95": 50.0, "p99": 200.0}
@@ -47,7 +47,9 @@ def measure(scale: float) -> Iterable[Figure]:
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         databases = {"shop": Postgres(), "warehouse": MariaDb()}
-        planned = StreamPath(Path(scratch), ROOT / "contracts", prefix="bench", databases=databases)
+        planned = StreamPath(
+            Path(scratch), ROOT / "contracts", prefix="bench", databases=databases, brisk=False
+        )
         with planned.running() as path:
             create_tables(path)
             path.capture()
