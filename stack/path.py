@@ -49,7 +49,7 @@ class StreamPath:
         databases: By the name that source contracts give to a server.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one plan of all its parts
         self,
         directory: Path,
         contracts: Path,
