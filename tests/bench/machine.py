@@ -6,6 +6,7 @@ import os
 import platform
 import sqlite3
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -61,3 +62,18 @@ def machine() -> Context:
         "yardstick_ns": yardstick_ns(),
         "load_before": load_average(),
     }
+
+
+def compiler_seconds(pids: Iterable[int]) -> float:
+    """Return the processor time that Java's compilers have taken in some processes."""
+    ticks = 0
+    for pid in pids:
+        for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+            try:
+                head, _, rest = stat.read_text().rpartition(")")
+            except OSError:
+                continue  # the thread has ended
+            if "CompilerThre" in head:
+                user, system = rest.split()[11:13]
+                ticks += int(user) + int(system)
+    return ticks / os.sysconf("SC_CLK_TCK")
