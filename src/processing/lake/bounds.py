@@ -8,21 +8,26 @@ from typing import Final
 from pyiceberg.conversions import from_bytes
 from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.types import LongType
 
-_KEPT: Final = 4_096
+_KEPT_MANIFESTS: Final = 4_096
+_KEPT_SNAPSHOTS: Final = 256
 _LONG_BYTES: Final = 8
 
 
 class Bounds:
     """The greatest values of whole-number columns. Safe to share by threads.
 
-    A manifest never changes, so what it says is kept: a commit costs reading what it added.
+    A snapshot never changes, nor does a manifest, so what they say is kept: a commit costs reading
+    what it added, and a table without one costs nothing. (PyIceberg reads the list of a snapshot's
+    manifests anew each time.)
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known: dict[str, list[dict[int, int]]] = {}
+        self._manifests: dict[str, list[dict[int, int]]] = {}
+        self._snapshots: dict[str, list[dict[int, int]]] = {}
 
     def greatest(self, table: Table) -> dict[str, int]:
         """Return the greatest value of every such column that has one, by name."""
@@ -44,21 +49,41 @@ class Bounds:
         }
         return [
             {names[field_id]: value for field_id, value in file.items() if field_id in names}
-            for manifest in snapshot.manifests(table.io)
-            if manifest.content == ManifestContent.DATA
-            for file in self._listed(manifest, table)
+            for file in self._held(snapshot, table)
         ]
 
+    def _held(self, snapshot: Snapshot, table: Table) -> list[dict[int, int]]:
+        known = self._snapshots.get(snapshot.manifest_list)
+        if known is None:
+            known = [
+                file
+                for manifest in snapshot.manifests(table.io)
+                if manifest.content == ManifestContent.DATA
+                for file in self._listed(manifest, table)
+            ]
+            self._keep(self._snapshots, snapshot.manifest_list, known, most=_KEPT_SNAPSHOTS)
+        return known
+
     def _listed(self, manifest: ManifestFile, table: Table) -> list[dict[int, int]]:
-        known = self._known.get(manifest.manifest_path)
+        known = self._manifests.get(manifest.manifest_path)
         if known is None:
             entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
             known = [_whole(entry.data_file.upper_bounds or {}) for entry in entries]
-            with self._lock:
-                if len(self._known) >= _KEPT:
-                    self._known.clear()
-                self._known[manifest.manifest_path] = known
+            self._keep(self._manifests, manifest.manifest_path, known, most=_KEPT_MANIFESTS)
         return known
+
+    def _keep(
+        self,
+        kept: dict[str, list[dict[int, int]]],
+        location: str,
+        files: list[dict[int, int]],
+        *,
+        most: int,
+    ) -> None:
+        with self._lock:
+            if len(kept) >= most:
+                kept.clear()
+            kept[location] = files
 
 
 def _whole(upper: dict[int, bytes]) -> dict[int, int]:
