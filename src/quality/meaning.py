@@ -90,7 +90,8 @@ def _fits(kind: str, value: object) -> bool:
     if kind == "integer" and isinstance(value, int):
         return MIN_INTEGER <= value <= MAX_INTEGER
     if kind == "decimal" and isinstance(value, Decimal):
-        return abs(value) < 10**INTEGER_DIGITS
+        # compared, not `abs`, which rounds to the precision of the thread that asks
+        return -(10**INTEGER_DIGITS) < value < 10**INTEGER_DIGITS
     if kind == "number" and isinstance(value, int | float):
         return isfinite(value)
     return True

@@ -225,6 +225,10 @@ def test_accepted_events_survive_storage(gate: Gate, value: bytes) -> None:
 
 
 @given(value=documents)
+@example(
+    value=b'{"id":null,"source":"/tests","type":"parcel.sent","data":{"parcel_id":"AB1",'
+    b'"price":"3.50","currency":"EUR","sender":null,"balance":999999999999999999}}'
+)
 def test_a_verdict_depends_on_nothing_but_the_event(
     gate: Gate, registry: Registry, value: bytes
 ) -> None:
