@@ -17,7 +17,7 @@ from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.records import record_of
 from ingestion.kafka.topic_plan import plan_topics
-from ingestion.kafka.topics import TIMESTAMPS, Topic, TopicPolicy, wanted_topics
+from ingestion.kafka.topics import RETENTION, TIMESTAMPS, Topic, TopicPolicy, wanted_topics
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED
 from ingestion.log.port import Record as LogRecord
 from processing.transformations.stream import StreamRecord
@@ -135,7 +135,7 @@ def launch(kafka: Kafka, flink: Flink, contracts: Path, directory: Path) -> Runn
     wanted = wanted_topics(policy)
     # The corpus says when each record was stored; a broker that says so itself cannot repeat it.
     fixed = [replace(each, config={**each.config, TIMESTAMPS: "CreateTime"}) for each in wanted]
-    table = Topic(f"{unique}.d.t", 1, 1, config={TIMESTAMPS: "CreateTime"})
+    table = Topic(f"{unique}.d.t", 1, 1, config={TIMESTAMPS: "CreateTime", RETENTION: "-1"})
     KafkaAdmin(config).apply(plan_topics([*fixed, table], []).changes)
     named = ("--kafka-bootstrap", kafka.bootstrap, "--kafka-prefix", name)
     job = start("gate", flink, directory, *named, "--checkpoint-interval", "0.5")
