@@ -16,11 +16,9 @@ from pyflink.table.types import DataType
 from pyflink.table.udf import ScalarFunction
 
 from agentflow.contracts import Contract
-from ingestion.log.plan import dead_letter_record
-from ingestion.log.port import DEAD_LETTERS, VALIDATED, Accept, Reject
 from processing.flink.bundle import unpack
 from processing.flink.statements import COLUMNS, HEADERS
-from processing.transformations.stream import StreamGate, StreamOutput, StreamRecord, raw_event
+from processing.transformations.stream import StreamGate, StreamOutput, StreamRecord
 
 Headers = Mapping[str, bytes | None]
 _MICROS_PER_MILLI = 1_000
@@ -44,7 +42,7 @@ class Judge(ScalarFunction):  # type: ignore[misc]
     def open(self, function_context: FunctionContext) -> None:
         """Compile the contracts."""
         del function_context
-        self._gate = StreamGate(unpack(self._contracts))
+        self._output = StreamGate(unpack(self._contracts)).output
 
     def eval(
         self,
@@ -59,14 +57,10 @@ class Judge(ScalarFunction):  # type: ignore[misc]
         The place of the record is no part of a verdict: SQL puts it among the headers.
         """
         at_us = timestamp_ms * _MICROS_PER_MILLI
+        headers: Headers = {"tenant": tenant, "received_us": received_us}
         if attributes is not None:
             headers = _decode_headers(attributes)
-            return _row(self._gate.output(StreamRecord(*_NOWHERE, at_us, None, value, headers)))
-        raw = raw_event(value, at_us, tenant=tenant, received_us=received_us)
-        routed = self._gate.verdict(raw)
-        if isinstance(routed, Reject):
-            return _row(StreamOutput(DEAD_LETTERS, dead_letter_record(raw, routed, {})))
-        return _accepted_row(routed, raw.received_us)
+        return _row(self._output(StreamRecord(*_NOWHERE, at_us, None, value, headers)))
 
 
 class JudgeChange(ScalarFunction):  # type: ignore[misc]
@@ -97,23 +91,6 @@ class JudgeChange(ScalarFunction):  # type: ignore[misc]
 
 
 _decode_headers = msgspec.json.Decoder(dict[str, bytes | None]).decode  # bytes are Base64
-
-
-def _accepted_row(accept: Accept, received_us: int) -> Row:
-    """Return the row of `accepted_record`, without a map in between: most events come this way."""
-    return Row(
-        VALIDATED,
-        accept.identity.hex().encode(),
-        accept.key,
-        accept.value,
-        accept.type.encode(),
-        b"%d" % accept.version,
-        accept.tenant.encode(),
-        b"%d" % accept.occurred_us,
-        None,
-        None,
-        received_us // _MICROS_PER_MILLI,
-    )
 
 
 def _row(output: StreamOutput) -> Row:

@@ -16,7 +16,7 @@ from ingestion.cdc import Ignored, Record, Refusal, Sources, documents, normalis
 from ingestion.kafka.cloudevents import structured
 from ingestion.log.plan import accepted_record, dead_letter_record
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Reject
-from processing.transformations.routing import Routed, Router
+from processing.transformations.routing import Router
 from quality import Gate, Rejected, Violation
 from quality.codes import ATTRIBUTE_INVALID
 from quality.envelope import MAX_ATTRIBUTE_LENGTH
@@ -65,8 +65,7 @@ class StreamOutput(msgspec.Struct, frozen=True, gc=False):
 class StreamGate:
     """Judges records of raw topics. Total: whatever arrives, each record is answered for.
 
-    Topics that a source contract names hold changes of a database; all others hold events. Who has
-    an event in hand asks for its `verdict`; `outputs` are the records that answer for a record.
+    Topics that a source contract names hold changes of a database; all others hold events.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -112,17 +111,13 @@ class StreamGate:
             value = structured(sorted(record.headers.items()), value)
         return self._judged(record, _raw(record, value))
 
-    def verdict(self, raw: RawEvent) -> Routed | Reject:
-        """Return what the log holds of *raw*."""
-        if not _names_a_tenant(raw.tenant):
-            return self._router.reject(raw, _TENANT_REFUSED)
-        try:
-            return self._router.route(raw, self._gate.judge(raw))
-        except Exception as error:  # noqa: BLE001 - one record must not stop the others
-            return self._router.reject(raw, _not_judged(error))
-
     def _judged(self, record: StreamRecord, raw: RawEvent) -> StreamOutput:
-        routed = self.verdict(raw)
+        if not _names_a_tenant(raw.tenant):
+            return self._rejected(record, raw, _TENANT_REFUSED)
+        try:
+            routed = self._router.route(raw, self._gate.judge(raw))
+        except Exception as error:  # noqa: BLE001 - one record must not stop the others
+            return self._rejected(record, raw, _not_judged(error))
         if isinstance(routed, Reject):
             return _dead(record, raw, routed)
         accepted = accepted_record(raw, routed, _place(record))
@@ -130,21 +125,6 @@ class StreamGate:
 
     def _rejected(self, record: StreamRecord, raw: RawEvent, why: Rejected) -> StreamOutput:
         return _dead(record, raw, self._router.reject(raw, why))
-
-
-def raw_event(
-    value: bytes | None, timestamp_us: int, *, tenant: bytes | None, received_us: bytes | None
-) -> RawEvent:
-    """Return the event that a record holds.
-
-    Args:
-        value: Of the record.
-        timestamp_us: When the broker got it.
-        tenant: The header, untrusted.
-        received_us: When the edge took it, untrusted.
-    """
-    named = (tenant or b"").decode("utf-8", "replace")
-    return RawEvent(value or b"", named or DEFAULT_TENANT, _received(timestamp_us, received_us))
 
 
 def receipt(output: StreamOutput) -> NewRecord:
@@ -166,9 +146,8 @@ def _dead(record: StreamRecord, raw: RawEvent, reject: Reject) -> StreamOutput:
 
 
 def _raw(record: StreamRecord, value: bytes) -> RawEvent:
-    header = record.headers.get
-    tenant, received_us = header("tenant"), header("received_us")
-    return raw_event(value, record.timestamp_us, tenant=tenant, received_us=received_us)
+    tenant = (record.headers.get("tenant") or b"").decode("utf-8", "replace")
+    return RawEvent(value, tenant or DEFAULT_TENANT, _received_us(record))
 
 
 def _place(record: StreamRecord) -> dict[str, str]:
@@ -183,13 +162,14 @@ def _names_a_tenant(tenant: str) -> bool:
     return len(tenant) <= MAX_ATTRIBUTE_LENGTH and "\ufffd" not in tenant and "\0" not in tenant
 
 
-def _received(timestamp_us: int, written: bytes | None) -> int:
+def _received_us(record: StreamRecord) -> int:
     """Return when the edge took the event, as it says, or else when the broker got it.
 
     Brokers refuse records from the future, and one refused record would stop the job for good: an
     edge that claims to be far ahead of the broker is not believed.
     """
-    known = min(max(timestamp_us, 0), _LAST_US)
+    known = min(max(record.timestamp_us, 0), _LAST_US)
+    written = record.headers.get("received_us")
     if written is None or len(written) > _DIGITS or not written.isdigit():
         return known
     received = int(written)
