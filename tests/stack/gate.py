@@ -6,7 +6,6 @@ import shutil
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -130,12 +129,12 @@ def launch(kafka: Kafka, flink: Flink, contracts: Path, directory: Path) -> Runn
     unique = f"s{uuid.uuid4().hex[:8]}"
     text = source.read_text().replace("name: s.t\n", f"name: {unique}.t\n")
     source.write_text(text.replace("server: s\n", f"server: {unique}\n"))
-    # the corpus has times of its own, which retention would take while the test still reads
-    policy = TopicPolicy(prefix=name, raw_partitions=1, retention=timedelta(days=36_500))
-    wanted = wanted_topics(policy)
-    # The corpus says when each record was stored; a broker that says so itself cannot repeat it.
-    fixed = [replace(each, config={**each.config, TIMESTAMPS: "CreateTime"}) for each in wanted]
-    table = Topic(f"{unique}.d.t", 1, 1, config={TIMESTAMPS: "CreateTime", RETENTION: "-1"})
+    wanted = wanted_topics(TopicPolicy(prefix=name, raw_partitions=1))
+    # The corpus says when each record was stored: a broker that says so itself cannot repeat it,
+    # and one that keeps a week of it takes it away.
+    as_said = {TIMESTAMPS: "CreateTime", RETENTION: "-1"}
+    fixed = [replace(each, config={**each.config, **as_said}) for each in wanted]
+    table = Topic(f"{unique}.d.t", 1, 1, config=as_said)
     KafkaAdmin(config).apply(plan_topics([*fixed, table], []).changes)
     named = ("--kafka-bootstrap", kafka.bootstrap, "--kafka-prefix", name)
     job = start("gate", flink, directory, *named, "--checkpoint-interval", "0.5")
