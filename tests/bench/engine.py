@@ -90,15 +90,20 @@ def judged(definitions: Definitions, generated: Sequence[Generated]) -> list[Eve
     return list(accepted.values())
 
 
-def _moves(plans: Sequence[MetricPlan], corrections: Corrections, events: Sequence[Event]) -> float:
-    """Return processor seconds to move *plans* by *events*."""
-    engine = LiveEngine(plans, corrections=corrections, now_us=START_US)
-    batches = [
+def batches(events: Sequence[Event]) -> list[list[tuple[int, Event]]]:
+    """Return events with their offsets, as many at a time as an intake hands over."""
+    return [
         list(enumerate(events[start : start + BATCH], start))
         for start in range(0, len(events), BATCH)
     ]
+
+
+def _moves(plans: Sequence[MetricPlan], corrections: Corrections, events: Sequence[Event]) -> float:
+    """Return processor seconds to move *plans* by *events*."""
+    engine = LiveEngine(plans, corrections=corrections, now_us=START_US)
+    prepared = batches(events)
     begun = time.process_time()
-    for batch in batches:
+    for batch in prepared:
         engine.apply(batch, now_us=batch[-1][1].ingested_us)
     return time.process_time() - begun
 

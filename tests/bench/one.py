@@ -11,7 +11,7 @@ import msgspec
 
 from tests.bench.figures import Measure
 
-MEASUREMENTS = ("pipeline", "engine", "volume", "batches", "reads", "latency", "memory")
+MEASUREMENTS = ("pipeline", "engine", "saving", "volume", "batches", "reads", "latency", "memory")
 """Modules of this package with a `measure`, in the order they are run."""
 
 
