@@ -28,8 +28,8 @@ _COMMON: Mapping[str, str] = {
     # a truncated table must become a dead letter, not silence
     "skipped.operations": "none",
     "tombstones.on.delete": "true",
-    # the default of 500 ms is most of the way from commit to answer; the last millisecond of each
-    # wait is a busy one, so 10 ms take a tenth of a core from every idle connector
+    # the default of 500 ms is most of the way from commit to answer; but the last millisecond of
+    # each wait is a busy one, so shorter ones cost cores while tables are idle
     "poll.interval.ms": "40",
     # an idle table must not hold the log of a busy database
     "heartbeat.interval.ms": "10000",
