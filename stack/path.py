@@ -28,7 +28,16 @@ from stack.errors import StackError
 from stack.jobs import cancel, install_wheel, start
 from stack.probe import http_json, wait_until
 from stack.service import Service
-from stack.services import S3, Connect, Flink, IcebergRest, Kafka, MariaDb, Postgres
+from stack.services import (
+    S3,
+    Connect,
+    Flink,
+    IcebergRest,
+    Kafka,
+    LakeFlink,
+    MariaDb,
+    Postgres,
+)
 from stack.services.api import Api
 
 _RUNNING_WITHIN = 180.0
@@ -97,7 +106,9 @@ class StreamPath:
             self._make_topics()
             wheel = install_wheel(self.directory / "platform")
             self.flink = Flink(pythonpath=(wheel,), brisk=self._brisk)
-            self._start(stack, self.flink, told)
+            self.lake_flink = LakeFlink(pythonpath=(wheel,), brisk=self._brisk)
+            for cluster in (self.flink, self.lake_flink):
+                self._start(stack, cluster, told)
             self.make_tables()
             for job in ("gate", "lake"):
                 self._timed(f"job {job}", told, partial(self.start_job, job))
@@ -156,9 +167,10 @@ class StreamPath:
         options = ["--checkpoint-interval", str(self._lake_seconds)] if name == "lake" else []
         if since is not None:
             options += ["--from-checkpoint", since]
-        job = start(name, self.flink, self.contracts, *options, settings=self.environment)
+        cluster = self._cluster(name)
+        job = start(name, cluster, self.contracts, *options, settings=self.environment)
         self._jobs[name] = job
-        self._await_tasks(job)
+        self._await_tasks(cluster, job)
         return job
 
     def stop_job(self, name: str) -> str | None:
@@ -167,16 +179,16 @@ class StreamPath:
         Raises:
             StackError: It goes on.
         """
-        job = self._jobs.pop(name)
-        cancel(self.flink, job)
+        cluster, job = self._cluster(name), self._jobs.pop(name)
+        cancel(cluster, job)
 
         def ended() -> bool:
-            found = http_json(f"{self.flink.url}/jobs/{job}")
+            found = http_json(f"{cluster.url}/jobs/{job}")
             return bool(found) and found["state"] == "CANCELED"
 
         if not wait_until(ended, within=_RUNNING_WITHIN):
-            raise StackError(f"job {job} does not end", fix=f"Read {self.flink.log_path}.")
-        return last_checkpoint(self.flink, job)
+            raise StackError(f"job {job} does not end", fix=f"Read {cluster.log_path}.")
+        return last_checkpoint(cluster, job)
 
     def make_tables(self) -> None:
         """Make the lake's tables: the job that writes them does not."""
@@ -185,14 +197,18 @@ class StreamPath:
         cache = self.directory / "lake-cache"
         open_remote_lake(location, self.registry, cache=cache, coverage=Progressed()).close()
 
-    def restart_cluster(self) -> None:
-        """Start Flink again after its JobManager died, and both jobs from their last checkpoints.
+    def restart_cluster(self, cluster: Flink) -> None:
+        """Start a cluster again after its JobManager died, and its job from its last checkpoint.
 
         Without a quorum service a JobManager that died has lost its jobs, not their checkpoints.
         """
-        self.flink.restart()
+        cluster.restart()
         for name, job in tuple(self._jobs.items()):
-            self.start_job(name, since=last_checkpoint(self.flink, job))
+            if self._cluster(name) is cluster:
+                self.start_job(name, since=last_checkpoint(cluster, job))
+
+    def _cluster(self, job: str) -> Flink:
+        return self.lake_flink if job == "lake" else self.flink
 
     def _start(self, stack: ExitStack, service: Service, told: Told) -> None:
         self._timed(
@@ -227,15 +243,15 @@ class StreamPath:
             }
         return found
 
-    def _await_tasks(self, job: str) -> None:
+    def _await_tasks(self, cluster: Flink, job: str) -> None:
         def tasks_run() -> bool:
-            found = http_json(f"{self.flink.url}/jobs/{job}")
+            found = http_json(f"{cluster.url}/jobs/{job}")
             return bool(found) and all(
                 vertex["status"] == "RUNNING" for vertex in found["vertices"]
             )
 
         if not wait_until(tasks_run, within=_RUNNING_WITHIN):
-            raise StackError(f"job {job} does not run", fix=f"Read {self.flink.log_path}.")
+            raise StackError(f"job {job} does not run", fix=f"Read {cluster.log_path}.")
 
 
 def last_checkpoint(flink: Flink, job: str) -> str | None:

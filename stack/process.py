@@ -16,15 +16,22 @@ from stack.probe import wait_until
 
 _TERM_WITHIN = 20.0
 _KILL_WITHIN = 10.0
+_YIELDS_WITHIN = 5.0
 _LOG_TAIL_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to execute; `environment` is added to ours."""
+    """What to execute.
+
+    Attributes:
+        environment: Added to ours.
+        niceness: How much it yields to everybody else, from 0 to 19, as `nice(1)` counts.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    niceness: int = 0
 
 
 class Process:
@@ -88,7 +95,7 @@ class Process:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._child = subprocess.Popen(
-                command.argv,
+                (*_nice(command.niceness), *command.argv),
                 env={**os.environ, **command.environment},
                 cwd=self.log_path.parent,
                 stdin=subprocess.DEVNULL,
@@ -96,6 +103,8 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        if command.niceness:
+            _yield_session(self._child.pid, command.niceness)
         identity = Identity.of(self._child.pid)
         if identity is not None:
             self._pid_path.write_text(str(identity))
@@ -135,6 +144,30 @@ class Process:
             self._pid_path.unlink(missing_ok=True)
             leftovers.forget(identity)
         return done
+
+
+def _nice(niceness: int) -> tuple[str, ...]:
+    return ("nice", "-n", str(niceness)) if niceness else ()
+
+
+def _yield_session(pid: int, niceness: int) -> None:
+    """Let the session of a process yield as well, where the kernel shares cores by session.
+
+    There (`sched_autogroup_enabled`, see sched(7)) niceness counts only within a session, and each
+    process of ours has one of its own. It may be set ten times a second.
+    """
+    group = Path(f"/proc/{pid}/autogroup")
+
+    def yields() -> bool:
+        try:
+            group.write_text(str(niceness))
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # it ended, or the kernel knows no such groups
+        return True
+
+    wait_until(yields, within=_YIELDS_WITHIN)
 
 
 def wait_ready(

@@ -7,7 +7,17 @@ from pathlib import Path
 
 from stack.errors import StackError
 from stack.service import Service
-from stack.services import S3, Connect, Flink, IcebergRest, Kafka, MariaDb, Postgres, Redis
+from stack.services import (
+    S3,
+    Connect,
+    Flink,
+    IcebergRest,
+    Kafka,
+    LakeFlink,
+    MariaDb,
+    Postgres,
+    Redis,
+)
 
 _NEEDS = {"connect": ("kafka",), "iceberg-rest": ("s3",)}
 
@@ -21,7 +31,7 @@ def services(names: Sequence[str] = ()) -> list[Service]:
     kafka, s3 = Kafka(secure=True), S3()
     known: list[Service] = [
         *(Redis(), Postgres(), MariaDb(), kafka, s3),
-        *(IcebergRest(s3), Connect(kafka), Flink()),
+        *(IcebergRest(s3), Connect(kafka), Flink(), LakeFlink()),
     ]
     unknown = set(names) - {service.name for service in known}
     if unknown:

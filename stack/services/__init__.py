@@ -1,7 +1,7 @@
 """One class per service; `with Kafka().running(directory) as kafka:` is all a caller needs."""
 
 from stack.services.connect import Connect
-from stack.services.flink import Flink
+from stack.services.flink import Flink, LakeFlink
 from stack.services.iceberg_rest import IcebergRest
 from stack.services.kafka import Kafka, Scram
 from stack.services.mariadb import MariaDb
@@ -15,6 +15,7 @@ __all__ = [
     "Flink",
     "IcebergRest",
     "Kafka",
+    "LakeFlink",
     "MariaDb",
     "Postgres",
     "Redis",

@@ -19,6 +19,7 @@ from stack.services.flink_settings import Memory, settings
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _SUBMIT_WITHIN = 600.0
+_LAKE_NICENESS = 10
 _LOGGING = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.console.ref = console
@@ -49,6 +50,7 @@ class Flink(Service):
         pythonpath: tuple[Path, ...] = (),
         options: Mapping[str, object] | None = None,
         brisk: bool = True,
+        niceness: int = 0,
     ) -> None:
         """Plan a cluster.
 
@@ -59,6 +61,7 @@ class Flink(Service):
             options: Configuration that wins over ours, by dotted name.
             brisk: Skip Java's optimising compiler: answers soon come evenly, at a lower rate
                 than the job would reach after some minutes.
+            niceness: How much its TaskManager yields to everybody else, from 0 to 19.
         """
         super().__init__()
         self.slots = slots
@@ -66,6 +69,7 @@ class Flink(Service):
         self._pythonpath = pythonpath
         self._options = dict(options or {})
         self._brisk = brisk
+        self._niceness = niceness
 
     @property
     def jobmanager(self) -> Process:
@@ -168,13 +172,13 @@ class Flink(Service):
         configuration = ("--configDir", str(self._configuration))
         if part == "jobmanager":
             argv = self._java(_JOB_MANAGER, *configuration, heap_mb=self._memory.job_heap_mb)
-        else:
-            identity = f"taskmanager-{time.monotonic_ns()}"
-            self._identity.write_text(identity)
-            own = ("-D", f"taskmanager.resource-id={identity}")
-            heap_mb = self._memory.task_heap_mb + self._memory.framework_heap_mb
-            argv = self._java(_TASK_MANAGER, *configuration, *own, heap_mb=heap_mb)
-        return Command(argv, self.client_environment)
+            return Command(argv, self.client_environment)
+        identity = f"taskmanager-{time.monotonic_ns()}"
+        self._identity.write_text(identity)
+        own = ("-D", f"taskmanager.resource-id={identity}")
+        heap_mb = self._memory.task_heap_mb + self._memory.framework_heap_mb
+        argv = self._java(_TASK_MANAGER, *configuration, *own, heap_mb=heap_mb)
+        return Command(argv, self.client_environment, self._niceness)
 
     def healthy(self) -> bool:
         """Ask which TaskManagers are registered: the one that runs now, with all its slots."""
@@ -208,6 +212,19 @@ class Flink(Service):
             brisk=self._brisk,
             flags=(*jvm.OPENED_FOR_FLINK, logging, *limits),
         )
+
+
+class LakeFlink(Flink):
+    """A cluster for the lake job: it takes what the others leave (docs/adr/0020).
+
+    Its rows wait for the next commit, the events of the gate for nothing.
+    """
+
+    name = "flink-lake"
+
+    def __init__(self, *, pythonpath: tuple[Path, ...] = (), brisk: bool = True) -> None:
+        """Plan it; see `Flink`."""
+        super().__init__(slots=2, pythonpath=pythonpath, brisk=brisk, niceness=_LAKE_NICENESS)
 
 
 def _yaml(value: object) -> str:

@@ -140,6 +140,25 @@ def test_images_are_the_versions_that_are_tested(
     assert version in service.version
 
 
+def test_the_lake_yields_to_the_gate() -> None:
+    """Each job is sent to the cluster of its TaskManager, and that of the lake has few shares."""
+    services = loaded(PLATFORM)["services"]
+
+    def cluster(job: str) -> str:
+        command = services[job]["command"]
+        return str(command[command.index("--cluster") + 1])
+
+    of = {name: services[name] for name in ("taskmanager", "lake-taskmanager")}
+    where = {
+        name: str(each["environment"]["FLINK_PROPERTIES"].split()[1]) for name, each in of.items()
+    }
+    assert cluster("gate") == cluster("sessions") == f"{where['taskmanager']}:8081"
+    assert cluster("lake") == f"{where['lake-taskmanager']}:8081"
+    assert where["taskmanager"] != where["lake-taskmanager"]
+    assert of["lake-taskmanager"]["cpu_shares"] < 1024 // 2
+    assert "cpu_shares" not in of["taskmanager"]
+
+
 def test_only_loopback_is_published() -> None:
     """A laptop in a café serves nobody else."""
     services = loaded(SOURCES, LAKE, PLATFORM)["services"]

@@ -25,7 +25,7 @@ from stack import install
 from stack.errors import StackError
 from stack.path import StreamPath
 from stack.probe import wait_until
-from stack.services import Postgres
+from stack.services import Flink, LakeFlink, Postgres
 from stack.services.api import Api
 from tests.stack.lake_world import located, opened
 from tests.stack.path_world import (
@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[2]
 SEED = 20_261_127
 BATCH = 100
 CAMPAIGN_SECONDS = 7_200
-KILLS = int(os.environ.get("AGENTFLOW_PATH_KILLS", "5"))
+KILLS = int(os.environ.get("AGENTFLOW_PATH_KILLS", "7"))
 EVENTS = BATCH * (2 * KILLS + 2)
 PATIENCE = 240.0
 PGBENCH = install.Program("pgbench", "postgresql-15", "/usr/lib/postgresql/15/bin")
@@ -147,11 +147,13 @@ def test_pgbench_equals_select_on_the_source(
 
     with pgbench(postgres, *run) as second:
         path.connect.kill()
-        path.flink.taskmanager.kill()
-        path.flink.taskmanager.start()
+        for cluster in (path.flink, path.lake_flink):
+            cluster.taskmanager.kill()
+            cluster.taskmanager.start()
         path.connect.restart()
         assert second.wait(timeout=PATIENCE) == 0
     path.flink.wait_ready()
+    path.lake_flink.wait_ready()
     equal_to_the_source(client, postgres)
 
 
@@ -349,14 +351,15 @@ def _ailing(path: StreamPath, client: AgentFlow) -> set[str]:
 
 
 def _victims(chance: random.Random) -> list[str]:
-    everyone = ["taskmanager", "connect", "api", "kafka", "jobmanager"]
+    clusters = [f"{each.name} {part}" for each in (Flink, LakeFlink) for part in Flink.parts]
+    everyone = ["connect", "api", "kafka", *clusters]
     chance.shuffle(everyone)
     return [everyone[number % len(everyone)] for number in range(KILLS)]
 
 
 def _kill(path: StreamPath, victim: str) -> None:
-    if victim in {"taskmanager", "jobmanager"}:
-        path.flink.processes[victim].kill()
+    if part := _part(victim):
+        _cluster(path, victim).processes[part].kill()
     else:
         service = {"api": path.api, "kafka": path.kafka, "connect": path.connect}[victim]
         service.kill()
@@ -364,11 +367,20 @@ def _kill(path: StreamPath, victim: str) -> None:
 
 
 def _revive(path: StreamPath, victim: str) -> None:
-    if victim == "taskmanager":
-        path.flink.taskmanager.start()
-        path.flink.wait_ready()
-    elif victim == "jobmanager":
-        path.restart_cluster()
+    cluster = _cluster(path, victim)
+    if _part(victim) == "taskmanager":
+        cluster.taskmanager.start()
+        cluster.wait_ready()
+    elif _part(victim) == "jobmanager":
+        path.restart_cluster(cluster)
+
+
+def _part(victim: str) -> str:
+    return victim.partition(" ")[2]
+
+
+def _cluster(path: StreamPath, victim: str) -> Flink:
+    return path.lake_flink if victim.startswith(LakeFlink.name) else path.flink
 
 
 def _offered(client: AgentFlow, batch: list[bytes]) -> str | None:

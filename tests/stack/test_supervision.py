@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -49,6 +50,20 @@ def test_process_is_found_again_by_its_pid_file(process: Process, tmp_path: Path
 
     again.stop()
     assert not process.alive
+
+
+def test_process_yields_with_its_session(tmp_path: Path) -> None:
+    """Where the kernel shares cores by session, niceness alone would change nothing."""
+    sleep = (sys.executable, "-c", "import time; time.sleep(600)")
+    process = Process("sleeper", tmp_path, lambda: Command(sleep, niceness=7))
+
+    process.start()
+    try:
+        assert wait_until(lambda: os.getpriority(os.PRIO_PROCESS, process.pid) == 7, within=10)
+        group = Path(f"/proc/{process.pid}/autogroup")
+        assert not group.exists() or group.read_text().split()[-2:] == ["nice", "7"]
+    finally:
+        process.kill()
 
 
 def test_pid_of_somebody_else_is_never_killed(tmp_path: Path) -> None:

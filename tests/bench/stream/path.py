@@ -90,7 +90,7 @@ def _warm(path: StreamPath) -> None:
 @contextmanager
 def _compiling(path: StreamPath) -> Iterator[Callable[[], float]]:
     """Yield what tells, after the block, how much of a core compilers took meanwhile."""
-    pids = [*path.flink.pids, *path.kafka.pids]
+    pids = [*path.flink.pids, *path.lake_flink.pids, *path.kafka.pids]
     began, before = time.monotonic(), compiler_seconds(pids)
     share = inf
     yield lambda: share
