@@ -30,8 +30,11 @@ time.sleep(600)
 """
 
 
-def sleeper(directory: Path, program: str = "import time; time.sleep(600)") -> Process:
-    return Process("sleeper", directory, lambda: Command((sys.executable, "-c", program)))
+def sleeper(
+    directory: Path, program: str = "import time; time.sleep(600)", *, niceness: int = 0
+) -> Process:
+    command = Command((sys.executable, "-c", program), niceness=niceness)
+    return Process("sleeper", directory, lambda: command)
 
 
 @pytest.fixture
@@ -54,8 +57,7 @@ def test_process_is_found_again_by_its_pid_file(process: Process, tmp_path: Path
 
 def test_process_yields_with_its_session(tmp_path: Path) -> None:
     """Where the kernel shares cores by session, niceness alone would change nothing."""
-    sleep = (sys.executable, "-c", "import time; time.sleep(600)")
-    process = Process("sleeper", tmp_path, lambda: Command(sleep, niceness=7))
+    process = sleeper(tmp_path, niceness=7)
 
     process.start()
     try:
