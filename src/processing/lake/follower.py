@@ -140,5 +140,5 @@ class LakeFollower:
         self._maintained = time.monotonic()
         try:
             self._maintain()
-        except Exception:  # supervision: it is tried again when it is due, and looking goes on
+        except BaseException:  # supervision: it is tried again when it is due, and looking goes on
             log.warning("lake.maintenance_failed", exc_info=True)

@@ -26,7 +26,7 @@ from processing.lake.commit import KEPT_SNAPSHOTS, attempt, expire
 from processing.lake.embedded import local_path
 from processing.lake.rows import ArrowTable
 from processing.lake.runs import FULL_ROWS, Run, repeated_runs, small_runs
-from processing.transformations.layout import PROGRESS_TABLE, UNREAD_TABLE
+from processing.transformations.layout import PROGRESS_TABLE
 
 log = structlog.get_logger()
 
@@ -93,19 +93,43 @@ def remove_repeats(lake: Lake, name: TableName, *, full_rows: int = FULL_ROWS) -
 
 
 def maintain(lake: Lake, *, clock: Clock, min_files: int, grace: timedelta) -> None:
-    """Do all of this to every table.
+    """Do all of this to every table, each by itself: one that fails holds up no other.
 
     Raises:
         StorageError: Others kept committing, or the lake cannot be reached.
+        ExceptionGroup: Several tables failed.
     """
+    failures: list[Exception] = []
     for name in lake.all_names():
-        if name == PROGRESS_TABLE:
-            attempt(lake, name, partial(_fold_progress, min_files=min_files))
-        elif name != UNREAD_TABLE:
-            remove_repeats(lake, name)
-            compact(lake, name, min_files=min_files)
-        expire_snapshots(lake, name)
-        sweep(lake, name, clock=clock, grace=grace)
+        try:
+            _maintain(lake, name, clock=clock, min_files=min_files, grace=grace)
+        except Exception as error:  # noqa: BLE001 - raised below, after the other tables
+            error.add_note(f'while maintaining table "{".".join(name)}"')
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise ExceptionGroup("maintenance of several tables failed", failures)
+
+
+def _maintain(
+    lake: Lake, name: TableName, *, clock: Clock, min_files: int, grace: timedelta
+) -> None:
+    if name == PROGRESS_TABLE:
+        attempt(lake, name, partial(_fold_progress, min_files=min_files))
+    elif _holds_log_rows(lake.fresh(name)):
+        remove_repeats(lake, name)
+        compact(lake, name, min_files=min_files)
+    expire_snapshots(lake, name)
+    sweep(lake, name, clock=clock, grace=grace)
+
+
+def _holds_log_rows(table: Table) -> bool:
+    """Tell whether the rows are records of the log by day, which is what can be merged.
+
+    The table of batches has no rows; the one of what could not be read has no days.
+    """
+    return "log_offset" in table.schema().column_names and bool(table.spec().fields)
 
 
 def _fold_progress(table: Table, *, min_files: int) -> None:

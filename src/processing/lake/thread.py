@@ -155,7 +155,7 @@ class LakeThread:
         try:
             with self._writing:
                 self._maintain()
-        except AgentFlowError:
+        except BaseException:  # supervision: no kind of failure may end the thread
             log.warning("lake.maintenance_failed", exc_info=True)
         else:
             log.info("lake.maintained", seconds=round(time.monotonic() - started, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
+from agentflow.clock import SystemClock
 from agentflow.contracts import Registry
 from agentflow.errors import StorageError
 from agentflow.events import EventRef
@@ -29,6 +31,7 @@ from processing.lake import (
 )
 from processing.lake.columns import arrow_schema
 from processing.lake.embedded import EmbeddedCatalog, LocalFiles
+from processing.lake.maintenance import maintain
 from processing.lake.reader import planned
 from processing.lake.rows import Stored, rows_of
 from processing.transformations.layout import (
@@ -294,3 +297,17 @@ def test_what_did_not_change_is_not_read_again(lake: Lake, sink: Sink, gate: Gat
 
     assert before == Positions(3, 0)
     assert reader.positions() == after == Positions(4, 0)
+
+
+def test_maintenance_goes_through_every_table_of_a_job(lake: Lake, sink: Sink, gate: Gate) -> None:
+    """What could not be read has offsets and no days; progress has neither."""
+    sink.rows(CREATED, 0)
+    sink.unread(1, "order_cancelled_v1")
+    for last in range(4):
+        sink.progress(validated=last, order_created_v1=0)
+    before = LakeReader(lake, gate).positions()
+
+    maintain(lake, clock=SystemClock(), min_files=2, grace=timedelta(0))
+
+    assert {PROGRESS_TABLE, UNREAD_TABLE} <= set(lake.all_names())
+    assert LakeReader(lake, gate).positions() == before

@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pytest
+
 from agentflow.clock import ManualClock, SystemClock
 from agentflow.events import EventRef
 from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, sweep
-from processing.lake.catalog import DEAD_LETTER_TABLE
+from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE
 from processing.lake.coverage import covered
+from processing.lake.maintenance import maintain
 from quality import Gate
 from tests.processing.lake.conftest import Publish, order
 
@@ -97,6 +101,40 @@ def test_a_sweep_deletes_what_is_old_and_unneeded_only(
     assert not stray.exists()
     assert len(list(LakeReader(lake, gate).all_events())) == 40
     assert len(metadata_files(lake.directory)) <= 6
+
+
+def test_maintenance_goes_through_every_table_of_a_lake(
+    lake: Lake, log: MemoryLog, gate: Gate, publish: Publish
+) -> None:
+    """The table of batches has no offsets to look at: it must not stop what follows it."""
+    fill(lake, log, gate, publish, batches=20)
+    later = ManualClock(SystemClock().now_us())
+    later.advance(2 * HOUR)
+    reader = LakeReader(lake, gate)
+    before = list(reader.all_events())
+
+    maintain(lake, clock=later, min_files=8, grace=HOUR)
+
+    assert BATCH_TABLE in lake.all_names()
+    assert list(reader.all_events()) == before
+    assert reader.positions() == Positions(40, 20)
+    assert len(reader.files(CREATED)) == 1
+
+
+def test_a_table_that_cannot_be_maintained_holds_up_no_other(
+    lake: Lake, log: MemoryLog, gate: Gate, publish: Publish
+) -> None:
+    """Otherwise one damaged table would let all others grow, and keep their old files."""
+    fill(lake, log, gate, publish, batches=10)
+    dead = lake.table(DEAD_LETTER_TABLE)
+    for file in Path(dead.location().removeprefix("file://"), "data").rglob("*.parquet"):
+        file.write_bytes(b"damaged")
+
+    with pytest.raises(pa.ArrowInvalid) as raised:
+        maintain(lake, clock=SystemClock(), min_files=8, grace=HOUR)
+
+    assert "agentflow.dead_letters" in "".join(raised.value.__notes__)
+    assert len(LakeReader(lake, gate).files(CREATED)) == 1
 
 
 def metadata_files(directory: Path) -> list[Path]:

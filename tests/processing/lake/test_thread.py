@@ -157,3 +157,33 @@ def test_maintenance_runs_between_batches(
 
     assert maintained.wait(SOON.total_seconds())
     thread.close()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [StorageError("others commit"), ValueError("no such field"), MemoryError(), SystemExit(1)],
+    ids=repr,
+)
+def test_a_maintenance_that_fails_ends_nothing(failure: BaseException) -> None:
+    """A lake that grows is a nuisance; a lake that stands still makes every proof impossible."""
+    maintained = Signal()
+
+    def maintain() -> None:
+        maintained.set()
+        raise failure
+
+    writer = ScriptedWriter()
+    thread = LakeThread(
+        writer,  # type: ignore[arg-type]
+        interval=NEVER,
+        maintain=maintain,
+        maintain_every=timedelta(0),
+    )
+    thread.start()
+    first = thread.flush(Positions(1, 0), timeout=SOON)
+    failed = maintained.wait(SOON.total_seconds())
+
+    second = thread.flush(Positions(2, 0), timeout=SOON)
+
+    assert (first, failed, second) == (True, True, True)
+    thread.close()
