@@ -12,6 +12,7 @@ import msgspec
 from agentflow.clock import from_datetime, to_rfc3339
 from agentflow.contracts import MetricContract, Registry
 from agentflow.contracts.model import MetricExample
+from agentflow.dimension_values import spelled
 from agentflow.events import Event, RawEvent
 from agentflow.metrics import MetricPlan, compile_cells, measure, plan_metric
 from processing.live import Corrections, LiveEngine
@@ -109,7 +110,7 @@ def _value(engine: LiveEngine, plan: MetricPlan, where: str) -> Value:
     names = tuple(wanted)
     state = engine.read(plan.id, _TENANT, now_us=_DEFAULT_US)
     for key, cell in state.group("all", by=names, where={}).items():
-        if [_text(part) for part in key] == list(wanted.values()):
+        if [spelled(part) for part in key] == list(wanted.values()):
             return measure(plan, cell).value
     return measure(plan, compile_cells(plan).empty()).value
 
@@ -121,12 +122,6 @@ def _instant_us(when: object) -> int:
         return from_datetime(instant)
     except (ValueError, TypeError):  # no time, or one that the gate will refuse
         return _DEFAULT_US
-
-
-def _text(part: object) -> str:
-    if isinstance(part, bool):
-        return "true" if part else "false"
-    return "" if part is None else str(part)
 
 
 def _equal(expected: str | int | None, value: Value) -> bool:

@@ -25,6 +25,7 @@ from processing.live import Cause, MetricId
 from processing.platform import Platform
 from serving.asked import Asked
 from serving.causes import Causes
+from serving.warnings import WarningDocument, unseen
 
 _AGE = b'"age_ms":null'
 
@@ -56,6 +57,7 @@ class AnswerDocument(msgspec.Struct, frozen=True):
     exact: bool
     error_bound: float
     causes: list[dict[str, object]]
+    warnings: list[WarningDocument]
     groups: list[GroupDocument] | msgspec.UnsetType = msgspec.UNSET
     age_ms: int | None = None
 
@@ -124,6 +126,7 @@ class Answerer:
         start_us, end_us = state.bounds(asked.window)
         unbounded = start_us == BEGINNING_US
         watermark_us = platform.engine.watermark_us.get(tenant)
+        events = sum(cell[-1] for cell in cells.values())
         return AnswerDocument(
             metric=plan.contract.name,
             value=wire(total.value) if total else None,
@@ -138,10 +141,11 @@ class Answerer:
             contract=contract_document(plan, platform),
             watermark=None if watermark_us is None else to_rfc3339(watermark_us),
             token=platform.token(),
-            events=sum(cell[-1] for cell in cells.values()),
+            events=events,
             exact=total.exact if total else all(group.exact for group in groups),
             error_bound=total.error_bound if total else 0.0,
             causes=[self._causes_of(plan).document(cause) for cause in reversed(state.causes)],
+            warnings=[] if events else unseen(plan, platform.registry, asked.where, state.values),
             groups=groups if asked.by else msgspec.UNSET,
         )
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Final
 
+from agentflow.contracts import Registry
+from agentflow.contracts.model import EventContract
+from agentflow.dimension_values import nearest, read_value
 from agentflow.errors import ParameterError, UnknownDimensionError, UnknownWindowError
 from agentflow.metrics import MetricPlan
 from processing.definitions import Definitions
+
+_MOST_LISTED: Final = 20
+_MOST_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,10 @@ def ask(
         )
     for dimension in (*(where or {}), *by):
         _require_dimension(plan, dimension)
-    typed = {key: typed_value(plan, key, text) for key, text in (where or {}).items()}
+    typed = {
+        key: wanted_value(plan, definitions.registry, key, text)
+        for key, text in (where or {}).items()
+    }
     groups = tuple(dict.fromkeys(by))
     if plan.currency is not None and plan.currency not in {*typed, *groups}:
         groups = (*groups, plan.currency)
@@ -78,29 +88,63 @@ def _require_dimension(plan: MetricPlan, name: str) -> None:
     )
 
 
-def typed_value(plan: MetricPlan, dimension: str, text: str) -> object:
-    """Return a dimension value in its own type; the empty text means absent.
+def wanted_value(plan: MetricPlan, registry: Registry, dimension: str, text: str) -> object:
+    """Return the value that a parameter asks for, in the dimension's own type; None for absent.
 
     Raises:
-        ParameterError: The text does not fit the type.
+        ParameterError: The text is not a value of the type, or not one the contracts allow.
     """
-    if text == "":
-        return None
     kind = next(iter(plan.scopes.values()))[dimension].kind
-    read = _READERS.get(kind)
-    if read is None:
-        return text
     try:
-        return read(text)
-    except (ValueError, KeyError):
+        value = read_value(kind, text)
+    except ValueError:
+        article = "an" if kind == "integer" else "a"
         raise ParameterError(
-            f'dimension "{dimension}" is a {kind}, "{text}" is none',
+            f'dimension "{dimension}" is {article} {kind}, "{_short(text)}" is not one',
             hint=_HINTS[kind],
         ) from None
+    allowed = allowed_values(plan, registry, dimension)
+    if value is not None and allowed is not None and value not in allowed:
+        close = nearest(value, allowed)
+        guess = f'Did you mean "{close[0]}"? ' if close else ""
+        more = ", …" if len(allowed) > _MOST_LISTED else ""
+        raise ParameterError(
+            f'dimension "{dimension}" has no value "{_short(text)}"',
+            hint=f"{guess}Its values: {', '.join(allowed[:_MOST_LISTED])}{more}.",
+        )
+    return value
 
 
-_READERS: dict[str, Callable[[str], object]] = {
-    "integer": int,
-    "boolean": lambda text: {"true": True, "false": False}[text],
+def allowed_values(plan: MetricPlan, registry: Registry, dimension: str) -> tuple[str, ...] | None:
+    """Return the only values a dimension can have by the contracts; None when it is open.
+
+    Those are the enums of the events that are counted, and of those that replace the field.
+    """
+    allowed: dict[str, None] = {}
+    for ref in plan.contract.refs:
+        contract = registry.events[ref]
+        if ref not in plan.scopes and not _replaces(contract, dimension):
+            continue
+        field = contract.fields.get(dimension)
+        if field is None or field.enum is None:
+            return None
+        allowed.update(dict.fromkeys(field.enum))
+    return tuple(allowed)
+
+
+def _replaces(contract: EventContract, dimension: str) -> bool:
+    correction = contract.corrects
+    return (
+        correction is not None and correction.effect == "replace" and dimension in contract.fields
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
+_HINTS = {
+    "string": 'A text in double quotes is read as JSON: "" is the empty text.',
+    "integer": "Pass a whole number as JSON writes it, from -2^63 to 2^63-1.",
+    "boolean": "Pass true or false.",
 }
-_HINTS = {"integer": "Pass a whole number.", "boolean": "Pass true or false."}

@@ -22,6 +22,7 @@ from processing.history import MetricRow
 from processing.platform import Platform
 from serving.answer import contract_document, wire
 from serving.asked import Asked
+from serving.warnings import WarningDocument, unseen
 
 MAX_POINTS: Final = 10_000
 MAX_ROWS: Final = 50_000
@@ -67,6 +68,7 @@ class PastAnswer(msgspec.Struct, frozen=True):
     exact: bool
     error_bound: float
     causes: list[dict[str, Any]]
+    warnings: list[WarningDocument]
     as_of: str | None
     groups: list[PastGroup] | msgspec.UnsetType = msgspec.UNSET
     series: list[Point] | msgspec.UnsetType = msgspec.UNSET
@@ -165,6 +167,7 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         series = await asyncio.to_thread(rows, by=asked.by, grain_us=span.grain_us)
     total = await _total(asked, groups, rows)
     plan = asked.plan
+    events = sum(row.events for row in groups)
     shown = msgspec.UNSET if series is None else points(asked, span, series)
     return PastAnswer(
         metric=plan.contract.name,
@@ -176,14 +179,31 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         contract=contract_document(plan, platform),
         watermark=_text(watermark_us),
         token=token,
-        events=sum(row.events for row in groups),
+        events=events,
         exact=True,
         error_bound=0.0,
         causes=[],
+        warnings=[] if events else await _warnings(platform, asked, tenant, span),
         as_of=_text(span.as_of_us),
         groups=[_group(asked, row) for row in groups] if asked.by else msgspec.UNSET,
         series=shown,
     )
+
+
+async def _warnings(
+    platform: Platform, asked: Asked, tenant: str, span: Span
+) -> list[WarningDocument]:
+    """Look for what was asked for in live state, then in everything that was known then."""
+    plan, registry = asked.plan, platform.registry
+    state = platform.engine.read(plan.id, tenant, now_us=platform.clock.now_us())
+    if not unseen(plan, registry, asked.where, state.values):
+        return []
+
+    def ever(dimension: str) -> set[object]:
+        question = Question(tenant=tenant, by=(dimension,), ingested_before_us=span.as_of_us)
+        return {row.dimensions[0] for row in platform.parts.history.answer(plan, question)}
+
+    return await asyncio.to_thread(unseen, plan, registry, asked.where, ever)
 
 
 async def _total(asked: Asked, groups: Sequence[MetricRow], rows: _Rows) -> MetricRow | None:

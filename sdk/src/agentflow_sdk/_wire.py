@@ -120,8 +120,19 @@ def parameters(**values: object) -> dict[str, str]:
 
 
 def filters(where: Mapping[str, object] | None) -> dict[str, str]:
-    """Return dimension filters as query parameters; None asks for the events without a value."""
-    return {name: "" if value is None else _text(value) for name, value in (where or {}).items()}
+    """Return dimension filters as query parameters; None asks for the events without a value.
+
+    The empty text, and one that is in double quotes, is sent as JSON, so that it means itself.
+    """
+    return {name: _filter(value) for name, value in (where or {}).items()}
+
+
+def _filter(value: object) -> str:
+    if value is None:
+        return ""
+    text = _text(value)
+    quoted = text == "" or (len(text) > 1 and text[0] == text[-1] == '"')
+    return json.dumps(text, ensure_ascii=False) if quoted else text
 
 
 def _text(value: object) -> str:

@@ -135,6 +135,22 @@ class Cause(Model):
     offset: int | None = None
 
 
+class AnswerWarning(Model):
+    """What may be wrong with a question that was answered all the same.
+
+    Attributes:
+        code: `dimension_value_unseen`: no event has the value that was asked for.
+        parameter: The dimension.
+        nearest: Values that were seen and may be meant, the nearest first.
+    """
+
+    code: str
+    parameter: str | None = None
+    message: str = ""
+    hint: str | None = None
+    nearest: tuple[int | str, ...] = ()
+
+
 class Group(Model):
     """The value of one combination of dimensions."""
 
@@ -195,6 +211,7 @@ class Answer(Model):
     exact: bool = True
     error_bound: float | None = None
     causes: tuple[Cause, ...] = ()
+    warnings: tuple[AnswerWarning, ...] = ()
     groups: tuple[Group, ...] = ()
     series: tuple[Point, ...] = ()
     recompute: Recompute | None = None

@@ -8,7 +8,7 @@ import click
 
 from agentflow.cli.connection import connected
 from agentflow.cli.failure import NO, Failure
-from agentflow.cli.options import json_option, pairs, server_options
+from agentflow.cli.options import filters, json_option, server_options
 from agentflow.cli.output import emit, number, say, waiting
 from agentflow.cli.shown import write_answer, write_causes
 
@@ -42,7 +42,7 @@ def explain(  # noqa: PLR0913  # the options of the command
     Ends with exit code 1 when the recomputed value differs from the live one.
     """
     with connected(url, api_key) as client, waiting("reading the lake"):
-        answer = client.explain(name, window=window, where=pairs(where), by=by, version=version)
+        answer = client.explain(name, window=window, where=filters(where), by=by, version=version)
     if as_json:
         emit(answer.model_dump(mode="json", exclude_unset=True))
     else:

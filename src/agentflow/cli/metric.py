@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentflow.cli.connection import connected
-from agentflow.cli.options import Instant, json_option, pairs, server_options
+from agentflow.cli.options import Instant, filters, json_option, server_options
 from agentflow.cli.output import emit, write_table
 from agentflow.cli.shown import write_answer
 
@@ -51,7 +51,7 @@ def metric(  # noqa: PLR0913  # the options of the command
     agentflow metric revenue currency=EUR --window 1h --by country
     agentflow metric order_count --grain 1h --start 2026-01-01T00:00:00Z --end 2026-01-02T00:00:00Z
     """  # noqa: D301  # click's marker for "do not wrap"
-    filters = pairs(where)
+    wanted = filters(where)
     with connected(url, api_key) as client:
         if name is None:
             _list(client, as_json=as_json)
@@ -60,7 +60,7 @@ def metric(  # noqa: PLR0913  # the options of the command
             answer = client.metric(
                 name,
                 window=window,
-                where=filters,
+                where=wanted,
                 by=by,
                 version=version,
                 as_of=as_of,
@@ -72,7 +72,7 @@ def metric(  # noqa: PLR0913  # the options of the command
                 name,
                 grain=grain,
                 ends=(start, end),
-                where=filters,
+                where=wanted,
                 by=by,
                 version=version,
                 as_of=as_of,
@@ -90,7 +90,7 @@ def _series(  # noqa: PLR0913  # as the client has them
     *,
     grain: str,
     ends: tuple[datetime | None, datetime | None],
-    where: dict[str, str],
+    where: dict[str, str | None],
     by: str | None,
     version: int | None,
     as_of: datetime | None,

@@ -77,8 +77,26 @@ class Instant(click.ParamType[datetime]):
         return instant.astimezone(UTC)
 
 
+def filters(given: tuple[str, ...]) -> dict[str, str | None]:
+    """Read `currency=EUR` arguments: an empty value is None, one in double quotes is JSON.
+
+    Raises:
+        BadParameter: One has no `=`, or its quotation is not JSON.
+    """
+    from agentflow.dimension_values import read_value
+
+    found: dict[str, str | None] = {}
+    for name, text in pairs(given).items():
+        try:
+            value = read_value("string", text)
+        except ValueError:
+            raise click.BadParameter(f"{name}={text} is not a JSON text in quotes") from None
+        found[name] = None if value is None else str(value)
+    return found
+
+
 def pairs(given: tuple[str, ...]) -> dict[str, str]:
-    """Split `currency=EUR` arguments; an empty value asks for the events that have none.
+    """Split `name=value` arguments.
 
     Raises:
         BadParameter: One has no `=`.

@@ -32,6 +32,8 @@ def write_answer(answer: Answer) -> None:
     else:
         write_table(("value", "unit"), [(number(answer.value), answer.unit or "")])
     say(trust(answer))
+    for warning in answer.warnings:
+        say(f"warning: {warning.message}. {warning.hint}")
 
 
 def trust(answer: Answer) -> str:
@@ -54,10 +56,10 @@ def write_causes(answer: Answer) -> None:
 
 
 def dimensions(values: Mapping[str, object]) -> str:
-    """Render as `country=DE currency=EUR`."""
-    return " ".join(
-        f"{name}={'(none)' if value is None else value}" for name, value in values.items()
-    )
+    """Render as `country=DE currency=EUR`, the way a command takes it."""
+    from agentflow.dimension_values import spelled
+
+    return " ".join(f"{name}={spelled(value)}" for name, value in values.items())
 
 
 def age(milliseconds: float | None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentflow.cli.connection import connected
-from agentflow.cli.options import json_option, pairs, server_options
+from agentflow.cli.options import filters, json_option, server_options
 from agentflow.cli.output import emit_line, number
 from agentflow.cli.shown import dimensions
 
@@ -40,10 +40,10 @@ def tail(  # noqa: PLR0913  # the options of the command
     as_json: bool,
 ) -> None:
     """Follow accepted events, or the values of metrics; interrupt to stop."""
-    filters = pairs(where)
+    wanted = filters(where)
     with suppress(KeyboardInterrupt), connected(url, api_key) as client:
         if metrics:
-            _metrics(client, metrics, (window, filters), limit=limit, as_json=as_json)
+            _metrics(client, metrics, (window, wanted), limit=limit, as_json=as_json)
             return
         with client.stream_events(type=type, from_start=from_start) as stream:
             for event in islice(stream, limit):
@@ -57,7 +57,7 @@ def tail(  # noqa: PLR0913  # the options of the command
 def _metrics(
     client: AgentFlow,
     names: tuple[str, ...],
-    scope: tuple[str | None, dict[str, str]],
+    scope: tuple[str | None, dict[str, str | None]],
     *,
     limit: int | None,
     as_json: bool,

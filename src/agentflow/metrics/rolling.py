@@ -284,6 +284,12 @@ class MetricState:
             groups[key] = self.merged((held,))
         self._functions.add(groups[key], cell)
 
+    def values(self, dimension: str) -> set[object]:
+        """Return the values of a dimension in all windows; it takes a look at every cell."""
+        position = self.plan.dimensions.index(dimension)
+        sums = {id(running.sum): running.sum for running in self._running.values()}
+        return {dims[position] for one in sums.values() for dims in one.cells}
+
     def pending(self, start_us: int, end_us: int) -> dict[Key, Cell]:
         """Return, by cell, what events in a range of event time changed since the last refresh.
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentflow.clock import to_rfc3339
+from agentflow.dimension_values import spelled
 from agentflow.errors import AgentFlowError
 from serving.api.context import Context, respond, tenant_of
 from serving.api.metrics import reach
@@ -74,7 +75,7 @@ def _answer(context: Context, item: BatchItem, tenant: str, request_id: str) -> 
             item.metric,
             version=item.version,
             window=item.window,
-            where={name: _text(value) for name, value in item.dimensions.items()},
+            where={name: spelled(value) for name, value in item.dimensions.items()},
             by=tuple(item.by),
         )
         prepared = context.answers.get(asked, tenant)
@@ -85,10 +86,3 @@ def _answer(context: Context, item: BatchItem, tenant: str, request_id: str) -> 
         prepared.answer.render(context.platform.clock.now_us())
     )
     return rendered
-
-
-def _text(value: str | int | bool | None) -> str:  # noqa: FBT001 - a dimension may be a boolean
-    """Return a dimension's value as the query string writes it."""
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -176,7 +176,8 @@ def _free_dimensions(registry: Registry) -> Document:
         "in": "query",
         "style": "form",
         "explode": True,
-        "description": "Each dimension of the metric is a parameter; empty means absent.",
+        "description": "Each dimension of the metric is a parameter. Empty means absent; a text in "
+        'double quotes is JSON, so `""` is the empty text.',
         "schema": {
             "type": "object",
             "properties": {name: {"type": "string"} for name in names},

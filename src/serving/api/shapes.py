@@ -9,6 +9,7 @@ import msgspec
 from quality.verdict import Violation
 from serving.api.problems import Detail
 from serving.past import PastGroup, Point
+from serving.warnings import WarningDocument
 
 Json = dict[str, Any]
 
@@ -116,6 +117,7 @@ class AnswerShape(msgspec.Struct, frozen=True):
     exact: bool
     error_bound: float
     causes: list[Json]
+    warnings: list[WarningDocument]
     age_ms: int | None
     as_of: str | None = None
     groups: list[PastGroup] | msgspec.UnsetType = msgspec.UNSET

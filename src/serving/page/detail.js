@@ -81,7 +81,7 @@ function split(metric, window) {
 }
 
 function groupRow({ dimensions, events, value, unit }) {
-  const name = Object.values(dimensions).map((part) => part ?? "none").join(" · ");
+  const name = Object.values(dimensions).map((part) => part === "" ? `""` : (part ?? "none")).join(" · ");
   return el(
     "tr",
     {},

@@ -1,0 +1,101 @@
+"""Values of dimensions as text: one spelling each, the same in every query string and command.
+
+| written | means |
+|---|---|
+| nothing | the events without a value |
+| a text in double quotes | that JSON text: `""` is the empty text |
+| anything else | itself: a text, `5`, `true` |
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from itertools import islice
+from typing import Final
+
+INT64_MAX: Final = 2**63 - 1
+MOST_COMPARED: Final = 1_000
+NEAREST: Final = 3
+_INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_BOOLEANS: Final = {"true": True, "false": False}
+
+
+def spelled(value: object) -> str:
+    """Return the one text that stands for a value of a dimension.
+
+    >>> spelled(None), spelled(""), spelled("DE"), spelled(5), spelled(True)
+    ('', '""', 'DE', '5', 'true')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if text == "" or _quoted(text) else text
+
+
+def read_value(kind: str, text: str) -> object:
+    """Return the value that *text* stands for, in a dimension of type *kind*.
+
+    >>> read_value("string", ""), read_value("string", '""'), read_value("integer", "5")
+    (None, '', 5)
+
+    Raises:
+        ValueError: It is not the spelling of any value of that type.
+    """
+    if text == "":
+        return None
+    if kind == "integer":
+        return _integer(text)
+    if kind == "boolean":
+        if text not in _BOOLEANS:
+            raise ValueError(text)
+        return _BOOLEANS[text]
+    if not _quoted(text):
+        return text
+    value = json.loads(text, strict=False)
+    if not isinstance(value, str):  # two quotations in a row
+        raise ValueError(text)  # noqa: TRY004 - the text is wrong, not its type
+    return value
+
+
+def nearest(value: object, known: Iterable[object]) -> list[object]:
+    """Return the few of *known* that *value* may be a slip of, the nearest first.
+
+    Of very many texts only those that begin alike are compared, and at most `MOST_COMPARED`.
+
+    >>> nearest("Gold", ["free", "gold_plus"]), nearest(6, [1, 5, 40])
+    (['gold_plus'], [5, 1, 40])
+    """
+    if isinstance(value, int):
+        numbers = [each for each in known if isinstance(each, int)]
+        return list(sorted(numbers, key=lambda each: (abs(each - value), each))[:NEAREST])
+    wanted = str(value).casefold()
+    folded = {each.casefold(): each for each in known if isinstance(each, str)}
+    if wanted in folded:
+        return [folded[wanted]]
+    close = get_close_matches(wanted, _alike(wanted, folded), n=NEAREST, cutoff=0.5)
+    return [folded[each] for each in close]
+
+
+def _alike(wanted: str, known: Collection[str]) -> Iterable[str]:
+    if len(known) <= MOST_COMPARED:
+        return known
+    alike = (each for each in known if each[:1] == wanted[:1])
+    return list(islice(alike, MOST_COMPARED))
+
+
+def _quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] == '"'
+
+
+def _integer(text: str) -> int:
+    if _INTEGER.fullmatch(text) is None:
+        raise ValueError(text)
+    value = int(text)
+    if not -INT64_MAX - 1 <= value <= INT64_MAX:
+        raise ValueError(text)
+    return value

@@ -1,0 +1,71 @@
+"""What may be wrong with a question that can be answered: beside the number, never instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+import msgspec
+
+from agentflow.contracts import Registry
+from agentflow.dimension_values import nearest, spelled
+from agentflow.metrics import MetricPlan
+from serving.asked import allowed_values
+
+_MOST_SHOWN = 80
+
+
+class WarningDocument(msgspec.Struct, frozen=True):
+    """A warning on the wire.
+
+    Attributes:
+        code: `dimension_value_unseen`: no event has the value that was asked for.
+        parameter: The dimension.
+        nearest: Values that were seen and may be meant, the nearest first.
+    """
+
+    code: str
+    parameter: str
+    message: str
+    hint: str
+    nearest: list[str | int]
+
+
+def unseen(
+    plan: MetricPlan,
+    registry: Registry,
+    where: Mapping[str, object],
+    seen: Callable[[str], Collection[object]],
+) -> list[WarningDocument]:
+    """Return a warning for each wanted value of an open dimension that no event has.
+
+    Absent is no slip, nor is a condition or a value that its enum declares: there, zero is zero.
+
+    Args:
+        plan: The metric.
+        registry: The contracts.
+        where: What was asked for.
+        seen: Returns the values of a dimension that were seen.
+    """
+    return [
+        _unseen(plan, name, value, values)
+        for name, value in where.items()
+        if value is not None
+        and not isinstance(value, bool)
+        and allowed_values(plan, registry, name) is None
+        and value not in (values := seen(name))
+    ]
+
+
+def _unseen(
+    plan: MetricPlan, dimension: str, value: object, seen: Collection[object]
+) -> WarningDocument:
+    close = [each for each in nearest(value, seen) if isinstance(each, str | int)]
+    hint = "No event has any value there yet."
+    if close:
+        hint = f'Did you mean "{spelled(close[0])}"?'
+    elif any(each is not None for each in seen):
+        hint = f"GET /v1/metrics/{plan.contract.name}?by={dimension} lists the values there are."
+    text = spelled(value)
+    shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+    message = f'no event of metric "{plan.contract.name}" has {dimension} "{shown}"'
+    return WarningDocument("dimension_value_unseen", dimension, message, hint, close)
