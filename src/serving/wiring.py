@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import gc
+import resource
 import signal
 import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
@@ -30,6 +31,7 @@ from processing.publication import record_changes
 from processing.rebuild import Progress, no_progress
 from processing.wiring import open_platform
 from serving.api.app import Api, create_app
+from serving.api.connections import ConnectionLimits, Connections
 from serving.api.keys import parse_keys
 from serving.api.limits import Policy
 from serving.api.protocol import hot_protocol
@@ -42,6 +44,9 @@ _SWITCH_SECONDS = 0.0002
 _COLLECT_AFTER = 50_000
 """Objects before the youngest generation is collected: events are many, small and short-lived."""
 _SHUTDOWN_SECONDS = 5
+_OTHER_FILES = 512
+"""Files that are not connections: the log, the lake's, the broker's."""
+_FEWEST_CONNECTIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +207,7 @@ def tune_runtime() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
     settle_allocator()
+    _open_more_files()
 
 
 def run(main: Callable[[], Awaitable[int]]) -> int:
@@ -243,7 +249,8 @@ def _server(app: Api, settings: Settings, *, on_stop: Callable[[], None]) -> uvi
         app,
         host=settings.host,
         port=settings.port,
-        http=hot_protocol(app),
+        http=hot_protocol(app, Connections(connection_limits(settings))),
+        ws="none",
         loop="none",
         lifespan="off",
         access_log=False,
@@ -251,10 +258,47 @@ def _server(app: Api, settings: Settings, *, on_stop: Callable[[], None]) -> uvi
         log_config=None,
         server_header=False,
         date_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         backlog=2048,
     )
     return _Server(config, on_stop=on_stop)
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return what connections may cost, no more of them than this process may open files."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    affordable = max(files - _OTHER_FILES, _FEWEST_CONNECTIONS)
+    if settings.connections > affordable:
+        log.warning("connections.limited", connections=affordable, open_files=files)
+    return ConnectionLimits(
+        connections=min(settings.connections, affordable),
+        per_address=settings.connections_per_address,
+        header_bytes=settings.header_bytes,
+        header_seconds=settings.header_seconds,
+        body_seconds=settings.body_seconds,
+        body_bytes_per_second=settings.body_bytes_per_second,
+        idle_seconds=settings.idle_seconds,
+        stall_seconds=settings.stall_seconds,
+        proxies=frozenset(split_list(settings.trusted_proxies)),
+    )
+
+
+def split_list(text: str) -> list[str]:
+    """Return what commas separate.
+
+    >>> split_list("10.0.0.1, 10.0.0.2,")
+    ['10.0.0.1', '10.0.0.2']
+    """
+    return [part for each in text.split(",") if (part := each.strip())]
+
+
+def _open_more_files() -> None:
+    """Raise the soft limit of open files to the hard one: a connection is a file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems say "unlimited" and do not mean it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _stop_on_signals(server: uvicorn.Server, interrupted: asyncio.Event | None) -> None:

@@ -40,7 +40,7 @@ EVENTS = 1_000
 _SENT_AT_ONCE = 32
 _AS_ASGI = (
     "import serving.wiring; from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol; "
-    "serving.wiring.hot_protocol = lambda hot: HttpToolsProtocol"
+    "serving.wiring.hot_protocol = lambda *_: HttpToolsProtocol"
 )
 """Run before the platform starts: it is served as ASGI alone."""
 _SAME = ("content-type", "etag", "cache-control", "vary")

@@ -16,7 +16,7 @@ from tests.chaos.ledger import Ledger, in_lake, in_log, require_same
 from tests.chaos.load import Sender
 from tests.chaos.servers import KEYS, Nursery, Server, until
 
-IDLE = 500
+IDLE = 200
 DEEP = 200_000
 
 
@@ -161,7 +161,7 @@ def test_poison_requests_cost_nobody_else_anything(
 
 
 def test_slow_and_idle_clients_keep_nobody_waiting(server: Server, seed: int) -> None:
-    """Hundreds of connections that say nothing, or one byte now and then."""
+    """Two hundred connections that say nothing, or one byte now and then."""
     witness = Witness(server, seed)
     with ExitStack() as stack:
         idle = [stack.enter_context(closing(raw(server))) for _ in range(IDLE)]

@@ -13,12 +13,13 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Final, NamedTuple
 
-from serving.api.guard import Guard, RequestIds, request_id_header
+from serving.api.guard import SECURITY_HEADERS, Guard, RequestIds, request_id_header
 from serving.api.keys import Caller
 from serving.api.keys import Scope as KeyScope
 from serving.api.limits import Refused
+from serving.api.problems import Problem
 from serving.api.reads import METRICS, PlainReads
-from serving.api.replies import AsgiApp, Headers, Receive, Scope, Send
+from serving.api.replies import AsgiApp, Headers, Receive, Scope, Send, wire
 from serving.api.telemetry import Telemetry
 
 _ROUTE: Final = "/v1/metrics/{name}"
@@ -77,6 +78,13 @@ class HotPath:
         status, answer = read.wire(sent.condition, now_us, more)
         self._telemetry.observe("GET", _ROUTE, status, perf_counter() - started)
         return answer
+
+    def refusal(self, problem: Problem) -> bytes:
+        """Return the whole answer to what never became a request, which ends the connection."""
+        request_id = self._request_ids.of(None)
+        extra = (request_id_header(request_id), *SECURITY_HEADERS, (b"connection", b"close"))
+        self._telemetry.observe("other", "unmatched", problem.status, 0.0)
+        return wire(problem.reply(request_id, *extra))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, here or behind."""

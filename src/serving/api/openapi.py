@@ -234,6 +234,3 @@ def _finish(operation: Document) -> None:
         operation.pop(name, None)
     for response in operation["responses"].values():
         response["headers"] = _HEADERS
-    if refused := operation["responses"].get("400"):
-        # What is not HTTP at all is refused by the server, before there is anything to describe.
-        refused["content"]["text/plain"] = {"schema": {"type": "string"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -41,6 +42,13 @@ async def send_reply(send: Send, reply: Reply, *extra: tuple[bytes, bytes]) -> N
         }
     )
     await send({"type": "http.response.body", "body": reply.body})
+
+
+def wire(reply: Reply) -> bytes:
+    """Return the whole answer as it goes into a socket."""
+    line = b"HTTP/1.1 %d %b\r\n" % (reply.status, HTTPStatus(reply.status).phrase.encode())
+    headers = b"".join(b"%b: %b\r\n" % each for each in reply.headers)
+    return b"%b%bcontent-length: %d\r\n\r\n%b" % (line, headers, len(reply.body), reply.body)
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

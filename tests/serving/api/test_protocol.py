@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from serving.api.connections import ConnectionLimits, Connections
 from serving.api.hot import HotPath
 from serving.api.limits import Policy
 from serving.api.protocol import hot_protocol
@@ -73,6 +74,7 @@ class Server:
     port: int = 0
     asgi: list[str] = field(default_factory=list)
     connections: list[HttpToolsProtocol] = field(default_factory=list)
+    open: Connections = field(default_factory=Connections)
 
     async def connect(self, *, limit: int = 2**16) -> Line:
         """Open a connection, whose client holds about twice *limit* bytes that it has not read."""
@@ -96,7 +98,7 @@ async def listening(
     served: Served,
     *,
     hot: HotPath | None = None,
-    keep_alive_seconds: float = 60,
+    limits: ConnectionLimits | None = None,
     others_take_seconds: float = 0,
 ) -> AsyncIterator[Server]:
     server = Server()
@@ -109,9 +111,9 @@ async def listening(
     config = uvicorn.Config(
         app, lifespan="off", access_log=False, log_level="critical",  # type: ignore[arg-type]
         server_header=False, date_header=False,
-        timeout_keep_alive=keep_alive_seconds,  # type: ignore[arg-type]
     )  # fmt: skip
-    protocol, state = hot_protocol(hot or served.api), ServerState()
+    server.open = Connections(limits)
+    protocol, state = hot_protocol(hot or served.api, server.open), ServerState()
 
     def connected() -> HttpToolsProtocol:
         server.connections.append(protocol(config, state, {}))
@@ -364,7 +366,7 @@ def test_an_idle_connection_is_closed(shared: Served) -> None:
     """The time-out begins anew with each answer, also with one that no task has sent."""
 
     async def run() -> None:
-        async with listening(shared, keep_alive_seconds=0.2) as server:
+        async with listening(shared, limits=ConnectionLimits(idle_seconds=0.2)) as server:
             line = await server.connect()
             await line.ask()
             server.asgi.clear()
@@ -380,7 +382,9 @@ def test_an_answer_under_way_is_not_cut_off_by_the_silence_before_it(shared: Ser
     """Two requests in one packet: the first is answered at once, the second takes its time."""
 
     async def run() -> None:
-        async with listening(shared, keep_alive_seconds=0.2, others_take_seconds=0.6) as server:
+        async with listening(
+            shared, limits=ConnectionLimits(idle_seconds=0.2), others_take_seconds=0.6
+        ) as server:
             line = await server.connect()
             await line.ask()
             line.writer.write(request("GET", URL) + request("GET", "/v1/health"))
