@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agentflow.events import Event
+from agentflow.supervision import Activity
 from processing.live import Moved
 
 
@@ -27,9 +28,13 @@ class Change:
 
 
 class ChangeFeed:
-    """Calls every subscriber on the event loop, in commit order. Subscribers must not block."""
+    """Calls every subscriber on the event loop, in commit order. Subscribers must not block.
 
-    def __init__(self) -> None:
+    One that fails holds up neither the others nor whoever stores events; *activity* shows it.
+    """
+
+    def __init__(self, activity: Activity) -> None:
+        self._activity = activity
         self._subscribers: dict[int, Callable[[Change], None]] = {}
         self._next = 0
 
@@ -46,5 +51,12 @@ class ChangeFeed:
 
     def publish(self, change: Change) -> None:
         """Tell every subscriber."""
+        failure: BaseException | None = None
         for callback in tuple(self._subscribers.values()):
-            callback(change)
+            try:
+                callback(change)
+            except BaseException as error:  # noqa: BLE001 - shown by health
+                failure = error
+                self._activity.failed(error)
+        if failure is None:
+            self._activity.well()

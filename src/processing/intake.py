@@ -7,26 +7,22 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from agentflow.clock import Clock
 from agentflow.events import Event, RawEvent
 from ingestion.log.group_commit import GroupCommitter
 from ingestion.log.port import (
     Batch,
-    CommitLog,
     Committed,
     DeadLettered,
     Duplicate,
     Outcome,
     Stored,
 )
-from processing.changes import ChangeFeed
 from processing.definitions import Definitions
-from processing.intake_port import StreamState
-from processing.live import LiveEngine
+from processing.intake_port import StreamState, Surroundings
 from processing.positions import LogVisibility, Visibility
 from processing.requests import Requests
 from processing.results import EventResult, Status
-from processing.transformations.routing import Routed, Router
+from processing.transformations.routing import Routed
 from processing.visible import Visible, counted
 from quality.gate import Gate
 from quality.verdict import Accepted, Rejected
@@ -42,23 +38,16 @@ class Intake:
     be exchanged between two calls (contracts change).
     """
 
-    def __init__(
-        self,
-        *,
-        gate: Gate,
-        router: Router,
-        engine: LiveEngine,
-        log: CommitLog,
-        changes: ChangeFeed,
-        clock: Clock,
-    ) -> None:
-        self._gate = gate
-        self._router = router
-        self._visible = Visible(engine, changes, clock)
+    def __init__(self, around: Surroundings) -> None:
+        log, engine, changes = around.log, around.engine, around.changes
+        self.adopt(around.definitions)
+        self._visible = Visible(engine, changes, around.clock, lost=around.lost)
         self.counts = self._visible.counts
         self.latencies_us = self._visible.latencies_us
-        self._committer = GroupCommitter(log, on_committed=self._apply)
-        self._requests = Requests(clock)
+        self._committer = GroupCommitter(
+            log, on_committed=self._apply, activity=around.supervisor.activity("log-writer", "log")
+        )
+        self._requests = Requests(around.clock)
         self._visibility = LogVisibility(log.log_id, engine)
         changes.subscribe(lambda change: self._visibility.arrived(change.next_offset))
 
@@ -79,6 +68,10 @@ class Intake:
     async def start(self) -> None:
         """Do nothing: whatever is committed is applied."""
 
+    def resume(self) -> None:
+        """Take events again: live state holds everything that is stored."""
+        self._committer.resume()
+
     @property
     def backlog_events(self) -> int:
         """Events taken and not yet durable."""
@@ -94,7 +87,7 @@ class Intake:
 
         Raises:
             StorageError: Nothing of the request was stored.
-            UnavailableError: The platform is stopping.
+            UnavailableError: The platform is stopping, or live state is being rebuilt.
         """
         if not raws:
             return []

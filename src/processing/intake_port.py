@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from agentflow.clock import Clock
 from agentflow.events import RawEvent
+from agentflow.supervision import Supervisor
+from ingestion.log.port import CommitLog
+from processing.changes import ChangeFeed
 from processing.definitions import Definitions
+from processing.live import LiveEngine
 from processing.positions import Visibility
 from processing.results import EventResult
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an intake is built from.
+
+    Attributes:
+        lost: Is told when live state holds a part of a batch.
+    """
+
+    definitions: Definitions
+    engine: LiveEngine
+    log: CommitLog
+    changes: ChangeFeed
+    clock: Clock
+    supervisor: Supervisor
+    lost: Callable[[BaseException], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +49,7 @@ class StreamState:
         jumped: Raw offsets that were passed over because they do not exist.
         unreadable: Records of the stream nobody can make sense of; they were passed over.
         paused: Why nothing is read at this moment.
-        failure: Why nothing will be read until a restart.
+        failure: Why nothing is read; reading begins again by itself.
     """
 
     connected: bool
@@ -74,6 +96,10 @@ class EventIntake(Protocol):
 
     def adopt(self, definitions: Definitions) -> None:
         """Go by other contracts from now on; call it while `exclusive`."""
+        ...
+
+    def resume(self) -> None:
+        """Go on after live state was rebuilt; call it while `exclusive`."""
         ...
 
     async def start(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from agentflow.contracts.model import duration
 from agentflow.errors import TokenError, UnavailableError
 from agentflow.events import RawEvent
 from agentflow.metrics import MetricPlan, MetricState
+from agentflow.supervision import Supervisor, ended
 from ingestion.control.port import ControlStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
 from processing.aside import aside
@@ -26,7 +27,7 @@ from processing.definitions import Definitions
 from processing.dryrun import DryRun, dry_run
 from processing.history import History
 from processing.intake import Intake
-from processing.intake_port import EventIntake
+from processing.intake_port import EventIntake, Surroundings
 from processing.lake import LakeKeeper, LakeReader, Positions
 from processing.live import LiveEngine, MetricId, snapshot
 from processing.live.groups import LoggedGroups
@@ -40,29 +41,7 @@ from quality.verdict import Verdict
 log = structlog.get_logger()
 
 FLUSH_TIMEOUT = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What an intake is built from."""
-
-    definitions: Definitions
-    engine: LiveEngine
-    log: CommitLog
-    changes: ChangeFeed
-    clock: Clock
-
-
-def embedded_intake(around: Surroundings) -> EventIntake:
-    """Return the intake of the platform that is one process."""
-    return Intake(
-        gate=around.definitions.gate,
-        router=around.definitions.router,
-        engine=around.engine,
-        log=around.log,
-        changes=around.changes,
-        clock=around.clock,
-    )
+EXPIRE_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +56,8 @@ class Parts:
     history: History
     close: Callable[[], None]
     recoveries: Sequence[Recovery] = ()
-    intake: Callable[[Surroundings], EventIntake] = embedded_intake
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    intake: Callable[[Surroundings], EventIntake] = Intake
 
 
 class Platform:
@@ -93,8 +73,13 @@ class Platform:
         self.definitions = definitions
         self.parts = parts
         self.clock = clock
-        self.changes = ChangeFeed()
+        supervisor = parts.supervisor
+        self.changes = ChangeFeed(supervisor.activity("change-feed", "live"))
         self.ready = False
+        self._started = False
+        self._live = supervisor.activity("live-engine", "live")
+        self._lost = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
         self.rebuilt: Rebuilt | None = None
         self.epoch = f"{parts.log.log_id}:{clock.now_us()}"
         self._groups = LoggedGroups(parts.log, definitions.gate)
@@ -104,7 +89,15 @@ class Platform:
             now_us=clock.now_us(),
         )
         self.intake = parts.intake(
-            Surroundings(definitions, self.engine, parts.log, self.changes, clock)
+            Surroundings(
+                definitions,
+                self.engine,
+                parts.log,
+                self.changes,
+                clock,
+                supervisor,
+                self._lose_live_state,
+            )
         )
         self.dead_letters = DeadLetters(
             parts.log, parts.control, self.ingest, self.judge, clock=clock
@@ -119,9 +112,43 @@ class Platform:
         self.parts.lake.start()
         self.parts.lake.notify(self._ends())
         await self.intake.start()
-        self.ready = True
+        supervisor = self.parts.supervisor
+        self._tasks = [
+            supervisor.task("live-rebuild", "live", self._rebuild_when_lost),
+            supervisor.task("idempotency-expiry", "control", self._expire_keys),
+        ]
+        self._started = self.ready = True
         log.info("platform.started", **_fields(self.rebuilt))
         return self.rebuilt
+
+    def _lose_live_state(self, error: BaseException) -> None:
+        """Refuse reads and events until live state was rebuilt: it holds half of a batch."""
+        self.ready = False
+        self._live.failed(error)
+        self._lost.set()
+
+    async def _rebuild_when_lost(self) -> None:
+        while True:
+            await self._lost.wait()
+            async with self.intake.exclusive():
+                self.engine.clear(self.definitions.corrections(self._groups))
+                self.rebuilt = await asyncio.to_thread(self._rebuild, no_progress)
+                # Nothing that was prepared from the state before is answered again.
+                self.definitions = replace(self.definitions)
+                self.epoch = f"{self.parts.log.log_id}:{self.clock.now_us()}"
+                self._lost.clear()
+                self.intake.resume()
+            self._live.well()
+            self.ready = True
+            log.info("platform.live_state_rebuilt", **_fields(self.rebuilt))
+
+    async def _expire_keys(self) -> None:
+        expired = self.parts.supervisor.activity("idempotency-expiry", "control")
+        while True:
+            await self.parts.supervisor.timers.sleep(EXPIRE_EVERY.total_seconds())
+            expire = self.parts.control.expire
+            await asyncio.to_thread(expire, now_us=self.clock.now_us())
+            expired.well()
 
     def _rebuild(self, progress: Progress) -> Rebuilt:
         parts, engine, gate = self.parts, self.engine, self.definitions.gate
@@ -178,11 +205,13 @@ class Platform:
 
     async def close(self) -> None:
         """Finish what was taken, bring the lake up to date, write a snapshot, release files."""
-        self.ready, started = False, self.ready
+        whole, self.ready = self.ready, False
         try:
+            await ended(self._tasks)
             await self.intake.close()
-            if started:
+            if self._started:
                 await asyncio.to_thread(self.parts.lake.close)
+            if whole:
                 self._save_last_snapshot()
         finally:
             await asyncio.to_thread(self.parts.close)

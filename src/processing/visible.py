@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from agentflow.clock import Clock
@@ -22,12 +22,21 @@ class Visible:
         latencies_us: From arrival to this moment, of the newest events.
     """
 
-    def __init__(self, engine: LiveEngine, changes: ChangeFeed, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: LiveEngine,
+        changes: ChangeFeed,
+        clock: Clock,
+        *,
+        lost: Callable[[BaseException], None],
+    ) -> None:
+        """Prepare; *lost* is told when the engine failed on a batch and holds a part of it."""
         self.latencies_us: deque[int] = deque(maxlen=_LATENCIES_KEPT)
         self.counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
         self._engine = engine
         self._changes = changes
         self._clock = clock
+        self._lost = lost
 
     def apply(
         self,
@@ -39,7 +48,11 @@ class Visible:
     ) -> None:
         """Move the metrics of *events*, which are (offset, event), and publish the change."""
         now_us = self._clock.now_us()
-        moved = self._engine.apply(events, now_us=now_us)
+        try:
+            moved = self._engine.apply(events, now_us=now_us)
+        except BaseException as error:
+            self._lost(error)
+            raise
         self.latencies_us.extend(now_us - instant for instant in received_us)
         for outcome, count in counts.items():
             self.counts[outcome] += count

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from agentflow.clock import Clock
 from agentflow.contracts import Registry
+from agentflow.supervision import Supervisor
+from agentflow.timers import Timers
 from ingestion.control.opening import open_control
 from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.opening import open_log
 from processing.definitions import Definitions
 from processing.history import History
-from processing.lake import LakeReader, LakeThread, LakeWriter, Location
+from processing.lake import LakeReader, LakeThread, LakeWriter, Location, lake_health
 from processing.lake.maintenance import GRACE, REMOTE_GRACE, SMALL_FILES, maintain
+from processing.lake.upkeep import Upkeep
 from processing.memory import give_back
 from processing.platform import Parts, Platform
 from processing.recovery import (
@@ -36,6 +40,7 @@ def open_platform(
     clock: Clock,
     lake_interval: timedelta = LAKE_INTERVAL,
     lake_location: Location | None = None,
+    timers: Timers | None = None,
 ) -> Platform:
     """Open or create everything under *data_dir*; call `Platform.start` next.
 
@@ -51,7 +56,13 @@ def open_platform(
     lock = DataDirectoryLock(data_dir)
     lock.acquire()
     try:
-        return _open(data_dir, definitions, lock, clock=clock, lake=(lake_interval, lake_location))
+        return _open(
+            data_dir,
+            definitions,
+            lock,
+            supervisor=Supervisor(clock, timers),
+            lake=(lake_interval, lake_location),
+        )
     except BaseException:
         lock.release()
         raise
@@ -62,9 +73,10 @@ def _open(
     definitions: Definitions,
     lock: DataDirectoryLock,
     *,
-    clock: Clock,
+    supervisor: Supervisor,
     lake: tuple[timedelta, Location | None],
 ) -> Platform:
+    clock = supervisor.clock
     registry, gate = definitions.registry, definitions.gate
     control = open_control(data_dir / "control.sqlite")
     opened = open_log(data_dir / "log.sqlite")
@@ -98,9 +110,15 @@ def _open(
         log=opened.log,
         control=control.store,
         reader=reader,
-        lake=LakeThread(writer, interval=interval, maintain=keep_small),
+        lake=LakeThread(
+            writer,
+            interval=interval,
+            upkeep=Upkeep(supervisor, maintain=keep_small, look=partial(lake_health, beside.lake)),
+            supervisor=supervisor,
+        ),
         history=history,
         close=close,
         recoveries=(*recoveries, *beside.recoveries),
+        supervisor=supervisor,
     )
     return Platform(definitions, parts, clock=clock)

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -22,8 +23,9 @@ import uvicorn
 
 from agentflow.clock import Clock, SystemClock
 from agentflow.contracts import Registry, load
-from agentflow.errors import AgentFlowError, ParameterError, UnavailableError
+from agentflow.errors import ParameterError, UnavailableError
 from agentflow.settings import Settings
+from agentflow.supervision import ended
 from processing.lake import Lake, Location, Progressed, open_lake
 from processing.memory import give_back, settle_allocator
 from processing.platform import Platform
@@ -184,7 +186,11 @@ async def running(
         server = _server(app, settings, on_stop=app.close)
         _stop_on_signals(server, interrupted)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        saving = asyncio.create_task(_save_snapshots(platform, settings.snapshot_interval_seconds))
+        saving = platform.parts.supervisor.task(
+            "snapshots",
+            "live",
+            partial(save_snapshots, platform, every=settings.snapshot_interval_seconds),
+        )
         try:
             await platform.start(progress=progress)
             record_changes(platform, platform.registry, known=None)
@@ -194,8 +200,7 @@ async def running(
                 yield Running(platform, f"http://{settings.host}:{port}")
         finally:
             server.should_exit = True
-            saving.cancel()
-            await asyncio.wait([saving])  # nobody else writes the last snapshot
+            await ended([saving])  # nobody else writes the last snapshot
             await serving
             await platform.close()
             gc.unfreeze()
@@ -361,12 +366,12 @@ async def _ending_with(serving: asyncio.Task[None]) -> AsyncIterator[None]:
         serving.remove_done_callback(stop)
 
 
-async def _save_snapshots(platform: Platform, interval_seconds: float) -> None:
+async def save_snapshots(platform: Platform, *, every: float) -> None:
+    """Save the live state each time *every* seconds have passed, until it fails or is cancelled."""
+    supervisor = platform.parts.supervisor
     while True:
-        await asyncio.sleep(interval_seconds)
+        await supervisor.timers.sleep(every)
         if platform.ready:
-            try:
-                await platform.save_snapshot()
-                give_back()
-            except (OSError, AgentFlowError) as error:
-                log.warning("snapshot.failed", reason=str(error))
+            await platform.save_snapshot()
+            give_back()
+            supervisor.activity("snapshots", "live").well()

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from agentflow.clock import ManualClock
 from agentflow.events import Event, RawEvent
+from agentflow.supervision import Supervisor
 from ingestion.log.opening import open_log
 from processing.changes import ChangeFeed
 from processing.definitions import Definitions
 from processing.intake import Intake
+from processing.intake_port import Surroundings
 from processing.live import LiveEngine
 from processing.live.corrections import NoGroupLog
 from processing.live.groups import LoggedGroups
@@ -116,13 +118,17 @@ async def _logged(definitions: Definitions, raws: Sequence[RawEvent]) -> tuple[f
         engine = LiveEngine(
             list(definitions.plans.values()), corrections=corrections, now_us=START_US
         )
+        supervisor = Supervisor(ManualClock(raws[-1].received_us))
         intake = Intake(
-            gate=definitions.gate,
-            router=definitions.router,
-            engine=engine,
-            log=log,
-            changes=ChangeFeed(),
-            clock=ManualClock(raws[-1].received_us),
+            Surroundings(
+                definitions,
+                engine,
+                log,
+                ChangeFeed(supervisor.activity("change-feed", "live")),
+                supervisor.clock,
+                supervisor,
+                lost=lambda _: None,
+            )
         )
         starts = iter(range(0, len(raws), BATCH))
 

@@ -8,6 +8,7 @@ from threading import Condition
 
 from agentflow.contracts import Registry
 from agentflow.errors import OffsetLostError, UnavailableError
+from agentflow.supervision import Supervisor
 from ingestion.log.port import NewRecord, Place, Record
 from processing.follow.port import FOLLOWED
 from tests.fakes.stream_job import PlainJob
@@ -116,7 +117,8 @@ class FakeBroker:
         self.lost.append(lost)
         return FakeStream(self)
 
-    def sender(self) -> FakeSender:
+    def sender(self, supervisor: Supervisor) -> FakeSender:
+        del supervisor
         return FakeSender(self)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from agentflow.errors import UnavailableError
+from agentflow.supervision import Supervisor
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.faults import Faults
@@ -91,11 +92,12 @@ class KafkaBroker:
         """Return a reader; *lost* is called, in any thread, when every broker is gone."""
         return KafkaStream(self._config, self._topics, changes=self._changes, lost=lost)
 
-    def sender(self) -> KafkaProducer:
+    def sender(self, supervisor: Supervisor) -> KafkaProducer:
         """Return what appends to the raw topic."""
         return KafkaProducer(
             self._config,
             capacity_records=self._capacity_records,
             max_message_bytes=self._max_message_bytes,
             delivery_timeout=self._delivery_timeout,
+            supervisor=supervisor,
         )

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from agentflow.errors import AgentFlowError, BacklogFullError, RecordTooLargeError, UnavailableError
+from agentflow.supervision import Supervisor
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.faults import DRIVER_ERRORS, Faults
 from ingestion.kafka.records import MICROS_PER_MILLI, size_bytes
@@ -70,6 +71,7 @@ class KafkaProducer:
         capacity_bytes: int = CAPACITY_BYTES,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         delivery_timeout: timedelta = DELIVERY_TIMEOUT,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._config = config
         self._faults = Faults(config.bootstrap)
@@ -90,7 +92,8 @@ class KafkaProducer:
         self._records = 0
         self._bytes = 0
         self._closing = Event()
-        self._thread = Thread(target=self._serve, name="kafka-producer", daemon=True)
+        supervisor = supervisor or Supervisor()
+        self._thread = supervisor.thread("kafka-producer", "stream", self._serve)
         self._thread.start()
 
     @property
@@ -176,12 +179,13 @@ class KafkaProducer:
         """Wait for what the broker says until the producer is closed and nothing is owed."""
         while not self._closing.is_set() or self._records:
             self._client.poll(_WAKE_SECONDS)
+            self._thread.activity.well()
 
     def close(self) -> None:
         """Take nothing more, deliver what was taken or give it up at the delivery timeout."""
         with self._lock:
             self._closing.set()
-        self._thread.join()
+        self._thread.stop()
 
 
 class _Delivery:

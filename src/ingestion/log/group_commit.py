@@ -8,8 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
-from agentflow.errors import UnavailableError
+from agentflow.errors import AgentFlowError, StorageError, UnavailableError
 from agentflow.events import RawEvent
+from agentflow.supervision import Activity, Supervisor, reason_of
 from ingestion.log.port import Batch, CommitLog, Committed, DeadLettered, Stored, Verdict
 
 MAX_EVENTS: Final = 4_000
@@ -37,8 +38,10 @@ class GroupCommitter:
         on_committed: Callable[[Batch, Committed], None] | None = None,
         max_events: int = MAX_EVENTS,
         max_bytes: int = MAX_BYTES,
+        activity: Activity | None = None,
     ) -> None:
         self._log = log
+        self._activity = activity or Supervisor().activity("log-writer", "log")
         self._on_committed = on_committed
         self._max_events = max_events
         self._max_bytes = max_bytes
@@ -84,9 +87,11 @@ class GroupCommitter:
                 self._require_followed()
                 committed = await loop.run_in_executor(self._writer, self._log.commit, batch)
                 self._announce(batch, committed)
-            except Exception as error:  # noqa: BLE001 - each submitter gets it; nothing is swallowed
-                _fail(group, error)
+            except BaseException as error:  # noqa: BLE001 - each submitter gets it
+                self._activity.failed(error, expected=isinstance(error, AgentFlowError))
+                _fail(group, _raisable(error))
             else:
+                self._activity.well()
                 _resolve(group, committed)
             finally:
                 self._backlog_events -= len(batch.raws)
@@ -114,12 +119,16 @@ class GroupCommitter:
             self._failed = True
             raise
 
+    def resume(self) -> None:
+        """Accept batches again: everything that was committed has been applied by others."""
+        self._failed = False
+
     def _require_followed(self) -> None:
         """Accept nothing once live state has lost the log; reading the log again repairs that."""
         if self._failed:
             raise UnavailableError(
                 "intake stopped: a committed batch could not be applied",
-                hint="Restart the platform; it reads what is stored and goes on from there.",
+                hint="Send again in a second: live state is being rebuilt from what is stored.",
             )
 
     async def close(self) -> None:
@@ -161,6 +170,15 @@ def _resolve(group: list[_Submission], committed: Committed) -> None:
         start = stop
         if not submission.done.done():
             submission.done.set_result(part)
+
+
+def _raisable(error: BaseException) -> Exception:
+    """Return what a request may raise: an exit or a cancellation of the writer is not its own."""
+    if isinstance(error, Exception):
+        return error
+    failure = StorageError(f"the commit was cut off: {reason_of(error)}", hint="Send it again.")
+    failure.__cause__ = error
+    return failure
 
 
 def _fail(group: list[_Submission], error: Exception) -> None:

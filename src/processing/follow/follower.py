@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from threading import Event as Flag
-from threading import Lock, Thread
+from threading import Lock
 from typing import Final
 
 import structlog
@@ -16,14 +16,18 @@ import structlog
 from agentflow.contracts import Registry
 from agentflow.errors import OffsetLostError, StorageFullError
 from agentflow.events import Event
-from ingestion.log.port import DEAD_LETTERS, Record
+from agentflow.supervision import Supervisor
+from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from ingestion.log.replica import Delivery, ReplicaLog, Replicated
 from processing.follow.accounting import Accounts, Row
 from processing.follow.port import Stream
 from processing.follow.unpacking import REMEMBERED_LETTERS, Letters, Unpacked, Unpacker
+from processing.live.groups import decoded
 from quality.gate import Gate
 
 log = structlog.get_logger()
+
+_AT_ONCE: Final = 2_000
 
 FOLLOWER: Final = "follower"
 """The consumer under whose name a replica stores where it stands in each followed topic."""
@@ -67,18 +71,26 @@ class Follower:
         self,
         stream: Stream,
         replica: ReplicaLog,
-        accounts: Accounts,
         *,
-        positions: Mapping[str, int],
+        stand: Callable[[], tuple[Mapping[str, int], Accounts]],
         apply: Callable[[Followed], None],
+        supervisor: Supervisor | None = None,
     ) -> None:
-        """Prepare to read on at *positions*; *apply* makes visible, on the event loop."""
+        """Prepare to read on where the replica stands.
+
+        Args:
+            stream: What is followed.
+            replica: Where it is stored.
+            stand: Returns the positions and accounts that the replica has stored.
+            apply: Makes visible, on the event loop.
+            supervisor: What starts the thread again, whatever ends it.
+        """
         self._stream = stream
         self._replica = replica
-        self._accounts = accounts
-        self._positions = dict(positions)
+        self._stand = stand
+        self._take_stand()
+        self._shown = {topic: replica.end(topic) for topic in (VALIDATED, DEAD_LETTERS)}
         self._apply = apply
-        self._letters = Letters()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._suspects: Sequence[tuple[str, int]] = ()
         self._judged: Mapping[str, int] = {}
@@ -86,13 +98,25 @@ class Follower:
         self._go = Flag()
         self._go.set()
         self._stopping = Flag()
-        self._thread = Thread(target=self._run, name="follower", daemon=True)
+        self._begun = False
+        supervisor = supervisor or Supervisor()
+        self._thread = supervisor.thread("stream-follower", "stream", self._run)
         self.paused: str | None = None
-        self.failure: str | None = None
+
+    def _take_stand(self) -> None:
+        positions, accounts = self._stand()
+        self._positions, self._accounts, self._letters = dict(positions), accounts, Letters()
 
     def adopt(self, registry: Registry, gate: Gate) -> None:
         """Read by these contracts from now on; before `start`, or while `exclusive`."""
+        self._contracts = registry, gate
         self._unpacker = Unpacker(registry, gate, self._accounts, self._letters)
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing is read; reading begins again by itself."""
+        standing = self._thread.activity.standing
+        return standing.detail if standing.state == "failing" else None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin; effects are applied on *loop*."""
@@ -136,36 +160,63 @@ class Follower:
         """Finish what is under way and end; blocks, so not on the event loop."""
         self._stopping.set()
         self._go.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
+        self._stream.close()
 
     # -- in the thread
 
     def _run(self) -> None:
-        try:
-            self._remember_letters()
-            self._stream.open(self._positions)
-            while not self._stopping.is_set():
-                records = self._stream.poll()
-                if records or self._suspects or self._judged:
-                    self._go.wait()
-                    with self._turn:
-                        self._follow(records)
-        except OffsetLostError as error:
-            self._fail(f"{error}; a restart rebuilds from the lake")
-        except Exception as error:  # supervision: the API goes on and says what is wrong
-            log.exception("follower.crashed")
-            self._fail(f"{type(error).__name__}: {error}; restart to read on")
-        finally:
-            self._stream.close()
+        if self._begun:
+            self._begin_again()
+        self._begun = True
+        self._remember_letters()
+        self._stream.open(self._positions)
+        while not self._stopping.is_set():
+            records = self._poll()
+            if records or self._suspects or self._judged:
+                self._go.wait()
+                with self._turn:
+                    self._follow(records)
+            self._thread.activity.well()
 
-    def _fail(self, failure: str) -> None:
-        self.failure = failure
-        log.error("follower.stopped", reason=failure)
+    def _poll(self) -> Sequence[Record]:
+        try:
+            return self._stream.poll()
+        except OffsetLostError as error:
+            raise OffsetLostError(f"{error}; a restart rebuilds from the lake") from error
+
+    def _begin_again(self) -> None:
+        """Go back to what is stored, whatever was under way, and show what is not visible yet."""
+        self._go.wait()
+        with self._turn:
+            if self.paused is not None:
+                self._resume()
+            self._take_stand()
+            self.adopt(*self._contracts)
+            if not self._stopping.is_set():
+                self._hand_over(self._stored_unseen())
+
+    def _stored_unseen(self) -> Followed:
+        """Return what was stored and not handed over before a failure."""
+        gate = self._contracts[1]
+        start, letters = self._shown[VALIDATED], self._shown[DEAD_LETTERS]
+        events: list[tuple[int, Event]] = []
+        records = 0
+        while found := self._replica.read(VALIDATED, start=start, limit=_AT_ONCE):
+            events += decoded(found, gate)
+            records, start = records + len(found), found[-1].offset + 1
+        end = self._replica.end(DEAD_LETTERS)
+        return Followed(
+            events=events,
+            dead_letters=range(letters, end),
+            counts={"accepted": records, "rejected": end - letters, "duplicate": 0},
+            unreadable=0,
+            standing=self.standing,
+        )
 
     def _remember_letters(self) -> None:
         start = max(self._replica.end(DEAD_LETTERS) - REMEMBERED_LETTERS, 0)
-        while records := self._replica.read(DEAD_LETTERS, start=start, limit=2_000):
+        while records := self._replica.read(DEAD_LETTERS, start=start, limit=_AT_ONCE):
             self._letters.remember(records)
             start = records[-1].offset + 1
 
@@ -250,6 +301,7 @@ class Follower:
 
         self._loop.call_soon_threadsafe(apply)
         applied.result()
+        self._shown = {topic: self._replica.end(topic) for topic in (VALIDATED, DEAD_LETTERS)}
 
 
 def _followed(unpacked: Unpacked, stored: Replicated, standing: Standing) -> Followed:

@@ -21,8 +21,7 @@ from processing.follow.port import Ends, RawSender, place_name
 from processing.follow.visibility import StreamVisibility
 from processing.follow.watcher import Watcher
 from processing.intake import judge_in_slices
-from processing.intake_port import StreamState
-from processing.platform import Surroundings
+from processing.intake_port import StreamState, Surroundings
 from processing.positions import Visibility
 from processing.requests import Requests
 from processing.results import EventResult, Status
@@ -61,7 +60,8 @@ class StreamIntake:
     """
 
     def __init__(self, around: Surroundings, ends: StreamEnds, *, pressure: Pressure) -> None:
-        self._visible = Visible(around.engine, around.changes, around.clock)
+        self._visible = Visible(around.engine, around.changes, around.clock, lost=around.lost)
+        self._measuring = around.supervisor.activity("stream-lag", "stream")
         self.counts = self._visible.counts
         self.latencies_us = self._visible.latencies_us
         self._visibility = StreamVisibility(around.log.log_id, around.engine)
@@ -97,6 +97,9 @@ class StreamIntake:
             self._visibility.settle()
         self._follower.start(self._loop)
         self._watcher.start()
+
+    def resume(self) -> None:
+        """Do nothing: the follower shows what is stored and not visible yet."""
 
     async def close(self) -> None:
         """Let requests under way finish, then stop to follow."""
@@ -208,10 +211,14 @@ class StreamIntake:
         self._visibility.advance(standing.frontiers)
 
     def _heard_elsewhere(self, ends: Ends, at_us: int) -> None:
-        self._loop.call_soon_threadsafe(self._heard, ends, at_us)
+        self._loop.call_soon_threadsafe(self._take_ends, ends, at_us)
 
     def _lost_elsewhere(self, at_us: int) -> None:
         self._loop.call_soon_threadsafe(lambda: self._lag.lost(at_us=at_us))
+
+    def _take_ends(self, ends: Ends, at_us: int) -> None:
+        with self._measuring.guarding():
+            self._heard(ends, at_us)
 
     def _heard(self, ends: Ends, at_us: int) -> None:
         self._first_ends = self._first_ends or ends

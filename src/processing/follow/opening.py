@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,8 @@ import structlog
 
 from agentflow.clock import Clock
 from agentflow.contracts import Registry
+from agentflow.supervision import Supervisor
+from agentflow.timers import SystemTimers, Timers
 from ingestion.control.opening import open_control
 from ingestion.log.lock import DataDirectoryLock
 from processing.definitions import Definitions
@@ -22,11 +25,12 @@ from processing.follow.port import Ends, RawSender, Stream
 from processing.follow.replica import Replica, Source, open_replica
 from processing.follow.watcher import Watcher
 from processing.history import History
-from processing.intake_port import EventIntake
-from processing.lake import Lake, LakeFollower, LakeReader, open_lake
+from processing.intake_port import EventIntake, Surroundings
+from processing.lake import Lake, LakeFollower, LakeReader, lake_health, open_lake
 from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES, maintain
+from processing.lake.upkeep import Upkeep
 from processing.memory import give_back
-from processing.platform import Parts, Platform, Surroundings
+from processing.platform import Parts, Platform
 from processing.recovery import control_recovery
 
 log = structlog.get_logger()
@@ -46,7 +50,7 @@ class Broker(Source, Protocol):
         """Return a reader; *lost* is called, in any thread, when every broker is gone."""
         ...
 
-    def sender(self) -> RawSender:
+    def sender(self, supervisor: Supervisor) -> RawSender:
         """Return what appends to the raw topic."""
         ...
 
@@ -60,12 +64,14 @@ class StreamOptions:
         watch_seconds: How often lag is measured.
         look_every: How often the lake is looked at.
         open_lake: Opens the lake that a job writes.
+        timers: What the background waits with.
     """
 
     backlog_events: int = 100_000
     watch_seconds: float = 1.0
     look_every: timedelta = LOOK_EVERY
     open_lake: Callable[[Path, Registry], Lake] = open_lake
+    timers: Timers = field(default_factory=SystemTimers)
 
 
 def open_stream_platform(
@@ -100,6 +106,7 @@ def _open(
     options: StreamOptions,
 ) -> Platform:
     registry, gate = definitions.registry, definitions.gate
+    supervisor = Supervisor(clock, options.timers)
     control = open_control(data_dir / "control.sqlite")
     lake = options.open_lake((data_dir / "lake").absolute(), registry)
     reader = LakeReader(lake, gate)
@@ -126,11 +133,16 @@ def _open(
         control=control.store,
         reader=reader,
         lake=LakeFollower(
-            reader.positions, adopt=lake.adopt, interval=options.look_every, maintain=keep_small
+            partial(lake_health, lake),
+            adopt=lake.adopt,
+            interval=options.look_every,
+            upkeep=Upkeep(supervisor, maintain=keep_small),
+            supervisor=supervisor,
         ),
         history=history,
         close=close,
         recoveries=recoveries,
+        supervisor=supervisor,
         intake=_Intake(broker, replica, options),
     )
     return Platform(definitions, parts, clock=clock)
@@ -159,9 +171,12 @@ class _Intake:
         stream = self.broker.stream(bell.ring)
 
         def follow(apply: Callable[[Followed], None]) -> Follower:
-            replica = self.replica
             return Follower(
-                stream, replica.log, replica.accounts, positions=replica.positions, apply=apply
+                stream,
+                self.replica.log,
+                stand=self.replica.stand,
+                apply=apply,
+                supervisor=around.supervisor,
             )
 
         def watch(heard: Callable[[Ends, int], None], lost: Callable[[int], None]) -> Watcher:
@@ -171,13 +186,14 @@ class _Intake:
                 lost=lost,
                 clock=around.clock,
                 interval_seconds=self.options.watch_seconds,
+                supervisor=around.supervisor,
             )
             bell.watcher = watcher
             return watcher
 
         ends = StreamEnds(
             raw_topic=self.broker.raw_topic,
-            sender=self.broker.sender(),
+            sender=self.broker.sender(around.supervisor),
             replica=self.replica.log,
             settled=self.replica.settled,
             follow=follow,

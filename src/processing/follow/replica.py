@@ -52,15 +52,19 @@ class Replica:
     """A replica that is ready to be followed into.
 
     Attributes:
-        positions: Where to read on.
         settled: Whether its accounts know everything before their frontiers.
     """
 
     log: SqliteLog
-    positions: Mapping[str, int]
-    accounts: Accounts
     settled: bool
     recoveries: tuple[Recovery, ...]
+
+    def stand(self) -> tuple[Mapping[str, int], Accounts]:
+        """Return where to read on, and the accounts, as they are stored."""
+        positions = {topic: at for (_, topic), at in self.log.positions([FOLLOWER]).items()}
+        from_start = bool(self.log.position(_FROM_START, FOLLOWER))
+        rows = self.log.positions([FRONTIER, BASE, JUMPED, AHEAD])
+        return positions, Accounts.load(rows, from_start=from_start)
 
 
 def open_replica(
@@ -174,8 +178,6 @@ def _fill(
 
 
 def _ready(replica: SqliteLog, recoveries: tuple[Recovery, ...]) -> Replica:
-    positions = {topic: at for (_, topic), at in replica.positions([FOLLOWER]).items()}
     from_start = bool(replica.position(_FROM_START, FOLLOWER))
-    rows = replica.positions([FRONTIER, BASE, JUMPED, AHEAD])
-    accounts = Accounts.load(rows, from_start=from_start)
-    return Replica(replica, positions, accounts, from_start or bool(rows), recoveries)
+    settled = from_start or bool(replica.positions([FRONTIER, BASE, JUMPED, AHEAD]))
+    return Replica(replica, settled, recoveries)

@@ -7,13 +7,13 @@ event waits for it. It is also how a broker that is gone is found out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event as Flag
-from threading import Thread
+from threading import Condition
 
 import structlog
 
 from agentflow.clock import Clock
 from agentflow.errors import AgentFlowError
+from agentflow.supervision import Supervisor
 from processing.follow.port import Ends
 
 log = structlog.get_logger()
@@ -33,17 +33,20 @@ class Watcher:
         lost: Callable[[int], None],
         clock: Clock,
         interval_seconds: float = 1.0,
+        supervisor: Supervisor | None = None,
     ) -> None:
+        supervisor = supervisor or Supervisor()
+        self._timers = supervisor.timers
         self._ends = ends
         self._heard = heard
         self._lost = lost
         self._clock = clock
         self._interval_seconds = interval_seconds
-        self._woken = Flag()
-        self._stopping = Flag()
-        self._alarmed = Flag()
+        self._changed = Condition()
+        self._stopping = False
+        self._alarmed = False
         self._silent = False
-        self._thread = Thread(target=self._run, name="stream-watcher", daemon=True)
+        self._thread = supervisor.thread("stream-watcher", "stream", self._run)
 
     def start(self) -> None:
         """Begin with a question at once."""
@@ -51,24 +54,34 @@ class Watcher:
 
     def alarm(self) -> None:
         """Take it that the broker is gone, and ask now; any thread."""
-        self._alarmed.set()
-        self._woken.set()
+        with self._changed:
+            self._alarmed = True
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """End; blocks until a question under way is answered."""
-        self._stopping.set()
-        self._woken.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.stop()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._woken.clear()
-            if self._alarmed.is_set():
-                self._alarmed.clear()
+        while not self._stopping:
+            if self._alarmed:
+                self._alarmed = False
                 self._lost(self._clock.now_us())  # the answer to a question would take seconds
             self._ask()
-            self._woken.wait(self._interval_seconds)
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait until the next question is due, or somebody wants it now."""
+        due = self._timers.seconds() + self._interval_seconds
+        with self._changed:
+            while not (self._stopping or self._alarmed):
+                left = due - self._timers.seconds()
+                if left <= 0:
+                    return
+                self._timers.wait(self._changed, left)
 
     def _ask(self) -> None:
         at_us = self._clock.now_us()
@@ -79,11 +92,12 @@ class Watcher:
                 log.warning("stream.unreachable", detail=str(error))
             self._silent = True
             self._lost(at_us)
-        except Exception:  # supervision: without it lag would look like freshness
-            log.exception("stream.watcher_failed")
-            self._lost(at_us)
+        except BaseException:
+            self._lost(at_us)  # without it lag would look like freshness
+            raise
         else:
             if self._silent:
                 log.info("stream.reachable")
             self._silent = False
             self._heard(ends, at_us)
+        self._thread.activity.well()

@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from threading import Condition, Thread
+from threading import Condition
 from typing import Final
-
-import structlog
 
 from agentflow.contracts import Registry
 from agentflow.errors import AgentFlowError
+from agentflow.supervision import Supervisor
+from processing.lake.health import LakeHealth
 from processing.lake.positions import Positions
-from processing.lake.thread import MAINTAIN_EVERY
+from processing.lake.upkeep import Upkeep
 from quality import Gate
-
-log = structlog.get_logger()
 
 _URGENT_SECONDS: Final = 0.25
 
@@ -30,26 +28,27 @@ class LakeFollower:
 
     def __init__(
         self,
-        positions: Callable[[], Positions],
+        look: Callable[[], LakeHealth],
         *,
         adopt: Callable[[Registry], None],
         interval: timedelta,
-        maintain: Callable[[], None] | None = None,
-        maintain_every: timedelta = MAINTAIN_EVERY,
+        upkeep: Upkeep | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
-        self._positions = positions
+        supervisor = supervisor or Supervisor()
+        self._timers = supervisor.timers
+        self._look = look
         self._adopt = adopt
         self._interval_seconds = interval.total_seconds()
-        self._maintain = maintain
-        self._maintain_seconds = maintain_every.total_seconds()
-        self._maintained = time.monotonic()
         self._changed = Condition()
+        self._seen: LakeHealth | None = None
         self._covered = Positions()
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._asked = 0
         self._waiting = 0
         self._stopping = False
-        self._thread = Thread(target=self._run, name="lake-follower", daemon=True)
+        self._upkeep = upkeep or Upkeep(supervisor)
+        self._thread = supervisor.thread("lake-follower", "lake", self._run)
 
     def start(self) -> None:
         """Start asking."""
@@ -73,7 +72,12 @@ class LakeFollower:
         return self._covered
 
     @property
-    def failure(self) -> Exception | None:
+    def seen(self) -> LakeHealth | None:
+        """What the last look at the lake showed."""
+        return self._seen
+
+    @property
+    def failure(self) -> BaseException | None:
         """Why the lake could not be asked; None while all is well."""
         return self._failure
 
@@ -104,41 +108,38 @@ class LakeFollower:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.stop()
 
     def _run(self) -> None:
         while True:
-            covered, failure = self._ask()
+            seen, failure = self._ask()
             with self._changed:
-                self._covered = self._covered if covered is None else covered
+                if seen is not None:
+                    self._seen, self._covered = seen, seen.positions
                 self._failure = failure
                 self._asked += 1
                 self._changed.notify_all()
             if failure is None:
-                self._maintain_when_due()
-            with self._changed:
-                if self._stopping:
-                    return
-                self._changed.wait(_URGENT_SECONDS if self._waiting else self._interval_seconds)
-                if self._stopping:
-                    return
+                self._thread.activity.well()
+                self._upkeep.maintain_when_due()
+            if not self._wait():
+                return
 
-    def _ask(self) -> tuple[Positions | None, Exception | None]:
-        try:
-            return self._positions(), None
-        except AgentFlowError as error:
-            log.warning("lake.unreachable", why=str(error))
-            return None, error
-        except Exception as error:  # supervision: reads go on and the status says what is wrong
-            log.exception("lake.follower_crashed")
-            return None, error
+    def _wait(self) -> bool:
+        """Wait until it is time to look again; False when there is to be no other look."""
+        with self._changed:
+            begun = self._timers.seconds()
+            while not self._stopping:
+                pause = _URGENT_SECONDS if self._waiting else self._interval_seconds
+                left = begun + pause - self._timers.seconds()
+                if left <= 0:
+                    return True
+                self._timers.wait(self._changed, left)
+        return False
 
-    def _maintain_when_due(self) -> None:
-        if self._maintain is None or time.monotonic() - self._maintained < self._maintain_seconds:
-            return
-        self._maintained = time.monotonic()
+    def _ask(self) -> tuple[LakeHealth | None, BaseException | None]:
         try:
-            self._maintain()
-        except BaseException:  # supervision: it is tried again when it is due, and looking goes on
-            log.warning("lake.maintenance_failed", exc_info=True)
+            return self._look(), None
+        except BaseException as error:  # noqa: BLE001 - supervision: it is asked again
+            self._thread.activity.failed(error, expected=isinstance(error, AgentFlowError))
+            return None, error

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from agentflow.contracts import Registry
+from processing.lake.health import LakeHealth
 from processing.lake.positions import Positions
 from quality import Gate
 
@@ -22,7 +23,12 @@ class LakeKeeper(Protocol):
         ...
 
     @property
-    def failure(self) -> Exception | None:
+    def seen(self) -> LakeHealth | None:
+        """What the last look at the lake showed; None before the first."""
+        ...
+
+    @property
+    def failure(self) -> BaseException | None:
         """Why the last attempt to write or to look failed; None while all is well."""
         ...
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import timedelta
-from threading import Condition, Lock, Thread
+from math import inf
+from threading import Condition, Lock
 
 import structlog
 
 from agentflow.contracts import Registry
 from agentflow.errors import AgentFlowError
+from agentflow.supervision import Supervisor
+from processing.lake.health import LakeHealth
 from processing.lake.positions import Positions
+from processing.lake.upkeep import Upkeep
 from processing.lake.writer import LakeWriter
 from quality import Gate
 
 log = structlog.get_logger()
-
-
-MAINTAIN_EVERY = timedelta(minutes=10)
 
 
 class LakeThread:
@@ -33,8 +33,8 @@ class LakeThread:
         *,
         interval: timedelta = timedelta(seconds=10),
         batch_events: int = 20_000,
-        maintain: Callable[[], None] | None = None,
-        maintain_every: timedelta = MAINTAIN_EVERY,
+        upkeep: Upkeep | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         """Prepare the thread.
 
@@ -42,9 +42,11 @@ class LakeThread:
             writer: What writes; nobody else may use it.
             interval: Longest time an event waits.
             batch_events: Write sooner when so many wait.
-            maintain: Merges small files and removes what nobody reads; runs between two batches.
-            maintain_every: How often, at most.
+            upkeep: What is done between two batches.
+            supervisor: What starts the thread again, whatever ends it.
         """
+        supervisor = supervisor or Supervisor()
+        self._timers = supervisor.timers
         self._writer = writer
         self._interval_seconds = interval.total_seconds()
         self._batch_events = batch_events
@@ -53,13 +55,11 @@ class LakeThread:
         self._known = writer.covered
         self._urgent = writer.covered
         self._due: float | None = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._attempts = 0
         self._stopping = False
-        self._maintain = maintain
-        self._maintain_seconds = maintain_every.total_seconds()
-        self._maintained = time.monotonic()
-        self._thread = Thread(target=self._run, name="lake-writer", daemon=True)
+        self._upkeep = upkeep or Upkeep(supervisor)
+        self._thread = supervisor.thread("lake-writer", "lake", self._run)
 
     def start(self) -> None:
         """Start the thread."""
@@ -73,7 +73,7 @@ class LakeThread:
             self._known = self._known.joined(ends)
             idle = self._due is None
             if idle:
-                self._due = time.monotonic() + self._interval_seconds
+                self._due = self._timers.seconds() + self._interval_seconds
             if idle or self._waiting() >= self._batch_events:
                 self._changed.notify_all()
 
@@ -92,7 +92,12 @@ class LakeThread:
         return self._writer.covered
 
     @property
-    def failure(self) -> Exception | None:
+    def seen(self) -> LakeHealth | None:
+        """What the last look at the lake showed."""
+        return self._upkeep.seen
+
+    @property
+    def failure(self) -> BaseException | None:
         """Why the last attempt failed; None while all is well. Attempts go on at each interval."""
         return self._failure
 
@@ -122,8 +127,7 @@ class LakeThread:
                 self._urgent = self._known
             self._stopping = True
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.stop()
 
     def _waiting(self) -> int:
         covered = self.covered
@@ -135,57 +139,55 @@ class LakeThread:
         )
 
     def _run(self) -> None:
+        self._upkeep.look()
         while (goal := self._next_goal()) is not None:
-            failure = self._attempt(goal)
+            failure = None if self.covered.reaches(goal) else self._attempt(goal)
             with self._changed:
                 self._failure = failure
                 self._attempts += 1
                 if failure is not None:
                     self._urgent = self.covered  # not at once again: at the next interval
                 behind = not self.covered.reaches(self._known)
-                self._due = time.monotonic() + self._interval_seconds if behind else None
+                self._due = self._timers.seconds() + self._interval_seconds if behind else None
                 self._changed.notify_all()
             if failure is None:
-                self._maintain_when_due()
-
-    def _maintain_when_due(self) -> None:
-        if self._maintain is None or time.monotonic() - self._maintained < self._maintain_seconds:
-            return
-        started = self._maintained = time.monotonic()
-        try:
-            with self._writing:
-                self._maintain()
-        except BaseException:  # supervision: no kind of failure may end the thread
-            log.warning("lake.maintenance_failed", exc_info=True)
-        else:
-            log.info("lake.maintained", seconds=round(time.monotonic() - started, 3))
+                self._thread.activity.well()
+                with self._writing:
+                    self._upkeep.maintain_when_due()
+                self._upkeep.look()
 
     def _next_goal(self) -> Positions | None:
-        """Wait until there is something to write; None when the thread is to end."""
+        """Wait until there is something to do; None when the thread is to end.
+
+        A goal that is covered already means that maintenance or a look is due.
+        """
         with self._changed:
             while True:
                 if not self.covered.reaches(self._urgent):
                     return self._known
                 if self._stopping:
                     return None
-                now = time.monotonic()
+                now = self._timers.seconds()
                 if self._due is not None and now >= self._due:
                     return self._known
-                if self._failure is None and self._waiting() >= self._batch_events:
-                    return self._known
-                self._changed.wait(None if self._due is None else self._due - now)
+                if self._failure is None:
+                    if self._waiting() >= self._batch_events:
+                        return self._known
+                    if now >= self._upkeep.due:
+                        return self.covered
+                due = inf if self._due is None else self._due
+                if self._failure is None:
+                    due = min(due, self._upkeep.due)
+                self._timers.wait(self._changed, None if due == inf else due - now)
 
-    def _attempt(self, goal: Positions) -> Exception | None:
+    def _attempt(self, goal: Positions) -> BaseException | None:
         started = time.monotonic()
         before = self.covered
         try:
             with self._writing:
                 self._writer.write_up_to(goal)
-        except AgentFlowError as error:
-            log.warning("lake.write_failed", exc_info=True)
-            return error
-        except Exception as error:  # supervision: the log goes on and the status says what is wrong
-            log.exception("lake.write_crashed")
+        except BaseException as error:  # noqa: BLE001 - supervision: it is tried again
+            self._thread.activity.failed(error, expected=isinstance(error, AgentFlowError))
             return error
         log.info(
             "lake.batch_committed",

@@ -215,6 +215,15 @@ class LiveEngine:
         """Return the tenants seen so far, sorted."""
         return tuple(sorted(self._states))
 
+    def clear(self, corrections: Corrections) -> None:
+        """Forget everything, as if nothing had been applied yet."""
+        self.next_offset = 0
+        self.watermark_us = {}
+        self._corrections = corrections
+        self._since_fold = 0
+        self._states = {}
+        self._routes = {}
+
     # -- contracts change
 
     def replace(

@@ -7,11 +7,15 @@ from datetime import timedelta
 from queue import Queue
 
 from agentflow.errors import StorageError
-from processing.lake import LakeFollower, Positions
+from agentflow.supervision import Supervisor
+from processing.lake import LakeFollower, LakeHealth, Positions
+from processing.lake.upkeep import Upkeep
 
 
 def followed(positions: Callable[[], Positions], *, interval: timedelta) -> LakeFollower:
-    return LakeFollower(positions, adopt=lambda _: None, interval=interval)
+    return LakeFollower(
+        lambda: LakeHealth(positions(), ()), adopt=lambda _: None, interval=interval
+    )
 
 
 def test_the_lake_is_looked_at_more_often_while_somebody_waits() -> None:
@@ -56,9 +60,9 @@ def test_maintenance_that_fails_ends_nothing() -> None:
     """A store that goes away in the middle of it must not leave the lake looking stuck for ever."""
     looks: Queue[None] = Queue()
 
-    def look() -> Positions:
+    def look() -> LakeHealth:
         looks.put(None)
-        return Positions(1, 1)
+        return LakeHealth(Positions(1, 1), ())
 
     def maintain() -> None:
         raise ConnectionResetError("S3 is gone")
@@ -67,8 +71,7 @@ def test_maintenance_that_fails_ends_nothing() -> None:
         look,
         adopt=lambda _: None,
         interval=timedelta(milliseconds=5),
-        maintain=maintain,
-        maintain_every=timedelta(0),
+        upkeep=Upkeep(Supervisor(), maintain=maintain, every=timedelta(0)),
     )
     follower.start()
     for _ in range(3):

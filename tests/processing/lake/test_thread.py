@@ -8,9 +8,11 @@ from threading import Event as Signal
 import pytest
 
 from agentflow.errors import StorageError, StorageFullError
+from agentflow.supervision import Supervisor
 from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeThread, LakeWriter, Positions
+from processing.lake.upkeep import Upkeep
 from quality import Gate
 from tests.processing.lake.conftest import Publish, order
 
@@ -147,8 +149,7 @@ def test_maintenance_runs_between_batches(
     thread = LakeThread(
         LakeWriter(lake, log, gate),
         interval=timedelta(0),
-        maintain=maintained.set,
-        maintain_every=timedelta(0),
+        upkeep=Upkeep(Supervisor(), maintain=maintained.set, every=timedelta(0)),
     )
     thread.start()
     publish([order(1)])
@@ -176,8 +177,7 @@ def test_a_maintenance_that_fails_ends_nothing(failure: BaseException) -> None:
     thread = LakeThread(
         writer,  # type: ignore[arg-type]
         interval=NEVER,
-        maintain=maintain,
-        maintain_every=timedelta(0),
+        upkeep=Upkeep(Supervisor(), maintain=maintain, every=timedelta(0)),
     )
     thread.start()
     first = thread.flush(Positions(1, 0), timeout=SOON)
