@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 from threading import Event, Thread
 
@@ -31,6 +31,7 @@ from stack.services import MariaDb, Postgres
 from stack.shop import Shop, create_tables
 
 _RATE = 100
+_SAID_SECONDS = 10.0
 _SLICE_SECONDS = 2
 _REDRAW_SECONDS = 0.5
 _SHOWN = (
@@ -109,15 +110,26 @@ class Demonstration:
 
 
 def show(demonstration: Demonstration, client: AgentFlow, console: Console, seconds: float) -> None:
-    """Show the moving table for some seconds; only wait where nobody watches."""
+    """Show the moving table for some seconds; on a pipe, a line every ten."""
     deadline = time.monotonic() + seconds
-    with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
-        for _ in count():
-            if time.monotonic() >= deadline:
-                return
+    if not console.is_terminal:
+        _say_progress(demonstration, client, console, deadline)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        while time.monotonic() < deadline:
             time.sleep(_REDRAW_SECONDS)
-            if console.is_terminal:
-                live.update(Group(_table(client), _hops(demonstration)), refresh=True)
+            live.update(Group(_table(client), _hops(demonstration)), refresh=True)
+
+
+def _say_progress(
+    demonstration: Demonstration, client: AgentFlow, console: Console, deadline: float
+) -> None:
+    """Say now and then how it goes, a line each."""
+    while (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(_SAID_SECONDS, left))
+        answer = client.metric(_SHOWN[0])
+        revenue = f"{answer.metric} {_value(answer)} {answer.status}, {answer.events:,} events; "
+        console.print(Text(revenue) + _hops(demonstration))
 
 
 def _table(client: AgentFlow) -> Table:
@@ -168,6 +180,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="end with a line of JSON")
     options = parser.parse_args()
     console = Console(stderr=True)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         with ExitStack() as stack:
             directory = options.directory or Path(
@@ -191,6 +204,12 @@ def main() -> int:
     return 0 if outcome.verified else 1
 
 
+def _interrupt(number: int, frame: object) -> None:
+    """End as on Ctrl-C: every service that was started is stopped."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
 def _demonstrate(directory: Path, console: Console, seconds: float) -> Outcome:
     databases: dict[str, Postgres | MariaDb] = {"shop": Postgres(), "warehouse": MariaDb()}
     planned = StreamPath(directory, REPOSITORY / "contracts", databases=databases)
@@ -203,6 +222,7 @@ def _demonstrate(directory: Path, console: Console, seconds: float) -> Outcome:
         path.capture()
         console.print(f"[bold]{path.api.url}[/bold]  [dim]page ·[/dim] {path.api.url}/docs")
         demonstration = Demonstration(path)
+        console.print("[dim]Ctrl-C, or SIGTERM, ends it and compares every number[/dim]")
         with demonstration.running():
             try:
                 show(demonstration, client, console, seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 import urllib.request
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from stack import flink_home, install
 from stack.errors import StackError
 from stack.flink_home import uv
 from stack.home import REPOSITORY
+from stack.probe import http_json
 from stack.services.flink import Flink
 
 _BUILD_WITHIN = 300.0
@@ -19,11 +21,14 @@ _SUBMIT_WITHIN = 600.0
 
 
 def install_wheel(target: Path) -> Path:
-    """Install the wheel of this checkout into an empty directory, as an image of workers has it.
+    """Install the wheel of this checkout into a directory, as an image of workers has it.
+
+    What the directory held before is removed first.
 
     What it depends on comes from `environments/flink`; no source directory is on the path.
     """
     fix = f"Run `uv build --wheel` in {REPOSITORY}."
+    shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory() as built:
         build = ("build", "--wheel", "--quiet", "--out-dir", built, str(REPOSITORY))
         install.run([uv(), *build], within=_BUILD_WITHIN, fix=fix)
@@ -71,3 +76,22 @@ def cancel(flink: Flink, job: str) -> None:
     request = urllib.request.Request(url, method="PATCH")  # noqa: S310 - our own loopback address
     with urllib.request.urlopen(request, timeout=30):  # noqa: S310 - same
         return
+
+
+def state_of(flink: Flink, job: str) -> str | None:
+    """Return Flink's word for the state of a job (`RUNNING`, `CANCELED` …).
+
+    None when the cluster does not answer, or does not know the job: a JobManager that died has
+    lost its jobs.
+    """
+    found = http_json(f"{flink.url}/jobs/{job}")
+    return str(found["state"]) if found else None
+
+
+def last_checkpoint(flink: Flink, job: str) -> str | None:
+    """Return the URI of the newest complete checkpoint of a job; None before the first."""
+    found = sorted(
+        (flink.checkpoint_directory / job).glob("chk-*/_metadata"),
+        key=lambda path: int(path.parent.name.removeprefix("chk-")),
+    )
+    return found[-1].parent.as_uri() if found else None

@@ -1,11 +1,13 @@
 """The whole stream path on one machine: services, topics, connectors, both jobs, the platform.
 
 `with StreamPath(directory, contracts).running() as path:` is what the demonstration, the benches
-and the tests of the whole path have in common.
+and the tests of the whole path have in common; `python -m stack up --app` brings up the same and
+leaves it running.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -19,28 +21,21 @@ from ingestion.cdc import Sources
 from ingestion.connectors import Ailment, ConnectClient, connectors_of
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
-from ingestion.kafka.topic_plan import Create
-from ingestion.kafka.topics import Topic, TopicPolicy, wanted_topics
+from ingestion.kafka.topic_plan import plan_topics
+from ingestion.kafka.topics import TopicPolicy, change_topics, wanted_topics
 from processing.lake import Progressed
 from processing.lake.remote import open_remote_lake
 from serving.wiring import lake_location
 from stack.errors import StackError
-from stack.jobs import cancel, install_wheel, start
+from stack.jobs import cancel, install_wheel, last_checkpoint, start, state_of
 from stack.probe import http_json, wait_until
 from stack.service import Service
-from stack.services import (
-    S3,
-    Connect,
-    Flink,
-    IcebergRest,
-    Kafka,
-    LakeFlink,
-    MariaDb,
-    Postgres,
-)
+from stack.services import Flink
 from stack.services.api import Api
+from stack.topology import Database, Services
 
 _RUNNING_WITHIN = 180.0
+JOBS = ("gate", "lake")
 _T = TypeVar("_T")
 Told = Callable[[str, float, str], None]
 """Told what is ready, after how many seconds, and where it is."""
@@ -64,10 +59,11 @@ class StreamPath:
         contracts: Path,
         *,
         prefix: str = "agentflow",
-        databases: Mapping[str, Postgres | MariaDb] | None = None,
+        databases: Mapping[str, Database] | None = None,
         settings: Mapping[str, str] | None = None,
         lake_seconds: float = 10,
         brisk: bool = True,
+        secure: bool = False,
     ) -> None:
         """Plan it; nothing starts yet.
 
@@ -80,18 +76,20 @@ class StreamPath:
             lake_seconds: How often the lake is committed.
             brisk: Let broker and Flink skip Java's optimising compiler, which takes a core for
                 minutes; without it they do more for longer runs.
+            secure: Whether the broker has a listener with TLS and passwords as well.
         """
         self.directory = directory.absolute()
         self.contracts = contracts.absolute()
         self.registry: Registry = load(self.contracts)
         self.prefix = prefix
-        self.databases = dict(databases or {})
-        self.kafka, self.s3 = Kafka(brisk=brisk), S3()
-        self.catalog = IcebergRest(self.s3)
+        self.services = Services(self.directory, databases or {}, secure=secure, brisk=brisk)
+        self.databases = self.services.databases
+        self.kafka, self.s3 = self.services.kafka, self.services.s3
+        self.catalog, self.connect = self.services.catalog, self.services.connect
+        self.flink, self.lake_flink = self.services.flink, self.services.lake_flink
+        self.api = Api(self.contracts, lambda: self.environment)
         self._settings = dict(settings or {})
         self._lake_seconds = lake_seconds
-        self._brisk = brisk
-        self._jobs: dict[str, str] = {}
 
     @contextmanager
     def running(self, told: Told = nobody) -> Iterator[Self]:
@@ -100,24 +98,27 @@ class StreamPath:
         Raises:
             StackError: A part did not become healthy.
         """
+        services = self.services
         with ExitStack() as stack:
+            services.attach()
             for service in (*self.databases.values(), self.kafka, self.s3, self.catalog):
                 self._start(stack, service, told)
-            self._make_topics()
-            wheel = install_wheel(self.directory / "platform")
-            self.flink = Flink(pythonpath=(wheel,), brisk=self._brisk)
-            self.lake_flink = LakeFlink(pythonpath=(wheel,), brisk=self._brisk)
+            self.make_topics()
+            install_wheel(services.wheel)
             for cluster in (self.flink, self.lake_flink):
                 self._start(stack, cluster, told)
             self.make_tables()
-            for job in ("gate", "lake"):
-                self._timed(f"job {job}", told, partial(self.start_job, job))
+            self.ensure_jobs(told)
             if self.databases:
-                self.connect = Connect(self.kafka, environment=self._captured())
                 self._start(stack, self.connect, told)
-            self.api = Api(self.contracts, self.environment)
             self._start(stack, self.api, told)
             yield self
+
+    def attach(self) -> Self:
+        """Bind it to what runs in its directory, without starting anything."""
+        self.services.attach()
+        self.api.attach(self.directory / self.api.name)
+        return self
 
     @property
     def config(self) -> KafkaConfig:
@@ -147,8 +148,9 @@ class StreamPath:
         """
         with closing(ConnectClient(self.connect.url)) as client:
             wanted = connectors_of(self.registry)
-            for connector in wanted:
-                client.apply(connector)
+            for connector, drift in zip(wanted, client.drift(wanted), strict=True):
+                if not drift.settled:
+                    client.apply(connector)
 
             def ailments() -> list[Ailment]:
                 return [ailment for each in wanted for ailment in client.ailments(each.name)]
@@ -157,6 +159,23 @@ class StreamPath:
                 raise StackError(
                     f"connectors do not run: {ailments()}", fix=f"Read {self.connect.log_path}."
                 )
+
+    def ensure_jobs(self, told: Told = nobody) -> None:
+        """Start the jobs that do not run, each from its last checkpoint if it has one.
+
+        Raises:
+            StackError: One was refused, or its tasks do not run.
+        """
+        for name in JOBS:
+            job = self.jobs.get(name)
+            if job is None or state_of(self.cluster(name), job) != "RUNNING":
+                self.timed(f"job {name}", told, partial(self._resume_job, name))
+
+    def _resume_job(self, name: str) -> str:
+        """Start a job from the last checkpoint of the one before it."""
+        job = self.jobs.get(name)
+        since = None if job is None else last_checkpoint(self.cluster(name), job)
+        return self.start_job(name, since=since)
 
     def start_job(self, name: str, *, since: str | None = None) -> str:
         """Submit a job (`gate`, `lake`) and wait until its tasks run; return its id.
@@ -167,9 +186,9 @@ class StreamPath:
         options = ["--checkpoint-interval", str(self._lake_seconds)] if name == "lake" else []
         if since is not None:
             options += ["--from-checkpoint", since]
-        cluster = self._cluster(name)
+        cluster = self.cluster(name)
         job = start(name, cluster, self.contracts, *options, settings=self.environment)
-        self._jobs[name] = job
+        self._remember(self.jobs | {name: job})
         self._await_tasks(cluster, job)
         return job
 
@@ -179,16 +198,29 @@ class StreamPath:
         Raises:
             StackError: It goes on.
         """
-        cluster, job = self._cluster(name), self._jobs.pop(name)
+        jobs = self.jobs
+        cluster, job = self.cluster(name), jobs.pop(name)
         cancel(cluster, job)
-
-        def ended() -> bool:
-            found = http_json(f"{cluster.url}/jobs/{job}")
-            return bool(found) and found["state"] == "CANCELED"
-
-        if not wait_until(ended, within=_RUNNING_WITHIN):
+        if not wait_until(lambda: state_of(cluster, job) == "CANCELED", within=_RUNNING_WITHIN):
             raise StackError(f"job {job} does not end", fix=f"Read {cluster.log_path}.")
+        self._remember(jobs)
         return last_checkpoint(cluster, job)
+
+    @property
+    def jobs(self) -> dict[str, str]:
+        """The ids of the jobs that were started and not stopped, by name; kept on disk."""
+        try:
+            found: dict[str, str] = json.loads(self._jobs_path.read_text())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    @property
+    def _jobs_path(self) -> Path:
+        return self.directory / "jobs.json"
+
+    def _remember(self, jobs: Mapping[str, str]) -> None:
+        self._jobs_path.write_text(json.dumps(jobs))
 
     def make_tables(self) -> None:
         """Make the lake's tables: the job that writes them does not."""
@@ -203,45 +235,39 @@ class StreamPath:
         Without a quorum service a JobManager that died has lost its jobs, not their checkpoints.
         """
         cluster.restart()
-        for name, job in tuple(self._jobs.items()):
-            if self._cluster(name) is cluster:
-                self.start_job(name, since=last_checkpoint(cluster, job))
+        for name in self.jobs:
+            if self.cluster(name) is cluster:
+                self._resume_job(name)
 
-    def _cluster(self, job: str) -> Flink:
+    def cluster(self, job: str) -> Flink:
+        """Return the cluster a job runs on."""
         return self.lake_flink if job == "lake" else self.flink
 
     def _start(self, stack: ExitStack, service: Service, told: Told) -> None:
-        self._timed(
+        self.timed(
             service.name,
             told,
             lambda: stack.enter_context(service.running(self.directory / service.name)),
         )
 
-    def _timed(self, name: str, told: Told, start: Callable[[], _T]) -> _T:
+    def timed(self, name: str, told: Told, start: Callable[[], _T]) -> _T:
+        """Do a step and tell how long it took."""
         began = time.monotonic()
         value = start()
-        place = " ".join(value.addresses.values()) if isinstance(value, Service) else str(value)
-        told(name, time.monotonic() - began, place)
+        place = " ".join(value.addresses.values()) if isinstance(value, Service) else value
+        told(name, time.monotonic() - began, str(place or ""))
         return value
 
-    def _make_topics(self) -> None:
+    def make_topics(self) -> None:
+        """Make the topics of the platform and of the captured tables that are missing."""
+        admin = KafkaAdmin(self.config)
         policy = TopicPolicy(prefix=self.prefix)
-        changes = [Topic(name, 1, 1) for name in Sources(self.registry).topics]
-        wanted = [Create(topic) for topic in (*wanted_topics(policy), *changes)]
-        KafkaAdmin(self.config).apply(wanted, done=lambda _: None)
-
-    def _captured(self) -> dict[str, str]:
-        found = {"AGENTFLOW_KAFKA_BOOTSTRAP": self.kafka.bootstrap}
-        for server, database in self.databases.items():
-            name = f"AGENTFLOW_{server.upper()}"
-            secret = getattr(database, "password", "unused")
-            found |= {
-                f"{name}_HOST": "127.0.0.1",
-                f"{name}_PORT": str(database.port()),
-                f"{name}_USER": database.user,
-                f"{name}_PASSWORD": secret,
-            }
-        return found
+        wanted = (
+            *wanted_topics(policy),
+            *change_topics(policy, Sources(self.registry).topics),
+        )
+        plan = plan_topics(wanted, admin.find(topic.name for topic in wanted), grow=False)
+        admin.apply(plan.changes, done=lambda _: None)
 
     def _await_tasks(self, cluster: Flink, job: str) -> None:
         def tasks_run() -> bool:
@@ -252,15 +278,6 @@ class StreamPath:
 
         if not wait_until(tasks_run, within=_RUNNING_WITHIN):
             raise StackError(f"job {job} does not run", fix=f"Read {cluster.log_path}.")
-
-
-def last_checkpoint(flink: Flink, job: str) -> str | None:
-    """Return the URI of the newest complete checkpoint of a job; None before the first."""
-    found = sorted(
-        (flink.checkpoint_directory / job).glob("chk-*/_metadata"),
-        key=lambda path: int(path.parent.name.removeprefix("chk-")),
-    )
-    return found[-1].parent.as_uri() if found else None
 
 
 def _fields(environment: Mapping[str, str]) -> dict[str, str]:

@@ -92,6 +92,34 @@ class Service(ABC):
         self.prepare()
         return self._launch()
 
+    def ensure(self, directory: Path, *, detached: bool = False) -> tuple[str, ...]:
+        """Start the processes that are dead, leave the others alone, and wait until healthy.
+
+        Args:
+            directory: Created when missing.
+            detached: What is started outlives this process.
+
+        Returns:
+            The names of the processes that were started.
+
+        Raises:
+            StackError: It cannot be installed, or did not become healthy.
+        """
+        self.install()
+        leftovers.sweep()
+        self.attach(directory)
+        self._detached = detached
+        dead = [each for each in self.processes.values() if not each.alive]
+        if len(dead) == len(self.processes):
+            self._require_free_ports()
+            self.prepare()
+            self._launch()
+        else:
+            for process in dead:
+                process.start(detached=detached)
+            self.wait_ready()
+        return tuple(each.name for each in dead)
+
     def attach(self, directory: Path) -> Self:
         """Adopt a directory, with whatever runs there, without starting anything."""
         directory = directory.absolute()

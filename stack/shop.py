@@ -15,11 +15,11 @@ from stack.path import StreamPath
 from stack.services import MariaDb, Postgres
 
 SHOP = """
-CREATE TABLE orders (
+CREATE TABLE IF NOT EXISTS orders (
   order_id text PRIMARY KEY, amount numeric(12,2) NOT NULL, currency text NOT NULL, user_id text,
   country text, channel text, product_id text, quantity int, price numeric(12,2),
   status text NOT NULL, placed_at timestamptz NOT NULL DEFAULT now());
-CREATE TABLE payments (
+CREATE TABLE IF NOT EXISTS payments (
   payment_id text PRIMARY KEY, order_id text, user_id text, amount numeric(12,2) NOT NULL,
   currency text NOT NULL, method text, country text, channel text, status text NOT NULL,
   failure text, processing_ms int, created_at timestamptz NOT NULL DEFAULT now());
@@ -27,12 +27,12 @@ ALTER TABLE orders REPLICA IDENTITY FULL;
 ALTER TABLE payments REPLICA IDENTITY FULL;
 """
 WAREHOUSE = """
-CREATE DATABASE shop; USE shop;
-CREATE TABLE products (
+CREATE DATABASE IF NOT EXISTS shop; USE shop;
+CREATE TABLE IF NOT EXISTS products (
   product_id varchar(64) PRIMARY KEY, name varchar(200), category varchar(64),
   price decimal(12,2), currency char(3), status varchar(32), available_from date,
   weight_kg double);
-CREATE TABLE stock_movements (
+CREATE TABLE IF NOT EXISTS stock_movements (
   id bigint AUTO_INCREMENT PRIMARY KEY, product_id varchar(64) NOT NULL, warehouse varchar(32),
   units int NOT NULL, level int, reason varchar(32),
   moved_at timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6));
@@ -56,9 +56,10 @@ _CHANNELS = ("web", "ios", "android")
 
 
 def create_tables(path: StreamPath) -> None:
-    """Create the tables that the shop's source contracts capture."""
+    """Create the tables that the shop's source contracts capture, where they are missing."""
     postgres, mariadb = databases(path)
-    postgres.execute("CREATE DATABASE shop")
+    if not postgres.execute("SELECT 1 FROM pg_database WHERE datname = 'shop'"):
+        postgres.execute("CREATE DATABASE shop")
     postgres.execute(SHOP, database="shop")
     mariadb.execute(WAREHOUSE)
 

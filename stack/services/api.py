@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stack import probe
@@ -20,16 +20,16 @@ class Api(Service):
     name = "api"
     version = "this checkout"
 
-    def __init__(self, contracts: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, contracts: Path, environment: Callable[[], Mapping[str, str]]) -> None:
         """Plan a platform.
 
         Args:
             contracts: The directory of its contracts.
-            environment: Its settings, `AGENTFLOW_…`.
+            environment: Returns its settings, `AGENTFLOW_…`, when it starts.
         """
         super().__init__()
         self._contracts = contracts.absolute()
-        self._environment = dict(environment)
+        self._environment = environment
 
     @property
     def url(self) -> str:
@@ -57,7 +57,7 @@ class Api(Service):
         del part
         options = ("--port", str(self.port()), "--data-dir", str(self.data_directory))
         where = ("--contracts-dir", str(self._contracts))
-        return Command((sys.executable, "-c", _MAIN, "up", *options, *where), self._environment)
+        return Command((sys.executable, "-c", _MAIN, "up", *options, *where), self._environment())
 
     def healthy(self) -> bool:
         """Ask whether live state is complete."""

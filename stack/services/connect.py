@@ -11,6 +11,8 @@ from stack.home import LOOPBACK, home
 from stack.process import Command
 from stack.service import Service
 from stack.services.kafka import Kafka
+from stack.services.mariadb import MariaDb
+from stack.services.postgres import Postgres
 
 _HEAP_MB = 384
 _ENVIRONMENT = "org.apache.kafka.common.config.provider.EnvVarConfigProvider"
@@ -27,16 +29,33 @@ class Connect(Service):
     name = "connect"
     version = "4.3.1 with Debezium 3.5.0.Final"
 
-    def __init__(self, kafka: Kafka, *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, kafka: Kafka, *, databases: Mapping[str, Postgres | MariaDb] | None = None
+    ) -> None:
         """Plan a worker.
 
         Args:
             kafka: The broker it works for.
-            environment: What `${env:…}` in the configuration of connectors refers to.
+            databases: What it captures, by the server name of the source contracts; they have a
+                directory, and so their ports, before the worker starts.
         """
         super().__init__()
         self.kafka = kafka
-        self._environment = dict(environment or {})
+        self._databases = dict(databases or {})
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `${env:…}` in the configuration of connectors refers to."""
+        found = {"AGENTFLOW_KAFKA_BOOTSTRAP": self.kafka.bootstrap}
+        for server, database in self._databases.items():
+            name = f"AGENTFLOW_{server.upper()}"
+            found |= {
+                f"{name}_HOST": LOOPBACK,
+                f"{name}_PORT": str(database.port()),
+                f"{name}_USER": database.user,
+                f"{name}_PASSWORD": database.password,
+            }
+        return found
 
     @property
     def url(self) -> str:
@@ -64,7 +83,7 @@ class Connect(Service):
         classpath = install.jars("kafka")
         arguments = (str(self._configuration),)
         argv = jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
-        return Command(argv, self._environment)
+        return Command(argv, self.environment)
 
     def healthy(self) -> bool:
         """Ask `/health`: it is 200 once the worker has joined its group and read its topics."""

@@ -30,8 +30,7 @@ from processing.lake import (
 )
 from processing.lake.catalog import DEAD_LETTER_TABLE
 from stack.errors import StackError
-from stack.jobs import cancel
-from stack.path import last_checkpoint
+from stack.jobs import cancel, last_checkpoint
 from stack.services import S3, Flink, IcebergRest, Kafka
 from tests.stack.lake_world import (
     CONTRACTS,

@@ -187,7 +187,7 @@ def test_kills_lose_and_double_nothing(
         finally:
             bank.terminate()
 
-    embedded = Api(contracts, {})
+    embedded = Api(contracts, dict)
     with (
         embedded.running(tmp_path / "embedded"),
         AgentFlow(embedded.url, timeout_seconds=60) as twin,

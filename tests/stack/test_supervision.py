@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from stack.errors import NotReadyError, StackError
 from stack.identity import Identity
 from stack.probe import wait_until
 from stack.process import Command, Process, wait_ready
+from stack.service import Service
 from stack.services import Redis
 
 STUBBORN = """
@@ -81,6 +82,45 @@ def test_pid_of_somebody_else_is_never_killed(tmp_path: Path) -> None:
         stranger.kill()
 
 
+class Pair(Service):
+    """Two processes that cost nothing."""
+
+    name = "pair"
+    version = "0"
+    parts = ("one", "two")
+
+    def install(self) -> None:
+        """Nothing."""
+
+    def prepare(self) -> None:
+        """Nothing."""
+
+    def command(self, part: str) -> Command:
+        del part
+        return Command((sys.executable, "-c", "import time; time.sleep(600)"))
+
+    def healthy(self) -> bool:
+        return self.alive
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        return {}
+
+
+def test_only_the_dead_process_of_a_service_is_started(tmp_path: Path) -> None:
+    """The living one holds what a restart would lose: a JobManager its jobs."""
+    pair = Pair()
+    assert pair.ensure(tmp_path) == ("one", "two")
+    one = pair.processes["one"].pid
+    pair.processes["two"].kill()
+    try:
+        assert Pair().ensure(tmp_path) == ("two",)
+        assert Pair().ensure(tmp_path) == ()
+        assert pair.processes["one"].pid == one
+    finally:
+        pair.stop()
+
+
 def test_kill_reaches_children_that_left_the_group(tmp_path: Path) -> None:
     """PostgreSQL's backends do, and keep the next start from working."""
     process = sleeper(tmp_path, STUBBORN)
@@ -129,6 +169,7 @@ def test_owner_that_was_killed_leaves_nothing_behind(
 _OWNER = """
 import time
 from pathlib import Path
+from stack.service import Service
 from stack.services import Redis
 redis = Redis()
 redis.start(Path({directory!r}) / "redis")
@@ -156,9 +197,11 @@ def test_ports_are_below_the_range_of_outgoing_connections() -> None:
     assert all(ports.choose() < low for _ in range(20))
 
 
-def test_service_brings_what_it_needs() -> None:
+def test_service_brings_what_it_needs(tmp_path: Path) -> None:
     """`python -m stack up connect` starts Kafka first."""
-    assert [service.name for service in topology.services(["connect"])] == ["kafka", "connect"]
+    found = topology.services(tmp_path, ["connect"])
+
+    assert [service.name for service in found] == ["kafka", "connect"]
 
 
 def test_command_line_starts_once_and_stops(

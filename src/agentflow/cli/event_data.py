@@ -6,10 +6,13 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any
 
 import click
+
+from agentflow.clock import SystemClock, to_datetime
 
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _KEY_LENGTH = 6
@@ -83,6 +86,36 @@ def fresh_key(contract: Mapping[str, Any], data: Mapping[str, object]) -> tuple[
         return None
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(_KEY_LENGTH))
     return str(key), f"{str(key).removesuffix('_id')[:3].upper()}-{letters}"
+
+
+def now() -> datetime:
+    """Return the instant it is by this machine's clock."""
+    return to_datetime(SystemClock().now_us())
+
+
+def completed(
+    contract: Mapping[str, Any], data: Mapping[str, object], *, at: datetime
+) -> dict[str, object]:
+    """Return the data with what an event is useless without: a fresh key, and when it happened.
+
+    >>> at = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    >>> fields = {"paid_at": {"type": "timestamp", "required": True}}
+    >>> completed({"name": "paid", "event_time": "paid_at", "fields": fields}, {}, at=at)
+    {'paid_at': '2026-01-31T12:00:00.000000Z'}
+    """
+    found = dict(data)
+    if (key := fresh_key(contract, found)) is not None:
+        found[key[0]] = key[1]
+    field = contract.get("event_time")
+    declared = contract["fields"].get(field, {})
+    if field and field not in found and declared.get("required", True):
+        kind = declared.get("type")
+        found[str(field)] = f"{at:%Y-%m-%d}" if kind == "date" else _instant(at)
+    return found
+
+
+def _instant(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def _json(name: str, text: str) -> object:

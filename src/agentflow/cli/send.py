@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 import click
 
 from agentflow.cli.connection import connected
-from agentflow.cli.event_data import contract_of, data_of, fresh_key
+from agentflow.cli.event_data import completed, contract_of, data_of, now
 from agentflow.cli.failure import REFUSED, Failure
 from agentflow.cli.options import Instant, json_option, server_options
 from agentflow.cli.output import emit, number, say, signed, write_table
@@ -58,7 +58,8 @@ def send(  # noqa: PLR0913  # the options of the command
     agentflow send page.clicked session_id=S-1 --dry-run
     agentflow send --json-file event.json
 
-    A key that is not given (order_id, say) gets a fresh value. NAME:=JSON passes any JSON value.
+    A key that is not given (order_id, say) gets a fresh value, a required event time is
+    --time, or now. NAME:=JSON passes any JSON value.
     """  # noqa: D301  # click's marker for "do not wrap"
     if (type is None) == (json_file is None):
         raise click.UsageError("name an event TYPE, or give a whole event with --json-file")
@@ -68,10 +69,10 @@ def send(  # noqa: PLR0913  # the options of the command
         else:
             assert type is not None  # noqa: S101  # checked above
             contract = contract_of(client.catalog(), type, version)
-            data = data_of(contract, fields)
-            if (key := fresh_key(contract, data)) is not None:
-                data[key[0]] = key[1]
-                say(f"{key[0]}={key[1]}")
+            given = data_of(contract, fields)
+            data = completed(contract, given, at=time or now())
+            for name in data.keys() - given.keys():
+                say(f"{name}={data[name]}")
             attributes = {"id": id, "time": time, "source": source, "version": version}
             event = client.event(type, data, **attributes)  # type: ignore[arg-type]  # by name
         if dry_run:

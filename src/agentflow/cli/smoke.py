@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from agentflow.cli.connection import connected
-from agentflow.cli.event_data import contract_of, data_of, fresh_key
+from agentflow.cli.event_data import completed, contract_of, data_of, now
 from agentflow.cli.failure import NO, REFUSED, Failure
 from agentflow.cli.options import json_option, server_options
 from agentflow.cli.output import emit, say, write_table
@@ -56,8 +56,9 @@ def smoke(  # noqa: PLR0913  # the options of the command
 ) -> None:
     """Send one event, wait for it by its token, and show every hop it took.
 
-    Without a TYPE it sends one of the executable examples of a metric. The event counts, in the
-    tenant of your key. Exit code 1 when it is not visible in time.
+    Without a TYPE it sends the first event of the metrics' executable examples that the platform
+    would accept. The event counts, in the tenant of your key. Exit code 1 when it is not visible in
+    time.
 
     \b
     agentflow smoke
@@ -65,7 +66,7 @@ def smoke(  # noqa: PLR0913  # the options of the command
     """  # noqa: D301  # click's marker for "do not wrap"
     with connected(url, api_key) as client:
         catalog = client.catalog()
-        name, data = _event(catalog, type, fields)
+        name, data = _event(client, catalog, type, fields)
         hops = _follow(client, catalog, name, data, within=within, lake=lake)
     if as_json:
         emit({"event": name, "hops": [asdict(hop) for hop in hops]})
@@ -74,28 +75,54 @@ def smoke(  # noqa: PLR0913  # the options of the command
     write_table(("hop", "after", "place"), rows)
 
 
-def _event(catalog: Json, name: str | None, fields: Sequence[str]) -> tuple[str, dict[str, object]]:
-    """Return type and data: what was asked for, or an example that comes with a contract."""
-    if name is not None:
-        contract = contract_of(catalog, name, None)
-        data = data_of(contract, fields)
-    else:
-        name, data = _example(catalog)
-        contract = contract_of(catalog, name, None)
-        data.pop(str(contract.get("key")), None)
-    if (key := fresh_key(contract, data)) is not None:
-        data[key[0]] = key[1]
-    return name, data
+def _event(
+    client: AgentFlow, catalog: Json, name: str | None, fields: Sequence[str]
+) -> tuple[str, dict[str, object]]:
+    """Return type and data: what was asked for, or an example that would be accepted."""
+    if name is None:
+        return _accepted_example(client, catalog)
+    contract = contract_of(catalog, name, None)
+    return name, completed(contract, data_of(contract, fields), at=now())
 
 
-def _example(catalog: Json) -> tuple[str, dict[str, object]]:
+def _accepted_example(client: AgentFlow, catalog: Json) -> tuple[str, dict[str, object]]:
+    """Return the first example that is a whole event: many say only what their metric reads.
+
+    Raises:
+        Failure: None is; it says what is wrong with the first of them.
+        UsageError: There is none.
+    """
+    refused: tuple[str, tuple[str, ...]] | None = None
+    for name, given in _examples(catalog):
+        contract = contract_of(catalog, name, None)
+        given.pop(str(contract.get("key")), None)
+        data = completed(contract, given, at=now())
+        found = client.dry_run(name, data, source=_SOURCE)
+        if found.accepted:
+            return name, data
+        refused = refused or (name, tuple(str(error) for error in found.errors))
+    if refused is None:
+        raise click.UsageError("no metric has an example to send: name a TYPE and its values")
+    raise Failure(
+        f"no example is a whole event; the first, {refused[0]}, would be rejected",
+        exit_code=REFUSED,
+        code="event_rejected",
+        details=refused[1],
+        hint=f"Name the values yourself: agentflow smoke {refused[0]} NAME=VALUE ...",
+    )
+
+
+def _examples(catalog: Json) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield each event type of the examples, with the data of its first example."""
+    seen = set()
     for metric in catalog["metrics"]:
         for example in metric["examples"] if metric["status"] == "approved" else ():
             for given in example["given"]:
-                ((name, data),) = given.items()
-                values = {key: value for key, value in data.items() if key not in _RESERVED}
-                return name.partition("@")[0], values
-    raise click.UsageError("no metric has an example to send: name an event TYPE and its values")
+                ((reference, data),) = given.items()
+                name = reference.partition("@")[0]
+                if name not in seen:
+                    seen.add(name)
+                    yield name, {key: data[key] for key in data.keys() - _RESERVED}
 
 
 _RESERVED = frozenset({"time", "id", "tenant"})

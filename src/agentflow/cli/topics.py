@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from agentflow.cli.failure import USAGE
-from agentflow.cli.options import json_option, settings
+from agentflow.cli.options import contracts_option, json_option, settings
 from agentflow.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -25,19 +26,21 @@ _grow_option = click.option(
 def topics() -> None:
     """Compare Kafka's topics with what the platform needs, and make them so.
 
-    What is needed follows from the settings AGENTFLOW_KAFKA_*; nothing is ever deleted or shrunk.
+    What is needed follows from the settings AGENTFLOW_KAFKA_*, and from the source contracts: the
+    gate reads a topic for each captured table. Nothing is ever deleted or shrunk.
     """
 
 
 @topics.command()
 @_grow_option
+@contracts_option
 @json_option
-def plan(*, grow: bool, as_json: bool) -> None:
+def plan(*, grow: bool, contracts_dir: Path | None, as_json: bool) -> None:
     """Show what `apply` would change, and what it would not.
 
     Exit code 2 when the broker is not as wanted.
     """
-    admin, wanted = _wanted()
+    admin, wanted = _wanted(contracts_dir)
     found = _plan(admin, wanted, grow=grow)
     if as_json:
         emit(_document(found))
@@ -52,13 +55,14 @@ def plan(*, grow: bool, as_json: bool) -> None:
 
 @topics.command()
 @_grow_option
+@contracts_option
 @json_option
-def apply(*, grow: bool, as_json: bool) -> None:
+def apply(*, grow: bool, contracts_dir: Path | None, as_json: bool) -> None:
     """Create and alter topics; run it again after a failure.
 
     Exit code 2 when something is left that people have to mend.
     """
-    admin, wanted = _wanted()
+    admin, wanted = _wanted(contracts_dir)
     applied: list[Change] = []
 
     def done(change: Change) -> None:
@@ -77,13 +81,28 @@ def apply(*, grow: bool, as_json: bool) -> None:
         raise click.exceptions.Exit(USAGE)
 
 
-def _wanted() -> tuple[KafkaAdmin, tuple[Topic, ...]]:
+def _wanted(contracts_dir: Path | None) -> tuple[KafkaAdmin, tuple[Topic, ...]]:
     from ingestion.kafka.admin import KafkaAdmin
-    from ingestion.kafka.topics import wanted_topics
+    from ingestion.kafka.topics import change_topics, wanted_topics
     from ingestion.kafka.wiring import kafka_config, topic_policy
 
     configured = settings()
-    return KafkaAdmin(kafka_config(configured)), wanted_topics(topic_policy(configured))
+    admin, policy = KafkaAdmin(kafka_config(configured)), topic_policy(configured)
+    names = _captured(contracts_dir or configured.contracts_dir, given=contracts_dir is not None)
+    # one that is there is the connector's own business
+    there = {topic.name for topic in admin.find(names)} if names else set()
+    missing = change_topics(policy, [name for name in names if name not in there])
+    return admin, (*wanted_topics(policy), *missing)
+
+
+def _captured(directory: Path, *, given: bool) -> tuple[str, ...]:
+    """Return the topics of captured tables; none where there are no contracts at all."""
+    from agentflow.contracts import load
+    from ingestion.cdc import Sources
+
+    if not given and not directory.is_dir():
+        return ()
+    return Sources(load(directory)).topics
 
 
 def _plan(admin: KafkaAdmin, wanted: tuple[Topic, ...], *, grow: bool) -> TopicPlan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -94,6 +94,14 @@ def wanted_topics(policy: TopicPolicy) -> tuple[Topic, ...]:
         _topic(policy, DUPLICATES, sequencer=True),
         _topic(policy, SESSIONS, keyed=True, time="LogAppendTime"),
     )
+
+
+def change_topics(policy: TopicPolicy, names: Iterable[str]) -> tuple[Topic, ...]:
+    """Return the topics of captured tables, as Debezium would make them at their first change.
+
+    The gate reads them from its start on, so they have to be there before.
+    """
+    return tuple(Topic(name, 1, policy.replication, config={CLEANUP: "delete"}) for name in names)
 
 
 def _topic(

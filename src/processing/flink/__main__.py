@@ -20,8 +20,9 @@ from ingestion.cdc import Sources
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.wiring import kafka_config
 from processing.flink.bundle import pack
-from processing.flink.lake_sql import LakeJob
-from processing.flink.preflight import require_alone, require_catalog
+from processing.flink.lake_decode import layouts_of
+from processing.flink.lake_sql import LakeJob, written_tables
+from processing.flink.preflight import require_alone, require_catalog, require_tables
 from processing.flink.settings import GateSettings, JobSettings, SessionSettings
 from processing.flink.tables import security
 
@@ -68,6 +69,9 @@ def _start_lake(chosen: argparse.Namespace) -> JobClient:
     job = lake_settings(known, _kafka(chosen, known), chosen.checkpoint_interval)
     registry = load(_contracts(chosen))
     require_catalog(job.catalog, token=job.token)
+    require_tables(
+        job.catalog, written_tables(layouts_of(registry)), warehouse=job.warehouse, token=job.token
+    )
     if chosen.cluster is not None:
         require_alone(chosen.cluster, job.name)
     from processing.flink.lake_job import submit

@@ -9,10 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from agentflow.contracts.export.tables import NAMESPACE
 from processing.flink.lake_slots import slots_of
 from processing.transformations.layout import (
+    DEAD_LETTER_TABLE,
     DEAD_LETTERS,
     ENVELOPE,
+    PROGRESS_TABLE,
+    UNREAD_TABLE,
     Column,
     ColumnType,
     Layout,
@@ -121,6 +125,12 @@ def definitions(job: LakeJob) -> list[str]:
 
 def _view(name: str, selected: str) -> str:
     return f"CREATE TEMPORARY VIEW {name} AS SELECT {selected}"
+
+
+def written_tables(layouts: Iterable[Layout]) -> list[tuple[str, str]]:
+    """Return namespace and name of every table the job writes to."""
+    events = [(NAMESPACE, layout.table) for layout in layouts]
+    return [*events, UNREAD_TABLE, DEAD_LETTER_TABLE, PROGRESS_TABLE]
 
 
 def insertions(layouts: Sequence[Layout]) -> list[str]:

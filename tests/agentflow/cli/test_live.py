@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from tests.agentflow.cli.conftest import Run, json_of
+import pytest
+
+from tests.agentflow.cli.conftest import ROOT, Run, json_of
+from tests.e2e.conftest import platform_up
 
 
 def rejected(live: Run, key: str) -> int:
@@ -107,6 +110,30 @@ def test_smoke_times_the_hops_of_one_event(live: Run) -> None:
     assert {"taken", "visible", "metric", "raw", "validated", "live", "lake"} <= hops.keys()
     assert 0 < hops["taken"]["ms"] <= hops["visible"]["ms"] <= hops["lake"]["ms"]
     assert "snapshot_id" in hops["lake"]["place"]
+
+
+def test_smoke_of_any_pack_sends_an_event_it_accepts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Examples of metrics say only what the metric reads: not each is a whole event."""
+    with platform_up(tmp_path, ROOT / "examples" / "flights" / "contracts") as flights:
+        monkeypatch.setenv("AGENTFLOW_URL", flights.url)
+
+        result = run("smoke", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert {"taken", "visible", "metric"} <= {hop["hop"] for hop in json_of(result)["hops"]}
+
+
+def test_required_event_time_is_now_unless_said(live: Run) -> None:
+    """Nobody wants to type the instant of what happens now."""
+    fields = ("topic=other", "opened_at=2026-01-31T11:00:00Z", "--dry-run")
+
+    unsaid = live("send", "support.ticket_resolved", *fields)
+    said = live("send", "support.ticket_resolved", *fields, "--time", "2026-01-31T12:00:00Z")
+
+    assert "resolved_at=" in unsaid.stderr
+    assert "resolved_at=2026-01-31T12:00:00.000000Z" in said.stderr
 
 
 def test_smoke_of_a_refused_event_says_why(live: Run) -> None:

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from agentflow.errors import ParameterError, UnavailableError
-from processing.flink.preflight import require_alone, require_catalog
+from processing.flink.preflight import require_alone, require_catalog, require_tables
 
 
 @contextmanager
-def answering(answers: Mapping[str, Any]) -> Iterator[str]:
+def answering(answers: Mapping[str, Any], *, refusal: int = 401) -> Iterator[str]:
     """Answer on loopback; what is not known is refused."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200 if self.path in answers else 401)
+            self.send_response(200 if self.path in answers else refusal)
             self.end_headers()
             self.wfile.write(json.dumps(answers.get(self.path)).encode())
 
@@ -48,6 +48,38 @@ def test_a_catalog_that_is_down_is_said_and_a_refusal_is_an_answer() -> None:
 
     with pytest.raises(UnavailableError, match="catalog does not answer"):
         require_catalog(f"http://{nobody()}")
+
+
+def test_tables_the_lake_does_not_have_are_named_with_the_command_that_makes_them() -> None:
+    """Flink would say so with a page of Java. A namespace that is missing has no tables."""
+    events = "/v1/shop/namespaces/events/tables?pageToken="
+    answers = {
+        "/v1/config?warehouse=s3%3A%2F%2Flake": {"overrides": {"prefix": "shop"}, "defaults": {}},
+        events: {"identifiers": [{"namespace": ["events"], "name": "a"}], "next-page-token": "2"},
+        f"{events}2": {"identifiers": [{"namespace": ["events"], "name": "b"}]},
+    }
+    there = [("events", "a"), ("events", "b")]
+    missing = [("events", f"c{number}") for number in range(5)]
+    with answering(answers, refusal=404) as address:
+        require_tables(f"http://{address}", there, warehouse="s3://lake")
+        with pytest.raises(
+            ParameterError, match=r"no table agentflow\.unread, .*3 and 1 more"
+        ) as found:
+            require_tables(
+                f"http://{address}",
+                [*there, *missing, ("agentflow", "unread")],
+                warehouse="s3://lake",
+            )
+
+    assert "agentflow lake apply" in (found.value.hint or "")
+
+
+def test_a_catalog_that_refuses_or_is_ill_is_told_apart() -> None:
+    """A refusal is between it and the job; an illness is worth waiting for."""
+    with answering({}) as address:
+        require_tables(f"http://{address}", [("events", "a")], warehouse="")
+    with answering({}, refusal=503) as address, pytest.raises(UnavailableError, match="503"):
+        require_tables(f"http://{address}", [("events", "a")], warehouse="")
 
 
 def test_a_job_that_runs_already_is_not_started_beside_itself() -> None:
