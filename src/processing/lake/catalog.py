@@ -9,7 +9,6 @@ from threading import RLock
 from typing import Final
 
 import structlog
-from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -20,6 +19,7 @@ from agentflow.contracts import EventContract, Registry
 from agentflow.contracts.export.tables import NAMESPACE
 from agentflow.errors import ContractError, StorageError
 from agentflow.events import EventRef
+from processing.lake.attempts import attempted
 from processing.lake.columns import Column, Layout, iceberg_schema, iceberg_type, layout
 from processing.lake.coverage import Coverage, Held
 from processing.lake.port import DataFiles, TableCatalog, TableName
@@ -38,7 +38,6 @@ __all__ = ["BATCH_TABLE", "DEAD_LETTER_TABLE", "SYSTEM", "Lake", "TableName"]
 
 log = structlog.get_logger()
 
-_ADOPT_ATTEMPTS: Final = 5
 _FIRST_PARTITION_ID: Final = 1000
 
 PROPERTIES: Final = {
@@ -201,38 +200,11 @@ class Lake:
         day_of: str | None = None,
     ) -> None:
         self._create(name, columns, properties, day_of=day_of)
-        for _ in range(_ADOPT_ATTEMPTS):
-            try:
-                self._evolve(name, columns, properties)
-            except CommitFailedException:
-                continue
-            return
-        raise StorageError(f'table "{name[1]}" is changed by others all the time')
-
-    def _evolve(
-        self, name: TableName, columns: tuple[Column, ...], properties: Mapping[str, str]
-    ) -> None:
-        """Add the columns that are missing; say which contract the table follows."""
-        table = self._catalog.fresh(name)
-        schema = table.schema()
-        known = set(schema.column_names)
-        missing = [column for column in columns if column.name not in known]
-        for column in columns:
-            if column.name in known:
-                _require_type(name, schema, column)
-        changed = {
-            key: value for key, value in properties.items() if table.properties.get(key) != value
-        }
-        if not missing and not changed:
-            return
-        with table.transaction() as transaction:
-            if missing:
-                with transaction.update_schema() as update:
-                    for column in missing:
-                        kind = iceberg_type(column.type)
-                        update.add_column(column.name, kind, doc=column.description)
-            if changed:
-                transaction.set_properties(changed)
+        attempted(
+            lambda: self._catalog.fresh(name),
+            name,
+            lambda table: _evolve(name, table, columns, properties),
+        )
 
 
 @contextmanager
@@ -249,6 +221,31 @@ def reading() -> Iterator[None]:
             f"the lake's lists of files cannot be read: {error}",
             hint="See that the disk or the S3 endpoint is up; it is tried again.",
         ) from error
+
+
+def _evolve(
+    name: TableName, table: Table, columns: tuple[Column, ...], properties: Mapping[str, str]
+) -> None:
+    """Add the columns that are missing; say which contract the table follows."""
+    schema = table.schema()
+    known = set(schema.column_names)
+    missing = [column for column in columns if column.name not in known]
+    for column in columns:
+        if column.name in known:
+            _require_type(name, schema, column)
+    changed = {
+        key: value for key, value in properties.items() if table.properties.get(key) != value
+    }
+    if not missing and not changed:
+        return
+    with table.transaction() as transaction:
+        if missing:
+            with transaction.update_schema() as update:
+                for column in missing:
+                    kind = iceberg_type(column.type)
+                    update.add_column(column.name, kind, doc=column.description)
+        if changed:
+            transaction.set_properties(changed)
 
 
 _EMPTY_SCHEMA: Final = Schema(NestedField(1, "nothing", LongType(), doc="Never written."))

@@ -9,40 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from errno import ENOSPC
 from typing import Final, TypeVar
 
 import pyarrow.compute as pc
-import structlog
-from pyiceberg.exceptions import (
-    CommitFailedException,
-    CommitStateUnknownException,
-    RESTError,
-)
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.update.snapshot import ExpireSnapshots
-from sqlalchemy.exc import SQLAlchemyError
 
-from agentflow.errors import StorageError, StorageFullError
+from processing.lake.attempts import attempted
 from processing.lake.catalog import BATCH_TABLE, Lake, TableName
 from processing.lake.coverage import covered, recorded
 from processing.lake.positions import Positions
 from processing.lake.rows import ArrowTable
 
-log = structlog.get_logger()
-
-ATTEMPTS: Final = 8
 KEPT_SNAPSHOTS: Final = 16
 """A commit rewrites the list of all snapshots: 15 ms with few, 147 ms with 100 (ADR 0006)."""
 
 _T = TypeVar("_T")
-_CONFLICTS: Final = (
-    CommitFailedException,
-    CommitStateUnknownException,
-    RESTError,
-    SQLAlchemyError,
-)
-"""The commit may have landed or not: what to do next is found out by reading the table again."""
 LOG_ID: Final = "agentflow.log_id"
 
 
@@ -126,37 +108,10 @@ def expire(transaction: Transaction, table: Table) -> None:
 
 
 def attempt(lake: Lake, name: TableName, once: Callable[[Table], _T]) -> _T:
-    """Run *once* on the table as it is now, again whenever the commit may not have landed.
-
-    *once* must find out by itself what an earlier run has achieved.
+    """Run *once* on a table of the lake; see `attempted`.
 
     Raises:
         StorageFullError: The disk is full.
         StorageError: The commit failed for another reason, or others kept winning.
     """
-    problem: Exception | None = None
-    for attempt in range(ATTEMPTS):
-        try:
-            return once(lake.fresh(name))
-        except _CONFLICTS as error:
-            if "disk is full" in str(error):
-                raise _full(name) from error
-            log.info(
-                "lake.commit_conflicted", table=".".join(name), attempt=attempt, why=str(error)
-            )
-            problem = error
-        except OSError as error:
-            if error.errno == ENOSPC:
-                raise _full(name) from error
-            raise StorageError(f'table "{".".join(name)}" cannot be written: {error}') from error
-    raise StorageError(
-        f'{ATTEMPTS} commits to table "{".".join(name)}" failed',
-        hint="Is another writer running on the same lake?",
-    ) from problem
-
-
-def _full(name: TableName) -> StorageFullError:
-    return StorageFullError(
-        f'the disk is full: table "{".".join(name)}" was not written',
-        hint="Free space; the log holds what the lake lacks and writing goes on by itself.",
-    )
+    return attempted(lambda: lake.fresh(name), name, once)

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from threading import RLock
-from urllib.parse import unquote, urlparse
 
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from sqlalchemy import select
+from sqlalchemy import URL, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from agentflow.contracts import Registry
@@ -22,7 +21,13 @@ from agentflow.contracts.export.tables import NAMESPACE
 from agentflow.errors import StorageError
 from processing.lake.catalog import SYSTEM, Lake
 from processing.lake.coverage import Recorded
+from processing.lake.folder import folder_properties, path_in
+from processing.lake.landing import FindsItsCommit
 from processing.lake.port import Behind, TableName
+
+
+class _Catalog(FindsItsCommit, SqlCatalog):
+    """PyIceberg's catalog in SQLite."""
 
 
 class EmbeddedCatalog:
@@ -67,6 +72,9 @@ class EmbeddedCatalog:
             )
         except TableAlreadyExistsError:
             return
+        except SQLAlchemyError as error:
+            if name not in self.names():  # it may have been made all the same
+                raise StorageError(f'table "{".".join(name)}" cannot be made: {error}') from error
 
     def close(self) -> None:
         """Release the catalog's connections."""
@@ -89,24 +97,24 @@ class EmbeddedCatalog:
 
 
 class LocalFiles:
-    """Files that are where they are written."""
+    """Files in a folder, found by what follows it in their locations."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def local(self, location: str) -> str:
         """Return the path of a location."""
-        return local_path(location)
+        return path_in(self.directory, location)
 
     def older_than(self, location: str, cutoff_us: int) -> Iterator[str]:
         """Yield the files under *location* last changed before an instant."""
-        for file in Path(local_path(location)).rglob("*"):
+        for file in Path(path_in(self.directory, location)).rglob("*"):
             if file.is_file() and file.stat().st_mtime < cutoff_us / 1_000_000:
                 yield str(file)
 
     def delete(self, location: str) -> None:
         """Delete a file."""
-        Path(local_path(location)).unlink(missing_ok=True)
+        Path(path_in(self.directory, location)).unlink(missing_ok=True)
 
 
 def open_lake(directory: Path, registry: Registry) -> Lake:
@@ -118,12 +126,14 @@ def open_lake(directory: Path, registry: Registry) -> Lake:
     """
     directory = directory.absolute()
     directory.mkdir(parents=True, exist_ok=True)
+    database = URL.create("sqlite", database=str(directory / "catalog.sqlite"))  # `%` and `?` too
     try:
         _share(directory / "catalog.sqlite")
-        catalog = SqlCatalog(
+        catalog = _Catalog(
             "agentflow",
-            uri=f"sqlite:///{directory / 'catalog.sqlite'}",
+            uri=database.render_as_string(),
             warehouse=directory.as_uri(),
+            **folder_properties(directory),
         )
         for namespace in (NAMESPACE, SYSTEM):
             if not catalog.namespace_exists(namespace):
@@ -134,15 +144,6 @@ def open_lake(directory: Path, registry: Registry) -> Lake:
             hint="Move the folder aside: the lake is rebuilt from the log.",
         ) from error
     return Lake(EmbeddedCatalog(catalog), LocalFiles(directory), registry, coverage=Recorded())
-
-
-def local_path(location: str) -> str:
-    """Return the path of a `file://` location; any other text as it is.
-
-    >>> local_path("file:///data/a%20b.parquet")
-    '/data/a b.parquet'
-    """
-    return unquote(urlparse(location).path) if location.startswith("file:") else location
 
 
 def _share(file: Path) -> None:

@@ -21,7 +21,7 @@ from agentflow.errors import StorageError, StorageFullError
 from ingestion.log.faults import DRIVER_ERRORS, damaged
 from processing.lake.catalog import BATCH_TABLE, TableName
 from processing.lake.coverage import covered
-from processing.lake.embedded import local_path
+from processing.lake.folder import folder_properties, path_in
 from processing.lake.reader import DataFile, planned
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -140,12 +140,13 @@ def _pointers(catalog: Path) -> dict[TableName, str]:
 
 def _listed(directory: Path, name: TableName, location: str) -> Sequence[DataFile] | Damage:
     """Read a table's metadata and manifests, or say what is wrong with them."""
-    path = Path(local_path(location))
-    if not path.is_file():
-        return Damage(name, f'file "{path.name}" is gone', listed=False)
+    path = Path(location)
     try:
-        table = StaticTable.from_metadata(location)
-        if Path(local_path(table.location())) != directory.joinpath(*name):
+        path = Path(path_in(directory, location))
+        if not path.is_file():
+            return Damage(name, f'file "{path.name}" is gone', listed=False)
+        table = StaticTable.from_metadata(location, folder_properties(directory))
+        if Path(path_in(directory, table.location())) != directory.joinpath(*name):
             return Damage(name, f'file "{path.name}" belongs to another table', listed=False)
         _require_positions(name, table)
         return () if name == BATCH_TABLE else planned(table, "")

@@ -23,7 +23,7 @@ from agentflow.errors import StorageCorruptError
 from processing.lake.bounds import Bounds
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
 from processing.lake.commit import KEPT_SNAPSHOTS, attempt, expire
-from processing.lake.embedded import local_path
+from processing.lake.folder import path_of
 from processing.lake.rows import ArrowTable
 from processing.lake.runs import FULL_ROWS, Run, repeated_runs, small_runs
 from processing.transformations.layout import PROGRESS_TABLE
@@ -240,15 +240,15 @@ def _carried(table: Table) -> dict[str, str]:
 
 
 def _referenced(table: Table) -> Iterator[str]:
-    yield local_path(table.metadata_location)
-    yield from (local_path(entry.metadata_file) for entry in table.metadata.metadata_log)
+    yield path_of(table, table.metadata_location)
+    yield from (path_of(table, entry.metadata_file) for entry in table.metadata.metadata_log)
     manifests: set[str] = set()
     for snapshot in table.metadata.snapshots:
-        yield local_path(snapshot.manifest_list)
+        yield path_of(table, snapshot.manifest_list)
         for manifest in snapshot.manifests(table.io):
             if manifest.manifest_path in manifests:
                 continue
             manifests.add(manifest.manifest_path)
-            yield local_path(manifest.manifest_path)
+            yield path_of(table, manifest.manifest_path)
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
-                yield local_path(entry.data_file.file_path)
+                yield path_of(table, entry.data_file.file_path)

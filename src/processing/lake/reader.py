@@ -22,7 +22,7 @@ from agentflow.errors import StorageCorruptError, StorageError
 from agentflow.events import EventRef
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, reading
 from processing.lake.coverage import Held, topic_of
-from processing.lake.embedded import local_path
+from processing.lake.folder import path_of
 from processing.lake.port import TableName
 from processing.lake.positions import Positions
 from processing.lake.rows import Stored, events_of
@@ -278,7 +278,7 @@ def planned(table: Table, row_filter: str) -> tuple[DataFile, ...]:
         file = task.file
         files.append(
             DataFile(
-                path=local_path(file.file_path),
+                path=path_of(table, file.file_path),
                 first_offset=int(from_bytes(LongType(), file.lower_bounds[offset_id])),
                 last_offset=int(from_bytes(LongType(), file.upper_bounds[offset_id])),
                 rows=file.record_count,

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Any, Final, TypeVar
 
+from pydantic import ValidationError
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import (
     NamespaceAlreadyExistsError,
@@ -28,10 +29,11 @@ from agentflow.errors import StorageError
 from processing.lake.cached_files import CachedFiles
 from processing.lake.catalog import SYSTEM, Lake
 from processing.lake.coverage import Coverage
+from processing.lake.landing import FindsItsCommit
 from processing.lake.location import Location
 from processing.lake.port import Behind, TableName
 
-_FAILURES: Final = (RequestException, RESTError, OSError)
+_FAILURES: Final = (RequestException, RESTError, OSError, ValidationError)
 _AT_ONCE: Final = 8
 _FORGET_SECONDS: Final = 60.0
 """A table is read again after so long in any case: what merges left behind may be swept later."""
@@ -59,7 +61,13 @@ class _Bounded(HTTPAdapter):
         return super().send(request, *args, **options)
 
 
-class _Catalog(RestCatalog):
+class CheckedRestCatalog(FindsItsCommit, RestCatalog):
+    """PyIceberg's client; an answer that is lost or cut says nothing about a commit."""
+
+    unclear = (*FindsItsCommit.unclear, RequestException, ValidationError)
+
+
+class _Catalog(CheckedRestCatalog):
     def __init__(self, location: Location) -> None:
         self._within_seconds = location.answers_within_seconds
         super().__init__("agentflow", **location.properties())
@@ -180,6 +188,9 @@ class RemoteCatalog:
                 )
             except TableAlreadyExistsError:
                 return
+            except _FAILURES:
+                if name not in self.names():  # it may have been made all the same
+                    raise
 
         _asked(make)
 
