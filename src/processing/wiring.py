@@ -15,6 +15,7 @@ from agentflow.timers import Timers
 from ingestion.control.opening import open_control
 from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.opening import open_log
+from ingestion.log.private import make_private
 from processing.definitions import Definitions
 from processing.history import History
 from processing.lake import LakeReader, LakeThread, LakeWriter, Location, lake_health
@@ -52,7 +53,7 @@ def open_platform(
         ContractError: The contracts do not compile, or do not fit what the lake holds.
     """
     definitions = Definitions.compile(registry)
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_private(data_dir)
     lock = DataDirectoryLock(data_dir)
     lock.acquire()
     try:

@@ -17,6 +17,7 @@ from agentflow.supervision import Supervisor
 from agentflow.timers import SystemTimers, Timers
 from ingestion.control.opening import open_control
 from ingestion.log.lock import DataDirectoryLock
+from ingestion.log.private import make_private
 from processing.definitions import Definitions
 from processing.follow.follower import Followed, Follower
 from processing.follow.intake import StreamEnds, StreamIntake
@@ -86,7 +87,7 @@ def open_stream_platform(
         ContractError: The contracts do not compile, or do not fit what the lake holds.
     """
     definitions = Definitions.compile(registry)
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_private(data_dir)
     lock = DataDirectoryLock(data_dir)
     lock.acquire()
     try:
