@@ -14,6 +14,7 @@
     + NotYetVisibleError        a read could not reach its token in time
     + IdempotencyError          one key, two different bodies
     + NotFoundError
+    + ValueTooLargeError        a recompute meets a number of more digits than it holds
   x StorageError                a file or a disk does not do what it must
     + StorageFullError
     + StorageCorruptError
@@ -161,6 +162,12 @@ class NotFoundError(RequestError):
     """The addressed thing (entity, dead letter, event) does not exist."""
 
     code = "not_found"
+
+
+class ValueTooLargeError(RequestError):
+    """A recompute meets a number of more digits than it holds; the message names the metric."""
+
+    code = "value_too_large"
 
 
 class StorageError(AgentFlowError):

@@ -81,13 +81,12 @@ class Cell:
 
 
 def divided(above: Number, below: Number, places: int) -> Number:
-    """Divide to nine places, then round to the metric's; half goes away from zero."""
+    """Divide, and round once, to the metric's; half goes away from zero."""
     if above is None or not below:
         return None
     with localcontext() as context:
-        context.prec = 80
-        exact = (above / below).quantize(Decimal("1e-9"), ROUND_HALF_UP)
-        return exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+        context.prec = 80  # so many digits that none is rounded twice
+        return (above / below).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
 
 def _average(values: list[Decimal], places: int) -> Number:

@@ -1,69 +1,74 @@
-"""Exact arithmetic of metric values, the same in every engine.
+"""Exact arithmetic of metric values: fractions of whole numbers, rounded once, at the end.
 
-Division gives nine places, half away from zero; the SQL emitted for each engine computes the same
-integers (see `sql.py`), so a ratio is equal to the last digit wherever it is computed.
+A value on its way to an answer is a numerator and a denominator of any length. Nothing is rounded
+before `settled`, so `sum(a) / sum(b) * 1000` has the digits that the formula has on paper. This is
+the live engine's; a recompute from the lake has its own (`rows.py`).
 """
 
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
-DIVISION_SCALE = 9
 RATIO_SCALE = 6
-EXACT = Context(prec=76, rounding=ROUND_HALF_UP, traps=[DivisionByZero, InvalidOperation, Overflow])
-"""Wide enough that sums of money never round; set it before adding decimals."""
+SUM_DIGITS = 76
+EXACT = Context(
+    prec=SUM_DIGITS, rounding=ROUND_HALF_UP, traps=[DivisionByZero, InvalidOperation, Overflow]
+)
+"""Wide enough that sums never round; set it before adding decimals. Lint bounds what they reach."""
 
 Value = int | Decimal | None
-_UNIT: int = 10**DIVISION_SCALE
+Fraction = tuple[int, int]
+"""Numerator and denominator, not reduced; the denominator is never zero and may be negative."""
+
 _ZERO = Decimal(0)
 
 
-def _scaled(value: int | Decimal) -> int:
-    if isinstance(value, int):
-        return value * _UNIT
-    return int(EXACT.multiply(rounded(value, DIVISION_SCALE), Decimal(_UNIT)))
+def fraction(value: int | Decimal) -> Fraction:
+    """Return a number as a fraction.
+
+    >>> fraction(Decimal("0.75")), fraction(-2)
+    ((3, 4), (-2, 1))
+    """
+    return value.as_integer_ratio()
+
+
+def combine(operator: str, left: Fraction | None, right: Fraction | None) -> Fraction | None:
+    """Apply one arithmetic operator; null propagates, and a division by zero is null.
+
+    >>> combine("/", (1, 2), (0, 1)), combine("+", (1, 2), (1, 3))
+    (None, (5, 6))
+    """
+    if left is None or right is None:
+        return None
+    (a, b), (c, d) = left, right
+    match operator:
+        case "+":
+            return a * d + c * b, b * d
+        case "-":
+            return a * d - c * b, b * d
+        case "*":
+            return a * c, b * d
+        case _:
+            return (a * d, b * c) if c else None
+
+
+def settled(value: Fraction, scale: int) -> Decimal:
+    """Round a fraction to *scale* places, half away from zero; never to minus zero.
+
+    >>> settled((500, 1001), 6), settled((-1, 8), 2), settled((-1, 800), 2)
+    (Decimal('0.499500'), Decimal('-0.13'), Decimal('0.00'))
+    """
+    numerator, denominator = value
+    negative = (numerator < 0) != (denominator < 0)
+    numerator, denominator = abs(numerator) * 10**scale, abs(denominator)
+    quotient = (2 * numerator + denominator) // (2 * denominator)
+    return Decimal(f"{-quotient if negative else quotient}E-{scale}")
 
 
 def rounded(value: int | Decimal, scale: int) -> Decimal:
-    """Round to *scale* places, half away from zero; never to minus zero.
+    """Round a number to *scale* places, half away from zero; never to minus zero.
 
     >>> rounded(Decimal("-0.125"), 2), rounded(Decimal("-0.001"), 2)
     (Decimal('-0.13'), Decimal('0.00'))
     """
     return EXACT.add(EXACT.quantize(Decimal(value), Decimal(1).scaleb(-scale)), _ZERO)
-
-
-def divide(left: int | Decimal, right: int | Decimal) -> Decimal | None:
-    """Divide exactly to nine places, half away from zero; null when the divisor is zero.
-
-    >>> divide(2, 3)
-    Decimal('0.666666667')
-    >>> divide(-1, 8)
-    Decimal('-0.125000000')
-    """
-    numerator, denominator = _scaled(left), _scaled(right)
-    if denominator == 0:
-        return None
-    negative = (numerator < 0) != (denominator < 0)
-    numerator, denominator = abs(numerator), abs(denominator)
-    quotient = (2 * numerator * _UNIT + denominator) // (2 * denominator)
-    return Decimal(-quotient if negative else quotient).scaleb(-DIVISION_SCALE, context=EXACT)
-
-
-def combine(operator: str, left: Value, right: Value) -> Value:
-    """Apply one arithmetic operator; null propagates."""
-    if left is None or right is None:
-        return None
-    match operator:
-        case "+":
-            return _exact(EXACT.add(left, right), left, right)
-        case "-":
-            return _exact(EXACT.subtract(left, right), left, right)
-        case "*":
-            return _exact(EXACT.multiply(left, right), left, right)
-        case _:
-            return divide(left, right)
-
-
-def _exact(result: Decimal, left: int | Decimal, right: int | Decimal) -> int | Decimal:
-    return int(result) if isinstance(left, int) and isinstance(right, int) else result

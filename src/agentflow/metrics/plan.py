@@ -27,7 +27,7 @@ from agentflow.expressions import (
 )
 from agentflow.expressions.nodes import Combine, Number, divides
 from agentflow.expressions.typing import EXACT
-from agentflow.metrics.arithmetic import DIVISION_SCALE, RATIO_SCALE
+from agentflow.metrics.arithmetic import RATIO_SCALE
 from agentflow.metrics.windows import Window, parse_window
 
 AtomKind = Literal["sum", "count", "multiset", "distinct"]
@@ -165,7 +165,7 @@ class _Binder:
                 return node, -exponent if isinstance(exponent, int) else 0
             case Combine(operator=operator, left=left, right=right):
                 (first, a), (second, b) = self._bind(left), self._bind(right)
-                scale = {"/": DIVISION_SCALE, "*": a + b}.get(operator, max(a, b))
+                scale = {"/": RATIO_SCALE, "*": a + b}.get(operator, max(a, b))
                 return Computed(operator, first, second), scale
             case Aggregate():
                 return self._aggregate(node)
@@ -182,7 +182,7 @@ class _Binder:
         if node.kind == "avg":
             total = AtomRead(self._atom("sum", node, scale), "value")
             size = AtomRead(self._atom("count", node, 0), "value")
-            return Computed("/", total, size), DIVISION_SCALE
+            return Computed("/", total, size), RATIO_SCALE
         atom = self._atom("multiset", node, scale)
         if node.kind == "quantile":
             return AtomRead(atom, "quantile", (node.q or Decimal("0.5")).as_integer_ratio()), scale

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentflow.expressions.nodes import Number
-from agentflow.metrics.arithmetic import Value, combine, rounded
+from agentflow.metrics.arithmetic import Fraction, Value, combine, fraction, rounded, settled
 from agentflow.metrics.plan import AtomRead, Computed, MetricPlan, Reading
 from agentflow.metrics.shares import Part
 from agentflow.metrics.state import MULTISET_ERROR_BOUND, Distinct, Multiset
@@ -38,24 +38,38 @@ def measure(plan: MetricPlan, cell: Sequence[object]) -> Measured:
     events = cell[-1]
     assert isinstance(events, int)  # noqa: S101 - the last item of every cell
     bound = max((_error_bound(state) for state in cell[:-1]), default=0.0)
-    return Measured(finish(plan, _read(plan.reading, cell)), events, bound)
+    return Measured(_answer(plan, cell), events, bound)
 
 
-def finish(plan: MetricPlan, value: Value) -> Value:
-    """Round to the metric's scale; whole metrics give integers."""
+def _answer(plan: MetricPlan, cell: Sequence[object]) -> Value:
+    """Compute a metric and round it once; whole metrics give integers, the others decimals."""
+    reading = plan.reading
+    if isinstance(reading, AtomRead):
+        return _finished(plan, _read_atom(reading, cell[reading.atom]))
+    exact = _exact(reading, cell)
+    if exact is None:
+        return None
+    number = settled(exact, plan.scale)
+    return int(number) if plan.whole else number
+
+
+def _finished(plan: MetricPlan, value: Value) -> Value:
     if value is None:
         return None
-    return int(rounded(value, 0)) if plan.whole else rounded(value, plan.scale)
+    if plan.whole:
+        return value if value.__class__ is int else int(rounded(value, 0))
+    return rounded(value, plan.scale)
 
 
-def _read(node: Reading, cell: Sequence[object]) -> Value:
+def _exact(node: Reading, cell: Sequence[object]) -> Fraction | None:
     match node:
-        case Number(value=value):
-            return value
         case Computed(operator=operator, left=left, right=right):
-            return combine(operator, _read(left, cell), _read(right, cell))
+            return combine(operator, _exact(left, cell), _exact(right, cell))
+        case Number(value=number):
+            return fraction(number)
         case AtomRead():
-            return _read_atom(node, cell[node.atom])
+            value = _read_atom(node, cell[node.atom])
+            return None if value is None else fraction(value)
 
 
 def _read_atom(read: AtomRead, state: object) -> Value:

@@ -1,5 +1,8 @@
 """Emit a metric as DuckDB SQL over the lake: the same numbers, computed in one pass from events.
 
+A row holds what the metric reads of its atoms (`r0`, `r1`, …, in the order of `rows.reads`);
+`rows.row_answer` computes the metric of them. A sum that can outgrow 128 bits comes in two parts.
+
 The query reads one view per event version, named like the event (`"order.created@1"`), with columns
 `tenant`, `source`, `event_id`, `occurred_us`, `ingested_us`, `log_offset` and the fields. Values
 are bound; names are quoted and contract literals escaped. Corrections are applied here, with no
@@ -14,27 +17,15 @@ from decimal import Decimal
 
 from agentflow.contracts.model import EventContract
 from agentflow.events import EventRef
-from agentflow.expressions.nodes import Number, fields_of
-from agentflow.expressions.sql import literal, quote_name, scalar_sql
-from agentflow.metrics.arithmetic import DIVISION_SCALE
+from agentflow.expressions.nodes import fields_of
+from agentflow.expressions.reach import scalar_reach
+from agentflow.expressions.sql import quote_name, scalar_sql
 from agentflow.metrics.effective import effective_events, indented, select
-from agentflow.metrics.plan import Atom, AtomInput, AtomRead, Computed, MetricPlan, Reading
+from agentflow.metrics.plan import Atom, AtomInput, AtomRead, MetricPlan
+from agentflow.metrics.rows import SUM_PART, reads
 from agentflow.metrics.state import SIGNIFICANT_BITS
 
 MACROS = f"""
-CREATE OR REPLACE MACRO agentflow_scaled(value) AS
-  CAST(CAST(value AS DECIMAL(38, {DIVISION_SCALE})) * 1000000000 AS HUGEINT);
-CREATE OR REPLACE MACRO agentflow_divide(numerator, denominator) AS
-  CASE
-    WHEN agentflow_scaled(denominator) = 0 THEN NULL
-    ELSE CAST(
-      CASE WHEN (agentflow_scaled(numerator) < 0) <> (agentflow_scaled(denominator) < 0)
-        THEN -1 ELSE 1 END
-      * ((2 * abs(agentflow_scaled(numerator)) * 1000000000::HUGEINT
-          + abs(agentflow_scaled(denominator)))
-         // (2 * abs(agentflow_scaled(denominator))))
-      AS DECIMAL(38, 0)) * 0.000000001::DECIMAL({DIVISION_SCALE + 1}, {DIVISION_SCALE})
-  END;
 CREATE OR REPLACE MACRO agentflow_coarse(unscaled) AS
   sign(unscaled) * ((abs(unscaled)
     >> greatest(length(ltrim(bin(abs(unscaled)), '0')) - {SIGNIFICANT_BITS}, 0)::BIGINT)
@@ -42,7 +33,10 @@ CREATE OR REPLACE MACRO agentflow_coarse(unscaled) AS
 CREATE OR REPLACE MACRO agentflow_hash(value) AS
   CAST('0x' || right(md5(value), 8) AS UBIGINT);
 """
-"""Functions the emitted SQL calls; run once per connection. Arithmetic as in arithmetic.py."""
+"""Functions the emitted SQL calls; run once per connection."""
+
+_ROOM = 28
+"""Digits of a value that may be added up ten thousand million times within DuckDB's 38."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +77,7 @@ class Question:
 def metric_query(
     plan: MetricPlan, question: Question, *, events: Mapping[EventRef, EventContract]
 ) -> Query:
-    """Return SQL whose rows are `bucket_us` (with a grain), the `by` dimensions, value, events."""
+    """Return SQL whose rows are `bucket_us` (with a grain), the `by` dimensions, reads, events."""
     emitter = _Emitter(plan, question, events)
     return emitter.query()
 
@@ -124,9 +118,9 @@ class _Emitter:
         return bucket + [quote_name(name) for name in self._question.by]
 
     def _outputs(self) -> list[str]:
-        value = self._reading(self._plan.reading)
-        kind = "HUGEINT" if self._plan.whole else f"DECIMAL(38, {self._plan.scale})"
-        outputs = [f"CAST({value} AS {kind}) AS value", "COUNT(DISTINCT log_offset) AS events"]
+        found = enumerate(reads(self._plan.reading))
+        outputs = [f"{self._atom(read)} AS r{number}" for number, read in found]
+        outputs.append("COUNT(DISTINCT log_offset) AS events")
         return outputs if self._question.grain_us is None else [*outputs, _NEWEST]
 
     # -- events, with corrections applied
@@ -228,30 +222,38 @@ class _Emitter:
             value = f"CASE WHEN {condition} THEN {value} END"
         return f"CAST({value} AS {kind})"
 
-    # -- aggregates and arithmetic
-
-    def _reading(self, node: Reading) -> str:
-        match node:
-            case Number(value=value):
-                return literal(value)
-            case Computed(operator="/", left=left, right=right):
-                return f"agentflow_divide({self._reading(left)}, {self._reading(right)})"
-            case Computed(operator=operator, left=left, right=right):
-                return f"({self._reading(left)} {operator} {self._reading(right)})"
-            case AtomRead():
-                return self._atom(node)
+    # -- aggregates
 
     def _atom(self, read: AtomRead) -> str:
         atom, column = self._plan.atoms[read.atom], f"a{read.atom}"
         match atom.kind:
             case "sum":
-                return f"CAST(COALESCE(SUM({column}), 0) AS DECIMAL(38, {atom.scale}))"
+                return self._sum(atom, column)
             case "count":
                 return f"CAST(COUNT({column}) AS DECIMAL(38, 0))"
             case "distinct":
                 return self._distinct(read.atom, column)
             case "multiset":
                 return self._multiset(read, atom, column)
+
+    def _sum(self, atom: Atom, column: str) -> str:
+        if not self._wide(atom):
+            return f"CAST(COALESCE(SUM({column}), 0) AS DECIMAL(38, {atom.scale}))"
+        low = f"({column} % {SUM_PART})"
+        high = f"CAST({column} - {low} AS HUGEINT) // {SUM_PART}"
+        return (
+            f"[CAST(COALESCE(SUM({high}), 0) AS DECIMAL(38, {atom.scale})),"
+            f" CAST(COALESCE(SUM({low}), 0) AS DECIMAL(38, {atom.scale}))]"
+        )
+
+    def _wide(self, atom: Atom) -> bool:
+        """Tell whether a sum of so many values may have more than 38 digits."""
+        found = (
+            scalar_reach(item.value, self._plan.scopes[item.ref])
+            for item in atom.inputs
+            if item.value is not None
+        )
+        return any(reach is not None and reach.digits > _ROOM for reach in found)
 
     def _distinct(self, index: int, column: str) -> str:
         level = self._question.levels.get(index, 0)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
 from agentflow.clock import from_datetime
 from agentflow.contracts import Registry
+from agentflow.errors import ValueTooLargeError
 from agentflow.events import EventRef
 from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.reading import finish
+from agentflow.metrics.rows import row_answer
 from agentflow.metrics.sql import Question, metric_query
 from ingestion.log.port import DEAD_LETTERS
 from processing.history.engine import Engine, Session
@@ -48,7 +48,7 @@ class MetricRow:
     Attributes:
         bucket_us: Start of the bucket, when the question has a grain.
         dimensions: Values of the dimensions the question groups by, in that order.
-        value: As `agentflow.metrics.reading.finish` gives it: int, Decimal or None.
+        value: As `agentflow.metrics.rows.row_answer` gives it: int, Decimal or None.
         events: How many events it is made of.
         newest_us: When the newest of them was ingested, when the question has a grain.
     """
@@ -128,12 +128,17 @@ class History:
         Raises:
             UnavailableError: The query was interrupted at its deadline, or failed.
             StorageError: A file of the lake cannot be read.
+            ValueTooLargeError: A number has more digits than a recompute holds; names the metric.
         """
         query = metric_query(plan, question, events=self._registry.events)
         held = self._slices(plan, question, query.reads)
         with self._engine.session() as session:
             self._show(session, held, up_to=question.up_to_offset, tail=tail)
-            rows = session.rows(query.text, query.parameters, deadline=deadline)
+            try:
+                rows = session.rows(query.text, query.parameters, deadline=deadline)
+            except ValueTooLargeError as error:
+                message = f'metric "{plan.contract.name}" cannot be computed again: {error}'
+                raise ValueTooLargeError(message, hint=error.hint) from error
         return [_row(plan, question, row) for row in rows]
 
     def dead_letters(
@@ -195,14 +200,14 @@ class History:
 
 
 def _row(plan: MetricPlan, question: Question, row: tuple[object, ...]) -> MetricRow:
-    *groups, value, events = row if question.grain_us is None else row[:-1]
+    *found, events = row if question.grain_us is None else row[:-1]
     newest = None if question.grain_us is None else row[-1]
-    bucket = groups.pop(0) if question.grain_us is not None else None
-    assert value is None or isinstance(value, int | Decimal)  # noqa: S101 - the query casts it
+    bucket = found.pop(0) if question.grain_us is not None else None
+    groups, values = found[: len(question.by)], found[len(question.by) :]
     assert isinstance(events, int)  # noqa: S101 - a count
     assert bucket is None or isinstance(bucket, int)  # noqa: S101 - computed from an integer
     assert newest is None or isinstance(newest, int)  # noqa: S101 - an instant
-    return MetricRow(bucket, tuple(map(_held, groups)), finish(plan, value), events, newest)
+    return MetricRow(bucket, tuple(map(_held, groups)), row_answer(plan, values), events, newest)
 
 
 def _held(value: object) -> object:

@@ -12,7 +12,7 @@ from typing import Final
 
 import duckdb
 
-from agentflow.errors import StorageError, UnavailableError
+from agentflow.errors import StorageError, UnavailableError, ValueTooLargeError
 from agentflow.metrics.sql import MACROS
 from processing.lake.rows import ArrowTable
 
@@ -50,6 +50,7 @@ class Session:
 
         Raises:
             UnavailableError: It was not done at the deadline.
+            ValueTooLargeError: A number in it has more digits than DuckDB holds.
         """
         guard = Lock()
         done = False
@@ -69,6 +70,11 @@ class Session:
             raise UnavailableError(
                 f"the history query ran longer than {seconds:g} s and was stopped",
                 hint="Ask for a shorter range or a coarser grain.",
+            ) from error
+        except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+            raise ValueTooLargeError(
+                "a number in it has more than 38 digits",
+                hint="Bound the fields it multiplies: give them a minimum and a maximum.",
             ) from error
         finally:
             timer.cancel()

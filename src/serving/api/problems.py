@@ -62,6 +62,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "topic_unknown": (503, "A topic is missing"),
         "unavailable": (503, "A part that is needed is not running"),
         "uri_too_long": (414, "The address is too long"),
+        "value_too_large": (422, "A number has more digits than can be computed with"),
         "window_unknown": (400, "The metric has no such window"),
     }
 )

@@ -42,6 +42,7 @@ _SUMS = "agentflow.metrics.sums"
 _SHARES = "agentflow.metrics.shares"
 _STATE = "agentflow.metrics.state"
 _SQL = "agentflow.metrics.sql"
+_ROWS = "agentflow.metrics.rows"
 _EFFECTIVE = "agentflow.metrics.effective"
 _CORRECTIONS = "processing.live.corrections"
 _VERSIONS = "processing.live.versions"
@@ -224,18 +225,21 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("SQL: events counted twice", _SQL, "COUNT(DISTINCT log_offset)", "COUNT(log_offset)"),
     Mutant("SQL: sampled too finely", _SQL, "% {1 << level} = 0", "% {2 << level} = 0"),
     Mutant("SQL: sum of nothing is null", _SQL, "COALESCE(SUM({column}), 0)", "SUM({column})"),
+    Mutant("SQL: half of a wide sum", _SQL, "(SUM({low}), 0)", "(SUM({low}) * 0, 0)", pack="shop"),
+    Mutant("recompute: rounded down", _ROWS, "+ (rest >= Fraction(1, 2))", "", pack="shop"),
+    Mutant("recompute: difference turned round", _ROWS, "left - right", "right - left"),
     # reading and arithmetic
     Mutant(
         "difference turned round",
         "agentflow.metrics.arithmetic",
-        "EXACT.subtract(left, right)",
-        "EXACT.subtract(right, left)",
+        "a * d - c * b",
+        "c * b - a * d",
     ),
     Mutant(
         "ratio over nothing is zero",
         "agentflow.metrics.arithmetic",
-        "if denominator == 0:\n        return None",
-        "if denominator == 0:\n        return Decimal(0)",
+        "if c else None",
+        "if c else (0, 1)",
         pack="shop",
     ),
     Mutant(

@@ -24,6 +24,6 @@ moved AS (
     AND ((CAST(CASE WHEN ("payment_risk" = 'high') THEN 1 END AS BIGINT)) IS NOT NULL)
 )
 SELECT
-  CAST(CAST(COUNT(a0) AS DECIMAL(38, 0)) AS HUGEINT) AS value,
+  CAST(COUNT(a0) AS DECIMAL(38, 0)) AS r0,
   COUNT(DISTINCT log_offset) AS events
 FROM moved

@@ -23,6 +23,6 @@ moved AS (
     AND ((CAST(1 AS BIGINT)) IS NOT NULL)
 )
 SELECT
-  CAST(CAST(COUNT(a0) AS DECIMAL(38, 0)) AS HUGEINT) AS value,
+  CAST(COUNT(a0) AS DECIMAL(38, 0)) AS r0,
   COUNT(DISTINCT log_offset) AS events
 FROM moved

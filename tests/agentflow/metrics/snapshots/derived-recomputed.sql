@@ -44,6 +44,7 @@ moved AS (
     AND ((CAST(CASE WHEN ("order_size" = 'large') THEN 1 END AS BIGINT)) IS NOT NULL OR (CAST(1 AS BIGINT)) IS NOT NULL)
 )
 SELECT
-  CAST(agentflow_divide(CAST(COUNT(a0) AS DECIMAL(38, 0)), CAST(COUNT(a1) AS DECIMAL(38, 0))) AS DECIMAL(38, 4)) AS value,
+  CAST(COUNT(a0) AS DECIMAL(38, 0)) AS r0,
+  CAST(COUNT(a1) AS DECIMAL(38, 0)) AS r1,
   COUNT(DISTINCT log_offset) AS events
 FROM moved

@@ -46,6 +46,6 @@ moved AS (
   WHERE ((CAST("session_id" AS VARCHAR)) IS NOT NULL)
 )
 SELECT
-  CAST(CAST(COUNT(DISTINCT a0) FILTER (WHERE agentflow_hash(a0) % 8 = 0) * 8 AS DECIMAL(38, 0)) AS HUGEINT) AS value,
+  CAST(COUNT(DISTINCT a0) FILTER (WHERE agentflow_hash(a0) % 8 = 0) * 8 AS DECIMAL(38, 0)) AS r0,
   COUNT(DISTINCT log_offset) AS events
 FROM moved

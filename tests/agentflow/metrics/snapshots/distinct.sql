@@ -58,6 +58,6 @@ moved AS (
     AND ((CAST("session_id" AS VARCHAR)) IS NOT NULL)
 )
 SELECT
-  CAST(CAST(COUNT(DISTINCT a0) AS DECIMAL(38, 0)) AS HUGEINT) AS value,
+  CAST(COUNT(DISTINCT a0) AS DECIMAL(38, 0)) AS r0,
   COUNT(DISTINCT log_offset) AS events
 FROM moved

@@ -45,6 +45,6 @@ moved AS (
   WHERE ((CAST("amount" AS DECIMAL(38, 2))) IS NOT NULL)
 )
 SELECT
-  CAST(MAX(a0) AS DECIMAL(38, 2)) AS value,
+  MAX(a0) AS r0,
   COUNT(DISTINCT log_offset) AS events
 FROM moved

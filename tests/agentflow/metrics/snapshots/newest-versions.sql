@@ -38,6 +38,6 @@ moved AS (
     AND ((CAST("amount" AS DECIMAL(38, 2))) IS NOT NULL)
 )
 SELECT
-  CAST(CAST(COALESCE(SUM(a0), 0) AS DECIMAL(38, 2)) AS DECIMAL(38, 2)) AS value,
+  CAST(COALESCE(SUM(a0), 0) AS DECIMAL(38, 2)) AS r0,
   COUNT(DISTINCT log_offset) AS events
 FROM moved

@@ -18,6 +18,6 @@ moved AS (
   WHERE ((CAST("processing_ms" AS DECIMAL(38, 0))) IS NOT NULL)
 )
 SELECT
-  CAST(list_sort(list(CAST(agentflow_coarse(CAST(a0 * 1 AS HUGEINT)) AS DECIMAL(38, 0))) FILTER (WHERE a0 IS NOT NULL))[((19 * COUNT(a0) + 19) // 20)] AS HUGEINT) AS value,
+  list_sort(list(CAST(agentflow_coarse(CAST(a0 * 1 AS HUGEINT)) AS DECIMAL(38, 0))) FILTER (WHERE a0 IS NOT NULL))[((19 * COUNT(a0) + 19) // 20)] AS r0,
   COUNT(DISTINCT log_offset) AS events
 FROM moved

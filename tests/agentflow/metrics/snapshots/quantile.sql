@@ -24,6 +24,6 @@ moved AS (
     AND ((CAST("processing_ms" AS DECIMAL(38, 0))) IS NOT NULL)
 )
 SELECT
-  CAST(list_sort(list(a0) FILTER (WHERE a0 IS NOT NULL))[((19 * COUNT(a0) + 19) // 20)] AS HUGEINT) AS value,
+  list_sort(list(a0) FILTER (WHERE a0 IS NOT NULL))[((19 * COUNT(a0) + 19) // 20)] AS r0,
   COUNT(DISTINCT log_offset) AS events
 FROM moved

@@ -45,7 +45,8 @@ moved AS (
 )
 SELECT
   bucket_us,
-  CAST(agentflow_divide(CAST(COUNT(a0) AS DECIMAL(38, 0)), CAST(COUNT(a1) AS DECIMAL(38, 0))) AS DECIMAL(38, 4)) AS value,
+  CAST(COUNT(a0) AS DECIMAL(38, 0)) AS r0,
+  CAST(COUNT(a1) AS DECIMAL(38, 0)) AS r1,
   COUNT(DISTINCT log_offset) AS events,
   MAX(ingested_us) AS newest_us
 FROM moved

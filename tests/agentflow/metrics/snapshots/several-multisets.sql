@@ -54,6 +54,8 @@ moved AS (
   WHERE ((CAST("count" AS DECIMAL(38, 0))) IS NOT NULL OR (CAST(COALESCE("weight", 7) AS DECIMAL(38, 3))) IS NOT NULL)
 )
 SELECT
-  CAST(((list_sort(list(a0) FILTER (WHERE a0 IS NOT NULL))[((9 * COUNT(a0) + 9) // 10)] + MIN(a0)) - MAX(a1)) AS DECIMAL(38, 3)) AS value,
+  list_sort(list(a0) FILTER (WHERE a0 IS NOT NULL))[((9 * COUNT(a0) + 9) // 10)] AS r0,
+  MIN(a0) AS r1,
+  MAX(a1) AS r2,
   COUNT(DISTINCT log_offset) AS events
 FROM moved

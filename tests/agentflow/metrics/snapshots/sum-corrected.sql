@@ -70,7 +70,8 @@ moved AS (
 )
 SELECT
   "currency",
-  CAST((CAST(COALESCE(SUM(a0), 0) AS DECIMAL(38, 2)) - CAST(COALESCE(SUM(a1), 0) AS DECIMAL(38, 2))) AS DECIMAL(38, 2)) AS value,
+  CAST(COALESCE(SUM(a0), 0) AS DECIMAL(38, 2)) AS r0,
+  CAST(COALESCE(SUM(a1), 0) AS DECIMAL(38, 2)) AS r1,
   COUNT(DISTINCT log_offset) AS events
 FROM moved
 GROUP BY "currency"

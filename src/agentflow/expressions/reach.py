@@ -1,0 +1,126 @@
+"""How large a number an expression can become: what lint bounds and where SQL needs room.
+
+Bounds come from types alone: a 64-bit integer has 19 digits, a decimal 18 before the point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from agentflow.expressions.nodes import (
+    Aggregate,
+    Arithmetic,
+    Call,
+    Case,
+    Combine,
+    Constant,
+    FieldReference,
+    MetricNode,
+    Negative,
+    Node,
+    Number,
+)
+from agentflow.expressions.typing import ExpressionType, Scope, infer
+
+INTEGER_DIGITS = 19
+WHOLE_DIGITS_OF_DECIMAL = 18
+EVENTS_DIGITS = 12
+"""A sum is bounded for a million million events in one cell."""
+
+_CALLS = {"length": 10, "hour": 2, "milliseconds_between": 18}
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Most digits before the point, and digits after it."""
+
+    whole: int
+    scale: int
+
+    @property
+    def digits(self) -> int:
+        """All digits, which is what an engine has to hold."""
+        return self.whole + self.scale
+
+
+def scalar_reach(node: Node, scope: Scope) -> Reach | None:
+    """Return how far an exact number reaches; None for a float and for what is no number.
+
+    Args:
+        node: An expression that type-checks in *scope*.
+        scope: The fields and their types.
+    """
+    if infer(node, scope).kind not in {"integer", "decimal"}:
+        return None
+    return _scalar(node, scope)
+
+
+def metric_reach(node: MetricNode, values: dict[Aggregate, Reach]) -> Reach:
+    """Return how far the arithmetic of a metric reaches.
+
+    Args:
+        node: The value of a metric.
+        values: How far the value of each sum, average, extreme or quantile reaches.
+    """
+    match node:
+        case Number(value=value):
+            return _literal(value)
+        case Combine(operator="*", left=left, right=right):
+            return _product(metric_reach(left, values), metric_reach(right, values))
+        case Combine(operator="/", left=left, right=right):
+            top, bottom = metric_reach(left, values), metric_reach(right, values)
+            return Reach(top.whole + bottom.scale, top.scale + bottom.whole)
+        case Combine(left=left, right=right):
+            return _total([metric_reach(left, values), metric_reach(right, values)])
+        case Aggregate(kind=kind):
+            reach = values.get(node, Reach(0, 0))
+            grows = EVENTS_DIGITS if kind in {"sum", "avg", "count", "distinct"} else 0
+            return Reach(reach.whole + grows, reach.scale)
+
+
+def _scalar(node: Node, scope: Scope) -> Reach:
+    match node:
+        case Constant(value=int() | Decimal() as value):
+            return _literal(value)
+        case FieldReference(name=name):
+            return _field(scope[name])
+        case Negative(operand=operand):
+            return _scalar(operand, scope)
+        case Arithmetic(operator="*", left=left, right=right):
+            return _product(_scalar(left, scope), _scalar(right, scope))
+        case Arithmetic(left=left, right=right):
+            return _total([_scalar(left, scope), _scalar(right, scope)])
+        case Case(branches=branches, otherwise=otherwise):
+            return _widest([*(then for _, then in branches), otherwise], scope)
+        case Call(name="coalesce" | "abs", arguments=arguments):
+            return _widest(arguments, scope)
+        case Call(name=name):
+            return Reach(_CALLS.get(name, INTEGER_DIGITS), 0)
+        case _:
+            return Reach(0, 0)
+
+
+def _field(kind: ExpressionType) -> Reach:
+    whole = INTEGER_DIGITS if kind.kind == "integer" else WHOLE_DIGITS_OF_DECIMAL
+    return Reach(whole, kind.scale)
+
+
+def _literal(value: int | Decimal) -> Reach:
+    sign, digits, exponent = Decimal(value).as_tuple()
+    del sign
+    scale = -exponent if isinstance(exponent, int) else 0
+    return Reach(max(len(digits) - scale, 0), scale)
+
+
+def _product(left: Reach, right: Reach) -> Reach:
+    return Reach(left.whole + right.whole, left.scale + right.scale)
+
+
+def _total(parts: list[Reach]) -> Reach:
+    return Reach(max(part.whole for part in parts) + 1, max(part.scale for part in parts))
+
+
+def _widest(nodes: list[Node] | tuple[Node, ...], scope: Scope) -> Reach:
+    parts = [_scalar(node, scope) for node in nodes]
+    return Reach(max(part.whole for part in parts), max(part.scale for part in parts))
