@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from ingestion.connectors import ConnectClient, connectors_of, diagnose
 from stack import install
 from stack.services import Connect, Kafka, MariaDb, Postgres
 from tests.ingestion.cdc.packs import write_pack
+from tests.ingestion.cdc.records import RECORDED, change_of, recorded
 from tests.stack.capture import PATIENCE_SECONDS, Captured, Databases, count
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
@@ -56,6 +58,8 @@ def databases(kafka: Kafka, stack_directory: Path) -> Iterator[Databases]:
             ("S", postgres.port(), postgres.user, "unused"),
             ("PGBENCH", postgres.port(), postgres.user, "unused"),
             ("M", mariadb.port(), mariadb.user, PASSWORD),
+            ("TYPES_P", postgres.port(), postgres.user, "unused"),
+            ("TYPES_M", mariadb.port(), mariadb.user, PASSWORD),
         ):
             patch.setenv(f"AGENTFLOW_{server}_HOST", "127.0.0.1")
             patch.setenv(f"AGENTFLOW_{server}_PORT", str(port))
@@ -211,6 +215,60 @@ def _what_breaks_is_a_dead_letter(
     refused = {each.reason for each in reasons if isinstance(each, Refusal)}
 
     assert refused == {"cdc_schema_mismatch", "cdc_truncated"}
+
+
+TYPES = """
+kind: source
+name: {server}.types
+status: approved
+owner: tests
+description: Every type over its whole range.
+connector: {connector}
+server: {server}
+database: types
+table: d.types
+key: [id]
+columns: {{id: integer, n: decimal}}
+write: [{{event: thing.written@1, fields: {{id: id, amount: n}}}}]
+"""
+_ID = re.compile(r"^\(([0-9]+),", re.MULTILINE)
+
+
+def test_every_type_is_still_written_as_it_was_recorded(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """With the configuration that `connectors` writes: what the laws of a column are tested on."""
+    contracts = write_pack(tmp_path / "contracts")
+    (contracts / "sources" / "s.yaml").write_text(
+        TYPES.format(server="types_p", connector="postgres")
+    )
+    (contracts / "sources" / "m.yaml").write_text(
+        TYPES.format(server="types_m", connector="mariadb")
+    )
+    databases.postgres.execute("CREATE DATABASE types")
+    databases.postgres.execute("CREATE SCHEMA d", database="types")
+    databases.mariadb.execute("CREATE DATABASE IF NOT EXISTS d")
+    rows = {name: (RECORDED / f"{name}.types.sql").read_text() for name in ("pg", "maria")}
+    databases.postgres.execute(rows["pg"], database="types")
+    databases.mariadb.execute(rows["maria"])
+    captured_by(databases, contracts)
+    capture = Captured(databases.kafka, ["types_p.d.types", "types_m.d.types"])
+    capture.until(lambda: len(capture.changes()) >= 12)
+
+    again = {name: text[text.index("INSERT") :] for name, text in rows.items()}
+    moved = iter([101, 102, 2**63 + 1, 104, 2**64 - 2])
+    databases.postgres.execute(
+        _ID.sub(lambda found: f"({100 + int(found[1])},", again["pg"]), database="types"
+    )
+    databases.mariadb.execute(
+        "SET sql_mode='';" + _ID.sub(lambda _: f"({next(moved)},", again["maria"])
+    )
+    capture.until(lambda: len(capture.changes()) >= 24)
+    capture.close()
+
+    for name, topic in (("pg.types", "types_p.d.types"), ("maria.types", "types_m.d.types")):
+        found = [each.after for each in capture.changes(topic)]
+        assert found == [change_of(record).after for record in recorded(name)]
 
 
 def test_pgbench_equals_select_after_a_kill_of_connect(

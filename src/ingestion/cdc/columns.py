@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
+from math import isfinite
 
 import msgspec
 
-from agentflow.clock import from_datetime, to_rfc3339
 from agentflow.contracts.tables import ColumnType
 from agentflow.events import canonical_json
 from ingestion.cdc.change import Scalar
+from ingestion.cdc.temporal import (
+    MisfitError,
+    clock_of,
+    clock_text,
+    day_of,
+    day_text,
+    instant_of,
+    instant_text,
+)
 
 Converted = str | int | float | bool | None
 _INTEGER = re.compile(r"-?[0-9]{1,30}\Z")
 _DECIMAL = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?\Z")
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_DAY_US = 86_400_000_000
 _DIGITS = 60
-
-
-class MisfitError(Exception):
-    """A value is not what the source contract says its column holds."""
 
 
 def column_value(value: Scalar, kind: ColumnType) -> Converted:
@@ -32,7 +34,7 @@ def column_value(value: Scalar, kind: ColumnType) -> Converted:
     The same row gives the same value whether PostgreSQL or MariaDB sent it.
 
     Raises:
-        MisfitError: The value is of another type.
+        MisfitError: The value is of another type, or cannot be told exactly.
     """
     if value is None:
         return None
@@ -40,11 +42,15 @@ def column_value(value: Scalar, kind: ColumnType) -> Converted:
 
 
 def field_value(value: Converted, kind: str) -> Converted:
-    """Return a column's value as JSON has it in an event field of a type."""
+    """Return a column's value as JSON has it in an event field of a type.
+
+    Raises:
+        MisfitError: The field cannot hold it exactly.
+    """
     if value is None or kind in {"timestamp", "date", "boolean", "integer"}:
         return value
     if kind == "number":
-        return float(value)
+        return _exact_float(value) if isinstance(value, int) else float(value)
     return value if isinstance(value, str) else str(value)
 
 
@@ -82,13 +88,24 @@ def _decimal(value: Scalar) -> str:
         return str(value)
     if isinstance(value, str) and _DECIMAL.match(value):
         return value
-    raise _misfit("a decimal")
+    raise _misfit(f"a decimal of up to {_DIGITS} digits on either side of the point")
 
 
 def _number(value: Scalar) -> float:
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return float(value)
-    raise _misfit("a number")
+    if isinstance(value, bool):
+        raise _misfit("a number")
+    if isinstance(value, int):
+        return _exact_float(value)
+    if isinstance(value, float | Decimal) and isfinite(number := float(value)):
+        return number
+    raise _misfit("a finite number")
+
+
+def _exact_float(value: int) -> float:
+    number = float(value)
+    if int(number) != value:
+        raise MisfitError("holds a whole number that a float cannot hold exactly")
+    return number
 
 
 def _boolean(value: Scalar) -> bool:
@@ -101,47 +118,64 @@ def _boolean(value: Scalar) -> bool:
 
 def _day(value: Scalar) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
-        return to_rfc3339(value * _DAY_US)[:10]
-    if isinstance(value, str) and _DAY.match(value):
-        return value[:10]
+        return day_text(value)
+    if isinstance(value, str):
+        return day_of(value)
     raise _misfit("a day")
 
 
 def _json(value: Scalar) -> str:
     """Return JSON with sorted keys: databases keep its text, or only its meaning."""
     try:
-        document = msgspec.json.decode(value) if isinstance(value, str) else value
-        return canonical_json(document).decode()
-    except (msgspec.DecodeError, TypeError, ValueError) as error:
+        document = _decode_json(value) if isinstance(value, str) else value
+        document, exact = _with_floats(document)
+        if exact:
+            return canonical_json(document).decode()
+        return _encode_json(document).decode()
+    except (msgspec.DecodeError, ArithmeticError, TypeError, ValueError) as error:
         raise _misfit("JSON") from error
+
+
+_decode_json = msgspec.json.Decoder(float_hook=Decimal).decode
+_encode_json = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
+
+
+def _with_floats(document: object) -> tuple[object, bool]:
+    """Return JSON with floats where they are exact, and whether they are everywhere."""
+    if isinstance(document, Decimal):
+        number = float(document)
+        exact = isfinite(number) and Decimal(repr(number)) == document
+        return (number, True) if exact else (document, False)
+    if isinstance(document, list):
+        items = [_with_floats(item) for item in document]
+        return [item for item, _ in items], all(exact for _, exact in items)
+    if isinstance(document, dict):
+        members = {name: _with_floats(member) for name, member in document.items()}
+        plain = {name: member for name, (member, _) in members.items()}
+        return plain, all(exact for _, exact in members.values())
+    return document, True
 
 
 def _time(value: Scalar) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
-        return to_rfc3339(value % _DAY_US)[11:-1]
-    return _string(value)
+        return clock_text(value)
+    if isinstance(value, str):
+        return clock_of(value)
+    raise _misfit("a time of day")
 
 
 def _instant(unit: int, per_unit: int) -> Callable[[Scalar], str]:
     def read(value: Scalar) -> str:
         if isinstance(value, int) and not isinstance(value, bool) and unit:
-            return to_rfc3339(value * unit // per_unit)
-        if isinstance(value, str) and _DAY.match(value):
-            return _zoned(value)
-        raise _misfit("an instant" if unit else "an instant as text, only a number without a unit")
+            return instant_text(value, unit=unit, per_unit=per_unit)
+        if isinstance(value, str):
+            return instant_of(value)
+        raise _misfit("an instant" if unit else _UNITLESS)
 
     return read
 
 
-def _zoned(text: str) -> str:
-    """Return an instant in UTC with microseconds; one without a zone is in UTC already."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise _misfit("an instant") from error
-    return to_rfc3339(from_datetime(instant if instant.tzinfo else instant.replace(tzinfo=UTC)))
-
-
+_UNITLESS = "an instant as text, only a number without a unit: say timestamp_micros"
 _READERS: Mapping[ColumnType, Callable[[Scalar], Converted]] = {
     "string": _string,
     "bytes": _string,

@@ -7,23 +7,25 @@ made by an insert or found by a snapshot, whichever comes first: its id has no p
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import msgspec
 
 from agentflow.contracts import SourceContract
 from agentflow.contracts.tables import Emission
-from ingestion.cdc.change import Change, Refusal, Row
-from ingestion.cdc.columns import MisfitError
+from ingestion.cdc.change import Change, Refusal, Row, Scalar
 from ingestion.cdc.moment import (
     FULL_IDENTITY,
     TOGETHER,
     Means,
     Moment,
     RefusedError,
-    value_of,
+    column_of,
 )
 from ingestion.cdc.sources import Sources, Table
+from ingestion.cdc.temporal import MisfitError
 
 _encode = msgspec.json.Encoder().encode
 
@@ -73,7 +75,7 @@ def _documents(change: Change, table: Table) -> Iterator[dict[str, object]]:
     for means, key, row, before in _meanings(change, contract):
         moment = Moment(change, table, means, key, row)
         for made in table.makes[means]:
-            if _wanted(made.emission, row, before, contract):
+            if _wanted(made.emission, moment, before):
                 yield moment.document(made)
 
 
@@ -101,11 +103,11 @@ def _meanings(
         yield "insert", _key(change, after, contract), after or {}, None
     elif change.operation == "delete":
         key = _key(change, before, contract)
-        yield "delete", key, {**(key or {}), **(before or {})}, None
+        yield "delete", key, _with_key(before, key), None
     elif change.operation == "update":
         key = _key(change, after, contract)
-        if before is not None and key is not None and _moved(key, before):
-            old = {name: before[name] for name in contract.key}
+        old = {} if before is None or key is None else _held(before, contract)
+        if before is not None and key is not None and _moved(key, old):
             yield "delete", old, before, None
             yield "insert", key, after or {}, None
         else:
@@ -118,13 +120,25 @@ def _moved(key: Row, before: Row) -> bool:
     )
 
 
+def _held(row: Row, contract: SourceContract) -> Row:
+    """Return what a row says of the contract's key."""
+    return {name: column_of(name, row, contract) for name in contract.key if name in row}
+
+
+def _with_key(row: Row | None, key: Row | None) -> Row:
+    """Return a row that has its key too; its own columns come first, and are not decoded."""
+    if row is None or key is None or key.keys() <= row.keys():
+        return (row if row is not None else key) or {}
+    return ChainMap(cast("dict[str, Scalar]", row), cast("dict[str, Scalar]", key))
+
+
 def _key(change: Change, row: Row | None, contract: SourceContract) -> Row | None:
     if not contract.key:
         if change.operation in {"update", "delete"}:
             message = f'a row of "{contract.table}" changed, which has no key to tell which'
             raise RefusedError("cdc_row_without_key", message, "Give the table a primary key.")
         return None
-    told = {**(row or {}), **(change.key or {})}
+    told = {**_held(row or {}, contract), **_held(change.key or {}, contract)}
     missing = [name for name in contract.key if told.get(name) is None]
     if missing:
         message = f'a change of "{contract.table}" does not say key column "{missing[0]}"'
@@ -132,15 +146,12 @@ def _key(change: Change, row: Row | None, contract: SourceContract) -> Row | Non
     return {name: told[name] for name in contract.key}
 
 
-def _wanted(emission: Emission, row: Row, before: Row | None, contract: SourceContract) -> bool:
+def _wanted(emission: Emission, moment: Moment, before: Row | None) -> bool:
     for name, values in emission.when.items():
-        value = value_of(name, row, contract)
+        value = moment.value(name)
         text = ("true" if value else "false") if isinstance(value, bool) else str(value)
         if text not in values:
             return False
     if not emission.changed or before is None:
         return True
-    return any(
-        value_of(name, row, contract) != value_of(name, before, contract)
-        for name in emission.changed
-    )
+    return any(moment.differs(name, before) for name in emission.changed)

@@ -12,19 +12,19 @@ from agentflow.clock import to_rfc3339
 from agentflow.contracts import SourceContract
 from agentflow.contracts.tables import KEY, POSITION, ColumnTenant, ColumnValues, Emission
 from agentflow.events import canonical_json
-from ingestion.cdc.change import Change, Row
-from ingestion.cdc.columns import (
-    Converted,
-    MisfitError,
-    column_value,
-    field_value,
-    literal_value,
-)
+from ingestion.cdc.change import Change, Row, Scalar
+from ingestion.cdc.columns import Converted, column_value, field_value, literal_value
+from ingestion.cdc.schemas import told
 from ingestion.cdc.sources import Made, Table
+from ingestion.cdc.temporal import MisfitError, misread_in_snapshot
+from ingestion.cdc.unavailable import may_be_unsent
 
 Means = Literal["insert", "update", "delete"]
 FULL_IDENTITY = "Set REPLICA IDENTITY FULL; `agentflow connectors export` prints the statement."
 TOGETHER = "Bring the source contract and the table together, then send the dead letter again."
+_CALENDAR = frozenset(
+    {"date", "timestamp", "timestamp_millis", "timestamp_micros", "timestamp_nanos"}
+)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
 
@@ -38,20 +38,35 @@ class RefusedError(Exception):
         self.pointer = pointer
 
 
+def column_of(name: str, row: Row, contract: SourceContract) -> Scalar:
+    """Return what a record holds of a column.
+
+    Raises:
+        RefusedError: The row has no such column, or it is not what its schema says.
+    """
+    if name not in row:
+        raise _mismatch(f'table "{contract.table}" has no column "{name}"', name)
+    try:
+        return row[name]
+    except MisfitError as error:
+        raise _mismatch(f'column "{name}" of "{contract.table}" {error}', name) from error
+
+
 def value_of(name: str, row: Row, contract: SourceContract) -> Converted:
-    """Return what a column of a row holds.
+    """Return what a column of a row holds, as the contract reads it.
 
     Raises:
         RefusedError: The row has no such column, or it holds something else.
     """
-    if name not in row:
-        message = f'table "{contract.table}" has no column "{name}"'
-        raise RefusedError("cdc_schema_mismatch", message, TOGETHER, f"/{name}")
+    held = column_of(name, row, contract)
     try:
-        return column_value(row[name], contract.columns[name])
+        return column_value(held, contract.columns[name])
     except (MisfitError, ArithmeticError, ValueError) as error:
-        message = f'column "{name}" of "{contract.table}" {error}'
-        raise RefusedError("cdc_schema_mismatch", message, TOGETHER, f"/{name}") from error
+        raise _mismatch(f'column "{name}" of "{contract.table}" {error}', name) from error
+
+
+def _mismatch(message: str, column: str) -> RefusedError:
+    return RefusedError("cdc_schema_mismatch", message, TOGETHER, f"/{column}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +107,57 @@ class Moment:
         document["data"] = data
         return document
 
+    def value(self, name: str) -> Converted:
+        """Return what a column of the row holds.
+
+        Raises:
+            RefusedError: The row has no such column, it was not sent, or holds something else.
+        """
+        if self.unsent(name):
+            message = f'column "{name}" did not change and was not sent'
+            raise RefusedError("cdc_value_unavailable", message, FULL_IDENTITY, f"/{name}")
+        value = value_of(name, self.row, self.table.contract)
+        if self.change.operation == "snapshot" and isinstance(value, str):
+            self._is_as_it_was(name, value)
+        return value
+
+    def differs(self, name: str, before: Row) -> bool:
+        """Tell whether a column changed; what was not sent did not."""
+        if self.unsent(name):
+            return False
+        return self.value(name) != value_of(name, before, self.table.contract)
+
+    def unsent(self, name: str) -> bool:
+        """Tell whether the value of a column was not sent because it did not change."""
+        change = self.change
+        if self.means == "delete":
+            return False
+        if name in change.unavailable:
+            return True
+        streamed = change.operation == "update" or change.moved_from is not None
+        return (
+            streamed
+            and change.before is None
+            and change.connector == "postgresql"
+            and may_be_unsent(self.table.contract.columns[name])
+            and column_of(name, self.row, self.table.contract) is None
+        )
+
+    def _is_as_it_was(self, name: str, value: str) -> None:
+        kind, connector = self.table.contract.columns[name], self.change.connector
+        if kind not in _CALENDAR:
+            return
+        if misread_in_snapshot(value, day=kind == "date", connector=connector):
+            message = f'column "{name}" holds a time before 1582-10-25, which a snapshot may move'
+            hint = (
+                "Leave the column out of the source contract, or update the row: a change is exact."
+            )
+            raise RefusedError("cdc_schema_mismatch", message, hint, f"/{name}")
+
     def _id(self, made: Made) -> str:
         name = f"{made.event.name}@{made.event.version}"
         if self.key is None:
-            content = sha256(canonical_json(_plain(self.row))).hexdigest()[:32]
+            content = sha256(canonical_json(_plain(told(self.row)))).hexdigest()[:32]
             return f"{self.position}:{self.means}:{content}:{name}"
         once = self.means == "insert" or made.emission.once
         if once and not made.versioned:
@@ -104,7 +166,7 @@ class Moment:
 
     def _time(self, emission: Emission) -> str:
         if emission.time is not None:
-            value = value_of(emission.time, self.row, self.table.contract)
+            value = self.value(emission.time)
             if value is not None:
                 return str(value)
         return to_rfc3339(self.change.occurred_us)
@@ -112,7 +174,7 @@ class Moment:
     def _tenant(self, contract: SourceContract) -> str:
         if not isinstance(contract.tenant, ColumnTenant):
             return contract.tenant
-        value = value_of(contract.tenant.column, self.row, contract)
+        value = self.value(contract.tenant.column)
         if value is None or value == "":
             message = f'column "{contract.tenant.column}" does not say the tenant'
             raise RefusedError(
@@ -130,7 +192,11 @@ class Moment:
             return self.position
         if origin.startswith("'"):
             return literal_value(origin[1:-1], kind)
-        return field_value(self._column(origin, made), kind)
+        try:
+            return field_value(self._column(origin, made), kind)
+        except MisfitError as error:
+            table = self.table.contract.table
+            raise _mismatch(f'column "{origin}" of "{table}" {error}', origin) from error
 
     def _translated(self, origin: ColumnValues, made: Made) -> Converted:
         value = self._column(origin.column, made)
@@ -144,12 +210,10 @@ class Moment:
         return origin.values[text]
 
     def _column(self, column: str, made: Made) -> Converted:
-        if column in self.change.unavailable and self.means == "update":
-            if not made.versioned:
-                return None  # what was not sent did not change, and must not overwrite
-            message = f'column "{column}" did not change and was not sent'
-            raise RefusedError("cdc_value_unavailable", message, FULL_IDENTITY, f"/{column}")
-        return value_of(column, self.row, self.table.contract)
+        amends = self.means == "update" and not made.versioned
+        if amends and self.unsent(column):
+            return None  # what was not sent did not change, and must not overwrite
+        return self.value(column)
 
 
 def _text(key: Row | None) -> str | None:

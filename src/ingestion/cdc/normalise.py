@@ -11,11 +11,9 @@ import msgspec
 
 from ingestion.cdc.change import Change, Ignored, Malformed, Operation, Record, Row, Scalar
 from ingestion.cdc.schemas import Described, described
+from ingestion.cdc.unavailable import filled
 
 MAX_SIZE_BYTES = 4 * 1024 * 1024
-_UNAVAILABLE = frozenset(
-    {"__debezium_unavailable_value", "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="}
-)
 _OPERATIONS: Mapping[str, Operation] = {
     "c": "insert",
     "r": "snapshot",
@@ -90,12 +88,11 @@ def _change(
     source = _struct(payload.get("source"), "source")
     if operation == "insert" and source.get("snapshot") not in _LIVE:
         operation = "snapshot"
-    before = _row(payload.get("before"), schema, "before")
-    after = _row(payload.get("after"), schema, "after")
+    before, after = _row(payload.get("before"), "before"), _row(payload.get("after"), "after")
     if after is None and operation in {"insert", "update", "snapshot"}:
         raise _Unreadable(f'has no "after", which an operation {payload["op"]} must have')
     connector, database, table = _place(source)
-    filled, unavailable = _filled(after, before)
+    after, unavailable = filled(after, before)
     headers = dict(record.headers)
     return Change(
         connector=connector,
@@ -104,8 +101,8 @@ def _change(
         table=table,
         operation=operation,
         key=None if record.key is None else _key(record.key),
-        before=before,
-        after=filled,
+        before=_typed(before, schema, "before"),
+        after=_typed(after, schema, "after"),
         position=_position(source, connector, snapshot=operation == "snapshot"),
         occurred_us=_occurred_us(source, payload),
         transaction=_transaction(source, payload),
@@ -144,33 +141,12 @@ def _schema_change(payload: Mapping[str, Scalar]) -> Change | None:
     )
 
 
-def _row(value: Scalar, schema: Described | None, part: str) -> Row | None:
-    if value is None:
-        return None
-    row = _struct(value, part)
-    return row if schema is None else schema.row(part, row)
+def _row(value: Scalar, part: str) -> Row | None:
+    return None if value is None else _struct(value, part)
 
 
-def _filled(after: Row | None, before: Row | None) -> tuple[Row | None, tuple[str, ...]]:
-    """Take what was not sent because it did not change from the row as it was, if that is known."""
-    if after is None:
-        return None, ()
-    missing = [name for name, value in after.items() if _unavailable(value)]
-    if not missing:
-        return after, ()
-    known = {
-        name: before[name]
-        for name in missing
-        if before is not None and before.get(name) is not None and not _unavailable(before[name])
-    }
-    filled = {name: known.get(name) if name in missing else after[name] for name in after}
-    return filled, tuple(name for name in missing if name not in known)
-
-
-def _unavailable(value: Scalar) -> bool:
-    if isinstance(value, list):
-        return len(value) == 1 and _unavailable(value[0])
-    return isinstance(value, str) and value in _UNAVAILABLE
+def _typed(row: Row | None, schema: Described | None, part: str) -> Row | None:
+    return row if row is None or schema is None else schema.row(part, row)
 
 
 def _key(key: bytes) -> Row:

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from binascii import Error as Base64Error
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from agentflow.clock import to_rfc3339
 from ingestion.cdc.change import Row, Scalar
+from ingestion.cdc.temporal import MisfitError, clock_text, day_text, instant_text
 
-_DAY_US = 86_400_000_000
 _Schema = Mapping[str, object]
+_SCALE = re.compile(r"-?[0-9]{1,3}\Z")
+
+
+class DescribedRow(Mapping[str, Scalar]):
+    """A row whose columns are decoded when they are read, so that an unread one refuses nothing.
+
+    Reading a column raises `MisfitError` when its value is not what its schema says.
+    """
+
+    __slots__ = ("_row", "_schemas")
+
+    def __init__(self, row: Row, schemas: Mapping[str, _Schema]) -> None:
+        self._row = row
+        self._schemas = schemas
+
+    def __getitem__(self, name: str) -> Scalar:
+        return _read(self._row[name], self._schemas.get(name, {}))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._row)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._row
+
+    def __repr__(self) -> str:
+        return f"DescribedRow({dict(self._row)!r})"
+
+    def told(self) -> Row:
+        """Return all columns, those that cannot be decoded as the record holds them."""
+        return {name: self._told(name) for name in self._row}
+
+    def _told(self, name: str) -> Scalar:
+        try:
+            return self[name]
+        except MisfitError:
+            return self._row[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +68,12 @@ class Described:
             row: What the record holds there.
         """
         known = self.fields if part is None else _fields(self.fields.get(part, {}))
-        return {name: _read(value, known.get(name, {})) for name, value in row.items()}
+        return DescribedRow(row, known)
+
+
+def told(row: Row) -> Row:
+    """Return all columns of a row, whether a contract reads them or not."""
+    return row.told() if isinstance(row, DescribedRow) else row
 
 
 def described(document: object) -> tuple[object, Described | None]:
@@ -61,7 +106,7 @@ def _instant(unit: int, per_unit: int) -> Callable[[Scalar, _Schema], Scalar]:
     def read(value: Scalar, _: _Schema) -> Scalar:
         if not isinstance(value, int) or isinstance(value, bool):
             return value
-        return to_rfc3339(value * unit // per_unit)
+        return instant_text(value, unit=unit, per_unit=per_unit)
 
     return read
 
@@ -69,14 +114,14 @@ def _instant(unit: int, per_unit: int) -> Callable[[Scalar, _Schema], Scalar]:
 def _day(value: Scalar, _: _Schema) -> Scalar:
     if not isinstance(value, int) or isinstance(value, bool):
         return value
-    return to_rfc3339(value * _DAY_US)[:10]
+    return day_text(value)
 
 
 def _clock(unit: int, per_unit: int) -> Callable[[Scalar, _Schema], Scalar]:
     def read(value: Scalar, _: _Schema) -> Scalar:
         if not isinstance(value, int) or isinstance(value, bool):
             return value
-        return to_rfc3339(value * unit // per_unit % _DAY_US)[11:-1]
+        return clock_text(value, unit=unit, per_unit=per_unit)
 
     return read
 
@@ -86,6 +131,8 @@ def _decimal(value: Scalar, schema: _Schema) -> Scalar:
     scale = parameters.get("scale") if isinstance(parameters, dict) else None
     if not isinstance(value, str) or not isinstance(scale, str):
         return value
+    if not _SCALE.match(scale):
+        raise MisfitError("holds a decimal of a scale that no database has")
     return _unscaled(value, int(scale))
 
 
@@ -99,9 +146,12 @@ def _variable(value: Scalar, _: _Schema) -> Scalar:
 
 
 def _unscaled(text: str, scale: int) -> str:
-    number = int.from_bytes(b64decode(text, validate=True), "big", signed=True)
+    try:
+        number = int.from_bytes(b64decode(text, validate=True), "big", signed=True)
+    except Base64Error:
+        raise MisfitError("does not hold a decimal") from None
     if not -64 <= scale <= 64:  # noqa: PLR2004 - more than any database keeps
-        raise ValueError("scale")
+        raise MisfitError("holds a decimal of a scale that no database has")
     sign, digits = ("-", str(-number)) if number < 0 else ("", str(number))
     if scale <= 0:
         return f"{sign}{digits}{'0' * -scale}"

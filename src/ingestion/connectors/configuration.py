@@ -7,11 +7,12 @@ Kafka Connect resolves from its own environment (`${env:AGENTFLOW_SHOP_PASSWORD}
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
 from agentflow.contracts import Registry, SourceContract
+from agentflow.errors import ContractError
 
 _JSON = "org.apache.kafka.connect.json.JsonConverter"
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
@@ -23,8 +24,10 @@ _COMMON: Mapping[str, str] = {
     "value.converter.schemas.enable": "false",
     # exact, and told without a unit to guess
     "decimal.handling.mode": "string",
-    "binary.handling.mode": "base64",
-    "time.precision.mode": "isostring",
+    # written as base64 all the same; the mode "base64" has no marker for bytes that were not sent
+    "binary.handling.mode": "bytes",
+    # text of a time wraps around or is null outside a day, and infinity looks like a year
+    "time.precision.mode": "microseconds",
     # a truncated table must become a dead letter, not silence
     "skipped.operations": "none",
     "tombstones.on.delete": "true",
@@ -45,7 +48,7 @@ class Connector:
     """A connector as it should be.
 
     Attributes:
-        statements: SQL that the database needs before; safe to run again.
+        statements: SQL that the database needs before the connector starts; safe to run again.
         environment: Variables the Connect worker must have.
     """
 
@@ -68,6 +71,9 @@ def connectors_of(
     Args:
         registry: The contracts in force; deprecated sources are not captured any more.
         overrides: `server.key` → value, for what a deployment wants otherwise.
+
+    Raises:
+        ContractError: A column is said to hold another unit of time than the connector writes.
     """
     servers: dict[str, list[SourceContract]] = {}
     for contract in registry.tables.values():
@@ -88,6 +94,8 @@ def _connector(
         for key, value in overrides.items()
         if key.startswith(f"{server}.")
     }
+    if "time.precision.mode" not in changed:
+        _units_agree(tables)
     config = {**_COMMON, **_access(server), **_snapshot(tables), **special, **changed}
     statements = tuple(_statements(tables)) if postgres else ()
     return Connector(f"agentflow-{server}", dict(sorted(config.items())), statements)
@@ -121,6 +129,8 @@ def _postgres(server: str, tables: Sequence[SourceContract]) -> Mapping[str, str
     return {
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
         "database.dbname": tables[0].database,
+        # a number would count a month as 30.4375 days
+        "interval.handling.mode": "string",
         "plugin.name": "pgoutput",
         "slot.name": f"agentflow_{server}",
         "publication.name": f"agentflow_{server}",
@@ -139,6 +149,12 @@ def _binlog(server: str, tables: Sequence[SourceContract]) -> Mapping[str, str]:
         "database.server.id": str(100_000 + crc32(server.encode()) % 900_000),
         "database.include.list": ",".join(map(re.escape, databases)),
         "table.include.list": _listed(tables),
+        # without these, BIGINT UNSIGNED above 2^63 is negative
+        "bigint.unsigned.handling.mode": "precise",
+        "key.converter.decimal.format": "NUMERIC",
+        "value.converter.decimal.format": "NUMERIC",
+        # the year 1 is not 2001
+        "enable.time.adjuster": "false",
         "include.schema.changes": "true",
         "schema.history.internal.kafka.bootstrap.servers": "${env:AGENTFLOW_KAFKA_BOOTSTRAP}",
         "schema.history.internal.kafka.topic": f"{server}.schema_history",
@@ -151,10 +167,24 @@ def _listed(tables: Iterable[SourceContract]) -> str:
     return ",".join(re.escape(each.table) for each in sorted(tables, key=lambda each: each.table))
 
 
-def _statements(tables: Iterable[SourceContract]) -> Iterable[str]:
-    """Yield what lets PostgreSQL tell a row as it was, and what it did not send."""
+def _units_agree(tables: Iterable[SourceContract]) -> None:
+    """Refuse columns whose numbers would be read by another unit than they are written in."""
+    for each in tables:
+        for name, kind in each.columns.items():
+            if kind in {"timestamp_millis", "timestamp_nanos"}:
+                message = f'column "{name}" of source "{each.name}" is {kind}'
+                hint = "Say timestamp_micros, which the connector writes; text reads the same."
+                raise ContractError(message, hint=hint)
+
+
+def _statements(tables: Iterable[SourceContract]) -> Iterator[str]:
+    """Yield what lets PostgreSQL tell a row as it was, and what it did not send.
+
+    Without a key and without it, PostgreSQL refuses the application's own UPDATE and DELETE as soon
+    as the table is captured.
+    """
     for each in sorted(tables, key=lambda each: each.table):
-        if each.key and (each.emissions["update"] or each.emissions["delete"]):
+        if not each.key or each.emissions["update"] or each.emissions["delete"]:
             schema, _, table = each.table.partition(".")
             name = f"{_quoted(schema)}.{_quoted(table)}"
             yield f"ALTER TABLE {name} REPLICA IDENTITY FULL;"

@@ -85,7 +85,7 @@ columns:
   amount: decimal
   paid: boolean
   at: timestamp
-  local: {local}
+  local: timestamp_micros
   day: date
   raw: bytes
   note: string
@@ -109,8 +109,8 @@ def write_pack(directory: Path) -> Path:
         "events/thing.deleted.yaml": DELETED,
         "metrics/total.yaml": TOTAL,
         "metrics/rows.yaml": ROWS,
-        "sources/s.yaml": SOURCE.format(connector="postgres", server="s", local="timestamp_micros"),
-        "sources/m.yaml": SOURCE.format(connector="mariadb", server="m", local="timestamp_millis"),
+        "sources/s.yaml": SOURCE.format(connector="postgres", server="s"),
+        "sources/m.yaml": SOURCE.format(connector="mariadb", server="m"),
     }
     for file, text in files.items():
         target = directory / file

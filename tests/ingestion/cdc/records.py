@@ -84,20 +84,18 @@ def _maria_row(row: Row | None) -> Row | None:
     rendered = _pg_row(row)
     if row is None or rendered is None:
         return None
-    local, paid = row["local"], row["paid"]
+    paid = row["paid"]
     return {
         **rendered,
         "paid": None if paid is None else int(bool(paid)),
-        "local": None if local is None else local // 1000,
         "doc": json.dumps(row["doc"], separators=(",", ":")),
     }
 
 
-def _schema(part: str, *, maria: bool) -> dict[str, object]:
-    local = "io.debezium.time.Timestamp" if maria else "io.debezium.time.MicroTimestamp"
+def _schema(part: str) -> dict[str, object]:
     named = {
         "at": "io.debezium.time.ZonedTimestamp",
-        "local": local,
+        "local": "io.debezium.time.MicroTimestamp",
         "day": "io.debezium.time.Date",
         "doc": "io.debezium.data.Json",
     }
@@ -110,11 +108,11 @@ def _schema(part: str, *, maria: bool) -> dict[str, object]:
     return {"type": "struct", "field": part, "fields": columns}
 
 
-def _enveloped(payload: object, *, maria: bool, schemas: bool, key: bool = False) -> bytes:
+def _enveloped(payload: object, *, schemas: bool, key: bool = False) -> bytes:
     if not schemas:
         return json.dumps(payload).encode()
-    rows = [_schema(part, maria=maria) for part in ("before", "after")]
-    schema = _schema("key", maria=maria) if key else {"type": "struct", "fields": rows}
+    rows = [_schema(part) for part in ("before", "after")]
+    schema = _schema("key") if key else {"type": "struct", "fields": rows}
     return json.dumps({"schema": schema, "payload": payload}).encode()
 
 
@@ -146,8 +144,8 @@ def render(
     }
     return Record(
         f"{server}.d.{table}",
-        _enveloped({"id": change.key}, maria=maria, schemas=schemas, key=True),
-        _enveloped(payload, maria=maria, schemas=schemas),
+        _enveloped({"id": change.key}, schemas=schemas, key=True),
+        _enveloped(payload, schemas=schemas),
         change.headers,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from click.testing import CliRunner
 
 from agentflow.cli import main
 from agentflow.contracts import Registry, load
+from agentflow.contracts.tables import ColumnType
+from agentflow.errors import ContractError
 from ingestion.connectors import connectors_of, diagnose
+from tests.ingestion.cdc.packs import load_pack
 
 ROOT = Path(__file__).parents[3]
 PGBENCH = ROOT / "examples" / "pgbench" / "contracts"
@@ -50,6 +54,44 @@ def test_addresses_and_passwords_are_references(shop: Registry) -> None:
         for key in ("hostname", "port", "user", "password"):
             assert each.config[f"database.{key}"].startswith("${env:AGENTFLOW_")
         assert len(each.environment) >= 4
+
+
+def test_a_table_without_a_key_gets_an_identity_before_it_is_captured() -> None:
+    """PostgreSQL refuses the application's own DELETE from then on, if it has none."""
+    (connector,) = connectors_of(load(PGBENCH))
+
+    assert connector.statements == (
+        "ALTER TABLE public.pgbench_branches REPLICA IDENTITY FULL;",
+        "ALTER TABLE public.pgbench_history REPLICA IDENTITY FULL;",
+    )
+
+
+def test_types_that_the_default_would_alter_are_written_exactly(shop: Registry) -> None:
+    """Recorded with these keys: `tests/golden/cdc/*.types.jsonl`."""
+    postgres, binlog = (each.config for each in connectors_of(shop))
+
+    for config in (postgres, binlog):
+        assert config["time.precision.mode"] == "microseconds"
+        assert config["binary.handling.mode"] == "bytes"
+    assert postgres["interval.handling.mode"] == "string"
+    assert binlog["bigint.unsigned.handling.mode"] == "precise"
+    assert binlog["value.converter.decimal.format"] == "NUMERIC"
+    assert binlog["enable.time.adjuster"] == "false"
+
+
+def test_a_unit_that_the_connector_does_not_write_is_refused(tmp_path: Path) -> None:
+    """A number of microseconds read as milliseconds is another day."""
+    registry = load_pack(tmp_path)
+    table = registry.tables["s.t", 1]
+    columns: dict[str, ColumnType] = {**table.columns, "local": "timestamp_millis"}
+    wrong = replace(registry, tables={("s.t", 1): table.model_copy(update={"columns": columns})})
+
+    with pytest.raises(ContractError, match=r'column "local" of source "s\.t"') as caught:
+        connectors_of(wrong)
+    (connector,) = connectors_of(wrong, overrides={"s.time.precision.mode": "adaptive"})
+
+    assert "timestamp_micros" in (caught.value.hint or "")
+    assert connector.config["time.precision.mode"] == "adaptive"
 
 
 def test_a_deployment_may_want_a_key_otherwise(shop: Registry) -> None:
