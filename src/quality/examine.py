@@ -128,7 +128,7 @@ def _occurred_us(
         if isinstance(value, int):
             occurred_us, place = value, f"/data/{contract.event_time}"
     late_us = raw.received_us - occurred_us
-    if late_us > plan.accept_us:
+    if late_us > plan.accept_us and not raw.of_any_age:
         message = f"the event is older than {contract.lateness.accept} on arrival"
         hint = "Backfill it under a contract with a longer `lateness.accept`."
         found.append(Violation(codes.TOO_LATE, place, message, hint))

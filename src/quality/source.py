@@ -156,7 +156,8 @@ def _time_lines(contract: EventContract) -> Iterator[str]:
     if contract.event_time is not None:
         value = f"v_{contract.event_time}"
         yield f"if {value} is not None: occurred_us = {value}"
-    yield "if not -_ACCEPT_US <= occurred_us - received_us <= _AHEAD_US: return None"
+    yield "if not -_ACCEPT_US <= occurred_us - received_us <= _AHEAD_US:"
+    yield "    if not raw.of_any_age or occurred_us > received_us: return None"
 
 
 def _result_lines(contract: EventContract) -> Iterator[str]:

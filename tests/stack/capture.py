@@ -15,7 +15,16 @@ from confluent_kafka import Consumer, TopicPartition
 from agentflow.clock import SystemClock
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
-from ingestion.cdc import Change, Record, Refusal, Sources, documents, normalise, tenant_of
+from ingestion.cdc import (
+    Change,
+    Record,
+    Refusal,
+    Sources,
+    documents,
+    normalise,
+    of_any_age,
+    tenant_of,
+)
 from processing.wiring import open_platform
 from stack.services import Connect, Kafka, MariaDb, Postgres
 
@@ -118,7 +127,10 @@ async def _count(
             if isinstance(found, Refusal):
                 refused.append(found.reason)
                 continue
-            raws += [RawEvent(each, tenant_of(each), clock.now_us()) for each in found]
+            raws += [
+                RawEvent(each, tenant_of(each), clock.now_us(), of_any_age(change, sources))
+                for each in found
+            ]
         results = [
             result
             for first in range(0, len(raws), 500)

@@ -82,7 +82,8 @@ class SourceContract(Frozen):
         key: Columns of the primary key; empty for a table without one, which may only grow.
         epoch: Goes up when positions start again: another server, a slot that was lost, a new
             snapshot that shall win over everything before it.
-        snapshot: Whether rows that were there before the connector count.
+        snapshot: Whether rows that were there before the connector count: all of them, only those
+            that the event's `lateness.accept` allows, or none.
         columns: The columns that are read, with what they hold.
         write: What an insert becomes, and an update as well: a new version of the row.
     """
@@ -100,7 +101,7 @@ class SourceContract(Frozen):
     key: tuple[ColumnName, ...] = ()
     tenant: ColumnTenant | Annotated[str, Field(min_length=1, max_length=64)] = "default"
     epoch: Annotated[int, Field(ge=1, le=9999)] = 1
-    snapshot: Literal["rows", "none"] = "rows"
+    snapshot: Literal["rows", "recent", "none"] = "rows"
     columns: dict[ColumnName, ColumnType] = Field(min_length=1)
     write: tuple[Emission, ...] = ()
     insert: tuple[Emission, ...] = ()

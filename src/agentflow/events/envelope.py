@@ -39,11 +39,14 @@ class RawEvent(msgspec.Struct, frozen=True, gc=False):
         value: One CloudEvents JSON document (structured mode), untrusted.
         tenant: Who sent it; decided by the edge (API key), never by the bytes.
         received_us: When the edge took it, microseconds since the epoch.
+        of_any_age: It says what a table held already, so that it is never too late; decided by the
+            edge as well.
     """
 
     value: bytes
     tenant: str
     received_us: int
+    of_any_age: bool = False
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

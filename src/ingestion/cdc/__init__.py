@@ -5,7 +5,7 @@ source contracts. Neither raises, whatever the bytes are. Both run inside Flink 
 """
 
 from ingestion.cdc.change import Change, Ignored, Malformed, Record, Refusal
-from ingestion.cdc.documents import documents, tenant_of
+from ingestion.cdc.documents import documents, of_any_age, tenant_of
 from ingestion.cdc.normalise import normalise
 from ingestion.cdc.sources import Sources
 
@@ -18,5 +18,6 @@ __all__ = [
     "Sources",
     "documents",
     "normalise",
+    "of_any_age",
     "tenant_of",
 ]

@@ -54,6 +54,14 @@ def documents(change: Change, sources: Sources) -> Sequence[bytes] | Refusal:
         return Refusal("cdc_schema_mismatch", "nested too deeply", TOGETHER, tenant, table.place)
 
 
+def of_any_age(change: Change, sources: Sources) -> bool:
+    """Tell whether a change is never too late: rows of a snapshot, unless it is `recent`."""
+    table = sources.tables.get(f"{change.server}.{change.table}")
+    return (
+        change.operation == "snapshot" and table is not None and table.contract.snapshot == "rows"
+    )
+
+
 def tenant_of(document: bytes) -> str:
     """Return the tenant that a document of `documents` says."""
     return msgspec.json.decode(document, type=_Owned).tenant

@@ -116,7 +116,7 @@ def _access(server: str) -> Mapping[str, str]:
 
 def _snapshot(tables: Sequence[SourceContract]) -> Mapping[str, str]:
     """Read the rows that are there, of the tables where they count."""
-    counted = [each.table for each in tables if each.snapshot == "rows"]
+    counted = [each.table for each in tables if each.snapshot != "none"]
     if not counted:
         return {"snapshot.mode": "no_data"}
     if len(counted) == len(tables):

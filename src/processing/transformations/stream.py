@@ -12,7 +12,16 @@ import msgspec
 
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
-from ingestion.cdc import Ignored, Record, Refusal, Sources, documents, normalise, tenant_of
+from ingestion.cdc import (
+    Change,
+    Record,
+    Refusal,
+    Sources,
+    documents,
+    normalise,
+    of_any_age,
+    tenant_of,
+)
 from ingestion.kafka.cloudevents import structured
 from ingestion.log.plan import accepted_record, dead_letter_record
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Reject
@@ -85,24 +94,27 @@ class StreamGate:
         raw = _raw(record, record.value or b"")
         raw = msgspec.structs.replace(raw, tenant=self._sources.tenant(record.topic))
         try:
-            means = self._documents(record)
-            if isinstance(means, Refusal):
-                tenant = means.tenant or raw.tenant
+            raws = self._events(record, raw.received_us)
+            if isinstance(raws, Refusal):
+                tenant = raws.tenant or raw.tenant
                 raw = msgspec.structs.replace(raw, tenant=tenant)
-                return (self._rejected(record, raw, means.rejected()),)
-            raws = [RawEvent(each, tenant_of(each), raw.received_us) for each in means]
+                return (self._rejected(record, raw, raws.rejected()),)
         except Exception as error:  # noqa: BLE001 - one record must not stop the others
             return (self._rejected(record, raw, _not_judged(error)),)
         if not raws:
             return (_nothing(record, raw),)
         return [self._judged(record, each) for each in raws]
 
-    def _documents(self, record: StreamRecord) -> Sequence[bytes] | Refusal:
+    def _events(self, record: StreamRecord, received_us: int) -> Sequence[RawEvent] | Refusal:
         headers = tuple(record.headers.items())
         change = normalise(Record(record.topic, record.key, record.value, headers))
-        if isinstance(change, Ignored):
-            return ()
-        return change if isinstance(change, Refusal) else documents(change, self._sources)
+        if not isinstance(change, Change):
+            return change if isinstance(change, Refusal) else ()
+        means = documents(change, self._sources)
+        if isinstance(means, Refusal):
+            return means
+        any_age = of_any_age(change, self._sources)
+        return [RawEvent(each, tenant_of(each), received_us, any_age) for each in means]
 
     def output(self, record: StreamRecord) -> StreamOutput:
         """Return the answer to *record*, which is one event."""
