@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,7 @@ from processing.results import EventResult
 from processing.transformations.dead_letter import DeadLetter
 from quality.verdict import Rejected, Verdict
 
+_CLOSED = (TriageStatus.REPLAYED, TriageStatus.DISCARDED)
 _READ_AT_ONCE = 256
 _SENT_AT_ONCE = 100
 Ingest = Callable[[Sequence[RawEvent]], Awaitable[list[EventResult]]]
@@ -91,6 +93,21 @@ class DeadLetters:
             found.append(item)
         return found, None
 
+    def closed(self, tenant: str) -> Mapping[str, int]:
+        """Count by reason the dead letters that need nobody any more: replayed or discarded."""
+        counts: Counter[str] = Counter()
+        for status in _CLOSED:
+            after = -1
+            while decided := self._triage.triaged(status, after=after, limit=_READ_AT_ONCE):
+                after = decided[-1].offset
+                records = self._log.read_offsets(DEAD_LETTERS, [each.offset for each in decided])
+                counts.update(
+                    record.headers["reason"]
+                    for record in records
+                    if record.headers["tenant"] == tenant
+                )
+        return counts
+
     def get(self, tenant: str, offset: int) -> Triaged:
         """Return one dead letter.
 
@@ -137,11 +154,10 @@ class DeadLetters:
         self, tenant: str, criteria: Criteria, *, who: str, limit: int = 10_000
     ) -> list[tuple[int, EventResult]]:
         """Send every matching dead letter that is not replayed or discarded again, oldest first."""
-        closed = {TriageStatus.REPLAYED, TriageStatus.DISCARDED}
         items = [
             item
             for item in self._newest_first(tenant, criteria, None)
-            if item.triage.status not in closed
+            if item.triage.status not in _CLOSED
         ][:limit]
         items.reverse()
         results: list[tuple[int, EventResult]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -175,11 +175,17 @@ class FakeServer:
             if all(asked.get(key) in {None, letter[key]} for key in ("reason", "type", "status"))
         ]
         start, limit = int(asked.get("cursor", 0)), int(asked.get("limit", 50))
-        counts: dict[str, int] = {}
-        for letter in self.platform.letters.values():
-            counts[letter["reason"]] = counts.get(letter["reason"], 0) + 1
+        letters = self.platform.letters.values()
+        closed = {"replayed", "discarded"}
+        counts = Counter(letter["reason"] for letter in letters)
+        left = Counter(letter["reason"] for letter in letters if letter["status"] not in closed)
         more = str(start + limit) if start + limit < len(found) else None
-        return {"dead_letters": found[start : start + limit], "next_cursor": more, "counts": counts}
+        return {
+            "dead_letters": found[start : start + limit],
+            "next_cursor": more,
+            "counts": counts,
+            "open": left,
+        }
 
     def letter(self, request: Request) -> Any:
         return self.platform.letter(request.path_params["offset"])

@@ -389,11 +389,13 @@ class DeadLetterPage(Model):
 
     Attributes:
         counts: How many there are, by reason.
+        open: How many of them are neither replayed nor discarded, by reason.
     """
 
     dead_letters: tuple[DeadLetter, ...]
     next_cursor: str | None = None
     counts: Mapping[str, int] = {}
+    open: Mapping[str, int] = {}
 
 
 class WindowCheck(Model):

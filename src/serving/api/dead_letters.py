@@ -76,11 +76,17 @@ def router(context: Context) -> APIRouter:
             letters.page, tenant, criteria, below=below, limit=limit
         )
         counts = await asyncio.to_thread(_counts, context, tenant)
+        closed = await asyncio.to_thread(letters.closed, tenant)
         return respond(
             DeadLettersShape(
                 [_shape(item) for item in found],
                 None if more is None else context.cursors.write(more, *question),
                 counts,
+                {
+                    reason: left
+                    for reason, count in counts.items()
+                    if (left := count - closed.get(reason, 0)) > 0
+                },
             )
         )
 

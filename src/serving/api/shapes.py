@@ -448,11 +448,15 @@ class DeadLetterShape(msgspec.Struct, frozen=True):
 
 
 class DeadLettersShape(msgspec.Struct, frozen=True):
-    """Dead letters, newest first. `counts` is by reason, of all there are."""
+    """Dead letters, newest first.
+
+    `counts` is by reason, of all there are; `open` of those neither replayed nor discarded.
+    """
 
     dead_letters: list[DeadLetterShape]
     next_cursor: str | None
     counts: dict[str, int]
+    open: dict[str, int]
 
 
 class ReplayShape(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ export class DeadLetters {
     try {
       const found = await get("v1/deadletter", { reason: this.reason, limit: PAGE, cursor });
       this.cursor = found.next_cursor;
-      this.chips(found.counts ?? {});
+      this.chips(found.open ?? {});
       const letters = found.dead_letters.map((letter) => this.letter(letter));
       const list = byId("deadletter-list");
       if (cursor) list.append(...letters);

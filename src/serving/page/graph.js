@@ -7,6 +7,8 @@ const COLUMN = { entity: 150, event: 470, metric: 800 };
 const WIDTH = 1060;
 const ROW = 21;
 const TOP = 34;
+const HINT = "Point at an event, a metric or an entity, tap it, or walk with the arrow keys.";
+const PLURAL = { event: "events", metric: "metrics", entity: "entities" };
 
 export class Graph {
   constructor() {
@@ -26,6 +28,39 @@ export class Graph {
     this.edges = edges.filter(({ from, to }) => places.has(from) && places.has(to)).map((edge) => this.edge(edge, places));
     for (const node of nodes) if (places.has(node.id)) this.node(node, places.get(node.id));
     byId("graph-drawing").replaceChildren(this.svg);
+    byId("graph-drawing").addEventListener("keydown", (event) => this.move(event));
+    const first = nodes.find(({ id }) => this.nodes.has(id));
+    if (first) this.nodes.get(first.id).element.setAttribute("tabindex", 0);
+  }
+
+  /** Walk by arrow keys: up and down a column, left and right along the arrows; one stop for Tab. */
+  move(event) {
+    const from = event.target.dataset?.id;
+    if (event.key === "Escape") return this.highlight(null);
+    const to = from && { ArrowUp: () => this.beside(from, -1), ArrowDown: () => this.beside(from, 1), ArrowLeft: () => this.across(from, -1), ArrowRight: () => this.across(from, 1) }[event.key]?.();
+    if (!to) return;
+    event.preventDefault();
+    this.nodes.get(to).element.focus();
+  }
+
+  /** The next node of the same column, in the order in which they stand. */
+  beside(id, by) {
+    const { x } = this.nodes.get(id);
+    const column = [...this.nodes].filter(([, each]) => each.x === x).sort(([, a], [, b]) => a.y - b.y);
+    return column[column.findIndex(([key]) => key === id) + by]?.[0];
+  }
+
+  /** The nearest node on that side which an arrow joins with this one. */
+  across(id, side) {
+    const { x, y } = this.nodes.get(id);
+    const ahead = this.near(id).filter((key) => Math.sign(this.nodes.get(key).x - x) === side);
+    return ahead.sort((a, b) => Math.abs(this.nodes.get(a).y - y) - Math.abs(this.nodes.get(b).y - y))[0];
+  }
+
+  /** The other ends of a node's arrows. */
+  near(id) {
+    const ends = this.edges.filter(({ from, to }) => from === id || to === id).map(({ from, to }) => (from === id ? to : from));
+    return [...new Set(ends)].filter((key) => key !== id && this.nodes.has(key));
   }
 
   /** Let the metrics that just moved, and the events that moved them, glow for a moment. */
@@ -57,18 +92,26 @@ export class Graph {
   node(node, { x, y }) {
     const right = node.kind === "metric";
     const show = () => this.highlight(node.id);
-    const hide = () => this.highlight(null);
+    const hide = () => this.highlight(document.activeElement?.dataset?.id ?? null);
+    const take = () => this.focused(node.id);
     const element = svg(
       "g",
       {
-        class: "node", "data-kind": node.kind, "data-status": node.status, "data-id": node.id, tabindex: 0, role: "img",
-        "aria-label": this.label(node), onmouseenter: show, onmouseleave: hide, onfocus: show, onblur: hide,
+        class: "node", "data-kind": node.kind, "data-status": node.status, "data-id": node.id, tabindex: -1, role: "img",
+        "aria-label": this.label(node), onmouseenter: show, onmouseleave: hide, onfocus: take, onblur: () => this.highlight(null), onclick: () => element.focus(),
       },
       svg("circle", { cx: x, cy: y, r: 4 }),
       svg("text", { x: x + (right ? 12 : -12), y: y + 0.5, "text-anchor": right ? "start" : "end" }, node.name, version(node)),
     );
     this.svg.append(element);
-    this.nodes.set(node.id, { node, element });
+    this.nodes.set(node.id, { node, element, x, y });
+  }
+
+  /** Make a node the one that Tab comes back to, in view, its arrows followed. */
+  focused(id) {
+    for (const [key, { element }] of this.nodes) element.setAttribute("tabindex", key === id ? 0 : -1);
+    this.nodes.get(id).element.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.highlight(id);
   }
 
   label({ id, kind, name, version: number }) {
@@ -85,6 +128,16 @@ export class Graph {
       if (near) on.add(from).add(to);
     }
     for (const [key, { element }] of this.nodes) element.classList.toggle("on", on.has(key));
+    byId("graph-words").textContent = id === null ? HINT : this.words(id);
+  }
+
+  /** The arrows of a node in a sentence: on a phone, most of them are outside the picture. */
+  words(id) {
+    const { node } = this.nodes.get(id);
+    const names = (kind) => this.near(id).map((key) => this.nodes.get(key).node).filter((each) => each.kind === kind).map((each) => `${each.name}${version(each)}`);
+    const parts = ["event", "metric", "entity"].map((kind) => [kind, names(kind)]).filter(([, found]) => found.length);
+    const list = parts.map(([kind, found]) => `${PLURAL[kind]} ${found.join(", ")}`).join("; ");
+    return `${node.kind} ${node.name}${version(node)}: ${list || "nothing is joined with it"}`;
   }
 }
 

@@ -110,13 +110,13 @@ export class SendBox {
       el(
         "tr",
         {},
-        el("td", {}, title(move.metric), move.version > 1 ? ` v${move.version}` : ""),
-        el("td", { class: "number" }, inWords(move.after, move.unit)),
-        el("td", { class: `number ${direction(move.moved)}` }, moved(move.moved, move.unit)),
+        el("td", {}, title(move.metric), move.version > 1 ? ` v${move.version}` : "", el("div", { class: "quiet" }, cell(move))),
+        el("td", { class: "number" }, inWords(move.before, move.unit)),
+        el("td", { class: "number" }, inWords(move.after, move.unit), el("div", { class: direction(move.moved) }, moved(move.moved, move.unit))),
       ),
     );
     const words = duplicate ? "It was counted already: nothing would move." : moves.length ? `It would move ${moves.length} numbers.` : "It would move nothing.";
-    const head = ["Metric", "After", "Moved"].map((name, index) => el("th", { scope: "col", class: index ? "number" : null }, name));
+    const head = ["Metric", "Before", "After"].map((name, index) => el("th", { scope: "col", class: index ? "number" : null }, name));
     const table = moves.length ? [el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows))] : [];
     byId("send-result").replaceChildren(el("p", { class: "note" }, words), ...table);
     return undefined;
@@ -146,6 +146,12 @@ export class SendBox {
       return false;
     });
   }
+}
+
+/** Which number of a metric: its window, and the values of its dimensions. */
+function cell({ window, dimensions }) {
+  const values = Object.entries(dimensions ?? {}).map(([name, value]) => `${title(name)} ${value === "" ? '""' : (value ?? "none")}`);
+  return [window, ...values].filter(Boolean).join(", ");
 }
 
 function fieldsOf(contract) {

@@ -62,11 +62,12 @@ export class Tile {
   }
 
   render(rows, before) {
-    const shown = rows.slice(0, SHOWN);
+    // "and 1 more" would take the room that the one takes
+    const shown = rows.slice(0, rows.length === SHOWN + 1 ? SHOWN + 1 : SHOWN);
     this.values.classList.toggle("several", shown.length > 1);
     this.values.replaceChildren(
       ...shown.map((row, index) => valueOf(row, before[index]?.unit === row.unit ? before[index] : null)),
-      ...(rows.length > SHOWN ? [el("div", { class: "rest" }, `and ${rows.length - SHOWN} more`)] : []),
+      ...(rows.length > shown.length ? [el("div", { class: "rest" }, `and ${rows.length - shown.length} more`)] : []),
     );
   }
 

@@ -6,7 +6,7 @@ import re
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.fakes.app import FakeServer
 from tests.fakes.serve import served
@@ -84,7 +84,10 @@ def test_dry_run_shows_what_would_move_and_sending_moves_it(page: Page, url: str
     page.get_by_role("button", name="Dry run").click()
     result = page.locator("#send-result")
     expect(result).to_contain_text(re.compile(r"It would move \d+ numbers"))
-    expect(result.get_by_role("row", name="revenue")).to_contain_text("+12.50 EUR")
+    row = result.get_by_role("row", name="revenue")
+    expect(row).to_contain_text("+12.50 EUR")
+    expect(row.locator("td").first).to_contain_text(re.compile("revenue.*, currency EUR"))
+    expect(row.locator("td").nth(1)).to_have_text(re.compile("^0"))
     assert tile(page, "order_count").startswith("0")
 
     page.get_by_role("button", name="Send", exact=True).click()
@@ -131,6 +134,8 @@ def test_dead_letter_is_fixed_in_place(page: Page, url: str) -> None:
 
     expect(page.locator("#deadletter-note")).to_contain_text("Dead letter 0 was accepted")
     expect(page.locator("[data-metric=revenue] .value")).to_have_text("99.50EUR")
+    expect(page.locator("#deadletter-count")).to_be_hidden()
+    expect(page.locator("#deadletter-reasons button")).to_have_count(0)
 
 
 def test_fix_sends_back_only_what_was_changed(page: Page, url: str, server: FakeServer) -> None:
@@ -157,6 +162,49 @@ def test_graph_follows_the_arrows_of_an_event(page: Page, url: str) -> None:
     metric = page.locator('.node.on[data-kind="metric"]')
     expect(metric.filter(has_text="revenue").first).to_be_visible()
     expect(page.locator('[data-id="metric:page_views@1"]')).not_to_have_class(re.compile(r"\bon\b"))
+
+
+def test_graph_is_one_stop_of_the_keyboard_and_walked_by_arrows(page: Page, url: str) -> None:
+    """Sixty stops of Tab before what comes after it are a wall."""
+    page.goto(url)
+    expect(page.locator(".node").first).to_be_visible()
+    assert page.locator('.node[tabindex="0"]').count() == 1
+    page.locator('[data-id="event:order.cancelled@1"]').focus()
+
+    page.keyboard.press("ArrowDown")
+    below = page.evaluate("document.activeElement.dataset.id")
+    page.keyboard.press("ArrowRight")
+    across = page.evaluate("document.activeElement.dataset.id")
+
+    assert below.startswith("event:")
+    assert below != "event:order.cancelled@1"
+    assert across.startswith("metric:")
+    assert page.locator('.node[tabindex="0"]').get_attribute("data-id") == across
+
+
+def test_graph_is_told_in_words_to_whom_taps_it(browser: Browser, url: str) -> None:
+    """On a phone nothing hovers, and most arrows lead out of the picture."""
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
+    phone = context.new_page()
+    phone.goto(url)
+
+    phone.locator('[data-id="event:order.cancelled@1"]').tap()
+
+    words = phone.locator("#graph-words")
+    expect(words).to_contain_text("event order.cancelled: metrics")
+    expect(words).to_contain_text("revenue v2")
+    context.close()
+
+
+def test_four_currencies_are_all_shown(page: Page, url: str) -> None:
+    """A line that says "and 1 more" takes the room of the one it hides."""
+    for number, currency in enumerate(("EUR", "USD", "GBP", "CHF")):
+        post(url, ORDER | {"order_id": currency, "currency": currency}, id=f"e{number}")
+
+    page.goto(url)
+
+    expect(page.locator("[data-metric=revenue] .value")).to_have_count(4)
+    expect(page.locator("[data-metric=revenue] .rest")).to_have_count(0)
 
 
 def test_number_is_explained_and_proved(page: Page, url: str) -> None:
