@@ -65,8 +65,9 @@ class Fix:
 class DeadLetters:
     """Reads the dead-letter topic, remembers decisions, sends corrected events through the gate.
 
-    A replay keeps the event's id: an event that was meanwhile accepted counts once all the same.
-    What the gate would refuse again is not sent: it would only make another dead letter, and a
+    A replay keeps the event's id: an event that was meanwhile accepted counts once all the same,
+    and one whose id belongs to another event is refused until a fix gives it an id of its own.
+    What would be refused again is not sent: it would only make another dead letter, and a
     replay of all of them would double their number each time.
     """
 

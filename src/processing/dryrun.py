@@ -13,9 +13,10 @@ from agentflow.metrics.distincts import Key
 from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.plan import MetricPlan
 from processing.definitions import Definitions
+from processing.identities import Known
 from processing.live import GroupLog, LiveEngine, MetricId
 from processing.live.corrections import Effect
-from quality.verdict import Rejected, Verdict
+from quality.verdict import Accepted, Rejected, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def dry_run(
     *,
     definitions: Definitions,
     engine: LiveEngine,
-    known: Callable[[bytes], bool],
+    known: Callable[[Accepted], Known | None],
     groups: GroupLog,
     now_us: int,
 ) -> DryRun:
@@ -55,8 +56,8 @@ def dry_run(
     verdict = definitions.gate.judge(raw)
     if isinstance(verdict, Rejected):
         return DryRun(verdict, duplicate=False, moves=())
-    if known(verdict.identity):
-        return DryRun(verdict, duplicate=True, moves=())
+    if (before := known(verdict)) is not None:
+        return DryRun(before.conflict or verdict, duplicate=before.conflict is None, moves=())
     event = verdict.event
     trial = engine.trial(event.tenant, _effects(event, definitions, engine, groups))
     with decimal.localcontext(EXACT):

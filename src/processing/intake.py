@@ -21,10 +21,11 @@ from processing.definitions import Definitions
 from processing.intake_port import StreamState, Surroundings
 from processing.positions import LogVisibility, Visibility
 from processing.requests import Requests
-from processing.results import EventResult, Status
+from processing.results import EventResult, Status, identified_by
 from processing.transformations.routing import Routed
 from processing.visible import Visible, counted
 from quality.gate import Gate
+from quality.sameness import conflict
 from quality.verdict import Accepted, Rejected
 
 _JUDGED_AT_ONCE: Final = 256
@@ -149,6 +150,8 @@ def _stored(batch: Batch, outcomes: Iterable[Outcome]) -> Iterable[tuple[int, Ev
 
 def _result(verdict: Accepted | Rejected, outcome: Outcome) -> EventResult:
     status = _STATUS[type(outcome)]
+    if isinstance(verdict, Accepted) and isinstance(outcome, DeadLettered):
+        verdict = conflict(verdict.event)  # another event has its identity
     if isinstance(verdict, Rejected):
         dead_letter = outcome.offset if isinstance(outcome, DeadLettered) else None
         return EventResult(
@@ -156,4 +159,12 @@ def _result(verdict: Accepted | Rejected, outcome: Outcome) -> EventResult:
         )
     event = verdict.event
     offset = outcome.first_offset if isinstance(outcome, Duplicate) else outcome.offset
-    return EventResult(status, event.id, event.type, offset, None, verdict.warnings)
+    return EventResult(
+        status,
+        event.id,
+        event.type,
+        offset,
+        None,
+        verdict.warnings,
+        identified_by=identified_by(verdict),
+    )

@@ -26,6 +26,7 @@ from processing.deadletters import DeadLetters
 from processing.definitions import Definitions
 from processing.dryrun import DryRun, dry_run
 from processing.history import History
+from processing.identities import Known, known
 from processing.intake import Intake
 from processing.intake_port import EventIntake, Surroundings
 from processing.lake import LakeKeeper, LakeReader, Positions
@@ -36,7 +37,7 @@ from processing.recovery import Recovery
 from processing.results import EventResult
 from processing.tokens import Token
 from processing.verification import Check, Cut, compare, questions, take_cut
-from quality.verdict import Verdict
+from quality.verdict import Accepted, Verdict
 
 log = structlog.get_logger()
 
@@ -100,7 +101,7 @@ class Platform:
             )
         )
         self.dead_letters = DeadLetters(
-            parts.log, parts.control, self.ingest, self.judge, clock=clock
+            parts.log, parts.control, self.ingest, self.judge_again, clock=clock
         )
         self.changes.subscribe(self._follow)
 
@@ -239,6 +240,18 @@ class Platform:
         """Return the gate's verdict, without any effect."""
         return self.definitions.gate.judge(raw)
 
+    def judge_again(self, raw: RawEvent) -> Verdict:
+        """Return the verdict on an event that is to be sent once more, without any effect.
+
+        Unlike the gate alone it knows identities: one that belongs to another event is a conflict.
+        """
+        verdict = self.judge(raw)
+        before = self._known(verdict) if isinstance(verdict, Accepted) else None
+        return verdict if before is None else before.conflict or verdict
+
+    def _known(self, verdict: Accepted) -> Known | None:
+        return known(self.parts.log, self.definitions.router, verdict)
+
     def dry_run(self, raw: RawEvent) -> DryRun:
         """Return what *raw* would move, and by how much, without any effect."""
         self.require_ready()
@@ -246,7 +259,7 @@ class Platform:
             raw,
             definitions=self.definitions,
             engine=self.engine,
-            known=lambda identity: self.parts.log.find_identity(identity) is not None,
+            known=self._known,
             groups=self._groups,
             now_us=self.clock.now_us(),
         )

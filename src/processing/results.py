@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from quality.verdict import Violation
+from quality.verdict import Accepted, Violation
 
 Status = Literal["accepted", "duplicate", "rejected"]
+IdentifiedBy = Literal["id", "content"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class EventResult:
             stream decides, which has not happened yet.
         dead_letter: Its place in `dead_letters`, when it was rejected and that is known.
         violations: Why it was rejected, or what the contract warns of.
+        identified_by: What makes another event the same one: source and id or, where it came
+            without an id, its content. None when it was rejected.
         raw: Its topic and partition, and its offset there, where a token has to say that.
     """
 
@@ -29,3 +32,9 @@ class EventResult:
     dead_letter: int | None
     violations: tuple[Violation, ...]
     raw: tuple[str, int] | None = None
+    identified_by: IdentifiedBy | None = None
+
+
+def identified_by(accepted: Accepted) -> IdentifiedBy:
+    """Return what makes another event the same one."""
+    return "content" if accepted.identified_by_content else "id"

@@ -12,6 +12,7 @@ NOT_UTF8: Final = "not_utf8"
 TOO_DEEP: Final = "too_deep"
 MALFORMED_JSON: Final = "malformed_json"
 NOT_AN_OBJECT: Final = "not_an_object"
+MEMBER_REPEATED: Final = "member_repeated"
 
 SPECVERSION_UNSUPPORTED: Final = "specversion_unsupported"
 CONTENT_TYPE_UNSUPPORTED: Final = "content_type_unsupported"
@@ -40,5 +41,8 @@ RULE_FAILED: Final = "rule_failed"
 DERIVED_OUT_OF_RANGE: Final = "derived_out_of_range"
 TOO_EARLY: Final = "too_early"
 TOO_LATE: Final = "too_late"
+
+ID_CONFLICT: Final = "id_conflict"
+"""Another event was accepted under the identity before, and says something else."""
 
 EVENT_DEPRECATED: Final = "event_deprecated"

@@ -32,6 +32,7 @@ from quality.lexical import (
     iso_date,
     search_form,
 )
+from quality.repetition import surplus
 from quality.shape import held_type, ordered_fields, wire_type
 from quality.source import accept_source, value_source
 from quality.verdict import Accepted, Violation
@@ -109,6 +110,7 @@ def compiled(contract: EventContract) -> Plan:
         "_Accepted": Accepted,
         "_Data": data_type,
         "_EXACT": EXACT,
+        "_QUOTE": b'"',
         "_Event": Event,
         "_TYPE": contract.name,
         "_VERSION": contract.version,
@@ -116,6 +118,7 @@ def compiled(contract: EventContract) -> Plan:
         "_ACCEPT_US": accept_us,
         "_AHEAD_US": ahead_us,
         "_UNKNOWN_SOURCE": UNKNOWN_SOURCE,
+        "_astuple": msgspec.structs.astuple,
         "_decode_data": msgspec.json.Decoder(wire_type(contract)).decode,
         "_digits": digits,
         "_getcontext": getcontext,
@@ -124,6 +127,7 @@ def compiled(contract: EventContract) -> Plan:
         "_isfinite": isfinite,
         "_iso_date": iso_date,
         "_json_content": json_content,
+        "_surplus": surplus,
         "_scaled": scaled,
         "_setcontext": setcontext,
     }

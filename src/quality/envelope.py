@@ -47,6 +47,14 @@ ATTRIBUTES: Final[Mapping[str, object]] = {
     field.name: field.type for field in msgspec.structs.fields(Envelope)
 }
 
+
+class Timed(msgspec.Struct, gc=False):
+    """The one attribute that tells a stated event time from the instant of arrival."""
+
+    time: str | None = None
+
+
+decode_time = msgspec.json.Decoder(Timed).decode
 decode_envelope = msgspec.json.Decoder(Envelope).decode
 decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_open = msgspec.json.Decoder(OpenEnvelope).decode

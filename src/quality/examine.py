@@ -12,8 +12,9 @@ from quality.attributes import Attributes, read_attributes
 from quality.compile import Plan
 from quality.content import document_id
 from quality.envelope import MAX_SIZE_BYTES, UNKNOWN_SOURCE, decode_members
-from quality.fields import did_you_mean, kind_of
+from quality.fields import did_you_mean, kind_of, shortened
 from quality.meaning import examine_data
+from quality.repetition import repeated_member
 from quality.verdict import Accepted, Rejected, Verdict, Violation
 
 MAX_VIOLATIONS = 50
@@ -33,7 +34,7 @@ class Examiner:
         if isinstance(members, Violation):
             return _rejected([members], Attributes(), None)
         attributes = read_attributes(members, tenant=raw.tenant)
-        found = list(attributes.violations)
+        found = [*_repeated(raw.value), *attributes.violations]
         plan = self._plan(attributes, found)
         data = _data(members, found)
         if plan is None or data is None:
@@ -90,6 +91,15 @@ def _members(value: bytes) -> dict[str, msgspec.Raw] | Violation:
         if value.startswith(_BYTE_ORDER_MARK):
             hint = "Leave out the byte order mark."
         return Violation(codes.MALFORMED_JSON, "", message, hint)
+
+
+def _repeated(value: bytes) -> list[Violation]:
+    pointer = repeated_member(value)
+    if pointer is None:
+        return []
+    message = f'member "{shortened(pointer[1:])}" is there more than once'
+    hint = "Send every member once: which of several values counts is not defined."
+    return [Violation(codes.MEMBER_REPEATED, shortened(pointer), message, hint)]
 
 
 def _explained(error: msgspec.DecodeError) -> str:
@@ -174,4 +184,10 @@ def _accepted(
         attributes.correlation_id,
     )
     identity = identity_key(raw.tenant, source, event_id)
-    return Accepted(event, identity, None if key is None else str(key).encode(), warnings)
+    return Accepted(
+        event,
+        identity,
+        None if key is None else str(key).encode(),
+        warnings,
+        identified_by_content=attributes.id is None,
+    )

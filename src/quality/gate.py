@@ -11,9 +11,10 @@ from agentflow.contracts import Registry
 from agentflow.errors import ContractError, UnknownContractError
 from agentflow.events import Event, EventRef, RawEvent
 from quality.compile import Plan, compiled
-from quality.envelope import MAX_SIZE_BYTES, decode_envelope, decode_extended
+from quality.envelope import MAX_SIZE_BYTES, decode_envelope, decode_extended, decode_time
 from quality.examine import Examiner
 from quality.record import RecordCodec
+from quality.sameness import Said, content_digest, same
 from quality.verdict import Accepted, Verdict
 
 _ESCAPE = b"\\"
@@ -125,6 +126,35 @@ class Gate:
             raise ContractError(f'event "{event.ref}" has no field "{min(unknown)}"')
         data = plan.data({**plan.declared(event.data), **changes})
         return msgspec.structs.replace(event, data=data)
+
+    def said(self, event: Event) -> Said:
+        """Return the declared fields of an event that are not null, by name.
+
+        Raises:
+            UnknownContractError: The registry has no such event.
+        """
+        declared = self._plan(event.ref).declared(event.data)
+        return {name: value for name, value in declared.items() if value is not None}
+
+    def content(self, raw: RawEvent, accepted: Accepted) -> bytes:
+        """Return 8 bytes that are equal for events that say the same (`quality.sameness`).
+
+        Raises:
+            UnknownContractError: The registry has no such event.
+        """
+        event, said = accepted.event, self.said(accepted.event)
+        timed = self._plan(event.ref).contract.event_time not in said and (
+            event.occurred_us != event.ingested_us or decode_time(raw.value).time is not None
+        )
+        return content_digest(event, said, timed=timed)
+
+    def same(self, first: Event, again: Event) -> bool:
+        """Tell whether two events of one identity say the same (`quality.sameness`).
+
+        Raises:
+            UnknownContractError: The registry does not have one of them.
+        """
+        return same(first, again, said=(self.said(first), self.said(again)))
 
     def _plan(self, ref: EventRef) -> Plan:
         plan = self._plans.get(ref)

@@ -25,6 +25,25 @@ class _Record(Protocol):
     data: msgspec.Struct
 
 
+class Named(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Whose record it is: what every record begins with, whatever its contract."""
+
+    id: str
+    source: str
+    tenant: str
+
+
+_decode_named = msgspec.msgpack.Decoder(Named).decode
+
+
+def named(record: bytes) -> Named | None:
+    """Return whose record it is, without knowing its contract; None if the bytes are no record."""
+    try:
+        return _decode_named(record)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 class RecordCodec:
     """Records of one event version: an array of the envelope, then the data by field name.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.contracts import EventContract
+from agentflow.contracts import EventContract, FieldContract
 from agentflow.contracts.scope import attribute_of, declared_scope
 from agentflow.expressions import Node, Scope, infer, parse_scalar
 from agentflow.expressions.nodes import (
@@ -23,6 +23,7 @@ from agentflow.expressions.nodes import (
     Not,
 )
 from agentflow.expressions.python import PythonEmitter
+from quality.envelope import ATTRIBUTES
 from quality.lexical import INTEGER_DIGITS
 from quality.shape import MAX_INTEGER, MIN_INTEGER, ordered_fields
 
@@ -40,6 +41,7 @@ def accept_source(contract: EventContract) -> str:
             "def accept(raw, envelope):",
             *_indented(_envelope_lines()),
             *_indented(_field_lines(contract)),
+            *_indented(_once_lines(contract)),
             *_indented(_meaning_lines(contract)),
             *_indented(_time_lines(contract)),
             *_indented(_result_lines(contract)),
@@ -59,6 +61,7 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
 
 def _envelope_lines() -> Iterator[str]:
     yield "data = _decode_data(envelope.data)"
+    yield f"quotes = {4 * len(ATTRIBUTES) - 2} - 4 * _astuple(envelope).count(None)"
     yield "event_id = envelope.id"
     yield "if event_id is None: return None"
     yield "source = envelope.source or _UNKNOWN_SOURCE"
@@ -92,10 +95,32 @@ def _field_lines(contract: EventContract) -> Iterator[str]:
             yield from lines
 
 
+def _once_lines(contract: EventContract) -> Iterator[str]:
+    """Count the quotes that the members account for; more are there if one is repeated.
+
+    Two for each member and two for each text. What `null` says explicitly is a doubt as well.
+    """
+    sure = sum(_quotes(field) for field in contract.fields.values() if field.required)
+    if sure:
+        yield f"quotes += {sure}"
+    for name in ordered_fields(contract):
+        field = contract.fields[name]
+        if not field.required:
+            yield f"if v_{name} is not None: quotes += {_quotes(field)}"
+    yield "if envelope.dataversion.__class__ is int: quotes -= 2"
+    yield "if quotes != raw.value.count(_QUOTE) and _surplus(raw.value, quotes): return None"
+
+
+def _quotes(field: FieldContract) -> int:
+    return 2 if field.type in {"integer", "number", "boolean"} else 4
+
+
 def _decimal_lines(name: str, *, scale: int) -> Iterator[str]:
     """Read text; a JSON number is read again from its digits, never through a float."""
     value = f"v_{name}"
-    yield f"if {value}.__class__ is not str: {value} = _digits(envelope.data, {name!r})"
+    yield f"if {value}.__class__ is not str:"
+    yield f"    {value} = _digits(envelope.data, {name!r})"
+    yield "    quotes -= 2"
     yield f"if _canonical_{scale}({value}) is not None: {value} = _Decimal({value})"
     yield "else:"
     yield f"    {value} = _decimal_{scale}({value})"

@@ -32,12 +32,14 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
         identity: 16 bytes under which it counts once for ever (`agentflow.events.identity_key`).
         key: Ordering key, the value of the contract's `key` field; None when order is not promised.
         warnings: Rules that only warn, and a deprecated contract.
+        identified_by_content: Whether it came without an id: an equal document is the same event.
     """
 
     event: Event
     identity: bytes
     key: bytes | None = None
     warnings: tuple[Violation, ...] = ()
+    identified_by_content: bool = False
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):

@@ -76,7 +76,12 @@ class FakePlatform:
             "type": known.get("type"),
             "errors": errors,
         }
-        outcome |= {"offset": None, "warnings": [], "dead_letter": None}
+        outcome |= {
+            "offset": None,
+            "warnings": [],
+            "dead_letter": None,
+            "identified_by": None if errors else "id",
+        }
         if errors:
             offset = len(self.letters)
             self.letters[offset] = {
@@ -435,4 +440,8 @@ class FakePlatform:
         raw = shown["raw"]
         if isinstance(raw, dict) and "user_id" in raw.get("data", {}):
             raw["data"]["user_id"] = "***"
-        return shown | {"raw": json.dumps(raw)}
+        return shown | {
+            "raw": json.dumps(raw),
+            "raw_base64": None,
+            "masked": "***" in json.dumps(raw),
+        }

@@ -91,7 +91,7 @@ class FakeBroker:
 
     def repeat(self, back: int) -> None:
         """Start the job again from a checkpoint: what it did since, it does again."""
-        self.job.known.clear()
+        self.job.forget()
         for partition, judged in enumerate(self.judged):
             kept = max(judged - back, self.committed[partition])
             for record in self.raw[partition][:kept]:

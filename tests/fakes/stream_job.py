@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentflow.contracts import Registry
-from ingestion.log.port import DUPLICATES, Record
-from processing.transformations.stream import StreamGate, StreamOutput, StreamRecord, receipt
+from ingestion.log.port import Record
+from processing.transformations.stream import (
+    Identities,
+    StreamGate,
+    StreamOutput,
+    StreamRecord,
+)
 
 
 class PlainJob:
@@ -14,7 +19,11 @@ class PlainJob:
 
     def __init__(self, registry: Registry) -> None:
         self._gate = StreamGate(registry)
-        self.known: set[bytes] = set()
+        self._identities = Identities(self._gate)
+
+    def forget(self) -> None:
+        """Know no identity any more, as after its time to live."""
+        self._identities = Identities(self._gate)
 
     def outcomes(self, record: Record, raw_topic: str) -> Sequence[StreamOutput]:
         """Return what *record* becomes."""
@@ -28,12 +37,4 @@ class PlainJob:
             record.value,
             headers,
         )
-        return list(map(self._first, self._gate.outputs(arrived)))
-
-    def _first(self, output: StreamOutput) -> StreamOutput:
-        if output.identity is None:
-            return output
-        if output.identity in self.known:
-            return StreamOutput(DUPLICATES, receipt(output), output.identity)
-        self.known.add(output.identity)
-        return output
+        return list(map(self._identities.settled, self._gate.outputs(arrived)))

@@ -12,6 +12,7 @@ from agentflow.metrics import measure
 from agentflow.metrics.arithmetic import Value
 from processing.definitions import Definitions
 from processing.dryrun import DryRun, dry_run
+from processing.identities import Known
 from processing.live import LiveEngine
 from quality import Accepted
 from tests.processing.laws.campaign import PACKS, ListedGroups
@@ -45,7 +46,7 @@ class Shop:
             raw,
             definitions=self.definitions,
             engine=self.engine,
-            known=self.known.__contains__,
+            known=lambda verdict: Known(0, None) if verdict.identity in self.known else None,
             groups=self.groups,
             now_us=START_US,
         )

@@ -421,14 +421,6 @@ def test_an_event_without_id_is_known_by_its_content(gate: Gate) -> None:
     assert accepted(gate, one).event.source == "urn:agentflow:unknown"
 
 
-def test_the_last_of_two_equal_keys_counts_everywhere(gate: Gate) -> None:
-    """RFC 8259 leaves it open; the gate decides once, for reading and for identity."""
-    twice = document().replace(b'"price":"3.50"', b'"price":"9.99","price":"3.50"')
-    wrong_first = document().replace(b'"price":"3.50"', b'"price":true,"price":"3.50"')
-
-    assert accepted(gate, twice) == accepted(gate, wrong_first) == accepted(gate, document())
-
-
 def test_versions_can_be_pinned(gate: Gate) -> None:
     """A producer may stay on a deprecated version, and is told so every time."""
     value = b'{"id":"1","type":"parcel.sent","dataversion":%s,"data":{"parcel_id":"AB"}}'

@@ -121,13 +121,13 @@ class AsyncOperations:
             if cursor is None:
                 return
 
-    async def dead_letter(self, offset: int) -> DeadLetter:
-        """Return one dead letter.
+    async def dead_letter(self, offset: int, *, reveal: bool = False) -> DeadLetter:
+        """Return one dead letter; with *reveal*, which needs the scope admin, nothing is masked.
 
         Raises:
             NotFoundError: There is none at that offset.
         """
-        return await self._session.do(_calls.dead_letter(offset))
+        return await self._session.do(_calls.dead_letter(offset, reveal=reveal))
 
     async def fix(
         self,

@@ -217,9 +217,11 @@ def dead_letters(  # as the route has them
     return Call("GET", "/v1/deadletter", parser(DeadLetterPage), params, repeatable=True)
 
 
-def dead_letter(offset: int) -> Call[DeadLetter]:
+def dead_letter(offset: int, *, reveal: bool = False) -> Call[DeadLetter]:
     """Read one dead letter."""
-    return Call("GET", f"/v1/deadletter/{offset}", parser(DeadLetter), repeatable=True)
+    path = f"/v1/deadletter/{offset}"
+    params = parameters(reveal=reveal or None)
+    return Call("GET", path, parser(DeadLetter), params, repeatable=True)
 
 
 def verify() -> Call[Verification]:

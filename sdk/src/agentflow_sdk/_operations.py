@@ -118,13 +118,13 @@ class Operations:
             if cursor is None:
                 return
 
-    def dead_letter(self, offset: int) -> DeadLetter:
-        """Return one dead letter.
+    def dead_letter(self, offset: int, *, reveal: bool = False) -> DeadLetter:
+        """Return one dead letter; with *reveal*, which needs the scope admin, nothing is masked.
 
         Raises:
             NotFoundError: There is none at that offset.
         """
-        return self._session.do(_calls.dead_letter(offset))
+        return self._session.do(_calls.dead_letter(offset, reveal=reveal))
 
     def fix(
         self,

@@ -77,6 +77,8 @@ class EventOutcome(Model):
         index: Its place among those that were sent, from 0.
         offset: Where it stands in the log; of a duplicate, where it was first accepted.
         dead_letter: Where it waits among the dead letters, when it was rejected.
+        identified_by: What makes another event the same one: its source and id or, when it was
+            sent without an id, its content.
     """
 
     index: int
@@ -85,6 +87,7 @@ class EventOutcome(Model):
     status: Literal["accepted", "duplicate", "rejected"]
     offset: int | None = None
     dead_letter: int | None = None
+    identified_by: Literal["id", "content"] | None = None
     warnings: tuple[FieldError, ...] = ()
     errors: tuple[FieldError, ...] = ()
 
@@ -372,7 +375,14 @@ class Metric(Model):
 
 
 class DeadLetter(Model):
-    """An event that was not accepted, and why."""
+    """An event that was not accepted, and why.
+
+    Attributes:
+        raw: What arrived, with what may be personal masked.
+        raw_base64: What arrived, when it is no text; only where it is revealed.
+        masked: Whether something that arrived is not shown.
+        conflicts_with: The event that was accepted under the same identity, of an `id_conflict`.
+    """
 
     offset: int
     received_at: datetime
@@ -382,6 +392,9 @@ class DeadLetter(Model):
     errors: tuple[FieldError, ...] = ()
     status: str = "open"
     raw: Any = None
+    raw_base64: str | None = None
+    masked: bool = False
+    conflicts_with: Mapping[str, Any] | None = None
 
 
 class DeadLetterPage(Model):

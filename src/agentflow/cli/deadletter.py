@@ -55,19 +55,26 @@ def list_(  # noqa: PLR0913  # the options of the command
 
 @deadletter.command()
 @click.argument("offset", type=int)
+@click.option("--reveal", is_flag=True, help="Mask nothing; needs a key with the scope admin.")
 @server_options
 @json_option
-def show(*, offset: int, url: str | None, api_key: str | None, as_json: bool) -> None:
-    """Show dead letter OFFSET: every problem, and the event itself."""
+def show(*, offset: int, reveal: bool, url: str | None, api_key: str | None, as_json: bool) -> None:
+    """Show dead letter OFFSET: every problem, and the event with what may be personal masked."""
     with connected(url, api_key) as client:
-        letter = client.dead_letter(offset)
+        letter = client.dead_letter(offset, reveal=reveal)
     if as_json:
         emit(letter.model_dump(mode="json"))
         return
     say(f"{letter.status}: {letter.type} {letter.event_id}, {letter.reason}, {letter.received_at}")
     for error in letter.errors:
         say(f"  {error}")
-    raw = letter.raw
+    if letter.conflicts_with is not None:
+        first = json.dumps(letter.conflicts_with, indent=2, ensure_ascii=False)
+        say(f"accepted under this identity before:\n{first}")
+    if letter.raw is None and letter.masked:
+        say("what arrived is masked as a whole; --reveal shows it")
+        return
+    raw = letter.raw_base64 if letter.raw is None else letter.raw
     click.echo(raw if isinstance(raw, str) else json.dumps(raw, indent=2, ensure_ascii=False))
 
 

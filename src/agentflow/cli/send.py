@@ -139,6 +139,8 @@ def _show(receipt: Receipt, watched: list[tuple[Answer, Answer]], *, as_json: bo
         return
     for outcome in receipt.events:
         say(f"{outcome.status}: {outcome.type} {outcome.id}, number {outcome.offset} in the log")
+        if outcome.identified_by == "content":
+            say("it has no id, so its content identifies it: an equal event is a duplicate")
         for warning in outcome.warnings:
             say(f"warning: {warning}")
     if watched:

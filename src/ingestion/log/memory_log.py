@@ -12,6 +12,7 @@ from ingestion.log.port import (
     PIPELINE,
     RAW,
     VALIDATED,
+    Accept,
     Batch,
     Committed,
     NewRecord,
@@ -62,7 +63,9 @@ class MemoryLog:
         """Store a judged batch; see `CommitLog.commit`."""
         with self._lock:
             ends = Ends(self.end(RAW), self.end(VALIDATED), self.end(DEAD_LETTERS))
-            plan = plan_commit(batch, known=self._identities, ends=ends)
+            stored = self._records.get(VALIDATED, [])
+            firsts = {offset: stored[offset] for offset in self._known(batch)}
+            plan = plan_commit(batch, known=self._identities, ends=ends, firsts=firsts)
             self._append(RAW, plan.raw)
             self._append(VALIDATED, plan.validated)
             self._append(DEAD_LETTERS, plan.dead_letters)
@@ -71,6 +74,10 @@ class MemoryLog:
                 self._links.setdefault(link, []).append(offset)
             self._positions[PIPELINE, RAW] = plan.committed.raw.stop
         return plan.committed
+
+    def _known(self, batch: Batch) -> set[int]:
+        identities = (item.identity for item in batch.verdicts if isinstance(item, Accept))
+        return {self._identities[each] for each in identities if each in self._identities}
 
     def read(
         self, topic: str, *, start: int, limit: int, partition: int = ONLY

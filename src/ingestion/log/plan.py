@@ -14,9 +14,12 @@ from ingestion.log.port import (
     Duplicate,
     NewRecord,
     Outcome,
+    Record,
     Reject,
     Stored,
 )
+
+_NOTHING: Mapping[int, Record] = {}
 
 
 class Ends(NamedTuple):
@@ -41,11 +44,18 @@ class Plan(NamedTuple):
     committed: Committed
 
 
-def plan_commit(batch: Batch, *, known: Mapping[bytes, int], ends: Ends) -> Plan:
+def plan_commit(
+    batch: Batch,
+    *,
+    known: Mapping[bytes, int],
+    ends: Ends,
+    firsts: Mapping[int, Record] = _NOTHING,
+) -> Plan:
     """Give every raw event its outcome and every record its offset.
 
     *known* maps identities that were accepted before to their `validated` offset; an identity that
-    repeats inside the batch is a duplicate of its first occurrence.
+    repeats inside the batch belongs to its first occurrence. *firsts* are the records at these
+    offsets; where one is missing (it was never in this log), its repetitions are duplicates.
     """
     raw: list[NewRecord] = []
     validated: list[NewRecord] = []
@@ -62,19 +72,24 @@ def plan_commit(batch: Batch, *, known: Mapping[bytes, int], ends: Ends) -> Plan
         if (headers := tenants.get(tenant)) is None:
             headers = tenants[tenant] = {"tenant": tenant}
         raw.append(NewRecord(None, event.value, headers, event.received_us))
+        first = None
+        if isinstance(verdict, Accept):
+            before: NewRecord | Record | None = None
+            if (first := known.get(verdict.identity)) is not None:
+                before = firsts.get(first)
+            elif (first := fresh.get(verdict.identity)) is not None:
+                before = validated[first - ends.validated]
+            if before is not None and (conflict := verdict.conflict(before)) is not None:
+                verdict = conflict  # noqa: PLW2901 - another event has its identity
         if isinstance(verdict, Reject):
             dead_letters.append(dead_letter_record(event, verdict, {"raw_offset": str(raw_offset)}))
             outcomes.append(DeadLettered(raw_offset, next_dead))
             next_dead += 1
             continue
-        identity = verdict.identity
-        first = known.get(identity)
-        if first is None:
-            first = fresh.get(identity)
         if first is not None:
             outcomes.append(Duplicate(raw_offset, first))
             continue
-        fresh[identity] = next_offset
+        fresh[verdict.identity] = next_offset
         validated.append(accepted_record(event, verdict, {"raw_offset": str(raw_offset)}))
         outcomes.append(Stored(raw_offset, next_offset))
         if verdict.links:

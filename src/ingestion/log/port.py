@@ -118,6 +118,8 @@ def the_only(topic: str, partition: int) -> None:
 class Accept(msgspec.Struct, frozen=True, gc=False):
     """The gate's yes: what to append to `validated` unless the identity is known.
 
+    What knows contracts says in `conflict` whether an event of a known identity is a repetition.
+
     Attributes:
         identity: 16 bytes (`agentflow.events.identity_key`); it counts once for ever.
         key: Ordering key of the event's contract, or None.
@@ -133,6 +135,14 @@ class Accept(msgspec.Struct, frozen=True, gc=False):
     value: bytes
     occurred_us: int
     links: tuple[bytes, ...] = ()
+
+    def conflict(self, first: NewRecord | Record) -> Reject | None:
+        """Return what becomes of it beside *first*, which `validated` holds of its identity.
+
+        None: it repeats *first*, and is a duplicate.
+        """
+        del first
+        return None
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):
@@ -163,14 +173,14 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
 
 class Duplicate(msgspec.Struct, frozen=True, gc=False):
-    """The identity was known: `first_offset` is where it was accepted in `validated`."""
+    """The identity was known, of equal content: `first_offset` is its place in `validated`."""
 
     raw_offset: int
     first_offset: int
 
 
 class DeadLettered(msgspec.Struct, frozen=True, gc=False):
-    """The event was refused: `offset` is its place in `dead_letters`."""
+    """The event was refused, or conflicts with another: `offset` is its place in `dead_letters`."""
 
     raw_offset: int
     offset: int
@@ -201,7 +211,8 @@ class CommitLog(Bus, Protocol):
         """Append raws, identities, accepted events, links, dead letters; move `pipeline`.
 
         One transaction, durable when it returns. An identity that is stored already, or earlier in
-        the same batch, is a `Duplicate` and appends to `raw` only.
+        the same batch, is a `Duplicate` and appends to `raw` only, unless the verdict says that it
+        conflicts with the first: then it is a dead letter.
 
         Raises:
             StorageFullError: Nothing of the batch was stored; the log stays usable.

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from agentflow.errors import StorageError
+from agentflow.errors import StorageCorruptError, StorageError
 from ingestion.log import schema
 from ingestion.log.chunks import encode_chunks, encode_entries
 from ingestion.log.digests import DigestIndex
@@ -91,7 +91,10 @@ class SqliteLog:
             StorageError: Nothing of the batch was acknowledged; the log may need a restart.
         """
         with self._lock:
-            plan = plan_commit(batch, known=self._known(batch.verdicts), ends=self._commit_ends())
+            known = self._known(batch.verdicts)
+            plan = plan_commit(
+                batch, known=known, ends=self._commit_ends(), firsts=self._firsts(known)
+            )
             if plan.raw:
                 with self._transaction():
                     self._store(plan)
@@ -102,6 +105,19 @@ class SqliteLog:
         return self._first_offsets(
             verdict.identity for verdict in verdicts if isinstance(verdict, Accept)
         )
+
+    def _firsts(self, known: Mapping[bytes, int]) -> dict[int, Record]:
+        """Return what was accepted under identities that come again, where it can be read.
+
+        A damaged chunk must not stop the log: whatever repeats its events is a duplicate.
+        """
+        if not known:
+            return {}
+        try:
+            records = self._reader.read_offsets(VALIDATED, known.values())
+        except StorageCorruptError:
+            return {}
+        return {record.offset: record for record in records}
 
     def _first_offsets(self, identities: Iterable[bytes]) -> dict[bytes, int]:
         known: dict[bytes, int] = {}

@@ -9,11 +9,14 @@ from heapq import heappop, heappush
 class InFlight:
     """Recognizes an event that is sent again before the stream has decided about it.
 
+    Of each identity it knows the content of the first event under way (`Gate.content`).
+
     Memory: one entry for each event under way, which back-pressure bounds.
     """
 
     def __init__(self) -> None:
         self._identities: dict[bytes, int] = {}
+        self._contents: dict[bytes, bytes] = {}
         self._sent: dict[str, list[tuple[int, bytes]]] = {}
 
     def __len__(self) -> int:
@@ -24,8 +27,13 @@ class InFlight:
         """Tell whether an event of that identity is under way."""
         return identity in self._identities
 
-    def add(self, identity: bytes, place: str, offset: int) -> None:
+    def content(self, identity: bytes) -> bytes | None:
+        """Return the content of the first event of an identity under way; None when none is."""
+        return self._contents.get(identity)
+
+    def add(self, identity: bytes, content: bytes, *, place: str, offset: int) -> None:
         """Remember an event that was stored at *offset* of a raw partition."""
+        self._contents.setdefault(identity, content)
         self._identities[identity] = self._identities.get(identity, 0) + 1
         heappush(self._sent.setdefault(place, []), (offset, identity))
 
@@ -41,4 +49,4 @@ class InFlight:
         if left:
             self._identities[identity] = left
         else:
-            del self._identities[identity]
+            del self._identities[identity], self._contents[identity]

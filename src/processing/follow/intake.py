@@ -20,12 +20,14 @@ from processing.follow.lag import SECOND_US, Lag, Pressure
 from processing.follow.port import Ends, RawSender, place_name
 from processing.follow.visibility import StreamVisibility
 from processing.follow.watcher import Watcher
+from processing.identities import compared, firsts
 from processing.intake import judge_in_slices
 from processing.intake_port import StreamState, Surroundings
 from processing.positions import Visibility
 from processing.requests import Requests
-from processing.results import EventResult, Status
+from processing.results import EventResult, Status, identified_by
 from processing.visible import Visible
+from quality.sameness import conflict
 from quality.verdict import Accepted, Rejected
 
 HOLE_PATIENCE_US: Final = 1_000_000
@@ -84,7 +86,7 @@ class StreamIntake:
 
     def adopt(self, definitions: Definitions) -> None:
         """Judge and read by other contracts from now on."""
-        self._gate = definitions.gate
+        self._gate, self._router = definitions.gate, definitions.router
         self._follower.adopt(definitions.registry, definitions.gate)
 
     # -- life
@@ -140,38 +142,51 @@ class StreamIntake:
 
     async def _ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
         judged = await judge_in_slices(self._gate, raws)
-        expected = self._expected(judged)  # before any of them can come back
+        contents = [
+            self._gate.content(raw, verdict) if isinstance(verdict, Accepted) else b""
+            for raw, verdict in zip(raws, judged, strict=True)
+        ]
+        expected = self._expected(judged, contents)  # before any of them can come back
         keys = [verdict.key if isinstance(verdict, Accepted) else None for verdict in judged]
         taken_us = self._clock.now_us()
         places = await self._ends.sender.send(RAW, list(map(raw_record, raws, keys)))
         results = []
-        for verdict, result, place in zip(judged, expected, places, strict=True):
+        sent = zip(judged, contents, expected, places, strict=True)
+        for verdict, content, result, place in sent:
             name = place_name(self._ends.raw_topic, place.partition)
             results.append(replace(result, raw=(name, place.offset)))
             self._lag.observe({name: place.offset + 1}, at_us=taken_us)
             if isinstance(verdict, Accepted):
-                self._in_flight.add(verdict.identity, name, place.offset)
+                self._in_flight.add(verdict.identity, content, place=name, offset=place.offset)
         self._stand(self._standing)  # the outcome of some may have been faster than the answer
         return results
 
-    def _expected(self, judged: Sequence[Accepted | Rejected]) -> list[EventResult]:
+    def _expected(
+        self, judged: Sequence[Accepted | Rejected], contents: Sequence[bytes]
+    ) -> list[EventResult]:
         """Return what becomes of events, as far as this process knows."""
+        replica = self._ends.replica
         identities = [verdict.identity for verdict in judged if isinstance(verdict, Accepted)]
-        first = dict[bytes, int | None](self._ends.replica.find_identities(identities))
-        first |= {
-            name: None for name in identities if name not in first and name in self._in_flight
-        }
+        offsets = replica.find_identities(identities)
+        records = firsts(replica, offsets.values())
+        sent: dict[bytes, bytes] = {}
         results = []
-        for verdict in judged:
+        for verdict, content in zip(judged, contents, strict=True):
             if isinstance(verdict, Rejected):
                 results.append(_rejected(verdict))
                 continue
-            event, identity = verdict.event, verdict.identity
-            status: Status = "duplicate" if identity in first else "accepted"
-            offset = first.setdefault(identity, None)
-            results.append(
-                EventResult(status, event.id, event.type, offset, None, verdict.warnings)
-            )
+            identity, offset = verdict.identity, offsets.get(verdict.identity)
+            under_way = self._in_flight.content(identity) or sent.get(identity)
+            if offset is not None:
+                conflicts = compared(verdict, offset, records, self._router).conflict is not None
+            else:
+                conflicts = under_way is not None and under_way != content
+            sent.setdefault(identity, content)
+            if conflicts:
+                results.append(_rejected(conflict(verdict.event)))
+                continue
+            known = offset is not None or under_way is not None
+            results.append(_taken(verdict, "duplicate" if known else "accepted", offset))
         return results
 
     def _require_room(self) -> None:
@@ -287,6 +302,19 @@ class StreamIntake:
             paused=self._follower.paused,
             failure=self._follower.failure,
         )
+
+
+def _taken(verdict: Accepted, status: Status, offset: int | None) -> EventResult:
+    event = verdict.event
+    return EventResult(
+        status,
+        event.id,
+        event.type,
+        offset,
+        None,
+        verdict.warnings,
+        identified_by=identified_by(verdict),
+    )
 
 
 def _rejected(verdict: Rejected) -> EventResult:

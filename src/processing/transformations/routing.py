@@ -5,17 +5,29 @@ from __future__ import annotations
 import msgspec
 
 from agentflow.contracts import Registry
+from agentflow.errors import StorageCorruptError, UnknownContractError
 from agentflow.events import Event, EventRef, RawEvent
-from ingestion.log.port import Accept, Reject
+from ingestion.log.port import Accept, NewRecord, Record, Reject
 from processing.transformations.dead_letter import dead_letter, personal_pointers
 from processing.transformations.links import Linker
 from quality import Accepted, Gate, Rejected, Verdict
+from quality.record import Named, named
+from quality.sameness import conflict
 
 
 class Routed(Accept, frozen=True, gc=False):
     """An accept that still knows its event, so that the engine need not decode it again."""
 
     event: Event | None = None
+    raw: RawEvent | None = None
+    router: Router | None = None
+
+    def conflict(self, first: NewRecord | Record) -> Reject | None:
+        """Return the dead letter of an event whose identity *first* has, with other content."""
+        if self.event is None or self.raw is None or self.router is None:
+            return None
+        found = self.router.conflict(first, self.event)
+        return None if found is None else self.router.reject(self.raw, found)
 
 
 class Router:
@@ -29,6 +41,7 @@ class Router:
     """
 
     def __init__(self, registry: Registry, gate: Gate, *, linked: bool = True) -> None:
+        self._gate = gate
         self._encode = gate.encode
         self._links = Linker(registry).links if linked else _no_links
         self._personal = {
@@ -38,10 +51,11 @@ class Router:
     def route(self, raw: RawEvent, verdict: Verdict) -> Routed | Reject:
         """Return the log's form of the verdict on *raw*."""
         if isinstance(verdict, Accepted):
-            return self._accept(verdict)
+            return self.accept(raw, verdict)
         return self.reject(raw, verdict)
 
-    def _accept(self, verdict: Accepted) -> Routed:
+    def accept(self, raw: RawEvent, verdict: Accepted) -> Routed:
+        """Return the log's form of an acceptance."""
         event = verdict.event
         return Routed(
             verdict.identity,
@@ -53,7 +67,27 @@ class Router:
             event.occurred_us,
             self._links(event),
             event,
+            raw,
+            self,
         )
+
+    def conflict(self, first: NewRecord | Record, event: Event) -> Rejected | None:
+        """Return why *event* may not count beside *first*, a record of its identity.
+
+        None when it says the same, or when nobody can tell: *first* is not there any more, or its
+        contract is gone.
+        """
+        headers = first.headers
+        ref = EventRef(headers["type"], int(headers["version"]))
+        if named(first.value) != Named(event.id, event.source, event.tenant):
+            return None
+        if ref.type != event.type:
+            return conflict(event)
+        try:
+            repeated = self._gate.same(self._gate.decode(ref, first.value), event)
+        except (UnknownContractError, StorageCorruptError):
+            return None
+        return None if repeated else conflict(event)
 
     def reject(self, raw: RawEvent, verdict: Rejected) -> Reject:
         """Return the log's form of a rejection."""

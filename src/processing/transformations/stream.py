@@ -26,13 +26,17 @@ from ingestion.kafka.cloudevents import structured
 from ingestion.log.plan import accepted_record, dead_letter_record
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Reject
 from processing.transformations.routing import Router
-from quality import Gate, Rejected, Violation
+from quality import Accepted, Gate, Rejected, Violation
 from quality.codes import ATTRIBUTE_INVALID
 from quality.envelope import MAX_ATTRIBUTE_LENGTH
+from quality.sameness import conflict
 
 DEFAULT_TENANT: Final = "default"
 NOT_JUDGED: Final = "not_judged"
 """Why an event is a dead letter at which the gate itself failed; it must not stop the stream."""
+
+PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
+"""The headers that say where in the raw topics an answer comes from."""
 
 _LAST_US: Final = 253_402_300_799_999_999
 _DIGITS: Final = 18
@@ -62,13 +66,18 @@ class StreamOutput(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         topic: `validated`, `dead_letters` or `duplicates`.
-        identity: Of an accepted event: the first record of an identity belongs to `validated`, in
-            the place of every later one belongs its `receipt`.
+        identity: Of an accepted event: the first record of an identity belongs to `validated`. In
+            the place of a later one of the same content belongs its `receipt`, in the place of one
+            of other content what `StreamGate.conflict` returns.
+        content: 8 bytes, equal for accepted events that say the same (`quality.sameness`).
+        document: An accepted event as it was judged.
     """
 
     topic: str
     record: NewRecord
     identity: bytes | None = None
+    content: bytes | None = None
+    document: bytes = b""
 
 
 class StreamGate:
@@ -127,22 +136,56 @@ class StreamGate:
         if not _names_a_tenant(raw.tenant):
             return self._rejected(record, raw, _TENANT_REFUSED)
         try:
-            routed = self._router.route(raw, self._gate.judge(raw))
+            verdict = self._gate.judge(raw)
+            if isinstance(verdict, Rejected):
+                return self._rejected(record, raw, verdict)
+            routed = self._router.accept(raw, verdict)
         except Exception as error:  # noqa: BLE001 - one record must not stop the others
             return self._rejected(record, raw, _not_judged(error))
-        if isinstance(routed, Reject):
-            return _dead(record, raw, routed)
         accepted = accepted_record(raw, routed, _place(record))
-        return StreamOutput(VALIDATED, accepted, routed.identity)
+        content = self._gate.content(raw, verdict)
+        return StreamOutput(VALIDATED, accepted, routed.identity, content, raw.value)
+
+    def conflict(self, output: StreamOutput) -> StreamOutput:
+        """Return the dead letter of an accepted event whose identity another one has."""
+        record = output.record
+        raw = RawEvent(output.document, record.headers["tenant"], record.timestamp_us)
+        verdict = self._gate.judge(raw)
+        assert isinstance(verdict, Accepted)  # noqa: S101 - it was, by the same gate
+        letter = self._router.reject(raw, conflict(verdict.event))
+        place = {name: record.headers[name] for name in PLACE}
+        return StreamOutput(DEAD_LETTERS, dead_letter_record(raw, letter, place))
 
     def _rejected(self, record: StreamRecord, raw: RawEvent, why: Rejected) -> StreamOutput:
         return _dead(record, raw, self._router.reject(raw, why))
 
 
+class Identities:
+    """Decides like the job between judging and writing: what the first of an identity is, counts.
+
+    For tests and benches, and as the one place that says what the job's SQL has to do.
+    """
+
+    def __init__(self, gate: StreamGate) -> None:
+        self._gate = gate
+        self.known: dict[bytes, bytes | None] = {}
+
+    def settled(self, output: StreamOutput) -> StreamOutput:
+        """Return what is written for *output*, the next one in the order of arrival."""
+        if output.identity is None:
+            return output
+        if output.identity not in self.known:
+            self.known[output.identity] = output.content
+            return output
+        if self.known[output.identity] == output.content:
+            return StreamOutput(DUPLICATES, receipt(output), output.identity)
+        return self._gate.conflict(output)
+
+
 def receipt(output: StreamOutput) -> NewRecord:
     """Return what `duplicates` holds of an accepted event whose identity has been seen before."""
     record, headers = output.record, output.record.headers
-    kept = {name: headers[name] for name in ("tenant", "raw_topic", "raw_partition", "raw_offset")}
+    kept = {name: headers[name] for name in ("tenant", *PLACE)}
     identity = b"" if output.identity is None else output.identity
     return NewRecord(record.key, b"", {**kept, "identity": identity.hex()}, record.timestamp_us)
 

@@ -6,27 +6,30 @@ import asyncio
 from collections import Counter
 from typing import Annotated
 
-import msgspec
+import structlog
 from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from pydantic import Field, JsonValue
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentflow.clock import to_rfc3339
-from agentflow.errors import AgentFlowError, ParameterError
+from agentflow.errors import ParameterError
 from ingestion.control.port import TriageStatus
-from processing.deadletters import Criteria, Fix, Triaged
-from processing.pointers import edited
+from processing.deadletters import Criteria, Fix
 from processing.results import EventResult
 from serving.api.context import Context, respond, tenant_of, who
 from serving.api.event_results import detail_of
+from serving.api.guard import missing_scope
+from serving.api.keys import Caller
+from serving.api.keys import Scope as KeyScope
+from serving.api.letters import letter_shape
 from serving.api.operation import Body, body_of, operation
+from serving.api.problems import ProblemError
 from serving.api.shapes import DeadLetterShape, DeadLettersShape, ReplayShape, ReplaysShape
 
 Offset = Annotated[int, PathParameter(ge=0, le=2**62)]
 _FAR_US = 2**53
-_MASK = "***"
+log = structlog.get_logger()
 
 
 class FixBody(Body):
@@ -79,7 +82,7 @@ def router(context: Context) -> APIRouter:
         closed = await asyncio.to_thread(letters.closed, tenant)
         return respond(
             DeadLettersShape(
-                [_shape(item) for item in found],
+                [letter_shape(context, item) for item in found],
                 None if more is None else context.cursors.write(more, *question),
                 counts,
                 {
@@ -92,10 +95,21 @@ def router(context: Context) -> APIRouter:
 
     @routes.get(
         "/v1/deadletter/{offset}",
-        **operation("Read a dead letter", DeadLetterShape, "not_found", "parameter_invalid"),
+        **operation(
+            "Read a dead letter", DeadLetterShape, "not_found", "parameter_invalid", "scope_missing"
+        ),
     )
-    async def read_dead_letter(offset: Offset, request: Request) -> Response:
-        return respond(_shape(context.platform.dead_letters.get(tenant_of(request), offset)))
+    async def read_dead_letter(
+        offset: Offset,
+        request: Request,
+        reveal: Annotated[bool, Query()] = False,  # noqa: FBT002 - a query parameter
+    ) -> Response:
+        if reveal:
+            _may_reveal(request)
+        item = context.platform.dead_letters.get(tenant_of(request), offset)
+        if reveal:
+            log.info("dead_letter.revealed", offset=offset, who=who(request))
+        return respond(letter_shape(context, item, reveal=reveal))
 
     return routes
 
@@ -157,9 +171,20 @@ def writing_router(context: Context) -> APIRouter:
         item = context.platform.dead_letters.discard(
             tenant_of(request), offset, who=who(request), note=body.note
         )
-        return respond(_shape(item))
+        return respond(letter_shape(context, item))
 
     return routes
+
+
+def _may_reveal(request: Request) -> None:
+    """Check that the caller may see what is masked.
+
+    Raises:
+        ProblemError: The key lacks the scope.
+    """
+    caller: Caller = request.scope["caller"]
+    if KeyScope.ADMIN not in caller.scopes:
+        raise ProblemError(missing_scope(KeyScope.ADMIN))
 
 
 def _counts(context: Context, tenant: str) -> dict[str, int]:
@@ -169,49 +194,6 @@ def _counts(context: Context, tenant: str) -> dict[str, int]:
     for row in history.dead_letters(tenant, start_us=0, end_us=_FAR_US):
         counts[row.reason] += row.count
     return dict(counts.most_common())
-
-
-def _shape(item: Triaged) -> DeadLetterShape:
-    letter = item.letter
-    return DeadLetterShape(
-        offset=item.offset,
-        received_at=to_rfc3339(item.received_us),
-        reason=letter.reason,
-        type=letter.type,
-        event_id=letter.event_id,
-        errors=[detail_of(violation) for violation in letter.violations],
-        status=item.triage.status,
-        note=item.triage.note,
-        replayed_as=item.triage.replayed_as,
-        size_bytes=letter.size_bytes,
-        raw=masked(letter.raw, letter.personal),
-        raw_base64=letter.raw_base64,
-    )
-
-
-def masked(raw: str | None, personal: tuple[str, ...]) -> str | None:
-    """Return a document with personal data replaced; one that cannot be read is not shown.
-
-    >>> masked('{"data":{"name":"Ada","n":1}}', ("/data/name",))
-    '{"data":{"name":"***","n":1}}'
-    """
-    if raw is None or not personal:
-        return raw
-    try:
-        document = msgspec.json.decode(raw)
-        held = {pointer: _MASK for pointer in personal if _holds(document, pointer)}
-        return edited(raw.encode(), held, ()).decode() if held else raw
-    except (msgspec.DecodeError, RecursionError, AgentFlowError):
-        return None
-
-
-def _holds(document: object, pointer: str) -> bool:
-    place = document
-    for name in pointer[1:].split("/"):
-        if not isinstance(place, dict) or place.get(name) is None:
-            return False
-        place = place[name]
-    return True
 
 
 def _replay(offset: int, result: EventResult) -> ReplayShape:

@@ -122,6 +122,7 @@ def _item(index: int, result: EventResult) -> EventItem:
         () if rejected else result.violations,
         result.violations if rejected else (),
         result.dead_letter,
+        result.identified_by,
     )
 
 

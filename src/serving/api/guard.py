@@ -68,7 +68,7 @@ class Guard:
         if caller is None:
             return _unknown_key(key).reply(request_id)
         if needed not in caller.scopes:
-            return _missing_scope(needed).reply(request_id)
+            return missing_scope(needed).reply(request_id)
         if self.limiter is None:
             return Passed(caller, ())
         taken = await self.limiter.take(caller.bucket, self._clock.now_us())
@@ -108,7 +108,8 @@ def _unknown_key(key: bytes | None) -> Problem:
     return Problem("key_unknown", "the API key is not known", "Check AGENTFLOW_API_KEYS.")
 
 
-def _missing_scope(needed: Scope) -> Problem:
+def missing_scope(needed: Scope) -> Problem:
+    """Return the problem of a key that may not do something."""
     return Problem(
         "scope_missing",
         f'the API key does not have the scope "{needed}"',

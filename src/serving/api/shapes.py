@@ -21,6 +21,7 @@ class EventItem(msgspec.Struct, frozen=True, gc=False):
         index: Its place in the request, from 0.
         offset: Its place in the log; for a duplicate, where it was first accepted.
         dead_letter: Its place among the dead letters, when it was rejected.
+        identified_by: `id`, or `content` when it came without one: an equal event is a duplicate.
     """
 
     index: int
@@ -31,6 +32,7 @@ class EventItem(msgspec.Struct, frozen=True, gc=False):
     warnings: tuple[Violation, ...]
     errors: tuple[Violation, ...]
     dead_letter: int | None
+    identified_by: str | None
 
 
 class EventsShape(msgspec.Struct, frozen=True, gc=False):
@@ -431,7 +433,15 @@ class SearchShape(msgspec.Struct, frozen=True):
 
 
 class DeadLetterShape(msgspec.Struct, frozen=True):
-    """An event that was not accepted, why, and where it stands. Personal data is masked."""
+    """An event that was not accepted, why, and where it stands.
+
+    Attributes:
+        raw: What arrived. Values of personal fields, and of fields its contract does not declare,
+            are masked; None when it is no JSON object, in which nothing can be told apart.
+        raw_base64: What arrived, when it is no text; only where it is revealed.
+        masked: Whether something that arrived is not shown.
+        conflicts_with: The event that was accepted under the same identity, of an `id_conflict`.
+    """
 
     offset: int
     received_at: str
@@ -445,6 +455,8 @@ class DeadLetterShape(msgspec.Struct, frozen=True):
     size_bytes: int
     raw: str | None
     raw_base64: str | None
+    masked: bool
+    conflicts_with: Json | None
 
 
 class DeadLettersShape(msgspec.Struct, frozen=True):

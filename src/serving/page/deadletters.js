@@ -78,6 +78,9 @@ export class DeadLetters {
   inside(letter) {
     const text = el("textarea", { spellcheck: "false", "aria-label": `Event of dead letter ${letter.offset}` });
     text.value = pretty(letter.raw);
+    const hidden = letter.raw === null && letter.masked;
+    if (hidden) text.placeholder = "What arrived may hold personal data and cannot be masked in part.";
+    const reveal = el("button", { type: "button", onclick: () => this.reveal(letter, text, result, reveal) }, "Show all that arrived");
     const errors = (letter.errors ?? []).map((error) =>
       el("tr", {}, el("td", { class: "mono" }, error.pointer ?? ""), el("td", {}, error.message, error.hint ? el("div", { class: "quiet" }, error.hint) : null)),
     );
@@ -102,10 +105,22 @@ export class DeadLetters {
           el("button", { type: "button", class: "primary", onclick: () => run("fix", () => correction(letter.raw, text.value)) }, "Fix and replay"),
           el("button", { type: "button", onclick: () => run("replay", () => "{}") }, "Replay as it is"),
           el("button", { type: "button", onclick: () => run("discard", () => "{}") }, "Discard"),
+          letter.masked ? reveal : null,
         ),
         result,
       ),
     );
+  }
+
+  async reveal(letter, text, result, button) {
+    try {
+      const whole = await get(`v1/deadletter/${letter.offset}`, { reveal: true });
+      letter.raw = whole.raw ?? null;
+      text.value = pretty(letter.raw ?? whole.raw_base64);
+      button.remove();
+    } catch (problem) {
+      result.textContent = problem.message;
+    }
   }
 
   async run(letter, verb, body, result) {
@@ -146,6 +161,7 @@ function correction(raw, text) {
 }
 
 function pretty(raw) {
+  if (raw === null || raw === undefined) return "";
   if (typeof raw !== "string") return JSON.stringify(raw, null, 2);
   try {
     return JSON.stringify(parse(raw), null, 2);

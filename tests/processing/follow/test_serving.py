@@ -163,6 +163,25 @@ def test_what_is_known_or_under_way_is_a_duplicate(life: Life, broker: FakeBroke
     assert life.platform.intake.counts == {"accepted": 2, "duplicate": 3, "rejected": 0}
 
 
+def test_another_event_under_a_known_id_is_a_dead_letter(life: Life, broker: FakeBroker) -> None:
+    """As the embedded platform says it: known, under way and within one request."""
+    other = thing("a", 7)
+    broker.running = False
+    together = life.send(thing("a"), other)
+    under_way = life.send(other)
+    broker.running = True
+    life.reach(life.token_of(life.send(thing("b"))))
+    known = life.send(other)
+    life.caught_up()
+
+    assert [result.status for result in together] == ["accepted", "rejected"]
+    assert [result.violations[0].code for result in (*under_way, *known)] == ["id_conflict"] * 2
+    assert life.value() == 2
+    assert life.platform.intake.counts == {"accepted": 2, "duplicate": 0, "rejected": 3}
+    letters, _ = life.platform.dead_letters.page("acme", Criteria(), below=None, limit=9)
+    assert [item.letter.reason for item in letters] == ["id_conflict"] * 3
+
+
 def test_a_broker_that_goes_away_makes_answers_stale_and_loses_nothing(
     life: Life, broker: FakeBroker
 ) -> None:

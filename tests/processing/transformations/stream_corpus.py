@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from ingestion.log.port import DUPLICATES, NewRecord
-from processing.transformations.stream import StreamGate, StreamRecord, receipt
+from ingestion.log.port import NewRecord
+from processing.transformations.stream import Identities, StreamGate, StreamRecord
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CONTRACTS = GOLDEN / "contracts"
@@ -41,14 +41,9 @@ def corpus(topic: str = RAW_TOPIC) -> list[Named]:
 
 def answers(gate: StreamGate, records: Sequence[StreamRecord]) -> Iterator[tuple[str, NewRecord]]:
     """Judge in order and keep what was seen: what the job has to do, as a loop."""
-    seen: set[bytes] = set()
+    identities = Identities(gate)
     for record in records:
-        for output in gate.outputs(record):
-            if output.identity in seen:
-                yield DUPLICATES, receipt(output)
-                continue
-            if output.identity is not None:
-                seen.add(output.identity)
+        for output in map(identities.settled, gate.outputs(record)):
             yield output.topic, output.record
 
 

@@ -1,0 +1,63 @@
+"""Members that a JSON object has twice: readers disagree about which one counts, so none does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+_DATA: Final = "data"
+
+
+class _Object(dict[str, Any]):
+    """An object, and the first name that it has more than once."""
+
+    repeated: str | None = None
+
+
+def repeated_member(value: bytes) -> str | None:
+    r"""Return the JSON pointer of a member that a document has twice; None when there is none.
+
+    *value* is JSON. Of objects deeper than `data` only the place is told where they are.
+
+    >>> repeated_member(b'{"id": "1", "data": {"a": 1, "\u0061": 2}}')
+    '/data/a'
+    >>> repeated_member(b'{"id": "1", "data": {"id": 1}}') is None
+    True
+    """
+    deep: list[str] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> _Object:
+        found = _Object(pairs)
+        if len(found) != len(pairs):
+            names = [name for name, _ in pairs]
+            found.repeated = next(name for name in names if names.count(name) > 1)
+            deep.append(found.repeated)
+        return found
+
+    try:
+        document = json.loads(value, object_pairs_hook=members, parse_float=str, parse_int=str)
+    except RecursionError:
+        return None  # refused for its depth
+    if not deep or not isinstance(document, _Object):
+        return None
+    if document.repeated is not None:
+        return "/" + _escaped(document.repeated)
+    data = document.get(_DATA)
+    if isinstance(data, _Object) and data.repeated is not None:
+        return f"/{_DATA}/{_escaped(data.repeated)}"
+    return f"/{_DATA}"
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def surplus(value: bytes, quotes: int) -> bool:
+    """Tell whether a document has a member twice, given the *quotes* that its members account for.
+
+    Called where there are more quotes than that: they may be escaped within texts, or belong to
+    members that are null. Looking costs ten times what counting does.
+    """
+    if b"\\\\" not in value and value.count(b'"') - value.count(b'\\"') == quotes:
+        return False
+    return repeated_member(value) is not None

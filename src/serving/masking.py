@@ -1,0 +1,81 @@
+"""What of a refused event may be shown: what its contract knows and does not call personal.
+
+A field that nobody declared may hold anything, personal data too: its value is masked. A document
+that is no JSON object, or none of a known contract, says nothing that could be told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from agentflow.contracts import EventContract
+from quality.envelope import ATTRIBUTES, decode_members
+from quality.repetition import repeated_member
+
+MASK: Final = "***"
+_MASKED: Final = msgspec.Raw(msgspec.json.encode(MASK))
+_DATA: Final = "data"
+_encode = msgspec.json.Encoder().encode
+
+
+def masked(raw: str, contract: EventContract | None) -> str | None:
+    """Return a document with every value masked that may be personal; None if none can be told.
+
+    >>> masked('{"id":"1","ip":"::1","data":{"name":"Ada"}}', None)
+    '{"id":"1","ip":"***","data":{"name":"***"}}'
+    """
+    try:
+        members = decode_members(raw.encode())
+        shown = {name: _attribute(name, value, contract) for name, value in members.items()}
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
+    if shown == members and repeated_member(raw.encode()) is None:
+        return raw
+    return _encode(shown).decode()
+
+
+def _shown_fields(contract: EventContract | None) -> frozenset[str]:
+    fields = {} if contract is None else contract.fields
+    return frozenset(name for name, field in fields.items() if not field.pii)
+
+
+def masked_data(data: Mapping[str, object], contract: EventContract | None) -> dict[str, object]:
+    """Return the data of an accepted event with personal fields masked; derived ones are shown."""
+    fields = {} if contract is None else contract.fields
+    return {
+        name: MASK if name in fields and fields[name].pii else value for name, value in data.items()
+    }
+
+
+def _attribute(name: str, value: msgspec.Raw, contract: EventContract | None) -> msgspec.Raw:
+    if name == _DATA:
+        return _data(value, contract)
+    return value if name in ATTRIBUTES and _plain(value) else _mask(value)
+
+
+def _data(value: msgspec.Raw, contract: EventContract | None) -> msgspec.Raw:
+    if not bytes(value).startswith(b"{"):
+        return _mask(value)
+    shown = _shown_fields(contract)
+    members = decode_members(value)
+    kept = {
+        name: part if name in shown and _plain(part) else _mask(part)
+        for name, part in members.items()
+    }
+    return value if kept == members and repeated_member(bytes(value)) is None else _raw(kept)
+
+
+def _raw(members: Mapping[str, msgspec.Raw]) -> msgspec.Raw:
+    return msgspec.Raw(_encode(members))
+
+
+def _plain(value: msgspec.Raw) -> bool:
+    """Tell whether a value is a scalar: what was sent in its place may hold anything."""
+    return not bytes(value).startswith((b"{", b"["))
+
+
+def _mask(value: msgspec.Raw) -> msgspec.Raw:
+    return value if bytes(value) == b"null" else _MASKED
