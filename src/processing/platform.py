@@ -36,7 +36,7 @@ from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progre
 from processing.recovery import Recovery
 from processing.results import EventResult
 from processing.tokens import Token
-from processing.verification import Check, Cut, compare, questions, take_cut
+from processing.verification import Check, Cut, compare, question, take_cut
 from quality.verdict import Accepted, Verdict
 
 log = structlog.get_logger()
@@ -384,8 +384,7 @@ class Platform:
     def _check(self, cut: Cut) -> Check:
         self.flush_lake(cut.next_offset)
         history = self.parts.history
-        answers = [history.answer(cut.plan, question, tail=False) for question in questions(cut)]
-        return compare(cut, answers)
+        return compare(cut, history.answer(cut.plan, question(cut), tail=False))
 
     def flush_lake(self, next_offset: int) -> None:
         """Block until the lake holds everything before *next_offset*; not on the event loop.

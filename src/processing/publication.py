@@ -24,7 +24,7 @@ from processing.live import LiveEngine, MetricId
 from processing.live.groups import LoggedGroups
 from processing.platform import Platform
 from processing.rebuild import Progress, feed, logged_events, no_progress, past_events
-from processing.verification import Check, compare, questions, take_cut
+from processing.verification import Check, compare, question, take_cut
 
 log = structlog.get_logger()
 
@@ -150,8 +150,7 @@ def _compare(platform: Platform, trial: LiveEngine, history: History) -> list[Ch
                     by=plan.dimensions,
                     where={},
                 )
-                answers = [history.answer(plan, asked, tail=False) for asked in questions(cut)]
-                checks.append(compare(cut, answers))
+                checks.append(compare(cut, history.answer(plan, question(cut), tail=False)))
     wrong = [check for check in checks if not check.equal]
     if wrong:
         names = sorted({check.cut.plan.contract.name for check in wrong})

@@ -37,8 +37,8 @@ class GroupDocument(msgspec.Struct, frozen=True):
     value: int | str | None
     unit: str
     events: int
-    exact: bool
-    error_bound: float
+    exact: bool = True
+    error_bound: float = 0.0
 
 
 class AnswerDocument(msgspec.Struct, frozen=True):
@@ -142,8 +142,8 @@ class Answerer:
             watermark=None if watermark_us is None else to_rfc3339(watermark_us),
             token=platform.token(),
             events=events,
-            exact=total.exact if total else all(group.exact for group in groups),
-            error_bound=total.error_bound if total else 0.0,
+            exact=True,
+            error_bound=0.0,
             causes=[self._causes_of(plan).document(cause) for cause in reversed(state.causes)],
             warnings=[] if events else unseen(plan, platform.registry, asked.where, state.values),
             groups=groups if asked.by else msgspec.UNSET,
@@ -220,8 +220,6 @@ def _group(
         value=wire(measured.value),
         unit=str(currency) if currency is not None else plan.contract.unit,
         events=measured.events,
-        exact=measured.exact,
-        error_bound=measured.error_bound,
     )
 
 

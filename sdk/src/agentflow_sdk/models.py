@@ -196,8 +196,8 @@ class Answer(Model):
         age_ms: Since the newest event that moved the metric; None when none ever did.
         token: What the answer covers.
         events: How many events are in it.
-        exact: False when a sketch was needed; `error_bound` is how far off it can be, as a
-            fraction.
+        exact: False when the value is approximated by up to `error_bound`, a fraction. No
+            aggregate of this version is.
     """
 
     metric: str

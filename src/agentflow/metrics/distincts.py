@@ -74,10 +74,7 @@ class Distincts:
     def shift(self, dims: Key, cell: Cell, slot: int, *, sign: int) -> None:
         """Add a bucket's cell to a slot, or take it out again."""
         for index, share in zip(self.atoms, self._shares[dims], strict=True):
-            part = cell[index]
-            if part.level > share.levels[slot]:
-                share.values.thin(share, slot, part.level)
-            share.values.add(share, part.counts, (slot,), sign=sign)
+            share.values.add(share, cell[index].values, (slot,), sign=sign)
 
     def copy_slot(self, source: int, target: int) -> None:
         """Let a new sum begin as another one is; its cells still have to enter."""

@@ -204,7 +204,5 @@ def _delta_merge(index: int, _kind: str, sign: str) -> str:
     return f"into[{index}].merge(cell[{index}], sign={sign}1)"
 
 
-def _state_merge(index: int, kind: str, sign: str) -> str:
-    other = f"cell[{index}]"
-    rough = f"rough={other}.coarse" if kind == "multiset" else f"level={other}.level"
-    return f"into[{index}].merge({other}.counts, sign={sign}1, {rough})"
+def _state_merge(index: int, _kind: str, sign: str) -> str:
+    return f"into[{index}].merge(cell[{index}].values, sign={sign}1)"

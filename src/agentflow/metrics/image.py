@@ -38,9 +38,9 @@ def _image(part: object) -> object:
     """Return a part of a cell as JSON-like values; decimals become text and stay exact."""
     match part:
         case Multiset():
-            return [part.coarse, part.size, _pairs(part.counts.items())]
+            return [part.size, _pairs(part.items())]
         case Distinct() | Part():
-            return [part.level, _pairs(part.counts.items())]
+            return _pairs(part.values.items())
         case Decimal():
             return str(part)
         case int() if not _LEAST <= part <= _GREATEST:
@@ -64,11 +64,11 @@ def _number(part: Any) -> Any:  # noqa: ANN401 - decoded from the image
 def _restored(empty: object, part: Any) -> object:  # noqa: ANN401 - decoded from the image
     match empty:
         case Multiset():
-            values = map(_number, part[2][::2])
-            empty.take(dict(zip(values, part[2][1::2], strict=True)), size=part[1], rough=part[0])
+            values = map(_number, part[1][::2])
+            empty.take(dict(zip(values, part[1][1::2], strict=True)), size=part[0])
             return empty
         case Distinct():
-            empty.take(dict(zip(part[1][::2], part[1][1::2], strict=True)), level=part[0])
+            empty.take(dict(zip(part[::2], part[1::2], strict=True)))
             return empty
         case _:
             return _number(part)

@@ -1,4 +1,4 @@
-"""From a cell to the number people see, with how exact it is."""
+"""From a cell to the number people see."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agentflow.expressions.nodes import Number
 from agentflow.metrics.arithmetic import Fraction, Value, combine, fraction, rounded, settled
 from agentflow.metrics.plan import AtomRead, Computed, MetricPlan, Reading
 from agentflow.metrics.shares import Part
-from agentflow.metrics.state import MULTISET_ERROR_BOUND, Distinct, Multiset
+from agentflow.metrics.state import Distinct, Multiset
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +20,17 @@ class Measured:
     Attributes:
         value: An integer, a decimal with the metric's scale, or None for a ratio over nothing.
         events: How many events it is made of.
-        error_bound: Relative error bound of the least exact part; 0 means exact.
     """
 
     value: Value
     events: int
-    error_bound: float = 0.0
-
-    @property
-    def exact(self) -> bool:
-        """Whether no part is approximated."""
-        return self.error_bound == 0
 
 
 def measure(plan: MetricPlan, cell: Sequence[object]) -> Measured:
     """Read a cell."""
     events = cell[-1]
     assert isinstance(events, int)  # noqa: S101 - the last item of every cell
-    bound = max((_error_bound(state) for state in cell[:-1]), default=0.0)
-    return Measured(_answer(plan, cell), events, bound)
+    return Measured(_answer(plan, cell), events)
 
 
 def _answer(plan: MetricPlan, cell: Sequence[object]) -> Value:
@@ -79,30 +71,8 @@ def _read_atom(read: AtomRead, state: object) -> Value:
                 return state.quantile(read.q)
             return state.minimum() if read.kind == "min" else state.maximum()
         case Distinct() | Part():
-            return state.estimate()
+            return state.size()
         case int() | Decimal():
             return state
         case _:
             raise TypeError(type(state))
-
-
-def _error_bound(state: object) -> float:
-    if isinstance(state, Multiset):
-        return MULTISET_ERROR_BOUND if state.coarse else 0.0
-    return state.error_bound() if isinstance(state, Distinct | Part) else 0.0
-
-
-def coarse_atoms(cell: Sequence[object]) -> frozenset[int]:
-    """Return the atoms whose values are rounded, by index."""
-    return frozenset(
-        index for index, part in enumerate(cell) if isinstance(part, Multiset) and part.coarse
-    )
-
-
-def sampling_levels(cell: Sequence[object]) -> dict[int, int]:
-    """Return the level of every atom that is sampled, by index."""
-    return {
-        index: part.level
-        for index, part in enumerate(cell)
-        if isinstance(part, Distinct | Part) and part.level
-    }

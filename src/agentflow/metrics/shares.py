@@ -14,39 +14,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agentflow.metrics import state
-from agentflow.metrics.state import hash_bits, sample_error
+from agentflow.metrics.hashed import Hashed
+from agentflow.metrics.state import hashed_of
 
 _REMEMBERED = 4_000
 """Steps that lie ready, at most; all are dropped then, and worked out again."""
 
 _Counts = tuple[int, ...]  # by slot: how often in each window's sum
+Counting = Mapping[object, int] | Hashed[int]
+"""Counted values, or counted keys of many values."""
 
 
 class Tally:
-    """How many different values were seen, by slot: those in the sample, where one is taken.
+    """How many different values were seen, by slot."""
 
-    Attributes:
-        levels: Sampling by slot: at level n, values whose n lowest hash bits are zero; 0 is exact.
-    """
-
-    __slots__ = ("levels", "seen")
+    __slots__ = ("seen",)
 
     def __init__(self, slots: int) -> None:
         self.seen = [0] * slots
-        self.levels = [0] * slots
 
     def copy_slot(self, source: int, target: int) -> None:
         """Let one slot say what another does."""
-        self.seen[target], self.levels[target] = self.seen[source], self.levels[source]
+        self.seen[target] = self.seen[source]
 
     def grow(self, growth: Sequence[tuple[int, int]], times: int = 1) -> None:
         """Count values that came or went, by slot."""
         for slot, change in growth:
             self.seen[slot] += change * times
-
-    def has(self, bits: int, slot: int) -> bool:
-        """Tell whether a value with these hash bits is in the sample of a slot."""
-        return not bits & ((1 << self.levels[slot]) - 1)
 
 
 class Share(Tally):
@@ -60,7 +54,7 @@ class Share(Tally):
         self.number = number
         self.holders = 0
 
-    def counts(self, slot: int) -> Mapping[object, int]:
+    def counts(self, slot: int) -> Counting:
         """Return the counted values of a slot, not to be changed."""
         return self.values.split(slot).get(self.number, {})
 
@@ -94,13 +88,13 @@ class Values(Tally):
     def __init__(self, slots: int) -> None:
         super().__init__(slots)
         self.shares = 0
-        self._held: dict[object, _Seen] = {}
+        self._held: dict[object, _Seen] | Hashed[_Seen] = {}
         self._free: list[int] = []
         self._next = 0
         self._known: dict[tuple[tuple[int, _Counts], ...], _Seen] = {}
         self._steps: dict[_Way, dict[_Seen | None, _Step]] = {}
         self._remembered = 0
-        self._split: tuple[int, dict[int, dict[object, int]]] | None = None
+        self._split: tuple[int, Mapping[int, Counting]] | None = None
 
     def share(self) -> Share:
         """Return a new share, without any values."""
@@ -115,24 +109,13 @@ class Values(Tally):
         self.shares -= 1
         self._free.append(share.number)
 
-    def add(
-        self, share: Share, counts: Mapping[object, int], slots: tuple[int, ...], *, sign: int
-    ) -> None:
+    def add(self, share: Share, counts: Counting, slots: tuple[int, ...], *, sign: int) -> None:
         """Add (or take back) counted values in some slots; the hot loop of every fold."""
         self._split = None
         if self._remembered > _REMEMBERED:
             self._steps, self._known, self._remembered = {}, {}, 0
-        if any(self.levels):
-            self._add_sampled(share, counts, slots, sign=sign)
-        else:
-            self._add(share, counts, slots, sign=sign)
-        for slot in slots:
-            while share.seen[slot] > state.DISTINCT_LIMIT:
-                self.thin(share, slot, share.levels[slot] + 1)
-
-    def _add(
-        self, share: Share, counts: Mapping[object, int], slots: tuple[int, ...], *, sign: int
-    ) -> None:
+        if isinstance(counts, Hashed) and not isinstance(self._held, Hashed):
+            self._held = hashed_of(self._held)
         held, get = self._held, self._held.get
         known = {
             change: self._steps.setdefault((share.number, slots, sign * change), {})
@@ -158,17 +141,16 @@ class Values(Tally):
         for step, times in Counter(growing).items():
             share.grow(step.of_share, times)
             self.grow(step.in_total, times)
+        if growing:
+            self._fit()
 
-    def _add_sampled(
-        self, share: Share, counts: Mapping[object, int], slots: tuple[int, ...], *, sign: int
-    ) -> None:
-        for value, change in counts.items():
-            bits = hash_bits(value)
-            kept = tuple(slot for slot in slots if share.has(bits, slot))
-            if kept and change:
-                step = self._put(value, (share.number, kept, sign * change))
-                share.grow(step.of_share)
-                self.grow([one for one in step.in_total if self.has(bits, one[0])])
+    def _fit(self) -> None:
+        """Keep many values by hash, and begin anew once there are none."""
+        if not isinstance(self._held, Hashed):
+            if len(self._held) > state.HASHED_ABOVE:
+                self._held = hashed_of(self._held)
+        elif not len(self._held):
+            self._held = {}
 
     def _put(self, value: object, way: _Way) -> _Step:
         step = self._step(self._held.get(value), way)
@@ -202,60 +184,57 @@ class Values(Tally):
             return None
         return self._known.setdefault(parts, _Seen(parts))
 
-    def thin(self, share: Share, slot: int, level: int) -> None:
-        """Keep of a share in a slot only what the sample at *level* holds."""
-        share.levels[slot] = level
-        for value, count in share.counts(slot).items():
-            if not share.has(hash_bits(value), slot):
-                share.grow(self._put(value, (share.number, (slot,), -count)).of_share)
-        self._split = None
-        self.levels[slot] = max(self.levels[slot], level)
-        self.seen[slot] = len(self.counts(slot))
-
     def clear(self, share: Share, slot: int) -> None:
         """Forget what is left of a share in a slot."""
         if share.seen[slot]:
-            self._split = None
             for value, count in share.counts(slot).items():
                 step = self._put(value, (share.number, (slot,), -count))
                 share.grow(step.of_share)
-                self.grow([one for one in step.in_total if self.has(hash_bits(value), slot)])
+                self.grow(step.in_total)
             self._split = None
-        share.levels[slot] = 0
+            self._fit()
 
     def copy_slot(self, source: int, target: int) -> None:
         """Let one slot hold what another does."""
         super().copy_slot(source, target)
         self._split = None
         same: dict[_Seen, _Seen] = {}
-        for value, seen in self._held.items():
-            if seen not in same:
-                parts = tuple(
-                    (number, (*counts[:target], counts[source], *counts[target + 1 :]))
-                    for number, counts in seen.parts
-                )
-                same[seen] = self._described(parts) or seen
-            self._held[value] = same[seen]
+        for seen in set(self._held.values()):
+            parts = tuple(
+                (number, (*counts[:target], counts[source], *counts[target + 1 :]))
+                for number, counts in seen.parts
+            )
+            same[seen] = self._described(parts) or seen
+        if isinstance(self._held, Hashed):
+            self._held.replace(same)
+        else:
+            for value, seen in self._held.items():
+                self._held[value] = same[seen]
 
-    def split(self, slot: int) -> Mapping[int, dict[object, int]]:
+    def split(self, slot: int) -> Mapping[int, Counting]:
         """Return the counted values of every share, until something changes or `forget`."""
         if self._split is None or self._split[0] != slot:
-            by_share: dict[int, dict[object, int]] = {}
+            by_share: dict[int, dict[object, int] | Hashed[int]] = {}
             for value, number, count in self._in(slot):
-                by_share.setdefault(number, {})[value] = count
+                counts = by_share.get(number)
+                if counts is None:
+                    counts = by_share[number] = self._none()
+                counts[value] = count
             self._split = slot, by_share
         return self._split[1]
+
+    def _none(self) -> dict[object, int] | Hashed[int]:
+        return Hashed[int]() if isinstance(self._held, Hashed) else {}
 
     def forget(self) -> None:
         """Give the memory of `split` back."""
         self._split = None
 
-    def counts(self, slot: int) -> dict[object, int]:
-        """Return the counted values of all shares: those in the sample, where one is taken."""
-        counts: dict[object, int] = {}
+    def counts(self, slot: int) -> Counting:
+        """Return the counted values of all shares."""
+        counts = self._none()
         for value, _, count in self._in(slot):
-            if not self.levels[slot] or self.has(hash_bits(value), slot):
-                counts[value] = counts.get(value, 0) + count
+            counts[value] = counts.get(value, 0) + count
         return counts
 
     def _in(self, slot: int) -> Iterator[tuple[object, int, int]]:
@@ -274,23 +253,14 @@ class Part:
         self.of = of
         self.slot = slot
 
-    def merge(self, counts: object, *, sign: int = 1, level: int = 0) -> None:
+    def merge(self, counts: object, *, sign: int = 1) -> None:
         """Do nothing: values are added to all windows at once."""
 
     @property
-    def level(self) -> int:
-        """At which level values are sampled; 0 is exact."""
-        return self.of.levels[self.slot]
-
-    @property
-    def counts(self) -> Mapping[object, int]:
+    def values(self) -> Counting:
         """The counted values, not to be changed; see `Values.forget`."""
         return self.of.counts(self.slot)
 
-    def estimate(self) -> int:
-        """Return the number of different values; exact at level 0."""
-        return self.of.seen[self.slot] << self.level
-
-    def error_bound(self) -> float:
-        """Return three relative standard errors of the estimate; 0 when it is exact."""
-        return sample_error(self.of.seen[self.slot], self.level)
+    def size(self) -> int:
+        """Return the number of different values."""
+        return self.of.seen[self.slot]

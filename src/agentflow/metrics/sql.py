@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from agentflow.contracts.model import EventContract
 from agentflow.events import EventRef
@@ -23,17 +22,6 @@ from agentflow.expressions.sql import quote_name, scalar_sql
 from agentflow.metrics.effective import effective_events, indented, select
 from agentflow.metrics.plan import Atom, AtomInput, AtomRead, MetricPlan
 from agentflow.metrics.rows import SUM_PART, reads
-from agentflow.metrics.state import SIGNIFICANT_BITS
-
-MACROS = f"""
-CREATE OR REPLACE MACRO agentflow_coarse(unscaled) AS
-  sign(unscaled) * ((abs(unscaled)
-    >> greatest(length(ltrim(bin(abs(unscaled)), '0')) - {SIGNIFICANT_BITS}, 0)::BIGINT)
-    << greatest(length(ltrim(bin(abs(unscaled)), '0')) - {SIGNIFICANT_BITS}, 0)::BIGINT);
-CREATE OR REPLACE MACRO agentflow_hash(value) AS
-  CAST('0x' || right(md5(value), 8) AS UBIGINT);
-"""
-"""Functions the emitted SQL calls; run once per connection."""
 
 _ROOM = 28
 """Digits of a value that may be added up ten thousand million times within DuckDB's 38."""
@@ -58,8 +46,6 @@ class Question:
         grain_us: Group by buckets of this length, aligned to the epoch; None for one number.
         up_to_offset: Only events whose log offset is below this; None for all.
         ingested_before_us: Only events ingested up to and including this instant (as-of).
-        coarse: Atoms (by index) to round to significant bits: those a live answer has rounded.
-        levels: Sampling level of distinct atoms (by index), where a live answer has sampled.
     """
 
     tenant: str
@@ -70,8 +56,6 @@ class Question:
     grain_us: int | None = None
     up_to_offset: int | None = None
     ingested_before_us: int | None = None
-    coarse: frozenset[int] = frozenset()
-    levels: Mapping[int, int] = field(default_factory=dict)
 
 
 def metric_query(
@@ -232,9 +216,9 @@ class _Emitter:
             case "count":
                 return f"CAST(COUNT({column}) AS DECIMAL(38, 0))"
             case "distinct":
-                return self._distinct(read.atom, column)
+                return f"CAST(COUNT(DISTINCT {column}) AS DECIMAL(38, 0))"
             case "multiset":
-                return self._multiset(read, atom, column)
+                return self._multiset(read, column)
 
     def _sum(self, atom: Atom, column: str) -> str:
         if not self._wide(atom):
@@ -255,27 +239,12 @@ class _Emitter:
         )
         return any(reach is not None and reach.digits > _ROOM for reach in found)
 
-    def _distinct(self, index: int, column: str) -> str:
-        level = self._question.levels.get(index, 0)
-        if level == 0:
-            return f"CAST(COUNT(DISTINCT {column}) AS DECIMAL(38, 0))"
-        sampled = f"agentflow_hash({column}) % {1 << level} = 0"
-        counted = f"COUNT(DISTINCT {column}) FILTER (WHERE {sampled})"
-        return f"CAST({counted} * {1 << level} AS DECIMAL(38, 0))"
-
-    def _multiset(self, read: AtomRead, atom: Atom, column: str) -> str:
-        value = column
-        if read.atom in self._question.coarse:
-            value = f"agentflow_coarse(CAST({column} * {10**atom.scale} AS HUGEINT))"
-            value = f"CAST({value} AS DECIMAL(38, 0))"
-            if atom.scale:
-                one = f"DECIMAL({atom.scale + 1}, {atom.scale})"
-                value = f"({value} * CAST({Decimal(1).scaleb(-atom.scale):f} AS {one}))"
+    def _multiset(self, read: AtomRead, column: str) -> str:
         if read.kind != "quantile":
-            return f"{read.kind.upper()}({value})"
+            return f"{read.kind.upper()}({column})"
         numerator, denominator = read.q
         rank = f"(({numerator} * COUNT({column}) + {denominator - 1}) // {denominator})"
-        return f"list_sort(list({value}) FILTER (WHERE {column} IS NOT NULL))[{rank}]"
+        return f"list_sort(list({column}) FILTER (WHERE {column} IS NOT NULL))[{rank}]"
 
 
 def _effective_name(ref: EventRef) -> str:

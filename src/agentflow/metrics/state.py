@@ -1,10 +1,8 @@
-"""State that can be merged and taken back: counted multisets and counted sets.
+"""State that can be merged and taken back: counted multisets and counted sets. Both are exact.
 
-Both are exact up to a stated number of different values. Above it a multiset keeps eight
-significant bits of each value (relative error below 1/128), a distinct set keeps a hash sample
-(three standard errors: 3/sqrt of the sample). Hash sampling by level is Wegman's adaptive sampling
-(Flajolet 1990); rounding to significant bits is what HdrHistogram does. Unlike sketches, both can
-retract.
+While they are small, both are dicts. A large multiset goes over to arrays of whole numbers in
+order, a large set to arrays of hashes: a tenth of the memory, and every answer is still exact,
+whatever comes, goes, and in which order. What form a state has is seen nowhere outside of it.
 
 What nobody is expected to change any more can be put to *rest*: its values are packed into bytes,
 and unpacked for as long as somebody looks.
@@ -12,61 +10,46 @@ and unpacked for as long as somebody looks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Context, Decimal
 from functools import lru_cache
-from hashlib import md5
-from math import sqrt
 from typing import Generic, TypeVar
 
 import msgspec
 
-MULTISET_LIMIT = 4_096
-DISTINCT_LIMIT = 65_536
-SIGNIFICANT_BITS = 8
-MULTISET_ERROR_BOUND = 1 / 2 ** (SIGNIFICANT_BITS - 1)
+from agentflow.metrics.hashed import Hashed, key_of
+from agentflow.metrics.ordered import Ordered
+
+ORDERED_ABOVE = 4_096
+"""Different values from which on a multiset is kept in order."""
+HASHED_ABOVE = 65_536
+"""Different values from which on a set is kept by hash."""
 
 Number = int | Decimal
 _EXACT = Context(prec=76)
 _V = TypeVar("_V")
+_T = TypeVar("_T")
 _REMEMBERED = 8_192
-"""One value goes into a dozen states in a row (windows, totals): rounded or hashed only once."""
+"""One value goes into a dozen states in a row (windows, totals): scaled only once."""
 
 
 @lru_cache(maxsize=_REMEMBERED, typed=True)
-def coarse(value: Number, scale: int) -> Number:
-    """Round toward zero to eight significant bits of its unscaled integer.
+def unscaled(value: Number, scale: int) -> int:
+    """Return a value as a whole number of its last decimal place.
 
-    >>> coarse(1000, 0)
-    1000
-    >>> coarse(1001, 0), coarse(Decimal("10.01"), 2)
-    (1000, Decimal('10.00'))
+    >>> unscaled(Decimal("10.01"), 2), unscaled(10, 2), unscaled(-7, 0)
+    (1001, 1000, -7)
     """
-    unscaled = int(Decimal(value).scaleb(scale, context=_EXACT) if scale else value)
-    shift = max(abs(unscaled).bit_length() - SIGNIFICANT_BITS, 0)
-    kept = (abs(unscaled) >> shift) << shift
-    signed = -kept if unscaled < 0 else kept
-    return Decimal(signed).scaleb(-scale, context=_EXACT) if scale else signed
+    return int(Decimal(value).scaleb(scale, context=_EXACT)) if scale else int(value)
 
 
-def hash_bits(value: object) -> int:
-    """Return the 32 hash bits that decide whether a value is in a sample.
-
-    They are the last eight hex digits of the MD5 of its text, which every SQL engine has.
-    """
-    return _text_bits(str(value))
-
-
-@lru_cache(maxsize=_REMEMBERED)  # by text: 1.0 and 1.00 are one key, but not one text
-def _text_bits(text: str) -> int:
-    return int.from_bytes(md5(text.encode(), usedforsecurity=False).digest()[-4:], "big")
+def scaled(number: int, scale: int) -> Number:
+    """Return the value whose last decimal place is counted by *number*."""
+    return Decimal(number).scaleb(-scale, context=_EXACT) if scale else number
 
 
 def _accumulate(into: dict[_V, int], counts: Mapping[_V, int], sign: int) -> None:
     """Add *sign* times *counts*, dropping what reaches zero; the hot loop of every fold."""
-    if not into and sign > 0 and 0 not in counts.values():
-        into.update(counts)
-        return
     get = into.get
     for value, number in counts.items():
         left = get(value, 0) + number if sign > 0 else get(value, 0) - number
@@ -74,6 +57,17 @@ def _accumulate(into: dict[_V, int], counts: Mapping[_V, int], sign: int) -> Non
             into[value] = left
         else:
             into.pop(value, None)
+
+
+def _accumulate_hashed(
+    into: Hashed[int], counts: Mapping[object, int] | Hashed[int], sign: int
+) -> None:
+    for value, number in counts.items():
+        left = into.get(value, 0) + sign * number
+        if left:
+            into[value] = left
+        else:
+            into.pop(value)
 
 
 class Counted(Generic[_V]):
@@ -114,36 +108,73 @@ packed = msgspec.msgpack.Encoder().encode
 
 
 class Multiset(Counted[Number]):
-    """Values with how often each occurs."""
+    """Values with how often each occurs; large ones in order, as whole numbers."""
 
-    __slots__ = ("coarse", "scale", "size")
+    __slots__ = ("_ordered", "scale", "size")
 
     def __init__(self, scale: int) -> None:
         super().__init__()
         self.scale = scale
         self.size = 0
-        self.coarse = False
+        self._ordered: Ordered | None = None
 
-    def merge(self, counts: Mapping[Number, int], *, sign: int = 1, rough: bool = False) -> None:
-        """Add (or with *sign* -1 take back) counted values; *rough* says they are rounded."""
-        if rough and not self.coarse:
-            self._coarsen()
-        if self.coarse and not rough:
-            counts = self._coarse_counts(counts)
+    @property
+    def values(self) -> Mapping[Number, int] | Ordered:
+        """What `merge` takes; not to be changed."""
+        return self.counts if self._ordered is None else self._ordered
+
+    def items(self) -> Iterator[tuple[Number, int]]:
+        """Yield values and counts."""
+        if self._ordered is None:
+            return iter(self.counts.items())
+        return ((scaled(number, self.scale), count) for number, count in self._ordered.items())
+
+    def merge(self, counts: Mapping[Number, int] | Ordered, *, sign: int = 1) -> None:
+        """Add (or with *sign* -1 take back) counted values."""
+        if self._ordered is not None or isinstance(counts, Ordered):
+            self._merge_in_order(counts, sign)
+            return
         mine = self._awake()
-        _accumulate(mine, counts, sign)
+        if not mine and sign > 0 and 0 not in counts.values():
+            mine.update(counts)
+        else:
+            _accumulate(mine, counts, sign)
         self.size += sign * sum(counts.values())
-        if len(mine) > MULTISET_LIMIT and not self.coarse:
-            self._coarsen()
+        if len(mine) > ORDERED_ABOVE:
+            self._in_order()
 
-    def take(self, counts: dict[Number, int], *, size: int, rough: bool) -> None:
+    def _merge_in_order(self, counts: Mapping[Number, int] | Ordered, sign: int) -> None:
+        ordered, scale = self._in_order(), self.scale
+        if isinstance(counts, Ordered):
+            ordered.merge(counts.items(), many=len(counts), sign=sign)
+            self.size += sign * counts.size
+        else:
+            changes = ((unscaled(value, scale), count) for value, count in counts.items())
+            ordered.merge(changes, many=len(counts), sign=sign)
+            self.size += sign * sum(counts.values())
+        if len(ordered) <= ORDERED_ABOVE // 2:
+            self._held, self._ordered = dict(self.items()), None
+
+    def _in_order(self) -> Ordered:
+        if self._ordered is None:
+            scale = self.scale
+            counts = {unscaled(value, scale): count for value, count in self.counts.items()}
+            self._held, self._ordered = {}, Ordered(counts)
+        return self._ordered
+
+    def take(self, counts: dict[Number, int], *, size: int) -> None:
         """Hold *counts* and nothing else."""
-        self._held, self.size, self.coarse = counts, size, rough
+        self._held, self.size, self._ordered = counts, size, None
+        if len(counts) > ORDERED_ABOVE:
+            self._in_order()
 
     def copy(self) -> Multiset:
         """Return another one with the same values."""
         other = Multiset(self.scale)
-        other.take(dict(self.counts), size=self.size, rough=self.coarse)
+        if self._ordered is None:
+            other.take(dict(self.counts), size=self.size)
+        else:
+            other.size, other._ordered = self.size, self._ordered.copy()
         return other
 
     def _unpacked(self, held: bytes) -> dict[Number, int]:
@@ -155,23 +186,9 @@ class Multiset(Counted[Number]):
             for value, number in counts.items()
         }
 
-    def _coarse_counts(self, counts: Mapping[Number, int]) -> dict[Number, int]:
-        rounded: dict[Number, int] = {}
-        for value, number in counts.items():
-            key = coarse(value, self.scale)
-            rounded[key] = rounded.get(key, 0) + number
-        return rounded
-
-    def _coarsen(self) -> None:
-        self._held, self.coarse = self._coarse_counts(self.counts), True
-
     def __eq__(self, other: object) -> bool:
-        """Compare what is held, and how coarsely."""
-        return (
-            isinstance(other, Multiset)
-            and self.counts == other.counts
-            and self.coarse == other.coarse
-        )
+        """Compare what is held."""
+        return isinstance(other, Multiset) and dict(self.items()) == dict(other.items())
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -180,6 +197,8 @@ class Multiset(Counted[Number]):
         if self.size <= 0:
             return None
         rank = -(-q[0] * self.size // q[1])
+        if self._ordered is not None:
+            return self._scaled(self._ordered.at_rank(rank))
         seen, counts = 0, self.counts
         for value in sorted(counts):
             seen += counts[value]
@@ -189,67 +208,81 @@ class Multiset(Counted[Number]):
 
     def minimum(self) -> Number | None:
         """Return the least value; null when empty."""
+        if self._ordered is not None:
+            return self._scaled(self._ordered.least())
         return min(self.counts, default=None)
 
     def maximum(self) -> Number | None:
         """Return the greatest value; null when empty."""
+        if self._ordered is not None:
+            return self._scaled(self._ordered.greatest())
         return max(self.counts, default=None)
+
+    def _scaled(self, number: int | None) -> Number | None:
+        return None if number is None else scaled(number, self.scale)
 
 
 class Distinct(Counted[object]):
     """Different values with how often each occurs, so that the last retraction removes it."""
 
-    __slots__ = ("level",)
+    __slots__ = ("_hashed",)
 
     def __init__(self) -> None:
         super().__init__()
-        self.level = 0
+        self._hashed: Hashed[int] | None = None
 
-    def merge(self, counts: Mapping[object, int], *, sign: int = 1, level: int = 0) -> None:
-        """Add (or take back) counted values, which may themselves be a sample at *level*."""
-        if level > self.level:
-            self._sample(level)
-        if self.level > level:
-            counts = sampled(counts, self.level)
+    @property
+    def values(self) -> Mapping[object, int] | Hashed[int]:
+        """What `merge` takes: by value, or by key when there are many; not to be changed."""
+        return self.counts if self._hashed is None else self._hashed
+
+    def merge(self, counts: Mapping[object, int] | Hashed[int], *, sign: int = 1) -> None:
+        """Add (or with *sign* -1 take back) counted values."""
+        if self._hashed is not None or isinstance(counts, Hashed):
+            hashed = self._by_hash()
+            _accumulate_hashed(hashed, counts, sign)
+            if not len(hashed):
+                self._hashed = None
+            return
         mine = self._awake()
-        _accumulate(mine, counts, sign)
-        while len(mine) > DISTINCT_LIMIT:
-            mine = self._sample(self.level + 1)
+        if not mine and sign > 0 and 0 not in counts.values():
+            mine.update(counts)
+        else:
+            _accumulate(mine, counts, sign)
+        if len(mine) > HASHED_ABOVE:
+            self._by_hash()
 
-    def take(self, counts: dict[object, int], *, level: int) -> None:
-        """Hold *counts* and nothing else."""
-        self._held, self.level = counts, level
+    def _by_hash(self) -> Hashed[int]:
+        if self._hashed is None:
+            self._hashed, self._held = hashed_of(self.counts), {}
+        return self._hashed
 
-    def _sample(self, level: int) -> dict[object, int]:
-        self.level = level
-        self._held = mine = sampled(self.counts, level)
-        return mine
+    def take(self, counts: dict[object, int]) -> None:
+        """Hold *counts* and nothing else; keys are bytes."""
+        self._held, self._hashed = counts, None
+        if len(counts) > HASHED_ABOVE or any(value.__class__ is bytes for value in counts):
+            self._by_hash()
 
     def __eq__(self, other: object) -> bool:
-        """Compare what is held, and how finely it is sampled."""
-        return (
-            isinstance(other, Distinct)
-            and self.counts == other.counts
-            and self.level == other.level
-        )
+        """Compare what is held."""
+        if not isinstance(other, Distinct):
+            return False
+        return dict(_keyed(self.values)) == dict(_keyed(other.values))
 
     __hash__ = None  # type: ignore[assignment]
 
-    def estimate(self) -> int:
-        """Return the number of different values; exact at level 0."""
-        return len(self.counts) << self.level
-
-    def error_bound(self) -> float:
-        """Return three relative standard errors of the estimate; 0 when it is exact."""
-        return sample_error(len(self.counts), self.level) if self.level else 0.0
+    def size(self) -> int:
+        """Return the number of different values."""
+        return len(self.values)
 
 
-def sample_error(size: int, level: int) -> float:
-    """Return three relative standard errors of a count by a sample of *size*; 0 when exact."""
-    return 3 / sqrt(size) if level and size else 0.0
+def hashed_of(held: Mapping[object, _T]) -> Hashed[_T]:
+    """Return a mapping by the hashes of its keys."""
+    hashed = Hashed[_T]()
+    for value, one in held.items():
+        hashed[value] = one
+    return hashed
 
 
-def sampled(counts: Mapping[object, int], level: int) -> dict[object, int]:
-    """Return what the sample at *level* holds of counted values."""
-    mask = (1 << level) - 1
-    return {value: number for value, number in counts.items() if not hash_bits(value) & mask}
+def _keyed(counts: Mapping[object, int] | Hashed[int]) -> Iterator[tuple[bytes, int]]:
+    return ((key_of(value), count) for value, count in counts.items())

@@ -13,7 +13,6 @@ from typing import Final
 import duckdb
 
 from agentflow.errors import StorageError, UnavailableError, ValueTooLargeError
-from agentflow.metrics.sql import MACROS
 from processing.lake.rows import ArrowTable
 
 _LOCK: Final = """
@@ -99,7 +98,6 @@ class Engine:
         )
         self._database.execute("SET allowed_directories = $1", [[str(lake_directory)]])
         self._database.execute(_LOCK)
-        self._database.execute(MACROS)
         self._idle: deque[Session] = deque()
 
     @contextmanager

@@ -21,7 +21,7 @@ from processing.live.engine import LiveEngine, MetricId
 from quality.gate import Gate
 
 SNAPSHOT_FILE = "live.snapshot"
-_MAGIC = b"agentflow-live-4\n"
+_MAGIC = b"agentflow-live-5\n"
 _DIGEST_SIZE_BYTES = 16
 
 

@@ -18,7 +18,8 @@ from agentflow.contracts import MetricContract
 from agentflow.errors import UnknownDimensionError
 from agentflow.metrics import parse_window
 from agentflow.metrics.sql import metric_query
-from processing.verification import Check, questions
+from processing.verification import Check
+from processing.verification import question as recompute_of
 from serving.answer import wire
 from serving.api.context import Context, raw_response, respond, tenant_of
 from serving.api.entity_tags import CACHE_CONTROL, deprecation, matches
@@ -149,14 +150,14 @@ async def _explained(context: Context, asked: Asked, tenant: str) -> Response:
     started = perf_counter()
     check = await platform.check(cut)
     elapsed_ms = round((perf_counter() - started) * 1000, 3)
-    query = metric_query(asked.plan, questions(cut)[0], events=platform.registry.events)
+    query = metric_query(asked.plan, recompute_of(cut), events=platform.registry.events)
     document = msgspec.to_builtins(answer.document)
     rendered = msgspec.json.decode(answer.render(platform.clock.now_us()))
     document["age_ms"] = rendered["age_ms"]
     document["recompute"] = RecomputeShape(
         value=_recomputed(check, document["value"]),
         equal=check.equal,
-        rows=sum(cell.measured.events for cell in cut.cells.values()),
+        rows=sum(cell.events for cell in cut.cells.values()),
         snapshots=_snapshots(context, asked),
         ms=elapsed_ms,
         sql=query.text,

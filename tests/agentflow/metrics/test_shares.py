@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentflow.metrics import shares, state
+from agentflow.metrics.hashed import key_of
 from agentflow.metrics.shares import Share, Values
-from agentflow.metrics.state import hash_bits
 
 SLOTS, CELLS = 3, 3
 _change = st.tuples(
@@ -91,30 +91,41 @@ def test_a_slot_that_begins_as_a_copy_goes_its_own_way(
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Sample from four values on, and remember next to nothing."""
-    monkeypatch.setattr(state, "DISTINCT_LIMIT", 3)
+    """Keep values by hash from four on, and remember next to nothing."""
+    monkeypatch.setattr(state, "HASHED_ABOVE", 3)
     monkeypatch.setattr(shares, "_REMEMBERED", 2)
     return
 
 
 @pytest.mark.usefixtures("few")
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(changes=CHANGES)
-def test_a_sample_is_that_of_its_values(changes: list[object]) -> None:
-    """Each cell and slot samples for itself; the total is as coarse as the coarsest cell."""
+@given(changes=CHANGES, more=CHANGES)
+def test_values_by_hash_count_as_values_do(changes: list[object], more: list[object]) -> None:
+    """Many values are kept by hash; which they are is lost, how many they are is not."""
     values, cells, sets = applied(changes)  # type: ignore[arg-type]
+    values.copy_slot(0, 2)
+    for number, share in enumerate(cells):
+        share.copy_slot(0, 2)
+        sets.counters[number, 2] = sets.counters[number, 0].copy()
+    for (cell, counts, slots), _ in more:  # type: ignore[misc]
+        values.add(cells[cell], counts, slots, sign=1)
+        sets.add(cell, counts, slots, 1)
 
     for slot in range(SLOTS):
         for number, share in enumerate(cells):
-            assert set(share.counts(slot)) == sampled(sets.cell(number, slot), share.levels[slot])
-            assert share.seen[slot] == len(share.counts(slot)) <= 3
-        assert values.levels[slot] >= max(share.levels[slot] for share in cells)
-        assert set(values.counts(slot)) == sampled(sets.total(slot), values.levels[slot])
-        assert values.seen[slot] == len(values.counts(slot))
+            expected = keyed(sets.cell(number, slot))
+            assert keyed(share.counts(slot)) == expected
+            assert share.seen[slot] == len(expected)
+        assert values.seen[slot] == len(sets.total(slot)) == len(values.counts(slot))
+    for share in cells:
+        for slot in range(SLOTS):
+            values.clear(share, slot)
+    assert values.seen == [0] * SLOTS
+    assert len(values.counts(0)) == 0
 
 
-def sampled(values: dict[object, int] | set[object], level: int) -> set[object]:
-    return {value for value in values if not hash_bits(value) & ((1 << level) - 1)}
+def keyed(counts: shares.Counting) -> dict[bytes, int]:
+    return {key_of(value): number for value, number in counts.items()}
 
 
 def test_a_share_that_is_given_back_leaves_nothing() -> None:

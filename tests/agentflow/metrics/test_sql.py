@@ -12,7 +12,7 @@ import pytest
 
 from agentflow.contracts import Registry, load
 from agentflow.metrics import plan_metric
-from agentflow.metrics.sql import MACROS, Question, metric_query
+from agentflow.metrics.sql import Question, metric_query
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 SHOP = Path(__file__).parents[3] / "contracts"
@@ -39,10 +39,8 @@ CASES = {
     "average": ("shop", "avg_order_value", Question("t", where={"currency": "EUR"})),
     "ratio": ("shop", "error_rate", QUESTIONS["series"]),
     "distinct": ("shop", "active_sessions", WINDOW),
-    "distinct-sampled": ("shop", "active_sessions", Question("t", levels={0: 3})),
     "distinct-two-fields": ("corners", "people", WINDOW),
     "quantile": ("shop", "p95_payment_time", WINDOW),
-    "quantile-coarse": ("shop", "p95_payment_time", Question("t", coarse=frozenset({0}))),
     "extreme": ("shop", "largest_order", QUESTIONS["as-of"]),
     "derived-recomputed": ("shop", "large_order_share", Question("t", where={"country": None})),
     "product": ("shop", "gross_merchandise_value", QUESTIONS["all"]),
@@ -67,11 +65,6 @@ def test_the_sql_of_a_metric_is_what_was_reviewed(
     bound = "\n".join(f"-- ${key} = {value!r}" for key, value in query.parameters.items())
     reads = ", ".join(map(str, query.reads))
     compare(f"{case}.sql", f"-- {contract.value}\n-- reads {reads}\n{bound}\n{query.text}\n")
-
-
-def test_the_macros_are_what_was_reviewed() -> None:
-    """Arithmetic, rounding and sampling live in them."""
-    compare("macros.sql", MACROS.lstrip())
 
 
 def compare(name: str, text: str) -> None:

@@ -1,35 +1,38 @@
-"""Multisets and distinct sets: exact while small, within their stated bound when large."""
+"""Multisets and distinct sets: exact, however many values they hold and whatever is taken back."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from random import Random
 
-import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentflow.metrics.arithmetic import EXACT
-from agentflow.metrics.sql import MACROS
-from agentflow.metrics.state import (
-    DISTINCT_LIMIT,
-    MULTISET_ERROR_BOUND,
-    MULTISET_LIMIT,
-    Distinct,
-    Multiset,
-    coarse,
-    hash_bits,
-)
+from agentflow.metrics import state as states
+from agentflow.metrics.state import Distinct, Multiset, scaled, unscaled
 
 QUANTILES = [(1, 100), (1, 4), (1, 2), (19, 20), (99, 100)]
 
 
-@pytest.fixture(scope="module")
-def database() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect()
-    connection.execute(MACROS)
-    return connection
+CHANGES = st.lists(
+    st.tuples(
+        st.dictionaries(st.integers(-400, 400), st.integers(1, 3), max_size=40), st.booleans()
+    ),
+    max_size=8,
+)
+"""Counted values; those with True are taken back at the end."""
+
+
+@pytest.fixture
+def soon_large(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """States are large from a few values on, and their pages full."""
+    monkeypatch.setattr(states, "ORDERED_ABOVE", 6)
+    monkeypatch.setattr(states, "HASHED_ABOVE", 6)
+    monkeypatch.setattr("agentflow.metrics.ordered.PAGE", 4)
+    return
 
 
 def nearest_rank(values: list[int], q: tuple[int, int]) -> int:
@@ -66,118 +69,104 @@ def test_what_is_taken_back_leaves_no_trace(
 
     assert multiset == expected
     assert multiset.size == len(kept)
-    assert distinct.estimate() == len(set(kept))
+    assert distinct.size() == len(set(kept))
 
 
-def test_both_are_exact_up_to_their_limit_and_not_above() -> None:
-    """The limits are promises: an exact answer says so."""
-    multiset, distinct = Multiset(0), Distinct()
-
-    multiset.merge(dict.fromkeys(range(MULTISET_LIMIT), 1))
-    distinct.merge(dict.fromkeys(range(DISTINCT_LIMIT), 1))
-    at_limit = (multiset.coarse, distinct.level)
-    multiset.merge({MULTISET_LIMIT: 1})
-    distinct.merge({DISTINCT_LIMIT: 1})
-
-    assert at_limit == (False, 0)
-    assert (multiset.coarse, distinct.level) == (True, 1)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    unscaled=st.integers(-(10**27), 10**27) | st.integers(-(10**6), 10**6),
-    scale=st.sampled_from([0, 2, 9]),
-)
-def test_a_coarse_value_is_within_the_bound_and_the_same_in_sql(
-    database: duckdb.DuckDBPyConnection, unscaled: int, scale: int
+@pytest.mark.usefixtures("soon_large")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=CHANGES, scale=st.sampled_from([0, 2]), wide=st.booleans())
+def test_a_multiset_of_any_size_says_what_a_list_of_its_values_does(
+    changes: list[tuple[dict[int, int], bool]],
+    scale: int,
+    wide: bool,  # noqa: FBT001
 ) -> None:
-    """The recompute of an approximated answer rounds as the live state did, digit for digit."""
-    value = EXACT.scaleb(Decimal(unscaled), -scale)
+    """Extremes and ranks, while it grows beyond a dict, shrinks, and grows again."""
+    multiset, expected = Multiset(scale), Counter[states.Number]()
+    undone = [(counts, -1) for counts, taken_back in changes if taken_back]
+    for counts, sign in [*((counts, 1) for counts, _ in changes), *undone]:
+        factor = 10**20 if wide else 1
+        values = {scaled(value * factor, scale): count for value, count in counts.items()}
+        multiset.merge(values, sign=sign)
+        for value, count in values.items():
+            expected[value] += sign * count
 
-    rounded = coarse(value, scale)
-
-    assert abs(rounded - value) <= abs(value) * Decimal(MULTISET_ERROR_BOUND)
-    assert abs(rounded) <= abs(value)
-    text = "SELECT agentflow_coarse(CAST($value AS HUGEINT))"
-    found = database.execute(text, {"value": str(unscaled)}).fetchall()[0][0]
-    assert EXACT.scaleb(Decimal(found), -scale) == rounded
-    assert coarse(rounded, scale) == rounded
-
-
-def test_whole_numbers_among_decimals_are_rounded_at_the_same_scale() -> None:
-    """`coalesce(amount, 1001)` gives an int among decimals: 1001 is 1001.00."""
-    assert coarse(1001, 2) == coarse(Decimal("1001.00"), 2)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_large_quantiles_stay_within_the_bound(seed: int) -> None:
-    """Against the exact answer over the same values; some were taken back again."""
-    random = Random(seed)
-    values = [int(random.lognormvariate(8, 3)) for _ in range(30_000)]
-    gone = values[:5_000]
-    multiset = Multiset(0)
-    for value in values:
-        multiset.merge({value: 1})
-    multiset.merge({value: gone.count(value) for value in set(gone)}, sign=-1)
-
-    assert multiset.coarse
-    for q in QUANTILES:
-        exact = nearest_rank(values[5_000:], q)
-        found = multiset.quantile(q)
-        assert found is not None
-        assert abs(found - exact) <= exact * MULTISET_ERROR_BOUND
+        held = sorted(expected.elements())
+        assert multiset.size == len(held)
+        assert multiset.minimum() == min(held, default=None)
+        assert multiset.maximum() == max(held, default=None)
+        for q in QUANTILES if held else []:
+            assert multiset.quantile(q) == held[-(-q[0] * len(held) // q[1]) - 1]
 
 
-@pytest.mark.parametrize("size", [70_000, 200_000])
-def test_a_large_distinct_count_stays_within_the_bound_it_states(size: int) -> None:
-    """And is what SQL counts at the same level; half of it is taken back again."""
+@pytest.mark.usefixtures("soon_large")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=CHANGES, seed=st.integers())
+def test_large_states_merge_in_any_order_and_leave_no_trace(
+    changes: list[tuple[dict[int, int], bool]], seed: int
+) -> None:
+    """Buckets enter and leave windows as whole states, small ones and large ones."""
+    merging: list[tuple[Multiset, Distinct, int]] = []
+    for counts, taken_back in changes:
+        multiset, distinct = Multiset(0), Distinct()
+        multiset.merge(counts)
+        distinct.merge({str(value): count for value, count in counts.items()})
+        merging.append((multiset, distinct, 1))
+        if taken_back:
+            merging.append((multiset, distinct, -1))
+    kept = [counts for counts, taken_back in changes if not taken_back]
+    expected = sum((Counter(counts) for counts in kept), Counter[int]())
+    Random(seed).shuffle(merging)
+
+    one, other = Multiset(0), Distinct()
+    for multiset, distinct, sign in merging:
+        one.merge(multiset.values, sign=sign)
+        other.merge(distinct.values, sign=sign)
+
+    assert dict(one.items()) == expected
+    assert one.copy() == one
+    assert (one.size, other.size()) == (expected.total(), len(expected))
+
+
+def test_extremes_are_exact_above_thousands_of_values_and_after_almost_all_are_gone() -> None:
+    """They were rounded to eight bits, and stayed so."""
+    amounts = [Decimal(n) / 4 for n in range(4_096)]
+    multiset = Multiset(2)
+    multiset.merge(dict.fromkeys([*amounts, Decimal("12345.67")], 1))
+    above = multiset.minimum(), multiset.maximum(), multiset.quantile((1, 2))
+
+    multiset.merge(dict.fromkeys([*amounts[7:], Decimal("12345.67")], 1), sign=-1)
+
+    assert above == (Decimal("0.00"), Decimal("12345.67"), Decimal("512.00"))
+    assert (multiset.minimum(), multiset.maximum()) == (Decimal("0.00"), Decimal("1.50"))
+    assert multiset.quantile((1, 2)) == Decimal("0.75")
+
+
+def test_a_distinct_count_is_exact_above_and_below_tens_of_thousands_of_values() -> None:
+    """It was the size of a sample, and stayed so."""
     distinct = Distinct()
-    distinct.merge({f"u{n}": 1 for n in range(size)})
-    assert distinct.level > 0
+    distinct.merge({f"u{n}": 1 for n in range(67_536)})
+    above = distinct.size()
 
-    estimate, bound = distinct.estimate(), distinct.error_bound()
-    sampled = sum(hash_bits(f"u{n}") % (1 << distinct.level) == 0 for n in range(size))
-    distinct.merge({f"u{n}": 1 for n in range(size // 2)}, sign=-1)
+    distinct.merge({f"u{n}": 1 for n in range(62_000)}, sign=-1)
 
-    assert abs(estimate - size) <= size * bound
-    assert estimate == sampled << distinct.level
-    assert abs(distinct.estimate() - size // 2) <= size // 2 * distinct.error_bound()
+    assert (above, distinct.size()) == (67_536, 5_536)
 
 
-@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
-def test_sql_samples_the_same_values(database: duckdb.DuckDBPyConnection, text: str) -> None:
-    """One hash in all engines, or a sampled count could not be recomputed."""
-    found = database.execute("SELECT agentflow_hash($text)", {"text": text}).fetchall()[0][0]
-
-    assert found == hash_bits(text)
+def test_whole_numbers_among_decimals_count_at_the_same_scale() -> None:
+    """`coalesce(amount, 1001)` gives an int among decimals: 1001 is 1001.00."""
+    assert unscaled(1001, 2) == unscaled(Decimal("1001.00"), 2)
 
 
-@given(
-    parts=st.lists(st.tuples(st.sets(st.integers(0, 400)), st.integers(0, 3)), max_size=4),
-    seed=st.integers(),
-)
-def test_samples_of_any_level_merge_in_any_order(
-    parts: list[tuple[set[int], int]], seed: int
-) -> None:
-    """Buckets are sampled each by itself; the coarsest decides."""
-    samples = []
-    for values, level in parts:
-        sample = Distinct()
-        sample.merge(dict.fromkeys(values, 1))
-        sample.merge({}, level=level)
-        samples.append(sample)
-    shuffled = samples.copy()
-    Random(seed).shuffle(shuffled)
+@pytest.mark.usefixtures("soon_large")
+def test_numbers_and_texts_are_different_values_in_a_large_set_as_in_a_small_one() -> None:
+    """A hash that is made of text must not make them one."""
+    distinct = Distinct()
+    distinct.merge(dict.fromkeys([1, "1", 2, "2", "True", "a"], 1))
+    small = distinct.size()
 
-    one, other = Distinct(), Distinct()
-    for into, order in ((one, samples), (other, shuffled)):
-        for sample in order:
-            into.merge(sample.counts, level=sample.level)
+    distinct.merge(dict.fromkeys(["b", 1, "1"], 1))
 
-    assert one == other
-    mask = (1 << max((level for _, level in parts), default=0)) - 1
-    everything = set().union(*(values for values, _ in parts))
-    assert set(one.counts) == {value for value in everything if not hash_bits(value) & mask}
+    assert (small, distinct.size()) == (6, 7)
 
 
 def test_values_at_rest_are_the_same_values() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from agentflow.contracts import Registry, load
 from agentflow.events import Event
-from agentflow.metrics import state
+from agentflow.metrics import hashed, ordered, state
 from processing.definitions import Definitions
 from processing.lake.columns import layout
 from processing.live import GroupKey, LiveEngine, snapshot
@@ -271,18 +271,19 @@ def expected_bounds(window: str, now_us: int) -> tuple[int, int]:
 
 
 @contextmanager
-def limits(multiset: int, distinct: int) -> Iterator[None]:
-    """Let states be approximated from a few values on, so that short streams get there."""
-    before = state.MULTISET_LIMIT, state.DISTINCT_LIMIT
-    state.MULTISET_LIMIT, state.DISTINCT_LIMIT = multiset, distinct
+def limits(multiset: int, distinct: int, page: int) -> Iterator[None]:
+    """Let states count as large from a few values on, so that short streams get there."""
+    before = state.ORDERED_ABOVE, state.HASHED_ABOVE, ordered.PAGE, hashed.PAGE
+    state.ORDERED_ABOVE, state.HASHED_ABOVE, ordered.PAGE = multiset, distinct, page
+    hashed.PAGE = page
     try:
         yield
     finally:
-        state.MULTISET_LIMIT, state.DISTINCT_LIMIT = before
+        state.ORDERED_ABOVE, state.HASHED_ABOVE, ordered.PAGE, hashed.PAGE = before
 
 
 def _limits_of(seed: int) -> AbstractContextManager[None]:
-    return limits(2, 3) if seed % 3 == 2 else limits(4_096, 65_536)
+    return limits(2, 3, 2) if seed % 3 == 2 else limits(4_096, 65_536, 512)
 
 
 def run(pack: str, seeds: Sequence[int]) -> tuple[int, Failure | None]:

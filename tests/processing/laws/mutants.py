@@ -40,6 +40,8 @@ _TIERS = "agentflow.metrics.tiers"
 _DISTINCTS = "agentflow.metrics.distincts"
 _SUMS = "agentflow.metrics.sums"
 _SHARES = "agentflow.metrics.shares"
+_ORDERED = "agentflow.metrics.ordered"
+_HASHED = "agentflow.metrics.hashed"
 _STATE = "agentflow.metrics.state"
 _SQL = "agentflow.metrics.sql"
 _ROWS = "agentflow.metrics.rows"
@@ -154,8 +156,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("rank one too far", _STATE, "if seen >= rank", "if seen > rank"),
     Mutant("empty counts kept", _STATE, "into.pop(value, None)", "into[value] = 0"),
     Mutant("size only grows", _STATE, "self.size += sign * sum", "self.size += sum"),
-    Mutant("fine values among coarse", _STATE, "if self.coarse and not rough:", "if False:"),
-    Mutant("unsampled among sampled", _STATE, "if self.level > level:", "if False:"),
+    Mutant("size of a large state only grows", _STATE, "sign * counts.size", "counts.size"),
+    Mutant("rank of a large state too far", _ORDERED, "if seen >= rank", "if seen > rank"),
+    Mutant("page of a rank missed", _ORDERED, "seen + size < rank", "seen + size <= rank"),
+    Mutant("numbers out of order", _ORDERED, "sorted(together.items())", "together.items()"),
+    Mutant("hash found nowhere", _HASHED, "if self._rests[page][at] == rest:", "if False:"),
+    Mutant("pages of hashes split wrongly", _HASHED, "(2 * page + 1) <<", "(2 * page + 2) <<"),
+    Mutant("slot not copied by hash", _SHARES, "self._held.replace(same)", "pass"),
     # distinct values in one place
     Mutant(
         "value of two cells counted twice",
@@ -223,7 +230,6 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("SQL: rank rounded down", _SQL, " + {denominator - 1}) //", ") //"),
     Mutant("SQL: tenants mixed", _SQL, '["tenant = $tenant"]', '["tenant >= $tenant"]'),
     Mutant("SQL: events counted twice", _SQL, "COUNT(DISTINCT log_offset)", "COUNT(log_offset)"),
-    Mutant("SQL: sampled too finely", _SQL, "% {1 << level} = 0", "% {2 << level} = 0"),
     Mutant("SQL: sum of nothing is null", _SQL, "COALESCE(SUM({column}), 0)", "SUM({column})"),
     Mutant("SQL: half of a wide sum", _SQL, "(SUM({low}), 0)", "(SUM({low}) * 0, 0)", pack="shop"),
     Mutant("recompute: rounded down", _ROWS, "+ (rest >= Fraction(1, 2))", "", pack="shop"),

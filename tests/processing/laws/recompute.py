@@ -9,14 +9,13 @@ from pathlib import Path
 from agentflow.contracts import EventContract
 from agentflow.events import Event, EventRef
 from agentflow.metrics.sql import metric_query
-from processing.history import MetricRow
 from processing.history.duckdb_history import _row
 from processing.history.engine import Engine
 from processing.history.views import event_view
 from processing.lake.columns import Layout
 from processing.lake.reader import Slice
 from processing.lake.rows import Stored, rows_of
-from processing.verification import Check, Cut, compare, questions
+from processing.verification import Check, Cut, compare, question
 
 NOTHING_HELD = Slice(files=(), until=0, complete=0, version=("", None), field_ids={})
 DEADLINE = timedelta(seconds=30)
@@ -41,20 +40,18 @@ class Recompute:
         with self._engine.session() as session:
             shown: set[EventRef] = set()
             for cut in cuts:
-                answers: list[list[MetricRow]] = []
-                for question in questions(cut):
-                    query = metric_query(cut.plan, question, events=self._events)
-                    for ref in query.reads:
-                        if ref not in shown:
-                            name = f"tail of {ref}"
-                            layout = self._layouts[ref]
-                            session.relation(name, rows_of(layout, stored.get(ref, [])))
-                            view = event_view(ref, layout, held=NOTHING_HELD, tail=name)
-                            session.view(str(ref), view)
-                            shown.add(ref)
-                    rows = session.rows(query.text, query.parameters, deadline=DEADLINE)
-                    answers.append([_row(cut.plan, question, row) for row in rows])
-                checks.append(compare(cut, answers))
+                asked = question(cut)
+                query = metric_query(cut.plan, asked, events=self._events)
+                for ref in query.reads:
+                    if ref not in shown:
+                        name = f"tail of {ref}"
+                        layout = self._layouts[ref]
+                        session.relation(name, rows_of(layout, stored.get(ref, [])))
+                        view = event_view(ref, layout, held=NOTHING_HELD, tail=name)
+                        session.view(str(ref), view)
+                        shown.add(ref)
+                rows = session.rows(query.text, query.parameters, deadline=DEADLINE)
+                checks.append(compare(cut, [_row(cut.plan, asked, row) for row in rows]))
         return checks
 
     def close(self) -> None:
