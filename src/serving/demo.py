@@ -22,6 +22,7 @@ from processing.rebuild import Progress as ProgressTold
 from serving.table import MetricTable
 from serving.wiring import Running, running
 
+_SAID_SECONDS = 5.0
 _REDRAW_SECONDS = 0.2
 TENANT = "default"
 
@@ -111,7 +112,11 @@ async def run_up(settings: Settings, *, console: Console, as_json: bool = False)
         _announce(run, console)
         if as_json:
             print(msgspec.json.encode({"url": run.url}).decode(), flush=True)  # noqa: T201 - data
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            console.print("[dim]stopping: requests end, the lake takes the last events …[/dim]")
+    console.print(f"[dim]stopped; everything is in {settings.data_dir}[/dim]", highlight=False)
     return 0
 
 
@@ -176,7 +181,9 @@ async def run_demo(
             await _cancelled(showing)
             await _cancelled(sending)
         seconds = time.monotonic() - started
-        console.print("[dim]verifying every metric against the lake …[/dim]")
+        console.print(
+            "[dim]verifying every metric against the lake … (Ctrl-C again ends without it)[/dim]"
+        )
         return await report(run.platform, seconds=seconds)
     return None
 
@@ -211,8 +218,11 @@ def _announce(run: Running, console: Console) -> None:
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[ProgressTold]:
-    """Show progress that may be told from any thread; silent where nobody watches."""
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    """Show progress that may be told from any thread; on a pipe, a line now and then."""
+    if not console.is_terminal:
+        yield _progress_lines(console)
+        return
+    bar = Progress(console=console, transient=True)
     tasks: dict[str, TaskID] = {}
 
     def told(what: str, done: int, total: int) -> None:
@@ -222,3 +232,16 @@ def progress_bar(console: Console) -> Iterator[ProgressTold]:
 
     with bar:
         yield told
+
+
+def _progress_lines(console: Console) -> ProgressTold:
+    said = time.monotonic()
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _SAID_SECONDS:
+            said = now
+            console.print(f"{what}: {done:,} of {total:,}", highlight=False)
+
+    return told

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agentflow_sdk import AgentFlow
-from tests.e2e.conftest import ROOT, Up, platform_up
+from tests.e2e.conftest import AGENTFLOW, ROOT, Up, platform_up
 
 STRAY = "warehouse.robot_greeted"
 UNNAMED = """
@@ -135,3 +137,22 @@ def test_sessions_are_read_page_by_page_with_the_sdk(up: Up) -> None:
     assert all(each.end - each.start == timedelta(minutes=30) for each in shown)
     assert not any(each.open for each in shown)
     assert (rest.next_sessions_cursor, none.sessions) == (None, None)
+
+
+def test_ctrl_c_says_what_it_does_and_ends_well(tmp_path: Path) -> None:
+    """A platform that takes seconds to stop looks hung when it says nothing."""
+    command = [AGENTFLOW, "up", "--port", "0", "--data-dir", tmp_path / "data"]
+    process = subprocess.Popen(
+        [*map(str, command), "--contracts-dir", str(ROOT / "contracts")],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "http://" in process.stderr.readline()
+
+    process.send_signal(signal.SIGINT)
+    told = process.stderr.read()
+
+    assert process.wait(timeout=60) == 0
+    assert "stopping" in told
+    assert f"stopped; everything is in {tmp_path / 'data'}" in told.replace("\n", "")

@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +19,8 @@ _PYTHON = ((3, 11), (3, 12))
 _LITTLE_SPACE_BYTES = 1 << 30
 _NO_SPACE_BYTES = 64 << 20
 _BUILT_IN = 2026
+_SHOWN = 3
+_IN_CATALOG = frozenset({"event", "entity", "metric"})
 
 
 class Finding(NamedTuple):
@@ -159,7 +161,7 @@ def _platform(place: Place) -> Iterator[Finding]:
     ) as client:
         try:
             health = client.health()
-            client.metrics()
+            catalog = client.catalog()
         except UnreachableError as error:
             yield from _not_running(place, str(error))
             return
@@ -170,6 +172,37 @@ def _platform(place: Place) -> Iterator[Finding]:
             yield Finding("platform", "problem", str(error), error.hint or "")
             return
     yield from _health(place, health)
+    yield _in_force(place, catalog)
+
+
+def _in_force(place: Place, catalog: Mapping[str, Any]) -> Finding:
+    """Compare the contracts the platform goes by with the files here."""
+    from agentflow.contracts import read_directory
+
+    theirs = {
+        f"{contract['kind']} {contract['name']}@{contract['version']}": contract["fingerprint"]
+        for contracts in catalog.values()
+        for contract in contracts
+    }
+    reading = read_directory(place.contracts_dir)
+    registry = reading.registry
+    ours = {
+        f"{contract.kind} {contract.name}@{contract.version}": registry.fingerprint(contract)
+        for contract in registry.contracts()
+        if contract.kind in _IN_CATALOG
+    }
+    differing = sorted(name for name in theirs | ours if theirs.get(name) != ours.get(name))
+    if not differing or reading.problems or not ours:
+        beside = "" if differing else f", those in {place.contracts_dir}"
+        return Finding("in force", "ok", f"{len(theirs)} contracts{beside}")
+    shown = ", ".join(differing[:_SHOWN])
+    more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+    return Finding(
+        "in force",
+        "note",
+        f"the platform goes by other contracts than {place.contracts_dir}: {shown}{more}",
+        "agentflow contracts publish, when the platform reads that directory",
+    )
 
 
 def _health(place: Place, health: dict[str, Any]) -> Iterator[Finding]:

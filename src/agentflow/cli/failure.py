@@ -23,6 +23,8 @@ USAGE: Final = 2
 """The command line is wrong; or a change breaks (`contracts diff`), or drifts (`topics`)."""
 UNREACHED: Final = 3
 """The platform cannot be reached or cannot run."""
+INTERRUPTED: Final = 130
+"""Ctrl-C, as shells number it."""
 REFUSED: Final = 4
 """The platform refused: an unknown name, a rejected event, a missing key."""
 
@@ -61,9 +63,11 @@ class Failure(click.ClickException):  # reads as what it is where it is raised
 
 @contextmanager
 def failing() -> Iterator[None]:
-    """Turn the errors that AgentFlow raises on purpose into failures."""
+    """Turn the errors that AgentFlow raises on purpose, and Ctrl-C, into failures."""
     try:
         yield
+    except KeyboardInterrupt as interrupt:
+        raise Failure("interrupted", exit_code=INTERRUPTED, code="interrupted") from interrupt
     except ContractFilesError as error:
         details = tuple(str(problem) for problem in error.problems)
         count = len(error.problems)

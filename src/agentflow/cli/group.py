@@ -96,7 +96,8 @@ class LazyGroup(click.Group):
     commands=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Data goes to stdout, words to stderr. Exit codes: 0 yes, 1 no, 2 usage, breaking "
-    "or drift, 3 platform not reached, 4 refused.",
+    "or drift, 3 platform not reached, 4 refused, "
+    "130 interrupted.",
 )
 @click.version_option(package_name="agentflow", prog_name="agentflow")
 def main() -> None:

@@ -258,6 +258,20 @@ def test_everything_is_verified(live: Run) -> None:
     assert len(json_of(result)["metrics"]) > 20
 
 
+def test_doctor_compares_the_contracts_in_force_with_the_files(live: Run) -> None:
+    """A number that surprises may come from a platform that goes by other files."""
+    same = json_of(live("doctor", "--json"))
+    other = live("doctor", "--json", "--contracts-dir", "examples/flights/contracts")
+
+    found = {each["name"]: each for each in same}["in force"]
+    assert found["status"] == "ok"
+    assert "those in contracts" in found["detail"]
+    differing = {each["name"]: each for each in json_of(other)}["in force"]
+    assert differing["status"] == "note"
+    assert "flight" in differing["detail"] or "entity" in differing["detail"]
+    assert "contracts publish" in differing["fix"]
+
+
 def test_doctor_is_content(live: Run) -> None:
     """A running platform answers for its own parts."""
     result = live("doctor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib import import_module
@@ -41,6 +42,22 @@ def test_command_is_where_the_table_says(place: str) -> None:
 
     assert command.help
     assert "as_json" in {option.name for option in command.params} or hasattr(command, "commands")
+
+
+def test_ctrl_c_ends_with_the_code_that_shells_give_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script must tell an answer from an interruption."""
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agentflow.cli.checks.examine", interrupted)
+
+    result = run("doctor", "--json")
+
+    assert result.exit_code == 130
+    assert json.loads(result.stderr)["error"]["code"] == "interrupted"
 
 
 def test_mistyped_command_is_recognised(run: Run) -> None:
