@@ -23,6 +23,7 @@
     + OffsetLostError           the bus does not hold any more what is to be read
     + RecordTooLargeError       the bus does not take a record of that size
   x UnavailableError            a part that is needed is not running
+    + TooManyStreamsError       no more streams can be opened
     + BacklogFullError          more waits to be stored than there is room for
 """
 
@@ -216,6 +217,12 @@ class UnavailableError(AgentFlowError):
     """A part that is needed is not running."""
 
     code = "unavailable"
+
+
+class TooManyStreamsError(UnavailableError):
+    """There are as many open streams as there may be, in all or of one API key."""
+
+    code = "too_many_streams"
 
 
 class BacklogFullError(UnavailableError):

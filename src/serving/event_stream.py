@@ -1,49 +1,41 @@
 """Pushes accepted events to subscribers, each exactly once and in order.
 
-A subscriber is a position in the log and nothing else: it is served from a ring of the newest
-events, or from the log itself while it is too far behind for that, at its own pace.
+A subscriber is a position in the log and nothing else: it is served from the newest events in
+memory, or from the log itself while it is too far behind for that, at its own pace.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
-from collections import deque
 from collections.abc import AsyncIterator
-from itertools import islice
-from operator import itemgetter
-from typing import Final, NamedTuple
 
 from agentflow.errors import TokenError
-from agentflow.events import Event
-from ingestion.log.port import VALIDATED
 from processing.changes import Change
-from processing.live.groups import decoded
 from processing.platform import Platform
 from processing.positions import PARTITION
 from processing.tokens import Token
-from serving.event_document import EventDocuments
-from serving.subscribers import HEARTBEAT, RETRY, Pulse, require_room
-
-RING_EVENTS: Final = 8_192
-_AT_ONCE: Final = 256
-
-
-class _Page(NamedTuple):
-    """Messages for a subscriber, and the position behind all that was looked at."""
-
-    text: bytes
-    position: int
+from serving.event_pages import RING_EVENTS, EventPages
+from serving.subscribers import HEARTBEAT, RETRY, Pulse, Subscribers
 
 
 class EventStreams:
-    """Subscriptions to accepted events. One event loop; `close` ends every stream."""
+    """Subscriptions to accepted events. One event loop; `close` ends every stream.
 
-    def __init__(self, platform: Platform) -> None:
+    Attributes:
+        pages: What is sent.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        subscribers: Subscribers | None = None,
+        *,
+        ring_events: int = RING_EVENTS,
+    ) -> None:
+        self.pages = EventPages(platform, ring_events=ring_events)
         self._platform = platform
-        self._ring: deque[tuple[int, Event]] = deque(maxlen=RING_EVENTS)
+        self._subscribers = Subscribers() if subscribers is None else subscribers
         self._woken: set[asyncio.Event] = set()
-        self._documents = EventDocuments(platform.registry)
         self._closed = False
         self._unsubscribe = platform.changes.subscribe(self._follow)
 
@@ -56,21 +48,37 @@ class EventStreams:
         """End every stream."""
         self._closed = True
         self._unsubscribe()
+        self.pages.close()
         for woken in self._woken:
             woken.set()
 
     def open(
-        self, tenant: str, *, types: frozenset[str], from_start: bool, last_id: str | None
+        self,
+        tenant: str,
+        *,
+        types: frozenset[str],
+        from_start: bool,
+        last_id: str | None,
+        subscriber: str = "",
     ) -> AsyncIterator[bytes]:
         """Return the bytes of a stream of the tenant's events; no types means all.
 
+        Args:
+            tenant: Whose events.
+            types: Only events of these types.
+            from_start: Begin with the first event there is, without an id.
+            last_id: Id of the last event the subscriber has.
+            subscriber: Whose stream it is, for the limit of streams.
+
         Raises:
-            UnavailableError: There are too many subscribers, or the platform is not ready.
+            UnavailableError: The platform is not ready.
+            TooManyStreamsError: There are too many subscribers.
             TokenError: *last_id* is not one of this log, so nobody knows what would be missing.
         """
-        require_room(self.subscribers)
+        self._subscribers.require_room(subscriber)
         self._platform.require_ready()
-        return self._run(tenant, types, self._start(from_start=from_start, last_id=last_id))
+        position = self._start(from_start=from_start, last_id=last_id)
+        return self._run(tenant, types, position, subscriber)
 
     def _start(self, *, from_start: bool, last_id: str | None) -> int:
         if last_id:
@@ -81,55 +89,33 @@ class EventStreams:
             return position
         return 0 if from_start else self._platform.engine.next_offset
 
-    async def _run(self, tenant: str, types: frozenset[str], position: int) -> AsyncIterator[bytes]:
+    async def _run(
+        self, tenant: str, types: frozenset[str], position: int, subscriber: str
+    ) -> AsyncIterator[bytes]:
         woken, pulse = asyncio.Event(), Pulse()
         self._woken.add(woken)
-        try:
-            yield RETRY
-            while not self._closed:
-                woken.clear()
-                page = await self._page(tenant, types, position)
-                moved, position = page.position > position, page.position
-                if page.text or pulse.due:
-                    pulse.written()
-                    yield page.text or HEARTBEAT
-                elif not moved:
-                    await pulse.wait(woken)
-        finally:
-            self._woken.discard(woken)
-
-    async def _page(self, tenant: str, types: frozenset[str], position: int) -> _Page:
-        if position >= self._platform.engine.next_offset:
-            return _Page(b"", position)
-        first = self._ring[0][0] if self._ring else self._platform.engine.next_offset
-        if position < first:
-            events = await asyncio.to_thread(self._logged, position)
-        else:
-            index = bisect_left(self._ring, position, key=itemgetter(0))
-            events = list(islice(self._ring, index, index + _AT_ONCE))
-        if not events:
-            return _Page(b"", self._platform.engine.next_offset)
-        return _Page(self._render(events, tenant, types), events[-1][0] + 1)
-
-    def _logged(self, position: int) -> list[tuple[int, Event]]:
-        end = self._platform.engine.next_offset
-        records = self._platform.parts.log.read(VALIDATED, start=position, limit=_AT_ONCE)
-        visible = [record for record in records if record.offset < end]
-        return list(decoded(visible, self._platform.definitions.gate))
-
-    def _render(self, events: list[tuple[int, Event]], tenant: str, types: frozenset[str]) -> bytes:
-        log_id = self._platform.parts.log.log_id
-        parts = []
-        for offset, event in events:
-            if event.tenant == tenant and (not types or event.type in types):
-                name = Token(log_id, {PARTITION: offset + 1}).encode().encode()
-                body = self._documents.render(event, offset)
-                parts.append(b"id: %b\nevent: event\ndata: %b\n\n" % (name, body))
-        return b"".join(parts)
+        with self._subscribers.entered(subscriber):
+            try:
+                yield RETRY
+                while not self._closed:
+                    woken.clear()
+                    await self._subscribers.turn()
+                    if self._closed:
+                        return
+                    page = await self.pages.page(tenant, types, position)
+                    moved, position = page.position > position, page.position
+                    if page.text or pulse.due:
+                        pulse.written()
+                        yield page.text or HEARTBEAT
+                    elif not moved:
+                        await pulse.wait(woken)
+            except asyncio.CancelledError:
+                if not self._closed:
+                    raise
+            finally:
+                self._woken.discard(woken)
 
     def _follow(self, change: Change) -> None:
-        if self._documents.registry is not self._platform.registry:
-            self._documents = EventDocuments(self._platform.registry)
-        self._ring.extend(change.events)
+        self.pages.extend(change.events)
         for woken in self._woken:
             woken.set()

@@ -11,7 +11,8 @@ for the questions up to number `done` everything that moved before `end`; at the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +22,7 @@ from processing.live import MetricId
 from processing.platform import Platform
 from serving.asked import Asked
 from serving.prepared import PreparedAnswers
-from serving.subscribers import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, Pulse, require_room
+from serving.subscribers import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, Pulse, Subscribers
 
 _SECOND_US: Final = 1_000_000
 _ID_PARTS: Final = 5
@@ -76,9 +77,15 @@ class Subscription:
 class MetricStreams:
     """Subscriptions to metrics. One event loop; `close` ends every stream."""
 
-    def __init__(self, platform: Platform, answers: PreparedAnswers) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        answers: PreparedAnswers,
+        subscribers: Subscribers | None = None,
+    ) -> None:
         self._platform = platform
         self._answers = answers
+        self._subscribers = Subscribers() if subscribers is None else subscribers
         self._by_tenant: dict[str, set[Subscription]] = {}
         self._moved_at: dict[tuple[str, MetricId], int] = {}
         self._closed = False
@@ -98,7 +105,7 @@ class MetricStreams:
                 subscription.woken.set()
 
     def open(
-        self, tenant: str, asked: Sequence[Asked], *, last_id: str | None
+        self, tenant: str, asked: Sequence[Asked], *, last_id: str | None, subscriber: str = ""
     ) -> AsyncIterator[bytes]:
         """Return the bytes of a stream: the answers the subscriber lacks, then every change.
 
@@ -106,23 +113,26 @@ class MetricStreams:
             tenant: Whose metrics.
             asked: The questions, in the order in which ids count them.
             last_id: Id of the last message the subscriber has; what it has is not repeated.
+            subscriber: Whose stream it is, for the limit of streams.
 
         Raises:
-            UnavailableError: There are too many subscribers, or the platform is not ready.
+            UnavailableError: The platform is not ready.
+            TooManyStreamsError: There are too many subscribers.
         """
-        require_room(self.subscribers)
+        self._subscribers.require_room(subscriber)
         self._platform.require_ready()
-        return self._run(Subscription(tenant, asked), last_id)
+        return self._run(Subscription(tenant, asked), last_id, subscriber)
 
-    async def _run(self, subscription: Subscription, last_id: str | None) -> AsyncIterator[bytes]:
-        found = self._by_tenant.setdefault(subscription.tenant, set())
-        found.add(subscription)
+    async def _run(
+        self, subscription: Subscription, last_id: str | None, subscriber: str
+    ) -> AsyncIterator[bytes]:
         clock, pulse = self._platform.clock, Pulse()
-        try:
+        with self._subscribers.entered(subscriber), self._found(subscription):
             told = self._resume(subscription, last_id)
             yield RETRY
             while not self._closed:
                 subscription.woken.clear()
+                await self._subscribers.turn()
                 subscription.mark_expired(clock.now_us())
                 end = self._platform.engine.next_offset
                 text = self._messages(subscription, told, end)
@@ -133,6 +143,14 @@ class MetricStreams:
                 elif not subscription.changed:
                     patience = subscription.patience(clock.now_us())
                     await pulse.wait(subscription.woken, at_most=patience)
+
+    @contextmanager
+    def _found(self, subscription: Subscription) -> Iterator[None]:
+        """Tell *subscription* of changes while the body runs."""
+        found = self._by_tenant.setdefault(subscription.tenant, set())
+        found.add(subscription)
+        try:
+            yield
         finally:
             found.discard(subscription)
 

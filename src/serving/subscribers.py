@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from agentflow.errors import UnavailableError
+from agentflow.errors import TooManyStreamsError
 
 HEARTBEAT_SECONDS: Final = 15.0
 MAX_SUBSCRIBERS: Final = 1_000
+MAX_STREAMS_OF_ONE: Final = 250
+_STREAMS_A_TURN: Final = 8
 HEARTBEAT: Final = b": still here\n\n"
 RETRY: Final = b"retry: 1000\n\n"
 
@@ -39,14 +44,62 @@ class Pulse:
             return
 
 
-def require_room(subscribers: int) -> None:
-    """Refuse one subscriber too many.
+class Subscribers:
+    """Who has streams open, and whose turn it is to be served. One event loop.
 
-    Raises:
-        UnavailableError: There are `MAX_SUBSCRIBERS` already.
+    A batch of a thousand events wakes every stream at once. Served one after the other in one turn
+    of the loop they would keep every request waiting; so only a few are served in each.
     """
-    if subscribers >= MAX_SUBSCRIBERS:
-        raise UnavailableError(
-            f"there are {MAX_SUBSCRIBERS} open streams already",
-            hint="Close streams that are not read, or ask for several metrics in one.",
-        )
+
+    def __init__(self, limit: int = MAX_SUBSCRIBERS, *, each: int = MAX_STREAMS_OF_ONE) -> None:
+        self._limit = limit
+        self._each = each
+        self._open: Counter[str] = Counter()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._turning = False
+
+    def require_room(self, subscriber: str) -> None:
+        """Refuse one stream too many.
+
+        Raises:
+            TooManyStreamsError: There are too many in all, or too many of *subscriber*.
+        """
+        if self._open[subscriber] >= self._each:
+            raise TooManyStreamsError(
+                f"this API key has {self._each} open streams already",
+                hint="Close streams that are not read, or ask for several metrics in one.",
+            )
+        if self._open.total() >= self._limit:
+            raise TooManyStreamsError(
+                f"there are {self._limit} open streams already",
+                hint="Try again later, or read with GET meanwhile.",
+            )
+
+    @contextmanager
+    def entered(self, subscriber: str) -> Iterator[None]:
+        """Count a stream of *subscriber* while the body runs."""
+        self._open[subscriber] += 1
+        try:
+            yield
+        finally:
+            self._open[subscriber] -= 1
+            self._open += Counter()  # forgets those who have none
+
+    async def turn(self) -> None:
+        """Wait until it is this stream's turn: first come, first served."""
+        loop = asyncio.get_running_loop()
+        mine = loop.create_future()
+        self._waiting.append(mine)
+        if not self._turning:
+            self._turning = True
+            loop.call_soon(self._serve)
+        await mine
+
+    def _serve(self) -> None:
+        for _ in range(min(_STREAMS_A_TURN, len(self._waiting))):
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+        self._turning = bool(self._waiting)
+        if self._turning:
+            asyncio.get_running_loop().call_soon(self._serve)

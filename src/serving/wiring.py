@@ -37,6 +37,7 @@ from serving.api.connections import ConnectionLimits, Connections
 from serving.api.keys import parse_keys
 from serving.api.limits import Policy
 from serving.api.protocol import hot_protocol
+from serving.subscribers import Subscribers
 
 log = structlog.get_logger()
 
@@ -158,6 +159,7 @@ def build_app(platform: Platform, settings: Settings) -> Api:
         keys=parse_keys(settings.api_keys),
         policy=policy,
         load_contracts=lambda: load(settings.contracts_dir),
+        subscribers=Subscribers(settings.streams, each=settings.streams_per_key),
     )
 
 

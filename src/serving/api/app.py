@@ -45,6 +45,7 @@ from serving.asked import Asked, ask
 from serving.event_stream import EventStreams
 from serving.prepared import PreparedAnswers
 from serving.stream import MetricStreams
+from serving.subscribers import Subscribers
 
 
 class Api(HotPath):
@@ -71,6 +72,7 @@ def create_app(
     policy: Policy | None = None,
     quotas: Quotas | None = None,
     load_contracts: Callable[[], Registry] | None = None,
+    subscribers: Subscribers | None = None,
 ) -> Api:
     """Build the API over *platform*, which may still be starting.
 
@@ -80,6 +82,7 @@ def create_app(
         policy: The rate limit of each key; None is no limit.
         quotas: Where rate limits are counted; in this process unless told otherwise.
         load_contracts: Reads the contract files again, for `POST /v1/contracts/publish`.
+        subscribers: Who may follow; with the usual limits unless told otherwise.
     """
     known = tuple(keys)
     guard = Guard(
@@ -87,7 +90,11 @@ def create_app(
         None if policy is None else RateLimiter(policy, quotas or LocalQuotas(policy)),
         platform.clock,
     )
-    context = build_context(platform, load_contracts or _no_contracts)
+    context = build_context(
+        platform,
+        load_contracts or _no_contracts,
+        Subscribers() if subscribers is None else subscribers,
+    )
     framework = build_framework(context, keyed=bool(known))
     request_ids = RequestIds()
     edge = Edge(
@@ -110,7 +117,9 @@ def create_app(
     return api
 
 
-def build_context(platform: Platform, load_contracts: Callable[[], Registry]) -> Context:
+def build_context(
+    platform: Platform, load_contracts: Callable[[], Registry], subscribers: Subscribers
+) -> Context:
     """Build what the routes share."""
     answerer = Answerer(platform)
     answers = PreparedAnswers(platform, answerer)
@@ -120,8 +129,8 @@ def build_context(platform: Platform, load_contracts: Callable[[], Registry]) ->
         answerer=answerer,
         answers=answers,
         cursors=Cursors(platform.parts.log.log_id.encode()),
-        metric_streams=MetricStreams(platform, answers),
-        event_streams=EventStreams(platform),
+        metric_streams=MetricStreams(platform, answers, subscribers),
+        event_streams=EventStreams(platform, subscribers),
         telemetry=Telemetry(lambda: (figures,)),
         load_contracts=load_contracts,
     )

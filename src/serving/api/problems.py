@@ -59,6 +59,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "too_large": (413, "The body is too large"),
         "too_many_connections": (503, "There are too many open connections"),
         "too_many_events": (413, "The body holds too many events"),
+        "too_many_streams": (429, "There are too many open streams"),
         "topic_unknown": (503, "A topic is missing"),
         "unavailable": (503, "A part that is needed is not running"),
         "uri_too_long": (414, "The address is too long"),
@@ -75,6 +76,7 @@ RETRY_AFTER_SECONDS: Final[Mapping[str, int]] = MappingProxyType(
         "storage_failed": 5,
         "storage_full": 5,
         "too_many_connections": 5,
+        "too_many_streams": 5,
         "topic_unknown": 5,
         "unavailable": 1,
     }

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from agentflow.errors import ParameterError, UnknownContractError
-from serving.api.context import Context, tenant_of
+from serving.api.context import Context, tenant_of, who
 from serving.api.operation import operation
 from serving.asked import Asked, ask
 from serving.question import parse_query
@@ -33,6 +33,7 @@ def router(context: Context) -> APIRouter:
             "window_unknown",
             "dimension_unknown",
             "parameter_invalid",
+            "too_many_streams",
             media="text/event-stream",
             free=True,
             extra={"x-metric-stream": True},
@@ -42,7 +43,10 @@ def router(context: Context) -> APIRouter:
         given = parse_query(request.scope["query_string"])
         asked = questions(context, given)
         stream = context.metric_streams.open(
-            tenant_of(request), asked, last_id=_last_id(request, given.get("last_event_id"))
+            tenant_of(request),
+            asked,
+            last_id=_last_id(request, given.get("last_event_id")),
+            subscriber=who(request),
         )
         return _streaming(stream)
 
@@ -54,6 +58,7 @@ def router(context: Context) -> APIRouter:
             "event_unknown",
             "parameter_invalid",
             "token_invalid",
+            "too_many_streams",
             media="text/event-stream",
         ),
     )
@@ -71,6 +76,7 @@ def router(context: Context) -> APIRouter:
             types=types,
             from_start=start == "start",
             last_id=_last_id(request, last_event_id),
+            subscriber=who(request),
         )
         return _streaming(stream)
 

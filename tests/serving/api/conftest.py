@@ -20,6 +20,7 @@ from processing.wiring import open_platform
 from serving.api.app import Api, create_app
 from serving.api.keys import parse_keys
 from serving.api.limits import Policy
+from serving.subscribers import Subscribers
 
 NOW_US = 1_790_000_000_000_000
 """2026-09-21T14:13:20Z."""
@@ -74,6 +75,7 @@ def serving(
     policy: Policy | None = None,
     registry: Registry | None = None,
     load_contracts: Callable[[], Registry] | None = None,
+    subscribers: Subscribers | None = None,
 ) -> Iterator[Served]:
     """Serve a platform while the body runs."""
     clock = ManualClock(NOW_US)
@@ -84,6 +86,7 @@ def serving(
         keys=parse_keys(keys),
         policy=policy,
         load_contracts=load_contracts or (lambda: contracts),
+        subscribers=subscribers,
     )
     with asyncio.Runner() as runner:
         runner.run(platform.start())
@@ -183,6 +186,12 @@ class Wire:
             )
             if "data" in fields:
                 return {**fields, "data": json.loads(fields["data"])}
+
+    async def next_bytes(self) -> bytes:
+        """Return what is written next."""
+        message = await asyncio.wait_for(self._queue.get(), 5)
+        body: bytes = message.get("body", b"")
+        return body
 
     async def quiet(self) -> bool:
         """Tell whether nothing more is on its way once everything else has run."""
