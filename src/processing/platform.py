@@ -30,6 +30,7 @@ from processing.identities import Known, known
 from processing.intake import Intake
 from processing.intake_port import EventIntake, Surroundings
 from processing.lake import LakeKeeper, LakeReader, Positions
+from processing.lake_lag import LAKE_BUDGET, LakeLag, LakeLagMeter
 from processing.live import LiveEngine, MetricId, snapshot
 from processing.live.groups import LoggedGroups
 from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
@@ -67,6 +68,7 @@ class Platform:
     Attributes:
         ready: Whether live state is complete; until then `ingest` and reads are refused.
         rebuilt: Where the live state came from, once ready.
+        lake_budget: How far the lake may be behind for the platform to be healthy.
         epoch: Names this run of the live state; entity tags do not outlive it.
     """
 
@@ -77,6 +79,8 @@ class Platform:
         supervisor = parts.supervisor
         self.changes = ChangeFeed(supervisor.activity("change-feed", "live"))
         self.ready = False
+        self.lake_budget = LAKE_BUDGET
+        self._lag = LakeLagMeter(parts.log, clock)
         self._started = False
         self._live = supervisor.activity("live-engine", "live")
         self._lost = asyncio.Event()
@@ -328,6 +332,10 @@ class Platform:
             return "fresh"
         limit_us = duration(plan.contract.freshness.p95) // MICROSECOND
         return "stale" if self.clock.now_us() - waiting_since_us > limit_us else "fresh"
+
+    def lake_lag(self) -> LakeLag:
+        """Return how far the lake is behind the log, from what is known here."""
+        return self._lag.measure(self.parts.lake)
 
     def token(self) -> str:
         """Return a token that covers everything visible now."""

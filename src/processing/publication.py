@@ -73,7 +73,13 @@ async def publish(
     ]
     await asyncio.to_thread(platform.parts.lake.adopt, registry, new.gate)
     reader = LakeReader(platform.parts.reader.lake, new.gate)
-    history = History(reader, platform.parts.log, gate=new.gate, registry=registry)
+    history = History(
+        reader,
+        platform.parts.log,
+        gate=new.gate,
+        registry=registry,
+        activity=platform.parts.supervisor.activity("history", "history"),
+    )
     groups = LoggedGroups(platform.parts.log, new.gate)
     trial = LiveEngine(
         [new.plans[metric] for metric in fresh],

@@ -79,7 +79,9 @@ def _open(
 ) -> Platform:
     clock = supervisor.clock
     registry, gate = definitions.registry, definitions.gate
-    control = open_control(data_dir / "control.sqlite")
+    control = open_control(
+        data_dir / "control.sqlite", supervisor.activity("control-store", "control")
+    )
     opened = open_log(data_dir / "log.sqlite")
     recoveries = [*log_recovery(opened.report), *control_recovery(control.report)]
     for recovery in recoveries:
@@ -92,7 +94,13 @@ def _open(
     )
     reader = LakeReader(beside.lake, gate)
     writer = LakeWriter(beside.lake, opened.log, gate)
-    history = History(reader, opened.log, gate=gate, registry=registry)
+    history = History(
+        reader,
+        opened.log,
+        gate=gate,
+        registry=registry,
+        activity=supervisor.activity("history", "history"),
+    )
     grace = GRACE if location is None else REMOTE_GRACE
 
     def keep_small() -> None:

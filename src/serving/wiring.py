@@ -72,6 +72,12 @@ def open_from(settings: Settings, *, clock: Clock) -> Platform:
         StorageError: The data directory cannot be used.
         UnavailableError: Kafka does not answer, and there is no replica to serve from.
     """
+    platform = _open(settings, clock=clock)
+    platform.lake_budget = timedelta(seconds=settings.lake_budget_seconds)
+    return platform
+
+
+def _open(settings: Settings, *, clock: Clock) -> Platform:
     registry = load(settings.contracts_dir)
     if settings.bus == "kafka":
         return _open_stream(settings, registry, clock=clock)

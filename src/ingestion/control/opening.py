@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
+from agentflow.supervision import Activity
 from ingestion.control.sqlite_control import APPLICATION_ID, SCHEMA, SqliteControl
 from ingestion.log.faults import DRIVER_ERRORS, damaged, translated
 from ingestion.log.schema import definitions
@@ -39,8 +40,10 @@ class OpenedControl:
     report: ControlReport
 
 
-def open_control(path: Path) -> OpenedControl:
+def open_control(path: Path, activity: Activity | None = None) -> OpenedControl:
     """Open or create the store at *path*; a damaged file is moved aside, readable rows kept.
+
+    The store tells *activity* from then on whether calls succeed.
 
     Raises:
         StorageError: The file can neither be opened nor moved aside.
@@ -53,10 +56,11 @@ def open_control(path: Path) -> OpenedControl:
         connection = _create(path)
         if not problems:
             outcome: Literal["created", "opened"] = "opened" if existed else "created"
-            return OpenedControl(SqliteControl(path, connection), ControlReport(outcome))
+            store = SqliteControl(path, connection, activity)
+            return OpenedControl(store, ControlReport(outcome))
         kept = _copy_readable(quarantined[-1], connection)
     report = ControlReport("replaced", tuple(problems), quarantined, kept)
-    return OpenedControl(SqliteControl(path, connection), report)
+    return OpenedControl(SqliteControl(path, connection, activity), report)
 
 
 def _create(path: Path) -> sqlite3.Connection:

@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from agentflow.errors import StorageError
+from agentflow.supervision import Activity, Supervisor
 from ingestion.control.port import (
     Attempt,
     Conflict,
@@ -73,7 +75,11 @@ class SqliteControl:
     take turns, each is a few rows.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, activity: Activity | None = None
+    ) -> None:
+        """Take over *connection*; *activity* is told whether calls succeed."""
+        self._activity = activity or Supervisor().activity("control-store", "control")
         self._path = path
         self._connection = connection
         self._lock = Lock()
@@ -81,8 +87,7 @@ class SqliteControl:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, translated(self._path):
-            connection = self._connection
+        with self._used() as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
@@ -93,8 +98,18 @@ class SqliteControl:
                 raise
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        with self._lock, translated(self._path):
-            return self._connection.execute(sql, parameters).fetchall()
+        with self._used() as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def _used(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock, translated(self._path):
+                yield self._connection
+        except StorageError as error:
+            self._activity.failed(error, expected=True)
+            raise
+        self._activity.well()
 
     def begin(self, tenant: str, key: str, fingerprint: bytes, *, now_us: int) -> Attempt:
         """Claim *key*; see `IdempotencyStore.begin`.

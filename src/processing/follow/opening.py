@@ -108,14 +108,22 @@ def _open(
 ) -> Platform:
     registry, gate = definitions.registry, definitions.gate
     supervisor = Supervisor(clock, options.timers)
-    control = open_control(data_dir / "control.sqlite")
+    control = open_control(
+        data_dir / "control.sqlite", supervisor.activity("control-store", "control")
+    )
     lake = options.open_lake((data_dir / "lake").absolute(), registry)
     reader = LakeReader(lake, gate)
     replica = open_replica(data_dir, broker, reader, registry, gate)
     recoveries = (*replica.recoveries, *control_recovery(control.report))
     for recovery in recoveries:
         log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
-    history = History(reader, replica.log, gate=gate, registry=registry)
+    history = History(
+        reader,
+        replica.log,
+        gate=gate,
+        registry=registry,
+        activity=supervisor.activity("history", "history"),
+    )
 
     def keep_small() -> None:
         maintain(lake, clock=clock, min_files=SMALL_FILES, grace=REMOTE_GRACE)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from agentflow.clock import from_datetime
 from agentflow.contracts import Registry
-from agentflow.errors import ValueTooLargeError
+from agentflow.errors import StorageError, UnavailableError, ValueTooLargeError
 from agentflow.events import EventRef
 from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.plan import MetricPlan
 from agentflow.metrics.rows import row_answer
 from agentflow.metrics.sql import Question, metric_query
+from agentflow.supervision import Activity, Supervisor
 from ingestion.log.port import DEAD_LETTERS
-from processing.history.engine import Engine, Session
+from processing.history.engine import Engine, Session, TookTooLongError
 from processing.history.tail import Tail
 from processing.history.views import dead_letter_view, event_view
 from processing.lake.reader import LakeReader, Slice
@@ -78,13 +80,14 @@ class DeadLetterCount:
 class History:
     """Answers questions from the lake and the log's tail. Safe to share by threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last two are the engine's own
         self,
         lake: LakeReader,
         log: LogSource,
         *,
         gate: Gate,
         registry: Registry,
+        activity: Activity | None = None,
         threads: int = 1,
         memory_limit_mib: int = 1024,
     ) -> None:
@@ -95,10 +98,12 @@ class History:
             log: Where the rest is read from.
             gate: Decodes the rest.
             registry: The contracts; corrections are found there.
+            activity: Is told whether answers succeed; a question that takes too long is no failure.
             threads: DuckDB's own, for all queries together. One: the event loop that answers live
                 reads needs the other core more than a series needs to be quick.
             memory_limit_mib: DuckDB's own, for all queries together.
         """
+        self._activity = activity or Supervisor().activity("history", "history")
         self._lake = lake
         self._log = log
         self._registry = registry
@@ -131,8 +136,8 @@ class History:
             ValueTooLargeError: A number has more digits than a recompute holds; names the metric.
         """
         query = metric_query(plan, question, events=self._registry.events)
-        held = self._slices(plan, question, query.reads)
-        with self._engine.session() as session:
+        with self._noted(), self._engine.session() as session:
+            held = self._slices(plan, question, query.reads)
             self._show(session, held, up_to=question.up_to_offset, tail=tail)
             try:
                 rows = session.rows(query.text, query.parameters, deadline=deadline)
@@ -150,15 +155,27 @@ class History:
             UnavailableError: The query was interrupted at its deadline, or failed.
             StorageError: A file of the lake cannot be read.
         """
-        held = self._lake.dead_letters(start_us=start_us, end_us=end_us)
-        fresh = self._log.read(DEAD_LETTERS, start=held.until, limit=_ALL_AT_ONCE) if tail else ()
         parameters = {"tenant": tenant, "start": start_us, "end": end_us}
-        with self._engine.session() as session:
+        with self._noted(), self._engine.session() as session:
+            held = self._lake.dead_letters(start_us=start_us, end_us=end_us)
+            start = held.until
+            fresh = self._log.read(DEAD_LETTERS, start=start, limit=_ALL_AT_ONCE) if tail else ()
             session.relation("tail of dead letters", dead_letter_rows(fresh))
             statement = dead_letter_view("dead letters", held=held, tail="tail of dead letters")
             session.view("dead letters", statement)
             rows = session.rows(_DEAD_LETTERS_BY_DAY, parameters, deadline=DEADLINE)
         return [DeadLetterCount(*row) for row in rows]  # type: ignore[arg-type]
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except TookTooLongError:
+            raise
+        except (StorageError, UnavailableError) as error:
+            self._activity.failed(error, expected=True)
+            raise
+        self._activity.well()
 
     def close(self) -> None:
         """Release the engine's memory."""

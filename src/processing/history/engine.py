@@ -22,6 +22,10 @@ SET lock_configuration = true;
 """
 
 
+class TookTooLongError(UnavailableError):
+    """A question asked for more than can be answered in time; nothing is wrong with the history."""
+
+
 class Session:
     """One connection with the views it made; they stay until what they show has changed."""
 
@@ -66,7 +70,7 @@ class Session:
             return self._connection.execute(text, dict(parameters)).fetchall()
         except duckdb.InterruptException as error:
             seconds = deadline.total_seconds()
-            raise UnavailableError(
+            raise TookTooLongError(
                 f"the history query ran longer than {seconds:g} s and was stopped",
                 hint="Ask for a shorter range or a coarser grain.",
             ) from error

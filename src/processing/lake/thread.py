@@ -142,6 +142,8 @@ class LakeThread:
         self._upkeep.look()
         while (goal := self._next_goal()) is not None:
             failure = None if self.covered.reaches(goal) else self._attempt(goal)
+            if failure is None:
+                self._upkeep.look()
             with self._changed:
                 self._failure = failure
                 self._attempts += 1
@@ -153,8 +155,9 @@ class LakeThread:
             if failure is None:
                 self._thread.activity.well()
                 with self._writing:
-                    self._upkeep.maintain_when_due()
-                self._upkeep.look()
+                    maintained = self._upkeep.maintain_when_due()
+                if maintained:
+                    self._upkeep.look()
 
     def _next_goal(self) -> Positions | None:
         """Wait until there is something to do; None when the thread is to end.

@@ -58,16 +58,17 @@ class Upkeep:
         maintain = inf if self._maintain is None else self._maintained + self._every_seconds
         return min(maintain, inf if self._look is None else self._looked + LOOK_SECONDS)
 
-    def maintain_when_due(self) -> None:
-        """Maintain, if it is time to."""
+    def maintain_when_due(self) -> bool:
+        """Maintain, if it is time to; tell whether it was."""
         started = self._timers.seconds()
         if self._maintain is None or started - self._maintained < self._every_seconds:
-            return
+            return False
         self._maintained = started
         with self._maintenance.guarding():
             self._maintain()
             seconds = round(self._timers.seconds() - started, 3)
             log.info("lake.maintained", seconds=seconds)
+        return True
 
     def look(self) -> None:
         """Look what state the lake is in."""

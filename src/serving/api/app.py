@@ -94,6 +94,7 @@ def create_app(
         platform,
         load_contracts or _no_contracts,
         Subscribers() if subscribers is None else subscribers,
+        guard.keys,
     )
     framework = build_framework(context, keyed=bool(known))
     request_ids = RequestIds()
@@ -118,7 +119,10 @@ def create_app(
 
 
 def build_context(
-    platform: Platform, load_contracts: Callable[[], Registry], subscribers: Subscribers
+    platform: Platform,
+    load_contracts: Callable[[], Registry],
+    subscribers: Subscribers,
+    keys: Keys,
 ) -> Context:
     """Build what the routes share."""
     answerer = Answerer(platform)
@@ -133,6 +137,7 @@ def build_context(
         event_streams=EventStreams(platform, subscribers),
         telemetry=Telemetry(lambda: (figures,)),
         load_contracts=load_contracts,
+        caller_of=keys.caller,
     )
 
 

@@ -16,7 +16,7 @@ from processing.platform import Platform
 from serving.answer import Answerer
 from serving.api.cursors import Cursors
 from serving.api.entity_tags import NO_STORE
-from serving.api.keys import Caller
+from serving.api.keys import Caller, Scope
 from serving.api.replies import JSON, Headers, Reply
 from serving.api.telemetry import Telemetry
 from serving.event_document import EventDocuments, as_text
@@ -33,6 +33,7 @@ class Context:
 
     Attributes:
         load_contracts: Reads the contract files again, to publish them.
+        caller_of: Tells who holds an API key, for routes that need none.
     """
 
     platform: Platform
@@ -43,6 +44,7 @@ class Context:
     event_streams: EventStreams
     telemetry: Telemetry
     load_contracts: Callable[[], Registry]
+    caller_of: Callable[[bytes | None], Caller | None]
     _documents: EventDocuments | None = field(default=None)
 
     @property
@@ -52,6 +54,11 @@ class Context:
         if self._documents is None or self._documents.registry is not registry:
             self._documents = EventDocuments(registry)
         return self._documents
+
+    def may_see_details(self, key: str | None) -> bool:
+        """Tell whether the holder of *key*, or a caller without one, may read how things stand."""
+        caller = self.caller_of(None if key is None else key.encode("latin-1"))
+        return caller is not None and Scope.READ in caller.scopes
 
     def now(self) -> str:
         """Return the present instant as text."""

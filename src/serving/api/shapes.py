@@ -543,7 +543,7 @@ class LagShape(msgspec.Struct, frozen=True):
     """How far the lake is behind the log."""
 
     events: int
-    seconds: float | None
+    seconds: float
 
 
 class StreamShape(msgspec.Struct, frozen=True):
@@ -559,14 +559,14 @@ class StreamShape(msgspec.Struct, frozen=True):
 
 
 class HealthShape(msgspec.Struct, frozen=True):
-    """Whether the platform does what it is for."""
+    """Whether the platform does what it is for; whoever has no key is told the status alone."""
 
     status: str
-    components: dict[str, ComponentShape]
-    lake: dict[str, TableShape]
-    lag: LagShape
-    token: str
-    stream: StreamShape | None = None
+    components: dict[str, ComponentShape] | msgspec.UnsetType = msgspec.UNSET
+    lake: dict[str, TableShape] | msgspec.UnsetType = msgspec.UNSET
+    lag: LagShape | msgspec.UnsetType = msgspec.UNSET
+    token: str | msgspec.UnsetType = msgspec.UNSET
+    stream: StreamShape | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class AliveShape(msgspec.Struct, frozen=True):

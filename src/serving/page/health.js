@@ -18,7 +18,7 @@ export async function showHealth() {
   byId("health").replaceChildren(
     part(health.status, words),
     ...ill.map(([name, { status, detail, fix }]) => part(status, `${name}: ${detail ?? status}`, fix)),
-    ...(health.gone ? [] : [part(null, `${rows.toLocaleString()} rows in the lake`), part(null, lag(health.lag))]),
+    ...(!health.lake ? [] : [part(null, `${rows.toLocaleString()} rows in the lake`), part(null, lag(health.lag))]),
   );
 }
 

@@ -15,6 +15,7 @@ import pytest
 
 from agentflow.clock import ManualClock
 from agentflow.contracts import Registry, load
+from agentflow.timers import ManualTimers, Timers
 from processing.platform import Platform
 from processing.wiring import open_platform
 from serving.api.app import Api, create_app
@@ -76,11 +77,12 @@ def serving(
     registry: Registry | None = None,
     load_contracts: Callable[[], Registry] | None = None,
     subscribers: Subscribers | None = None,
+    timers: Timers | None = None,
 ) -> Iterator[Served]:
     """Serve a platform while the body runs."""
-    clock = ManualClock(NOW_US)
+    clock = timers.clock if isinstance(timers, ManualTimers) else ManualClock(NOW_US)
     contracts = registry or load(CONTRACTS)
-    platform = open_platform(data_dir, contracts, clock=clock)
+    platform = open_platform(data_dir, contracts, clock=clock, timers=timers)
     api = create_app(
         platform,
         keys=parse_keys(keys),
