@@ -69,7 +69,7 @@ class Served:
 
 
 @contextmanager
-def serving(
+def serving(  # noqa: PLR0913 - each is another part of one server
     data_dir: Path,
     *,
     keys: str = "",
