@@ -19,6 +19,7 @@ class Lazy(NamedTuple):
 
 
 COMMANDS: Mapping[str, Lazy] = {
+    "backup": Lazy("agentflow.cli.backup:backup", "Save the data directory while it runs."),
     "connectors": Lazy("agentflow.cli.connectors:connectors", "Capture changes of databases."),
     "contracts": Lazy("agentflow.cli.contracts:contracts", "Check, test, compare, export."),
     "deadletter": Lazy("agentflow.cli.deadletter:deadletter", "Look at what was rejected."),
@@ -29,6 +30,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "lake": Lazy("agentflow.cli.lake:lake", "Make the tables of a lake behind a catalog."),
     "metric": Lazy("agentflow.cli.metric:metric", "Show a metric, or list all."),
     "replay": Lazy("agentflow.cli.replay:replay", "Send a file of the past as events."),
+    "restore": Lazy("agentflow.cli.backup:restore", "Make a data directory of a backup."),
     "send": Lazy("agentflow.cli.send:send", "Send an event and see what it moves."),
     "smoke": Lazy("agentflow.cli.smoke:smoke", "Send one event and time every hop."),
     "tail": Lazy("agentflow.cli.tail:tail", "Follow events or metrics as they come."),

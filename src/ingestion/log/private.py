@@ -17,6 +17,11 @@ OWN: Final = ("LOCK", "control.sqlite", "lake", "live.snapshot", "log.sqlite", "
 _OTHERS: Final = 0o077
 
 
+def keep_private() -> None:
+    """Let this process make files and folders that only its user can read, from now on."""
+    os.umask(_OTHERS)
+
+
 def make_private(directory: Path) -> None:
     """Make *directory* unless it is there, and close it and its files to other users.
 
@@ -24,7 +29,7 @@ def make_private(directory: Path) -> None:
     version left open is closed; one that also holds files of others is left as it is, which is
     logged, and only the platform's own files in it are closed.
     """
-    os.umask(_OTHERS)
+    keep_private()
     directory.mkdir(parents=True, exist_ok=True)
     if not _open(directory):
         return

@@ -72,13 +72,13 @@ def inspect(directory: Path) -> Sequence[Damage]:
         if written:
             raise CatalogDamagedError("the lake's catalog is gone")
         return []
-    pointers = _pointers(directory / CATALOG_FILE)
+    located = pointers(directory / CATALOG_FILE)
     damages = [
         Damage(name, "the catalog does not know it", listed=False)
-        for name in sorted(written - pointers.keys())
+        for name in sorted(written - located.keys())
     ]
     listed: dict[TableName, Sequence[DataFile]] = {}
-    for name, location in pointers.items():
+    for name, location in located.items():
         files = _listed(directory, name, location)
         if isinstance(files, Damage):
             damages.append(files)
@@ -119,8 +119,12 @@ def require_damage(error: BaseException) -> None:
         cause = cause.__cause__ or cause.__context__
 
 
-def _pointers(catalog: Path) -> dict[TableName, str]:
-    """Return where the metadata of each table is."""
+def pointers(catalog: Path) -> dict[TableName, str]:
+    """Return where the metadata of each table is.
+
+    Raises:
+        CatalogDamagedError: The catalog cannot be read.
+    """
     try:
         with closing(sqlite3.connect(catalog, timeout=10)) as connection:
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]

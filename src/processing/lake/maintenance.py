@@ -163,7 +163,7 @@ def sweep(lake: Lake, name: TableName, *, clock: Clock, grace: timedelta = GRACE
     Such files are left by expired snapshots, by merges and by commits that were cut off.
     """
     table = lake.fresh(name)
-    needed = set(_referenced(table))
+    needed = set(referenced(table))
     cutoff_us = clock.now_us() - grace // MICROSECOND
     deleted = 0
     for location in lake.files.older_than(table.location(), cutoff_us):
@@ -239,7 +239,8 @@ def _carried(table: Table) -> dict[str, str]:
     return {}
 
 
-def _referenced(table: Table) -> Iterator[str]:
+def referenced(table: Table) -> Iterator[str]:
+    """Yield the path of every file that a kept state of the table needs, its former ones too."""
     yield path_of(table, table.metadata_location)
     yield from (path_of(table, entry.metadata_file) for entry in table.metadata.metadata_log)
     manifests: set[str] = set()

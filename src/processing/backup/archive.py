@@ -1,0 +1,239 @@
+"""Where a backup is kept: a folder, or one tar file when its name ends with `.tar`."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+from agentflow.errors import StorageCorruptError, StorageError, StorageFullError
+from processing.backup.manifest import MANIFEST_BYTES, MANIFEST_FILE
+
+_CHUNK_BYTES: Final = 1 << 20
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Counted:
+    """A file that is read once, with how much of it was read and its checksum."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._digest = sha256()
+        self.size_bytes = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read like a file."""
+        chunk = self._source.read(size)
+        self._digest.update(chunk)
+        self.size_bytes += len(chunk)
+        return chunk
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of what was read, in hexadecimal."""
+        return self._digest.hexdigest()
+
+
+class Target(Protocol):
+    """A backup that is being written."""
+
+    def add(self, name: str, source: Counted, size_bytes: int) -> None:
+        """Store a file; *source* gives *size_bytes*."""
+        ...
+
+    def finish(self) -> None:
+        """Make it durable and give it its name."""
+        ...
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        ...
+
+
+class Source(Protocol):
+    """A backup that is being read."""
+
+    def open(self, name: str) -> IO[bytes] | None:
+        """Open a file; None when it is not there."""
+        ...
+
+    def close(self) -> None:
+        """Release it."""
+        ...
+
+
+def target_at(path: Path) -> Target:
+    """Begin a backup at *path*, which does not exist or is an empty folder.
+
+    Raises:
+        StorageError: Something is there.
+    """
+    if path.is_dir() and not any(path.iterdir()):
+        return _Folder(path)
+    if path.exists() or path.is_symlink():
+        raise StorageError(f'"{path}" exists already', hint="Name a new file or folder.")
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    return _Tar(path) if path.suffix == ".tar" else _Folder(path)
+
+
+@contextmanager
+def source_at(path: Path) -> Iterator[Source]:
+    """Open the backup at *path*.
+
+    Raises:
+        StorageError: There is none.
+        StorageCorruptError: The file is not a whole tar file.
+    """
+    if not path.exists():
+        raise StorageError(f'backup "{path}" does not exist')
+    source: Source = _FolderSource(path) if path.is_dir() else _opened_tar(path)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def manifest_text(source: Source, path: Path) -> bytes:
+    """Return the manifest of a backup.
+
+    Raises:
+        StorageCorruptError: It has none: it was cut off while it was made, or is something else.
+    """
+    file = source.open(MANIFEST_FILE)
+    if file is None:
+        raise StorageCorruptError(
+            f'"{path}" has no {MANIFEST_FILE}: it is a backup that was cut off, or something else',
+            hint="Name what `agentflow backup` made, or take another backup.",
+        )
+    with file:
+        return file.read(MANIFEST_BYTES)
+
+
+@contextmanager
+def room_told(path: Path) -> Iterator[None]:
+    """Name the place when its disk is full or refuses something.
+
+    Raises:
+        StorageFullError: The disk is full.
+        StorageError: A file can be neither read nor written.
+    """
+    try:
+        yield
+    except (OSError, StorageFullError) as error:
+        if isinstance(error, StorageFullError) or error.errno in _FULL:
+            raise StorageFullError(
+                f'no space left for "{path}"; what was written of it is removed',
+                hint="Free space there, or name a place on another disk.",
+            ) from error
+        raise StorageError(f'"{path}" cannot be made: {error}') from error
+
+
+def partial(path: Path) -> Path:
+    """Return the place beside *path* where it is prepared."""
+    path = path.absolute()
+    return path.with_name(f"{path.name}.partial-{os.getpid()}")
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: Path, source: Counted) -> None:
+    """Write a file and wait until the disk has it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("xb") as to:
+        while chunk := source.read(_CHUNK_BYTES):
+            to.write(chunk)
+        to.flush()
+        os.fsync(to.fileno())
+
+
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self._path, self._partial = path.absolute(), partial(path)
+        self._partial.mkdir(mode=0o700)
+
+    def add(self, name: str, source: Counted, size_bytes: int) -> None:
+        del size_bytes
+        write_durably(self._partial / name, source)
+
+    def finish(self) -> None:
+        for folder in {path.parent for path in self._partial.rglob("*")} | {self._partial}:
+            sync_folder(folder)
+        self._partial.rename(self._path)  # an empty folder gives way
+        sync_folder(self._path.parent)
+
+    def discard(self) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+
+class _Tar:
+    def __init__(self, path: Path) -> None:
+        self._path, self._partial = path.absolute(), partial(path)
+        self._file = self._partial.open("xb")
+        self._tar = tarfile.open(fileobj=self._file, mode="w")  # noqa: SIM115 - `finish` closes it
+
+    def add(self, name: str, source: Counted, size_bytes: int) -> None:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = size_bytes, 0o600
+        self._tar.addfile(member, source)
+
+    def finish(self) -> None:
+        self._tar.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._partial.rename(self._path)
+        sync_folder(self._path.parent)
+
+    def discard(self) -> None:
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+
+class _FolderSource:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self, name: str) -> IO[bytes] | None:
+        path = self._path / name
+        return path.open("rb") if path.is_file() else None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _TarSource:
+    def __init__(self, tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo]) -> None:
+        self._tar, self._members = tar, members
+
+    def open(self, name: str) -> IO[bytes] | None:
+        member = self._members.get(name)
+        return None if member is None else self._tar.extractfile(member) or io.BytesIO()
+
+    def close(self) -> None:
+        self._tar.close()
+
+
+def _opened_tar(path: Path) -> _TarSource:
+    try:
+        tar = tarfile.open(path, "r:")  # noqa: SIM115 - its owner closes it
+        members = {member.name: member for member in tar if member.isreg()}
+    except (tarfile.TarError, EOFError) as error:
+        raise StorageCorruptError(
+            f'"{path}" is not a whole backup: {error}',
+            hint="It was cut off or is something else; compare its size with the original.",
+        ) from error
+    return _TarSource(tar, members)
