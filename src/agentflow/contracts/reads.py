@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
+from agentflow.contracts.fold import replaceable
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.events import EventRef
 from agentflow.expressions import MetricNode, parse_metric, parse_scalar
@@ -85,8 +86,8 @@ def corrections(metric: MetricContract, events: Events) -> Iterator[tuple[EventR
         correction = event.corrects
         if correction is None or correction.ref not in read:
             continue
-        replaced = event.fields.keys() - {correction.on}
-        if correction.effect == "retract" or replaced & read[correction.ref]:
+        replaced = read[correction.ref].intersection(replaceable(event, events[correction.ref]))
+        if correction.effect == "retract" or replaced:
             yield event.ref, correction.ref
 
 

@@ -1,9 +1,6 @@
 """Emit the events that still count: each as its corrections left it, with no help from live state.
 
-The fold is that of `processing.live.corrections`: gone when anything retracts it, else with every
-replaced field taken from the newest correction that has it, by (event time, id, source). Of events
-that are versions of a row only the newest counts, by (sequence, id, source), unless a retraction
-has a greater sequence.
+The fold is `agentflow.contracts.fold`, written for DuckDB.
 """
 
 from __future__ import annotations
@@ -11,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from agentflow.contracts.fold import NEWEST, NEWEST_VERSION, fold_of
 from agentflow.contracts.model import EventContract, Supersession
 from agentflow.contracts.reads import declared
 from agentflow.contracts.scope import declared_scope
@@ -18,7 +16,7 @@ from agentflow.events import EventRef
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.sql import quote_name, scalar_sql
 
-_AGE = "(occurred_us, event_id, source)"
+_NEWEST = tuple(name.replace("occurred_at", "occurred_us") for name in NEWEST)  # as views have it
 _KEY = "correction_key"
 
 
@@ -56,17 +54,15 @@ def effective_events(
         envelope: Columns that every view has, whatever its event.
     """
     contract = events[ref]
-    correcting = [each for each in events.values() if each.corrects and each.corrects.ref == ref]
-    retracting = [
-        each for each in correcting if each.corrects and each.corrects.effect == "retract"
-    ]
-    roots = declared(used, contract)
+    fold = fold_of(contract, events.values())
+    retracting = fold.retractions
+    replaced = declared(used, contract) & fold.replacements.keys()
+    givers = {giver.ref: giver for name in fold.replacements for giver in fold.replacements[name]}
     replacing = [
-        _Replacing(each, fields)
-        for each in correcting
-        if (fields := tuple(name for name in replaceable(each, contract) if name in roots))
+        _Replacing(giver, fields)
+        for giver in givers.values()
+        if (fields := tuple(n for n in fold.replacements if n in replaced & giver.fields.keys()))
     ]
-    replaced = frozenset[str]().union(*(each.fields for each in replacing))
     conditions = _of("base", known) + [
         f"NOT {_exists(each, f'r{number}', known, contract.supersedes)}"
         for number, each in enumerate(retracting)
@@ -80,18 +76,6 @@ def effective_events(
     columns = [*_of("base", envelope), *_columns(contract, used, replaced)]
     reads = (ref, *(each.ref for each in retracting), *(each.contract.ref for each in replacing))
     return EffectiveEvents(select(columns, source, conditions), tuple(dict.fromkeys(reads)))
-
-
-def replaceable(correcting: EventContract, corrected: EventContract) -> tuple[str, ...]:
-    """Return the fields a `replace` correction overwrites, in the corrected event's order."""
-    correction = correcting.corrects
-    if correction is None or correction.effect != "replace":
-        return ()
-    return tuple(
-        name
-        for name in corrected.fields
-        if name in correcting.fields and name not in {correction.on, corrected.event_time}
-    )
 
 
 def select(columns: Iterable[str], source: str, conditions: Iterable[str]) -> str:
@@ -114,7 +98,7 @@ def _newest_versions(
 ) -> str:
     """Return the newest known version of every row."""
     sequence = quote_name(superseding.sequence)
-    order = f"{sequence} DESC, event_id DESC, source DESC"
+    order = ", ".join(f"{name} DESC" for name in (sequence, *NEWEST_VERSION))
     rank = f"ROW_NUMBER() OVER (PARTITION BY {quote_name(superseding.on)} ORDER BY {order})"
     return f"{select(['*'], quote_name(str(contract.ref)), known)}\nQUALIFY {rank} = 1"
 
@@ -140,7 +124,7 @@ def _newest(replacing: Sequence[_Replacing], fields: Sequence[str], known: Seque
         select(
             [
                 f"{_key(each.contract)} AS {_KEY}",
-                *("occurred_us", "event_id", "source"),
+                *_NEWEST,
                 *map(quote_name, each.fields),
             ],
             quote_name(str(each.contract.ref)),
@@ -149,7 +133,10 @@ def _newest(replacing: Sequence[_Replacing], fields: Sequence[str], known: Seque
         for each in replacing
     ]
     together = "\nUNION ALL BY NAME\n".join(carried)
-    newest = [f"arg_max({quote_name(name)}, {_AGE}) AS {quote_name(name)}" for name in fields]
+    newest = [
+        f"arg_max({quote_name(name)}, ({', '.join(_NEWEST)})) AS {quote_name(name)}"
+        for name in fields
+    ]
     columns = ",\n".join(indented(column) for column in [_KEY, *newest])
     folded = f"SELECT\n{columns}\nFROM (\n{indented(together)}\n)\nGROUP BY {_KEY}"
     key = _key(replacing[0].contract)

@@ -16,10 +16,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from agentflow.contracts.fold import replaceable
 from agentflow.contracts.model import EventContract
 from agentflow.contracts.scope import attribute_of
 from agentflow.events import Event, EventRef
-from agentflow.metrics.effective import replaceable
 from processing.live.versions import Versions
 
 GROUPS_KEPT = 4_096

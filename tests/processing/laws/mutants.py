@@ -56,7 +56,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("gone for ever", _VERSIONS, "self._gone > self._age[0]", "self._gone is not None"),
     Mutant("an older deletion wins", _VERSIONS, "self._gone < sequence", "self._gone != sequence"),
     Mutant("every version counts in SQL", _EFFECTIVE, "{rank} = 1", "{rank} >= 1"),
-    Mutant("the oldest version counts in SQL", _EFFECTIVE, "{sequence} DESC, ", "{sequence}, "),
+    Mutant("the oldest version counts in SQL", _EFFECTIVE, '{name} DESC"', '{name}"'),
     Mutant("gone for ever in SQL", _EFFECTIVE, "{alias}.{sequence} > base.{sequence}", "TRUE"),
     # generated movers
     Mutant(
@@ -233,7 +233,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("SQL: sum of nothing is null", _SQL, "COALESCE(SUM({column}), 0)", "SUM({column})"),
     Mutant("SQL: half of a wide sum", _SQL, "(SUM({low}), 0)", "(SUM({low}) * 0, 0)", pack="shop"),
     Mutant("recompute: rounded down", _ROWS, "+ (rest >= Fraction(1, 2))", "", pack="shop"),
-    Mutant("recompute: difference turned round", _ROWS, "left - right", "right - left"),
+    Mutant("recompute: difference is a sum", _ROWS, '"-": sub', '"-": add'),
     # reading and arithmetic
     Mutant(
         "difference turned round",

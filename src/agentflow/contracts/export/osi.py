@@ -7,25 +7,21 @@ from collections.abc import Iterable
 
 from agentflow.contracts.export.ansi import ansi, identifier
 from agentflow.contracts.export.documents import Document
+from agentflow.contracts.export.quotient import rounded
 from agentflow.contracts.export.rows import effective_rows, united_rows
 from agentflow.contracts.export.tables import ENVELOPE, slug
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.registry import Registry, key_of
 from agentflow.events import EventRef
-from agentflow.expressions import Aggregate, MetricNode, parse_metric
+from agentflow.expressions import Aggregate, parse_metric
 from agentflow.expressions.nodes import (
     AggregateInput,
-    Combine,
-    Number,
     aggregates,
-    divides,
     events_of,
 )
 
-_DIVIDED_SCALE = 9
-_NATURAL_SCALE_OF_A_RATIO = 6
 _ENVELOPE_DIMENSIONS = {"tenant": False, "occurred_at": True}
-_SIMPLE = {"avg": "AVG", "min": "MIN", "max": "MAX"}
+_SIMPLE = {"min": "MIN", "max": "MAX"}
 
 
 def osi_model(registry: Registry, metrics: Iterable[MetricContract]) -> Document:
@@ -154,23 +150,7 @@ class _Translation:
         }
 
     def _rounded(self) -> str:
-        scale = self._metric.scale
-        if scale is None and divides(self._node):
-            scale = _NATURAL_SCALE_OF_A_RATIO
-        text = self._expression(self._node)
-        return text if scale is None else f"ROUND({text}, {scale})"
-
-    def _expression(self, node: MetricNode) -> str:
-        match node:
-            case Number(value=value):
-                return str(value)
-            case Combine(operator="/", left=left, right=right):
-                top = f"CAST({self._expression(left)} AS DECIMAL(38, {_DIVIDED_SCALE}))"
-                return f"({top} / NULLIF({self._expression(right)}, 0))"
-            case Combine(operator=operator, left=left, right=right):
-                return f"({self._expression(left)} {operator} {self._expression(right)})"
-            case Aggregate():
-                return self._aggregate(node)
+        return rounded(self._node, scale=self._metric.scale, aggregate=self._aggregate)
 
     def _aggregate(self, aggregate: Aggregate) -> str:
         if aggregate in self._united:

@@ -3,31 +3,31 @@
 # ruff: noqa: S608 - names and literals come from checked contracts, nothing from a request
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from agentflow.contracts.export.ansi import ansi, identifier
 from agentflow.contracts.export.tables import ENVELOPE, NAMESPACE, slug
-from agentflow.contracts.model import Correction, EventContract, Supersession
+from agentflow.contracts.fold import NEWEST, NEWEST_VERSION, Fold, fold_of
+from agentflow.contracts.model import EventContract, Supersession
 from agentflow.contracts.registry import Registry
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.nodes import Aggregate, AggregateInput
 
-_LAST_ONE = "ORDER BY c.occurred_at DESC, c.event_id DESC FETCH FIRST 1 ROW ONLY"
+_LAST_ONE = f"ORDER BY {', '.join(f'c.{name} DESC' for name in NEWEST)} FETCH FIRST 1 ROW ONLY"
 
 
 def effective_rows(registry: Registry, contract: EventContract) -> str:
-    """Return the table of an event type, or the query that corrects it.
+    """Return the table of an event type, or the query that corrects it: its fold, as ANSI SQL.
 
-    A retracted event is gone. A replaced field holds the last non-null value that an amending event
-    gave it; derived fields follow, and event time stays.
+    Derived fields follow what they are computed from.
     """
-    table = f"{NAMESPACE}.{slug(contract.ref)}"
-    corrections = registry.corrections_of(contract.ref)
+    table = _table(contract)
+    fold = fold_of(contract, registry.events.values())
     if contract.supersedes is not None:
-        return _newest_versions(contract, contract.supersedes, corrections, table=table)
-    if not corrections:
+        return _newest_versions(contract, contract.supersedes, fold)
+    if not fold.retractions and not fold.replacements:
         return table
-    amended = _amended_rows(contract, corrections)
+    amended = _amended_rows(contract, fold)
     derived = "".join(
         f", {ansi(parse_scalar(text), table='r')} AS {identifier(name)}"
         for name, text in contract.derived.items()
@@ -59,63 +59,67 @@ def from_clause(source: str) -> str:
     return f"({source}) AS q" if " " in source else source
 
 
-def _amended_rows(contract: EventContract, corrections: Iterable[EventContract]) -> str:
-    replaced: dict[str, str] = {}
-    retracted = ""
-    for event in corrections:
-        correction = event.corrects
-        if correction is None:
-            continue
-        matching = _matching(event, correction)
-        if correction.effect == "retract":
-            retracted += f" AND NOT EXISTS (SELECT 1 FROM {matching})"
-            continue
-        for name in _shared(contract, event, correction):
-            column = identifier(name)
-            last = f"(SELECT c.{column} FROM {matching} AND c.{column} IS NOT NULL {_LAST_ONE})"
-            replaced[name] = f"COALESCE({last}, e.{column}) AS {column}"
+def _amended_rows(contract: EventContract, fold: Fold) -> str:
     envelope = [f"e.{column.name}" for column in ENVELOPE]
-    declared = [replaced.get(name, f"e.{identifier(name)}") for name in contract.fields]
-    where = f" WHERE {retracted.removeprefix(' AND ')}" if retracted else ""
-    table = f"{NAMESPACE}.{slug(contract.ref)}"
-    return f"SELECT {', '.join([*envelope, *declared])} FROM {table} AS e{where}"
+    declared = [
+        _replaced(name, fold.replacements[name])
+        if name in fold.replacements
+        else f"e.{identifier(name)}"
+        for name in contract.fields
+    ]
+    kept = [f"NOT EXISTS (SELECT 1 FROM {_matching(each)})" for each in fold.retractions]
+    where = f" WHERE {' AND '.join(kept)}" if kept else ""
+    return f"SELECT {', '.join([*envelope, *declared])} FROM {_table(contract)} AS e{where}"
 
 
-def _newest_versions(
-    contract: EventContract,
-    superseding: Supersession,
-    corrections: Iterable[EventContract],
-    *,
-    table: str,
-) -> str:
+def _replaced(name: str, givers: Sequence[EventContract]) -> str:
+    """Return a field as the newest correction that gives it left it, whichever its type."""
+    column = identifier(name)
+    if len(givers) == 1:
+        source = f"{_matching(givers[0])} AND c.{column} IS NOT NULL"
+    else:
+        given = " UNION ALL ".join(_given(column, each) for each in givers)
+        source = f"({given}) AS c WHERE c.tenant = e.tenant AND c.tie = e.{_key(givers[0])}"
+    return f"COALESCE((SELECT c.{column} FROM {source} {_LAST_ONE}), e.{column}) AS {column}"
+
+
+def _given(column: str, event: EventContract) -> str:
+    columns = ", ".join(["tenant", f"{_key(event)} AS tie", *NEWEST, column])
+    return f"SELECT {columns} FROM {_table(event)} WHERE {column} IS NOT NULL"
+
+
+def _newest_versions(contract: EventContract, superseding: Supersession, fold: Fold) -> str:
     """Return the newest version of every row, of the rows that were not taken back since."""
     on, sequence = identifier(superseding.on), identifier(superseding.sequence)
-    newer = (
-        f"SELECT 1 FROM {table} AS c WHERE c.tenant = e.tenant AND c.{on} = e.{on} "
-        f"AND (c.{sequence} > e.{sequence} "
-        f"OR (c.{sequence} = e.{sequence} AND c.event_id > e.event_id))"
-    )
-    conditions = [f"NOT EXISTS ({newer})"]
-    for event in corrections:
-        if event.corrects is not None:
-            gone = (
-                f"SELECT 1 FROM {_matching(event, event.corrects)} AND c.{sequence} > e.{sequence}"
-            )
-            conditions.append(f"NOT EXISTS ({gone})")
+    table = _table(contract)
+    same = f"{table} AS c WHERE c.tenant = e.tenant AND c.{on} = e.{on}"
+    conditions = [f"NOT EXISTS (SELECT 1 FROM {same} AND {_after((sequence, *NEWEST_VERSION))})"]
+    conditions += [
+        f"NOT EXISTS (SELECT 1 FROM {_matching(each)} AND c.{sequence} > e.{sequence})"
+        for each in fold.retractions
+    ]
     columns = [*(column.name for column in ENVELOPE), *map(identifier, contract.fields)]
     columns += [identifier(name) for name in contract.derived]
     listed = ", ".join(f"e.{column}" for column in columns)
     return f"SELECT {listed} FROM {table} AS e WHERE {' AND '.join(conditions)}"
 
 
-def _matching(event: EventContract, correction: Correction) -> str:
-    """The corrections of row `e`, called `c`; keys are per tenant."""
-    key = identifier(correction.on)
-    table = f"{NAMESPACE}.{slug(event.ref)}"
-    return f"{table} AS c WHERE c.tenant = e.tenant AND c.{key} = e.{key}"
+def _after(names: Sequence[str]) -> str:
+    """Return the condition that row `c` comes after row `e`, by one name after another."""
+    first, *others = names
+    after = f"c.{first} > e.{first}"
+    return f"({after} OR (c.{first} = e.{first} AND {_after(others)}))" if others else after
 
 
-def _shared(
-    contract: EventContract, event: EventContract, correction: Correction
-) -> tuple[str, ...]:
-    return tuple(name for name in contract.fields if name in event.fields and name != correction.on)
+def _matching(event: EventContract) -> str:
+    """Return the corrections of row `e`, called `c`; keys are per tenant."""
+    key = _key(event)
+    return f"{_table(event)} AS c WHERE c.tenant = e.tenant AND c.{key} = e.{key}"
+
+
+def _key(event: EventContract) -> str:
+    return identifier(event.corrects.on) if event.corrects else ""
+
+
+def _table(event: EventContract) -> str:
+    return f"{NAMESPACE}.{slug(event.ref)}"

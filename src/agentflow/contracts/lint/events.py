@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentflow.contracts.fold import replaceable
 from agentflow.contracts.lint.fields import field_problems, name_taken
 from agentflow.contracts.lint.place import Place, did_you_mean
 from agentflow.contracts.lint.versions import taking_back_problems, version_problems
@@ -126,12 +127,16 @@ def _tie(event: EventContract, target: EventContract, place: Place) -> Iterator[
     if len(set(types)) > 1:
         message = f'"{on}" is {types[0]} here and {types[1]} in "{target.ref}"'
         yield place.problem("corrects", "on", message=message)
+    for other in place.registry.corrections_of(target.ref):
+        if other.ref < event.ref and other.corrects is not None and other.corrects.on != on:
+            message = f'must be "{other.corrects.on}", by which "{other.ref}" corrects it too'
+            yield place.problem("corrects", "on", message=message)
 
 
 def _replaced(event: EventContract, target: EventContract, place: Place) -> Iterator[FileProblem]:
     on = event.corrects.on if event.corrects else ""
     shared = (event.fields.keys() & target.fields.keys()) - {on}
-    if not shared:
+    if not replaceable(event, target):
         message = f'shares no field with "{target.ref}" but "{on}", so it replaces nothing'
         yield place.problem("corrects", "effect", message=message)
     for name in sorted(shared):
