@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agentflow.errors import ParameterError
 from agentflow.settings import Settings
 from ingestion.kafka.wiring import kafka_config
 
@@ -38,3 +39,19 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "hidden" not in f"{settings!r} {settings} {kafka_config(settings)!r}"
     assert kafka_config(settings).sasl_password.startswith("hidden")
+
+
+def test_values_that_do_not_fit_are_named_at_once_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A page of pydantic is no answer, and a value may be a secret in the wrong variable."""
+    monkeypatch.setenv("AGENTFLOW_PORT", "hidden")
+    monkeypatch.setenv("AGENTFLOW_BUS", "hidden")
+
+    with pytest.raises(ParameterError) as caught:
+        Settings()
+
+    assert "AGENTFLOW_PORT: input should be a valid integer" in str(caught.value)
+    assert "AGENTFLOW_BUS: input should be 'embedded' or 'kafka'" in str(caught.value)
+    assert "hidden" not in f"{caught.value} {caught.value.hint}"
+    assert caught.value.__cause__ is None

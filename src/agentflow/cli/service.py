@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def settings_with(options: Mapping[str, object]) -> Settings:
     """Return the environment's settings with the options that were given on top."""
     given = {name: value for name, value in options.items() if value is not None}
-    return Settings(**given)  # type: ignore[arg-type]  # pydantic checks each
+    return Settings(**given)
 
 
 @contextmanager
