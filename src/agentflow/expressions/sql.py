@@ -37,6 +37,15 @@ def quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quote_text(text: str) -> str:
+    """Quote text, as every dialect of SQL reads it.
+
+    >>> quote_text("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
 def literal(value: str | int | Decimal | bool | None) -> str:
     """Render a literal; decimals in full, since `1E-7` would be a float.
 
@@ -49,11 +58,22 @@ def literal(value: str | int | Decimal | bool | None) -> str:
         case bool():
             return "TRUE" if value else "FALSE"
         case str():
-            return "'" + value.replace("'", "''") + "'"
+            return quote_text(value)
         case int():
             return str(value)
         case Decimal():
             return f"{value:f}"
+
+
+def _on_one_line(value: str | int | Decimal | bool | None) -> str:
+    r"""Render a literal for DuckDB without a line break, which whoever indents SQL would change.
+
+    >>> print(_on_one_line("it's\\\na"))
+    E'it''s\\\na'
+    """
+    if not isinstance(value, str) or "\n" not in value:
+        return literal(value)
+    return "E" + quote_text(value.replace("\\", r"\\").replace("\n", r"\n"))
 
 
 def scalar_sql(node: Node, *, field: Callable[[str], str], scope: Scope) -> str:
@@ -75,7 +95,7 @@ def scalar_sql(node: Node, *, field: Callable[[str], str], scope: Scope) -> str:
 
     match node:
         case Constant(value=value):
-            return literal(value)
+            return _on_one_line(value)
         case FieldReference(name=name):
             return field(name)
         case Negative(operand=operand):
@@ -93,7 +113,7 @@ def scalar_sql(node: Node, *, field: Callable[[str], str], scope: Scope) -> str:
         case IsNull(operand=operand):
             return f"({emit(operand)} IS NULL)"
         case Membership(operand=operand, options=options):
-            listed = ", ".join(literal(option.value) for option in options)
+            listed = ", ".join(_on_one_line(option.value) for option in options)
             return f"({emit(operand)} IN ({listed}))"
         case Case(branches=branches, otherwise=otherwise):
             *results, last = alike([*(then for _, then in branches), otherwise])

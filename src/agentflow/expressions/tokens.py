@@ -54,7 +54,18 @@ def tokenize(text: str) -> tuple[Token, ...]:
             )
         kind = found.lastgroup
         if kind in {"name", "number", "text", "operator"}:
+            _refuse_unheld(found.group(), position)
             tokens.append(Token(kind, found.group(), position))  # type: ignore[arg-type]
         position = found.end()
     tokens.append(Token("end", "", len(text)))
     return tuple(tokens)
+
+
+def _refuse_unheld(text: str, position: int) -> None:
+    """Refuse characters that no event can hold, and that no SQL engine takes."""
+    unheld = next((char for char in text if char == "\0" or "\ud800" <= char <= "\udfff"), None)
+    if unheld is not None:
+        raise ExpressionError(
+            f"a text at position {position + 1} holds U+{ord(unheld):04X}, which no event can",
+            position=position,
+        )

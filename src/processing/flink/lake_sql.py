@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agentflow.contracts.export.tables import NAMESPACE
+from agentflow.expressions.sql import quote_text
 from processing.flink.lake_slots import slots_of
 from processing.transformations.layout import (
     DEAD_LETTER_TABLE,
@@ -285,4 +286,4 @@ def _with(statement: str, options: dict[str, str]) -> str:
 def _options(options: dict[str, str]) -> Iterator[str]:
     for key, value in options.items():
         if value:
-            yield "'{}' = '{}'".format(key, value.replace("'", "''"))
+            yield f"{quote_text(key)} = {quote_text(value)}"

@@ -8,11 +8,12 @@ from typing import Final
 
 from agentflow.contracts import EntityContract, Registry
 from agentflow.errors import ParameterError
+from agentflow.expressions.sql import quote_text
 from ingestion.log.port import SESSIONS, VALIDATED
 from processing.flink.session_keys import entities_with_sessions, key_columns
 from processing.flink.settings import SessionSettings
 from processing.flink.statements import Statements
-from processing.flink.tables import quoted, sink_table, source_table
+from processing.flink.tables import sink_table, source_table
 
 KEYS: Final = "session_keys"
 """Name of the Python function: (record, type, version) → one row, see `session_keys`."""
@@ -80,7 +81,7 @@ def _insert(entity: EntityContract) -> str:
     first, so it is in the same window while there is one, and late like it afterwards.
     """
     assert entity.session is not None  # noqa: S101 - only these are asked for
-    named = f"'entity' VALUE {quoted(entity.name)}, 'id' VALUE `id`"
+    named = f"'entity' VALUE {quote_text(entity.name)}, 'id' VALUE `id`"
     start = f"'start' VALUE {_INSTANT.format('window_start')}"
     end = f"'end' VALUE {_INSTANT.format('window_end')}"
     key = f"JSON_OBJECT('tenant' VALUE `tenant`, {named}, {start})"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from agentflow.expressions.sql import quote_text
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 
 # Room beside the value for key, headers and the batch around it.
@@ -93,7 +94,9 @@ def _table(name: str, columns: str, *, kafka: KafkaConfig, options: Mapping[str,
         **security(kafka),
         **options,
     }
-    written = ",\n".join(f"  {quoted(key)} = {quoted(value)}" for key, value in named.items())
+    written = ",\n".join(
+        f"  {quote_text(key)} = {quote_text(value)}" for key, value in named.items()
+    )
     return f"CREATE TEMPORARY TABLE `{name}` (\n{columns}\n) WITH (\n{written}\n)"
 
 
@@ -113,15 +116,6 @@ def security(kafka: KafkaConfig) -> dict[str, str]:
         found["properties.ssl.truststore.type"] = "PEM"
         found["properties.ssl.truststore.location"] = str(kafka.ca_file.absolute())
     return found
-
-
-def quoted(text: str) -> str:
-    """Write a text literal of SQL.
-
-    >>> quoted("it's")
-    "'it''s'"
-    """
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _java_quoted(text: str) -> str:

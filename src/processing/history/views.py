@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentflow.events import EventRef
-from agentflow.expressions.sql import quote_name
+from agentflow.expressions.sql import quote_name, quote_text
 from processing.lake.columns import DEAD_LETTERS, Column, Layout
 from processing.lake.reader import Slice
 
@@ -81,17 +81,13 @@ def _shown(column: Column) -> str:
 
 
 def _parquet(columns: Sequence[Column], held: Slice) -> str:
-    paths = ", ".join(_text(file.path) for file in held.files)
+    paths = ", ".join(quote_text(file.path) for file in held.files)
     schema = ", ".join(
-        f"{held.field_ids[column.name]}: {{name: {_text(column.name)},"
-        f" type: {_text(sql_type(column))}, default_value: NULL}}"
+        f"{held.field_ids[column.name]}: {{name: {quote_text(column.name)},"
+        f" type: {quote_text(sql_type(column))}, default_value: NULL}}"
         for column in columns
     )
     read = f"read_parquet([{paths}], schema = MAP {{{schema}}})"
     # Two writers store equal rows of a record: its offset tells that they are one
     once = f"(SELECT DISTINCT ON (log_offset) * FROM {read})"  # noqa: S608 - paths are quoted
     return once if held.repeated else read
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

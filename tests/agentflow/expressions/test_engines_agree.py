@@ -55,7 +55,7 @@ _SQL_TYPES = {
     "date": "DATE",
     "number": "DOUBLE",
 }
-_LETTERS = "aA'é%_ 🙂"
+_LETTERS = "aA'é%_ 🙂\n\r\\\"{$;-"
 
 
 def in_python(node: Node, row: Mapping[str, object]) -> object:
