@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ from processing.intake import Intake
 from processing.intake_port import EventIntake, Surroundings
 from processing.lake import LakeKeeper, LakeReader, Positions
 from processing.lake_lag import LAKE_BUDGET, LakeLag, LakeLagMeter
-from processing.live import LiveEngine, MetricId, snapshot
+from processing.live import LiveEngine, MetricId, Moved, snapshot
 from processing.live.groups import LoggedGroups
 from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
 from processing.recovery import Recovery
@@ -284,14 +284,18 @@ class Platform:
         parts: Parts,
         backfilled: Mapping[str, Mapping[MetricId, MetricState]],
     ) -> None:
-        """Put other contracts in force; only `processing.publication` calls this, exclusively."""
+        """Put other contracts in force; only `processing.publication` calls this, exclusively.
+
+        It is a move of every metric that is new, gone, or means something else.
+        """
+        before = self.definitions.meanings
         self._groups = LoggedGroups(parts.log, definitions.gate)
         self.engine.replace(
             list(definitions.plans.values()),
             kept=frozenset(
                 metric
                 for metric, meaning in definitions.meanings.items()
-                if self.definitions.meanings.get(metric) == meaning
+                if before.get(metric) == meaning
             ),
             corrections=definitions.corrections(self._groups),
             backfilled=backfilled,
@@ -299,6 +303,25 @@ class Platform:
         self.intake.adopt(definitions)
         self.definitions, self.parts = definitions, parts
         self.epoch = f"{parts.log.log_id}:{self.clock.now_us()}"
+        self._announce(
+            metric
+            for metric in before.keys() | definitions.meanings.keys()
+            if before.get(metric) != definitions.meanings.get(metric)
+        )
+
+    def _announce(self, metrics: Iterable[MetricId]) -> None:
+        changed, tenants = sorted(metrics), self.engine.tenants()
+        moved = [
+            Moved(tenant, metric, self.engine.state(metric, tenant).moves)
+            if metric in self.engine.plans
+            else Moved(tenant, metric, 0)
+            for tenant in tenants
+            for metric in changed
+        ]
+        nothing = self.parts.log.end(DEAD_LETTERS)
+        self.changes.publish(
+            Change(self.engine.next_offset, moved, (), dead_letters=range(nothing, nothing))
+        )
 
     # -- reading
 

@@ -4,20 +4,27 @@ A subscriber holds no queue but the set of questions that changed since it was l
 However slowly it reads, it costs one number for each, and when it can take something it is given
 the newest answers, all from one instant.
 
-An id says what its receiver has: `log.told.end.done.at`. Everything that moved before `told`; and
-for the questions up to number `done` everything that moved before `end`; at the instant `at`.
+An id says what its receiver has: `log.told.end.done.at.meaning`. Everything that moved before
+`told`; and for the questions up to number `done` everything that moved before `end`; at the instant
+`at`; of the questions, in their order and with the meaning, that `meaning` is a hash of.
+
+When contracts change, a stream asks its questions again under the new ones: what means something
+new is sent, and a stream that cannot be answered any more ends and says why.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
+from agentflow.errors import AgentFlowError
 from agentflow.metrics.windows import parse_window
 from processing.changes import Change
+from processing.definitions import Definitions
 from processing.live import MetricId
 from processing.platform import Platform
 from serving.asked import Asked
@@ -25,7 +32,7 @@ from serving.prepared import PreparedAnswers
 from serving.subscribers import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, Pulse, Subscribers
 
 _SECOND_US: Final = 1_000_000
-_ID_PARTS: Final = 5
+_ID_PARTS: Final = 6
 _MAX_DIGITS: Final = 19
 _NOTHING: Final = -1
 
@@ -43,15 +50,36 @@ class _Position:
 class Subscription:
     """What one subscriber has not been told yet, and what it was told last."""
 
-    def __init__(self, tenant: str, asked: Sequence[Asked]) -> None:
+    def __init__(
+        self, tenant: str, bind: Callable[[], Sequence[Asked]], definitions: Definitions
+    ) -> None:
         self.tenant = tenant
-        self.asked = asked
-        self.changed: set[int] = set()
         self.woken = asyncio.Event()
+        self._bind = bind
+        self._hold(bind(), definitions)
+
+    def _hold(self, asked: Sequence[Asked], definitions: Definitions) -> None:
+        self.asked = asked
+        self.definitions = definitions
+        self.meaning = _meaning(asked, definitions)
+        self.changed: set[int] = set()
         self.told: dict[int, tuple[bytes, int]] = {}
         self._by_metric: dict[MetricId, list[int]] = {}
         for index, item in enumerate(asked):
             self._by_metric.setdefault(item.plan.id, []).append(index)
+
+    def rebind(self, definitions: Definitions) -> None:
+        """Ask the same questions under other contracts; those whose answer may differ changed.
+
+        Raises:
+            AgentFlowError: One of them cannot be asked any more.
+        """
+        asked, meaning, changed, told = self._bind(), self.meaning, self.changed, self.told
+        self._hold(asked, definitions)
+        if self.meaning == meaning:  # the same questions in the same order
+            self.changed, self.told = changed, told
+        else:
+            self.changed = set(range(len(asked)))
 
     def mark(self, metric: MetricId) -> None:
         """Remember that a metric moved."""
@@ -88,6 +116,7 @@ class MetricStreams:
         self._subscribers = Subscribers() if subscribers is None else subscribers
         self._by_tenant: dict[str, set[Subscription]] = {}
         self._moved_at: dict[tuple[str, MetricId], int] = {}
+        self._definitions = platform.definitions
         self._closed = False
         self._unsubscribe = platform.changes.subscribe(self._follow)
 
@@ -105,34 +134,56 @@ class MetricStreams:
                 subscription.woken.set()
 
     def open(
-        self, tenant: str, asked: Sequence[Asked], *, last_id: str | None, subscriber: str = ""
+        self,
+        tenant: str,
+        bind: Callable[[], Sequence[Asked]],
+        *,
+        last_id: str | None,
+        told_why: Callable[[AgentFlowError], bytes],
+        subscriber: str = "",
     ) -> AsyncIterator[bytes]:
         """Return the bytes of a stream: the answers the subscriber lacks, then every change.
 
         Args:
             tenant: Whose metrics.
-            asked: The questions, in the order in which ids count them.
+            bind: Returns the questions under the contracts in force, in the order in which ids
+                count them; called again whenever contracts change.
             last_id: Id of the last message the subscriber has; what it has is not repeated.
+            told_why: Renders why the questions cannot be asked any more, as JSON.
             subscriber: Whose stream it is, for the limit of streams.
 
         Raises:
             UnavailableError: The platform is not ready.
             TooManyStreamsError: There are too many subscribers.
+            AgentFlowError: What *bind* raises.
         """
         self._subscribers.require_room(subscriber)
         self._platform.require_ready()
-        return self._run(Subscription(tenant, asked), last_id, subscriber)
+        subscription = Subscription(tenant, bind, self._platform.definitions)
+        return self._run(subscription, last_id, told_why, subscriber)
 
     async def _run(
-        self, subscription: Subscription, last_id: str | None, subscriber: str
+        self,
+        subscription: Subscription,
+        last_id: str | None,
+        told_why: Callable[[AgentFlowError], bytes],
+        subscriber: str,
     ) -> AsyncIterator[bytes]:
         clock, pulse = self._platform.clock, Pulse()
         with self._subscribers.entered(subscriber), self._found(subscription):
-            told = self._resume(subscription, last_id)
+            told: int | None = None
             yield RETRY
             while not self._closed:
                 subscription.woken.clear()
                 await self._subscribers.turn()
+                if subscription.definitions is not self._platform.definitions:
+                    try:
+                        subscription.rebind(self._platform.definitions)
+                    except AgentFlowError as error:
+                        yield b"event: end\ndata: %b\n\n" % told_why(error)
+                        return
+                if told is None:
+                    told = self._resume(subscription, last_id)
                 subscription.mark_expired(clock.now_us())
                 end = self._platform.engine.next_offset
                 text = self._messages(subscription, told, end)
@@ -167,14 +218,15 @@ class MetricStreams:
             known = subscription.told.get(index)
             subscription.told[index] = (prepared.etag, prepared.answer.valid_until_us)
             if known is None or known[0] != prepared.etag:
-                name = f"{log_id}.{told + 1}.{end}.{index}.{now_us}".encode()
+                place = f"{log_id}.{told + 1}.{end}.{index}.{now_us}"
+                name = f"{place}.{subscription.meaning}".encode()
                 body = prepared.answer.render(now_us)
                 parts.append(b"id: %b\nevent: metric\ndata: %b\n\n" % (name, body))
         return b"".join(parts)
 
     def _resume(self, subscription: Subscription, last_id: str | None) -> int:
         """Mark what the subscriber lacks and return up to where it was told everything."""
-        position = _position(last_id, self._platform.parts.log.log_id)
+        position = _position(last_id, self._platform.parts.log.log_id, subscription.meaning)
         if position is None:
             subscription.changed = set(range(len(subscription.asked)))
             return _NOTHING
@@ -199,18 +251,32 @@ class MetricStreams:
         return moved_at > (position.end if index <= position.done else position.told)
 
     def _follow(self, change: Change) -> None:
+        if self._definitions is not self._platform.definitions:
+            self._definitions = self._platform.definitions
+            for found in self._by_tenant.values():
+                for subscription in found:
+                    subscription.woken.set()
         for moved in change.moved:
             self._moved_at[(moved.tenant, moved.metric)] = change.next_offset
             for subscription in self._by_tenant.get(moved.tenant, ()):
                 subscription.mark(moved.metric)
 
 
-def _position(last_id: str | None, log_id: str) -> _Position | None:
-    """Read an id; one that another log made, or nobody, means its bearer has nothing."""
+def _meaning(asked: Sequence[Asked], definitions: Definitions) -> str:
+    """Return a hash of the questions, their order and what their metrics mean."""
+    parts = [
+        f"{item.key!r} {definitions.meanings[item.plan.id]} {item.plan.contract!r}"
+        for item in asked
+    ]
+    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _position(last_id: str | None, log_id: str, meaning: str) -> _Position | None:
+    """Read an id; one that was not given for this log and these questions says nothing."""
     parts = (last_id or "").split(".")
-    if len(parts) != _ID_PARTS or parts[0] != log_id:
+    if len(parts) != _ID_PARTS or (parts[0], parts[-1]) != (log_id, meaning):
         return None
-    if not all(part.isdecimal() and len(part) <= _MAX_DIGITS for part in parts[1:]):
+    if not all(part.isdecimal() and len(part) <= _MAX_DIGITS for part in parts[1:-1]):
         return None
-    told, end, done, at_us = map(int, parts[1:])
+    told, end, done, at_us = map(int, parts[1:-1])
     return _Position(told - 1, end, done, at_us)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from processing.definitions import Definitions
 from processing.platform import Platform
 from serving.answer import Answer, Answerer
 from serving.asked import Asked, ask
@@ -19,7 +20,8 @@ class MetricTable:
         self._platform = platform
         self._tenant = tenant
         self._answerer = Answerer(platform)
-        self._asked = [ask(platform.definitions, name) for name in dict.fromkeys(_names(platform))]
+        self._definitions: Definitions | None = None
+        self._asked: list[Asked] = []
         self._seen: dict[str, str] = {}
 
     def render(self) -> Table:
@@ -27,13 +29,22 @@ class MetricTable:
         table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
         for title in ("metric", "window", "value", "unit", "events", "age", "contract"):
             table.add_column(title, justify="right" if title in _NUMERIC else "left")
-        for asked in self._asked:
+        for asked in self._bound():
             table.add_row(*self._row(asked))
         return table
 
     def lines(self) -> list[str]:
         """Return one plain line per metric, for output that is no terminal."""
-        return [" ".join(str(cell) for cell in self._row(asked)) for asked in self._asked]
+        return [" ".join(str(cell) for cell in self._row(asked)) for asked in self._bound()]
+
+    def _bound(self) -> list[Asked]:
+        """Return one question for each metric, asked again whenever contracts changed."""
+        definitions = self._platform.definitions
+        if self._definitions is not definitions:
+            names = dict.fromkeys(_names(self._platform))
+            self._asked = [ask(definitions, name) for name in names]
+            self._definitions = definitions
+        return self._asked
 
     def _row(self, asked: Asked) -> list[Text]:
         answer = self._answerer.answer(asked, self._tenant)

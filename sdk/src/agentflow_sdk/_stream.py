@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from agentflow_sdk._retry import transient
 from agentflow_sdk._session import Session, unreachable
 from agentflow_sdk._sse import SSEParser
-from agentflow_sdk._wire import problem_of
+from agentflow_sdk._wire import problem_in, problem_of
 from agentflow_sdk.errors import AnswerError, ProblemError, UnreachableError
 
 T = TypeVar("T")
@@ -26,7 +26,9 @@ _NO_CONTENT = 204
 class Stream(Generic[T]):
     """Items of a stream, as an iterator and a context manager; not for use by several threads.
 
-    When the connection breaks it is opened again from the last item that was taken.
+    When the connection breaks it is opened again from the last item that was taken. When the
+    server ends it, because contracts changed so that it cannot be answered any more, the next item
+    is the server's problem, raised.
 
     Attributes:
         last_event_id: Keep it, and give it to a new stream to go on after the last item.
@@ -84,6 +86,8 @@ class Stream(Generic[T]):
                         failures = 0
                         for event in parser.feed(chunk):
                             self.last_event_id = event.id
+                            if event.event == "end":
+                                raise problem_in(event.data)
                             yield self._item(event.data)
                         self.last_event_id = parser.last_event_id
             except _EndError:

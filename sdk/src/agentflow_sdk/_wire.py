@@ -80,6 +80,15 @@ def problem_of(response: httpx2.Response) -> ProblemError:
     return error_of(problem, retry_after_seconds=retry_after_seconds(response))
 
 
+def problem_in(text: str) -> ProblemError:
+    """Return the error of a stream that the server ended."""
+    try:
+        problem = Problem.model_validate_json(text)
+    except ValidationError:
+        problem = Problem(status=410, code="stream_ended", detail="the server ended the stream")
+    return error_of(problem)
+
+
 def retry_after_seconds(response: httpx2.Response) -> float | None:
     """Read `Retry-After`: seconds, or a date taken against the server's own clock."""
     text = response.headers.get("retry-after", "").strip()

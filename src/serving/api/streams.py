@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from agentflow.errors import ParameterError, UnknownContractError
-from serving.api.context import Context, tenant_of, who
+from serving.api.context import Context, encode, tenant_of, who
 from serving.api.operation import operation
+from serving.api.problems import problem_of
 from serving.asked import Asked, ask
 from serving.question import parse_query
 
@@ -41,11 +42,12 @@ def router(context: Context) -> APIRouter:
     )
     async def stream_metrics(request: Request) -> Response:
         given = parse_query(request.scope["query_string"])
-        asked = questions(context, given)
+        request_id = request.scope["request_id"]
         stream = context.metric_streams.open(
             tenant_of(request),
-            asked,
+            lambda: questions(context, given),
             last_id=_last_id(request, given.get("last_event_id")),
+            told_why=lambda error: encode(problem_of(error).document(request_id)),
             subscriber=who(request),
         )
         return _streaming(stream)

@@ -45,7 +45,7 @@ async function run(path, params, onItem, onState, ending) {
 async function read(body, at, onItem, stop) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
-  let item = { data: [], id: at.id };
+  let item = { event: "", data: [], id: at.id };
   for (;;) {
     const silence = setTimeout(stop, SILENCE);
     const { value, done } = await reader.read();
@@ -62,8 +62,12 @@ async function read(body, at, onItem, stop) {
         continue;
       }
       at.id = item.id;
-      if (item.data.length) onItem(JSON.parse(item.data.join("\n")));
-      item = { data: [], id: at.id };
+      if (item.data.length) {
+        const data = JSON.parse(item.data.join("\n"));
+        if (item.event === "end") throw new Problem(data.status, data);
+        onItem(data);
+      }
+      item = { event: "", data: [], id: at.id };
     }
   }
 }
@@ -72,7 +76,8 @@ function field(line, item, at) {
   const colon = line.indexOf(":");
   const name = colon < 0 ? line : line.slice(0, colon);
   const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
-  if (name === "data") item.data.push(value);
+  if (name === "event") item.event = value;
+  else if (name === "data") item.data.push(value);
   else if (name === "id" && !value.includes("\0")) item.id = value;
   else if (name === "retry" && /^[0-9]+$/.test(value)) at.retry = Number(value);
 }

@@ -60,7 +60,10 @@ def test_a_slow_subscriber_gets_the_newest_answer_and_costs_nothing(served: Serv
 
     async def follow() -> tuple[list[bytes], int]:
         stream = served.api.context.metric_streams.open(
-            "default", _asked(served, "order_count"), last_id=None
+            "default",
+            lambda: _asked(served, "order_count"),
+            last_id=None,
+            told_why=lambda error: str(error).encode(),
         )
         await anext(stream)
         await anext(stream)
@@ -140,7 +143,7 @@ def test_any_id_that_was_not_given_means_nothing_is_known(served: Served) -> Non
         async with Wire(served, METRICS, last_event_id=last_id) as wire:
             return len(await wire.messages(2))
 
-    for last_id in ("x", "a.1.2.3.4", "....", "9" * 400, "x.-1.1.1.1"):
+    for last_id in ("x", "a.1.2.3.4", "....", "9" * 400, "x.-1.1.1.1.z", "a.1.2.3.4.5"):
         assert served.run(follow(last_id)) == 2
 
 
@@ -276,7 +279,13 @@ def test_many_subscribers_share_one_rendering(served: Served) -> None:
 
     async def follow() -> set[int]:
         found = [
-            streams.open("default", _asked(served, "order_count"), last_id=None) for _ in range(200)
+            streams.open(
+                "default",
+                lambda: _asked(served, "order_count"),
+                last_id=None,
+                told_why=lambda error: str(error).encode(),
+            )
+            for _ in range(200)
         ]
         for stream in found:
             await anext(stream)
