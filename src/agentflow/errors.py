@@ -141,6 +141,12 @@ class ParameterError(RequestError):
     code = "parameter_invalid"
 
 
+class InstantRangeError(ParameterError):
+    """An instant lies outside what can be asked about."""
+
+    code = "instant_out_of_range"
+
+
 class TokenError(RequestError):
     """A token is malformed or belongs to another log."""
 

@@ -22,12 +22,11 @@ from processing.history import MetricRow
 from processing.platform import Platform
 from serving.answer import contract_document, wire
 from serving.asked import Asked
+from serving.question import require_past
+from serving.series import Point, Steps, Touched, closed_status, points, require_few
 from serving.warnings import WarningDocument, unseen
 
-MAX_POINTS: Final = 10_000
-MAX_ROWS: Final = 50_000
-CLOSED_AFTER_US: Final = 60_000_000
-"""A bucket counts as closed a minute after its end: what arrives later restates it."""
+EPOCH: Final = to_rfc3339(0)
 
 
 class PastGroup(msgspec.Struct, frozen=True):
@@ -41,19 +40,13 @@ class PastGroup(msgspec.Struct, frozen=True):
     error_bound: float = 0.0
 
 
-class Point(msgspec.Struct, frozen=True):
-    """One step of a series, for one group."""
-
-    start: str
-    end: str
-    value: int | str | None
-    events: int
-    status: str
-    dimensions: dict[str, Any]
-
-
 class PastAnswer(msgspec.Struct, frozen=True):
-    """An answer computed from events; the members are those of a live one."""
+    """An answer computed from events; the members are those of a live one.
+
+    Attributes:
+        known_from: When the first event that can move the metric came, if that was after `as_of`.
+        grain: The length of the steps of a series, and the instant they are aligned to.
+    """
 
     metric: str
     value: int | str | None
@@ -70,6 +63,8 @@ class PastAnswer(msgspec.Struct, frozen=True):
     causes: list[dict[str, Any]]
     warnings: list[WarningDocument]
     as_of: str | None
+    known_from: str | None = None
+    grain: dict[str, str] | None = None
     groups: list[PastGroup] | msgspec.UnsetType = msgspec.UNSET
     series: list[Point] | msgspec.UnsetType = msgspec.UNSET
     age_ms: int | None = None
@@ -83,13 +78,20 @@ class _Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The range and the instant an answer is about; None is without bound."""
+    """The range and the instant an answer is about; None is without bound.
+
+    Attributes:
+        now_us: Up to when anything can be known: `as_of_us`, else the clock.
+        grain: The grain as it was asked for.
+    """
 
     name: str | None
     start_us: int | None
     end_us: int | None
     as_of_us: int | None
-    grain_us: int | None
+    now_us: int
+    grain: str | None = None
+    steps: Steps | None = None
 
 
 def span_of(
@@ -107,33 +109,30 @@ def span_of(
 
     Raises:
         ParameterError: The series would be endless or too long.
+        InstantRangeError: *as_of_us* is in the future.
         UnknownWindowError: The grain is no length of time.
     """
-    grain_us = None if grain is None else parse_length(grain)
+    require_past("as_of", as_of_us, now_us=now_us)
+    known_us = as_of_us if as_of_us is not None else now_us
     name: str | None = None
     if start_us is None:
         name = asked.window
         window = asked.plan.window(name)
         assert window is not None  # noqa: S101 - `ask` has checked it
-        start, end_us = window.bounds(as_of_us if as_of_us is not None else now_us)
+        start, end_us = window.bounds(known_us)
         start_us = None if start == BEGINNING_US else start
         end_us = None if start == BEGINNING_US else end_us
-    if grain_us is not None:
-        _require_finite(start_us, end_us, grain_us)
-    return Span(name, start_us, end_us, as_of_us, grain_us)
-
-
-def _require_finite(start_us: int | None, end_us: int | None, grain_us: int) -> None:
-    if start_us is None or end_us is None:
-        raise ParameterError(
-            'a series needs a range, and the window "all" has none',
-            hint="Pass start and end, or a bounded window.",
-        )
-    if (end_us - start_us) // grain_us >= MAX_POINTS:
-        raise ParameterError(
-            f"the series would have more than {MAX_POINTS} points",
-            hint="Take a longer grain or a shorter range.",
-        )
+    steps: Steps | None = None
+    if grain is not None:
+        grain_us = parse_length(grain)
+        if start_us is None or end_us is None:
+            raise ParameterError(
+                'a series needs a range, and the window "all" has none',
+                hint="Pass start and end, or a bounded window.",
+            )
+        steps = Steps(start_us, end_us, grain_us, known_us)
+        require_few(steps)
+    return Span(name, start_us, end_us, as_of_us, known_us, grain, steps)
 
 
 async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span) -> PastAnswer:
@@ -144,12 +143,16 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         StorageError: A file of the lake cannot be read.
     """
     platform.require_ready()
+    # Everything the answer names is taken before it waits: contracts may change meanwhile.
     next_offset = platform.engine.next_offset
     token = platform.token()
     watermark_us = platform.engine.watermark_us.get(tenant)
+    history, plan = platform.parts.history, asked.plan
+    contract = contract_document(plan, platform)
+    grain_us = None if span.steps is None else span.steps.grain_us
 
-    def rows(*, by: tuple[str, ...], grain_us: int | None) -> Sequence[MetricRow]:
-        question = Question(
+    def question(by: tuple[str, ...], grain_us: int | None) -> Question:
+        return Question(
             tenant=tenant,
             start_us=span.start_us,
             end_us=span.end_us,
@@ -159,24 +162,33 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
             up_to_offset=next_offset,
             ingested_before_us=span.as_of_us,
         )
-        return platform.parts.history.answer(asked.plan, question)
+
+    def rows(*, by: tuple[str, ...], grain_us: int | None) -> Sequence[MetricRow]:
+        return history.answer(plan, question(by, grain_us))
 
     groups = await asyncio.to_thread(rows, by=asked.by, grain_us=None)
-    series: Sequence[MetricRow] | None = None
-    if span.grain_us is not None:
-        series = await asyncio.to_thread(rows, by=asked.by, grain_us=span.grain_us)
+    series: Sequence[MetricRow] = ()
+    if grain_us is not None:
+        series = await asyncio.to_thread(rows, by=asked.by, grain_us=grain_us)
     total = await _total(asked, groups, rows)
-    plan = asked.plan
+    touched: Touched = {}
+    if span.end_us is not None:  # what has no end never closes
+        by = asked.by if span.steps is not None else ()
+        touched = await asyncio.to_thread(history.touched, plan, question(by, grain_us))
     events = sum(row.events for row in groups)
-    shown = msgspec.UNSET if series is None else points(asked, span, series)
+    shown = points(asked, span.steps, series, touched) if span.steps else msgspec.UNSET
+    known_from_us, unknown = None, False
+    if span.as_of_us is not None and not events:
+        known_from_us = await asyncio.to_thread(history.first_known_us, plan, tenant)
+        unknown = known_from_us is None or span.as_of_us < known_from_us
     return PastAnswer(
         metric=plan.contract.name,
         value=None if total is None else wire(total.value),
         unit=_total_unit(asked, groups),
-        status=_status(shown),
+        status="partial" if unknown else _status(span, shown, touched),
         window={"name": span.name, "start": _text(span.start_us), "end": _text(span.end_us)},
         dimensions=dict(asked.where),
-        contract=contract_document(plan, platform),
+        contract=contract,
         watermark=_text(watermark_us),
         token=token,
         events=events,
@@ -185,6 +197,8 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         causes=[],
         warnings=[] if events else await _warnings(platform, asked, tenant, span),
         as_of=_text(span.as_of_us),
+        known_from=_text(known_from_us) if unknown else None,
+        grain=None if span.grain is None else {"length": span.grain, "aligned_to": EPOCH},
         groups=[_group(asked, row) for row in groups] if asked.by else msgspec.UNSET,
         series=shown,
     )
@@ -194,14 +208,14 @@ async def _warnings(
     platform: Platform, asked: Asked, tenant: str, span: Span
 ) -> list[WarningDocument]:
     """Look for what was asked for in live state, then in everything that was known then."""
-    plan, registry = asked.plan, platform.registry
+    plan, registry, history = asked.plan, platform.registry, platform.parts.history
     state = platform.engine.read(plan.id, tenant, now_us=platform.clock.now_us())
     if not unseen(plan, registry, asked.where, state.values):
         return []
 
     def ever(dimension: str) -> set[object]:
         question = Question(tenant=tenant, by=(dimension,), ingested_before_us=span.as_of_us)
-        return {row.dimensions[0] for row in platform.parts.history.answer(plan, question)}
+        return {row.dimensions[0] for row in history.answer(plan, question)}
 
     return await asyncio.to_thread(unseen, plan, registry, asked.where, ever)
 
@@ -242,40 +256,14 @@ def _group(asked: Asked, row: MetricRow) -> PastGroup:
     return PastGroup(dimensions, wire(row.value), unit, row.events)
 
 
-def points(asked: Asked, span: Span, rows: Sequence[MetricRow]) -> list[Point]:
-    """Return the points of a series in order; steps in which nothing happened are left out.
-
-    Raises:
-        ParameterError: There are too many for one answer.
-    """
-    if len(rows) > MAX_ROWS:
-        raise ParameterError(
-            f"the series has more than {MAX_ROWS} points in all its groups",
-            hint="Ask for fewer groups, a longer grain or a shorter range.",
-        )
-    grain_us = span.grain_us or 0
-    return [
-        Point(
-            start=to_rfc3339(row.bucket_us or 0),
-            end=to_rfc3339((row.bucket_us or 0) + grain_us),
-            value=wire(row.value),
-            events=row.events,
-            status=_point_status(row, grain_us),
-            dimensions=dict(zip(asked.by, row.dimensions, strict=True)),
-        )
-        for row in rows
-    ]
-
-
-def _status(series: list[Point] | msgspec.UnsetType) -> Literal["fresh", "restated"]:
+def _status(
+    span: Span, series: list[Point] | msgspec.UnsetType, touched: Touched
+) -> Literal["fresh", "restated"]:
+    """Tell whether the range, or a point of its series, changed after it had closed."""
     shown = [] if series is msgspec.UNSET else series
-    return "restated" if any(point.status == "restated" for point in shown) else "fresh"
-
-
-def _point_status(row: MetricRow, grain_us: int) -> Literal["fresh", "restated"]:
-    """Tell whether a point received events after it had closed."""
-    closed_us = (row.bucket_us or 0) + grain_us + CLOSED_AFTER_US
-    return "restated" if row.newest_us is not None and row.newest_us > closed_us else "fresh"
+    if any(point.status == "restated" for point in shown):
+        return "restated"
+    return closed_status(span.end_us, max(touched.values(), default=None))
 
 
 def _text(instant_us: int | None) -> str | None:

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 from urllib.parse import parse_qsl
 
-from agentflow.clock import from_datetime
-from agentflow.errors import ParameterError
+from agentflow.clock import from_datetime, to_rfc3339
+from agentflow.errors import InstantRangeError, ParameterError
 
 RESERVED: Final = (
     "as_of", "at_least", "by", "end", "explain", "grain", "start", "version", "window",
 )  # fmt: skip
 MAX_PARAMETERS: Final = 64
+EARLIEST_US: Final = from_datetime(datetime(1000, 1, 1, tzinfo=UTC))
+LATEST_US: Final = from_datetime(datetime(9000, 1, 1, tzinfo=UTC))
+"""Wide enough for any event, and every window around it ends in a year with four digits."""
 _INSTANT: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})"
 )
@@ -115,6 +118,7 @@ def instant(name: str, text: str | None) -> int | None:
 
     Raises:
         ParameterError: It is not one.
+        InstantRangeError: It lies outside the years 1000 to 8999.
     """
     if text is None:
         return None
@@ -125,9 +129,30 @@ def instant(name: str, text: str | None) -> int | None:
     if _INSTANT.fullmatch(text) is None:
         raise wrong
     try:
-        return from_datetime(datetime.fromisoformat(text.upper()).astimezone(UTC))
-    except (ValueError, OverflowError):
+        instant_us = from_datetime(datetime.fromisoformat(text.upper()).astimezone(UTC))
+    except ValueError:
         raise wrong from None
+    except OverflowError:  # in another zone it is in the year 0 or 10000
+        instant_us = LATEST_US
+    if not EARLIEST_US <= instant_us < LATEST_US:
+        raise InstantRangeError(
+            f'parameter "{name}" is outside of what can be asked about',
+            hint=f"It must be in [{to_rfc3339(EARLIEST_US)}, {to_rfc3339(LATEST_US)}).",
+        )
+    return instant_us
+
+
+def require_past(name: str, instant_us: int | None, *, now_us: int) -> None:
+    """Refuse an instant that has not come: what will be known then is known to nobody.
+
+    Raises:
+        InstantRangeError: It is after *now_us*.
+    """
+    if instant_us is not None and instant_us > now_us:
+        raise InstantRangeError(
+            f'parameter "{name}" is in the future',
+            hint=f"The platform's clock says {to_rfc3339(now_us)}; leave it out for the present.",
+        )
 
 
 def _version(text: str | None) -> int | None:

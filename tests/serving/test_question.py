@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow.errors import ParameterError
-from serving.question import parse_question
+from agentflow.errors import InstantRangeError, ParameterError
+from serving.question import instant, parse_question
 
 
 def test_what_is_not_reserved_is_a_dimension() -> None:
@@ -37,6 +37,22 @@ def test_nonsense_is_refused(query: bytes) -> None:
     """Never half understood: an ignored parameter is a wrong number."""
     with pytest.raises(ParameterError):
         parse_question("revenue", query)
+
+
+@pytest.mark.parametrize("name", ["as_of", "start", "end"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00Z", "0999-12-31T23:59:59.999999Z", "9000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00",
+    ],
+)  # fmt: skip
+def test_an_instant_beyond_all_windows_is_refused(name: str, text: str) -> None:
+    """A window around it would end in a year that cannot be written."""
+    with pytest.raises(InstantRangeError) as caught:
+        instant(name, text)
+
+    assert "1000-01-01T00:00:00" in (caught.value.hint or "")
 
 
 @given(st.binary(max_size=80))

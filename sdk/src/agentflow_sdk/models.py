@@ -165,14 +165,27 @@ class Group(Model):
 
 
 class Point(Model):
-    """The value of one step of a series."""
+    """The value of one step of a series.
+
+    Attributes:
+        status: `restated` when it changed after it had closed.
+        partial: The range cuts the step, or the step is not over yet.
+    """
 
     start: datetime
     end: datetime
     value: Number | None
     events: int = 0
     status: Status = "fresh"
+    partial: bool = False
     dimensions: Dimensions = {}
+
+
+class Grain(Model):
+    """How the steps of a series lie: their length, and an instant at which one begins."""
+
+    length: str
+    aligned_to: datetime
 
 
 class Recompute(Model):
@@ -192,7 +205,9 @@ class Answer(Model):
     Attributes:
         value: None when there is nothing to compute it from, or when it differs by currency and
             none was asked for: see `groups`.
-        status: `fresh`, `stale`, `partial` (a backfill runs) or `restated` (late events came).
+        status: `fresh`; `stale`: events have waited for longer than the freshness allows;
+            `partial`: not all is known, while state is rebuilt or before the first event came
+            (`known_from`); `restated`: the range changed after it had closed.
         age_ms: Since the newest event that moved the metric; None when none ever did.
         token: What the answer covers.
         events: How many events are in it.
@@ -217,6 +232,9 @@ class Answer(Model):
     warnings: tuple[AnswerWarning, ...] = ()
     groups: tuple[Group, ...] = ()
     series: tuple[Point, ...] = ()
+    as_of: datetime | None = None
+    known_from: datetime | None = None
+    grain: Grain | None = None
     recompute: Recompute | None = None
 
     def to_arrow(self) -> pa.Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agentflow.cli.output import number, say, signed, write_table
 
 if TYPE_CHECKING:
-    from agentflow_sdk import Answer
+    from agentflow_sdk import Answer, Point
 
 _SECOND_MS = 1000
 _MINUTE_MS = 60_000
@@ -18,11 +18,16 @@ _HOUR_MS = 3_600_000
 def write_answer(answer: Answer) -> None:
     """Write the values to stdout, and to stderr what one must know to trust them."""
     if answer.series:
-        rows = [
-            (point.start.isoformat(), dimensions(point.dimensions), number(point.value))
+        points = [
+            (
+                point.start.isoformat(),
+                dimensions(point.dimensions),
+                number(point.value),
+                _note(point),
+            )
             for point in answer.series
         ]
-        write_table(("start", "dimensions", "value"), rows)
+        write_table(("start", "dimensions", "value", "note"), points)
     elif answer.groups:
         rows = [
             (dimensions(group.dimensions), number(group.value), group.unit or answer.unit or "")
@@ -32,6 +37,9 @@ def write_answer(answer: Answer) -> None:
     else:
         write_table(("value", "unit"), [(number(answer.value), answer.unit or "")])
     say(trust(answer))
+    if answer.as_of is not None and answer.status == "partial":
+        since = answer.known_from
+        say(f"known from {since.isoformat()} on" if since else "no event has ever come")
     for warning in answer.warnings:
         say(f"warning: {warning.message}. {warning.hint}")
 
@@ -44,6 +52,12 @@ def trust(answer: Answer) -> str:
     events = f"{answer.events:,} event{'' if answer.events == 1 else 's'}"
     moved = "" if answer.series else f"{age(answer.age_ms)}, "
     return f"{answer.metric}, {window}: {answer.status}, {moved}{events}, {exact}, {contract}"
+
+
+def _note(point: Point) -> str:
+    """Return what keeps a point from being a fact."""
+    notes = [*(["partial"] if point.partial else []), point.status]
+    return " ".join(note for note in notes if note != "fresh")
 
 
 def write_causes(answer: Answer) -> None:

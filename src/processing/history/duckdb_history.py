@@ -14,6 +14,7 @@ from agentflow.errors import StorageError, UnavailableError, ValueTooLargeError
 from agentflow.events import EventRef
 from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.plan import MetricPlan
+from agentflow.metrics.restated import first_known_query, touched_query
 from agentflow.metrics.rows import row_answer
 from agentflow.metrics.sql import Question, metric_query
 from agentflow.supervision import Activity, Supervisor
@@ -145,6 +146,44 @@ class History:
                 message = f'metric "{plan.contract.name}" cannot be computed again: {error}'
                 raise ValueTooLargeError(message, hint=error.hint) from error
         return [_row(plan, question, row) for row in rows]
+
+    def touched(
+        self, plan: MetricPlan, question: Question, *, deadline: timedelta = DEADLINE
+    ) -> Mapping[tuple[int | None, tuple[object, ...]], int]:
+        """Return when the numbers of *question* changed last, by bucket and dimensions.
+
+        Cells that became empty again are among them.
+
+        Raises:
+            UnavailableError: The query was interrupted at its deadline, or failed.
+            StorageError: A file of the lake cannot be read.
+        """
+        query = touched_query(plan, question, events=self._registry.events)
+        with self._noted(), self._engine.session() as session:
+            held = self._slices(plan, question, query.reads)
+            self._show(session, held, up_to=question.up_to_offset, tail=True)
+            rows = session.rows(query.text, query.parameters, deadline=deadline)
+        found: dict[tuple[int | None, tuple[object, ...]], int] = {}
+        for *groups, instant_us in rows:
+            bucket = groups.pop(0) if question.grain_us is not None else None
+            assert bucket is None or isinstance(bucket, int)  # noqa: S101 - from an integer
+            if isinstance(instant_us, int):
+                found[(bucket, tuple(map(_held, groups)))] = instant_us
+        return found
+
+    def first_known_us(self, plan: MetricPlan, tenant: str) -> int | None:
+        """Return when the first event that can move a metric was ingested; None if none was.
+
+        Raises:
+            UnavailableError: The query was interrupted at its deadline, or failed.
+            StorageError: A file of the lake cannot be read.
+        """
+        query = first_known_query(plan, tenant)
+        with self._noted(), self._engine.session() as session:
+            held = self._lake.slices(query.reads)
+            self._show(session, held, up_to=None, tail=True)
+            ((first_us,),) = session.rows(query.text, query.parameters, deadline=DEADLINE)
+        return first_us if isinstance(first_us, int) else None
 
     def dead_letters(
         self, tenant: str, *, start_us: int, end_us: int, tail: bool = True

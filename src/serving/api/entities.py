@@ -28,7 +28,7 @@ from serving.api.shapes import (
     TimelineShape,
 )
 from serving.event_document import plain
-from serving.question import instant
+from serving.question import instant, require_past
 
 
 def router(context: Context) -> APIRouter:
@@ -43,6 +43,7 @@ def router(context: Context) -> APIRouter:
             "entity_unknown",
             "not_found",
             "parameter_invalid",
+            "instant_out_of_range",
             "cursor_invalid",
         ),
     )
@@ -59,6 +60,7 @@ def router(context: Context) -> APIRouter:
         contract = context.platform.registry.entity(type)
         tenant = tenant_of(request)
         as_of_us = instant("as_of", as_of)
+        require_past("as_of", as_of_us, now_us=context.platform.clock.now_us())
         question = ("entity", tenant, type, id, as_of or "")
         of_sessions = ("sessions", *question)
         start = context.cursors.read(cursor, *question) or 0

@@ -36,7 +36,7 @@ _WAIT: Final = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,4}(?:\.[0-9]{1,3
 _UNITS: Final = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"))
 READ_CODES: Final = (
     "metric_unknown", "window_unknown", "dimension_unknown", "parameter_invalid", "token_invalid",
-    "not_yet_visible", "storage_failed",
+    "instant_out_of_range", "not_yet_visible", "storage_failed",
 )  # fmt: skip
 
 
@@ -57,7 +57,9 @@ def router(context: Context) -> APIRouter:
     async def read_metric(name: str, request: Request) -> Response:
         question = parse_question(name, request.scope["query_string"])
         asked = checked(context, question)
-        await reach(context, request, question.at_least)
+        if question.at_least is not None:
+            await reach(context, request, question.at_least)
+            asked = checked(context, question)  # contracts may have changed while it waited
         if question.explain is not None:
             return await _explained(context, asked, tenant_of(request))
         if not question.live and not _only_waits(question):
@@ -147,10 +149,10 @@ async def _explained(context: Context, asked: Asked, tenant: str) -> Response:
     platform.require_ready()
     answer = context.answerer.answer(asked, tenant)
     cut = platform.cut(asked.plan.id, tenant, window=asked.window, by=asked.by, where=asked.where)
+    query = metric_query(asked.plan, recompute_of(cut), events=platform.registry.events)
     started = perf_counter()
     check = await platform.check(cut)
     elapsed_ms = round((perf_counter() - started) * 1000, 3)
-    query = metric_query(asked.plan, recompute_of(cut), events=platform.registry.events)
     document = msgspec.to_builtins(answer.document)
     rendered = msgspec.json.decode(answer.render(platform.clock.now_us()))
     document["age_ms"] = rendered["age_ms"]

@@ -34,6 +34,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "headers_too_large": (431, "The headers are too large"),
         "idempotency_conflict": (422, "The idempotency key was used with another body"),
         "idempotency_in_progress": (409, "The same request is being worked on"),
+        "instant_out_of_range": (422, "The instant is not one that can be asked about"),
         "internal": (500, "The server made a mistake"),
         "key_missing": (401, "An API key is needed"),
         "key_unknown": (401, "The API key is not known"),

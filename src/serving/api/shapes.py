@@ -8,7 +8,8 @@ import msgspec
 
 from quality.verdict import Violation
 from serving.api.problems import Detail
-from serving.past import PastGroup, Point
+from serving.past import PastGroup
+from serving.series import Point
 from serving.warnings import WarningDocument
 
 Json = dict[str, Any]
@@ -122,6 +123,8 @@ class AnswerShape(msgspec.Struct, frozen=True):
     warnings: list[WarningDocument]
     age_ms: int | None
     as_of: str | None = None
+    known_from: str | None = None
+    grain: Json | None = None
     groups: list[PastGroup] | msgspec.UnsetType = msgspec.UNSET
     series: list[Point] | msgspec.UnsetType = msgspec.UNSET
     recompute: RecomputeShape | msgspec.UnsetType = msgspec.UNSET

@@ -251,7 +251,7 @@ def test_a_series_adds_up_to_its_window(served: Served) -> None:
 
     assert answer["value"] == "40.00"
     assert sum(float(point["value"]) for point in answer["series"]) == 40
-    assert len(answer["series"]) in {3, 4}
+    assert len(answer["series"]) in {12, 13}
     assert [point["start"] for point in answer["series"]] == sorted(
         point["start"] for point in answer["series"]
     )
@@ -264,7 +264,7 @@ def test_a_late_event_restates_its_own_step(served: Served) -> None:
 
     answer = served.get("/v1/metrics/revenue?window=24h&currency=EUR&grain=1h").json()
 
-    statuses = [point["status"] for point in answer["series"]]
+    statuses = [point["status"] for point in answer["series"] if point["events"]]
     assert statuses == ["restated", "fresh"]
     assert answer["status"] == "restated"
 
