@@ -15,6 +15,7 @@ from quality.envelope import MAX_SIZE_BYTES, UNKNOWN_SOURCE, decode_members
 from quality.fields import did_you_mean, kind_of, shortened
 from quality.meaning import examine_data
 from quality.repetition import repeated_member
+from quality.unmapped import row_unmapped
 from quality.verdict import Accepted, Rejected, Verdict, Violation
 
 MAX_VIOLATIONS = 50
@@ -35,6 +36,8 @@ class Examiner:
             return _rejected([members], Attributes(), None)
         attributes = read_attributes(members, tenant=raw.tenant)
         found = [*_repeated(raw.value), *attributes.violations]
+        if attributes.type not in self._current and (why := row_unmapped(attributes.type, members)):
+            return _rejected([why, *found], attributes, None)
         plan = self._plan(attributes, found)
         data = _data(members, found)
         if plan is None or data is None:

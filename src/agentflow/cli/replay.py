@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -21,13 +21,14 @@ from agentflow.cli.options import (
     server_options,
 )
 from agentflow.cli.output import Watch, emit, progress, say
+from agentflow.cli.sending import Sender, Transport
 
 if TYPE_CHECKING:
     from agentflow_sdk import AgentFlow
-    from ingestion.replay import Replayed
+    from ingestion.replay import Phase, Replayed
 
-_BATCH = 2_000
 _SHOWN_PROBLEMS = 10
+_UNMAPPED = "row_unmapped"
 
 
 @click.command()
@@ -54,49 +55,42 @@ def replay(  # noqa: PLR0913  # the options of the command
     """Send the rows of FILE (CSV, TSV, JSON lines, Parquet; also .gz and .zip) as events.
 
     A mapping beside the contracts says what the rows are; JSON lines of CloudEvents need none.
-    Sending a file twice counts it once. Ends with exit code 1 when something was rejected.
+    Sending a file twice counts it once. A platform that restarts is waited for, five minutes long.
+    Ends with exit code 1 when something was rejected.
     """
     contracts_dir = contracts_directory(contracts_dir)
     with progress(f"replaying {file.name}") as watch:
         events = _events(file, mapping, contracts_dir, ordered=not in_file_order, watch=watch)
         events = islice(events, limit)
         with connected(url, api_key) as client:
-            sender = _Sender(client, rate)
+            sender = Sender(_transport(client, watch), rate=rate)
             started = time.monotonic()
-            with suppress(KeyboardInterrupt):
-                while batch := list(islice(events, sender.batch_size)):
-                    sender.send(batch)
-                    watch.note(f"{sender.counts.total():,} events")
+            try:
+                with suppress(KeyboardInterrupt):
+                    while batch := list(islice(events, sender.batch_size)):
+                        sender.send(batch)
+                        watch.note(f"{sender.counts.total():,} events sent")
+            except Exception:
+                _say_how_far(sender)
+                raise
             seconds = time.monotonic() - started
     _report(sender, seconds, as_json=as_json)
 
 
-class _Sender:
-    """Sends batches, at most so many events a second, and counts what became of them."""
+def _transport(client: AgentFlow, watch: Watch) -> Transport:
+    def waiting(name: str) -> AbstractSet[str]:
+        letters = client.dead_letters(reason=_UNMAPPED, type=name)
+        return {letter.event_id for letter in letters if letter.event_id is not None}
 
-    def __init__(self, client: AgentFlow, rate: float | None) -> None:
-        self._client = client
-        self._rate = rate
-        self._due = time.monotonic()
-        self.batch_size = _BATCH if rate is None else max(1, min(_BATCH, int(rate / 10)))
-        self.counts: Counter[str] = Counter()
-        self.problems: list[str] = []
-        self.token = ""
+    def tell(words: str) -> None:
+        watch.note(words)
+        say(words)
 
-    def send(self, batch: list[Replayed]) -> None:
-        """Send one batch; what it breaks is noted with its row."""
-        if self._rate is not None:
-            time.sleep(max(0.0, self._due - time.monotonic()))
-            self._due = max(self._due, time.monotonic() - 1) + len(batch) / self._rate
-        receipt = self._client.send_lines([event.value for event in batch])
-        self.token = receipt.token
-        self.counts.update(
-            accepted=receipt.accepted, duplicates=receipt.duplicates, rejected=receipt.rejected
-        )
-        for outcome in receipt.rejections:
-            event = batch[outcome.index]
-            words = event.problem or "; ".join(str(error) for error in outcome.errors)
-            self.problems.append(f"row {event.row}: {words}")
+    return Transport(client.send_lines, waiting, time.monotonic, time.sleep, tell)
+
+
+def _say_how_far(sender: Sender) -> None:
+    say(f"{sender.counts.total():,} events were sent; run the same again: none counts twice")
 
 
 def _events(
@@ -107,14 +101,21 @@ def _events(
 
     mappings = read_mappings(contracts_dir, load(contracts_dir)) if contracts_dir.is_dir() else {}
     chosen = mapping_for(file, mappings, name=mapping)
-    return replay(file, chosen, ordered=ordered, progress=watch.fraction)
+
+    def told(phase: Phase, fraction: float) -> None:
+        watch.fraction(fraction)
+        if phase == "sorting":
+            watch.note("sorting by event time")
+
+    return replay(file, chosen, ordered=ordered, progress=told)
 
 
-def _report(sender: _Sender, seconds: float, *, as_json: bool) -> None:
+def _report(sender: Sender, seconds: float, *, as_json: bool) -> None:
     counts = {name: sender.counts[name] for name in ("accepted", "duplicates", "rejected")}
     total = sum(counts.values())
     if as_json:
-        emit({"events": total, **counts, "seconds": round(seconds, 3), "token": sender.token})
+        told = {"rejected_before": sender.rejected_before, "seconds": round(seconds, 3)}
+        emit({"events": total, **counts, **told, "token": sender.token})
     else:
         for problem in sender.problems[:_SHOWN_PROBLEMS]:
             say(problem)
@@ -122,6 +123,8 @@ def _report(sender: _Sender, seconds: float, *, as_json: bool) -> None:
             say(f"and {len(sender.problems) - _SHOWN_PROBLEMS} more")
         for name, count in counts.items():
             click.echo(f"{name:<10}  {count:,}")
+        if sender.rejected_before:
+            say(f"{sender.rejected_before:,} of the rejected were dead letters before this run")
         say(f"{total:,} events in {seconds:.1f} s, {total / max(seconds, 1e-9):,.0f} a second")
     if counts["rejected"]:
         raise Failure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -30,6 +30,10 @@ class EventRef(NamedTuple):
         """
         name, _, version = text.partition("@")
         return cls(name, int(version) if version else 1)
+
+
+UNMAPPED: Final = ".unmapped"
+"""Ends the type of what `replay` sends in the place of a row that its mapping cannot read."""
 
 
 class RawEvent(msgspec.Struct, frozen=True, gc=False):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from agentflow.clock import from_datetime
-from ingestion.replay.shape import CellType, Column
+from ingestion.replay.numerals import plain_number
+from ingestion.replay.shape import CellType, Column, MappingContract, Numbers
 
 Cell: TypeAlias = "str | int | float | bool | Decimal | datetime | date | None"
 """What a reader may put into a row: text from CSV, more from JSON and Parquet."""
@@ -22,6 +23,8 @@ Parser: TypeAlias = Callable[[Cell], Value]
 EPOCH_UNITS_US: Final[Mapping[str, int]] = {"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1}
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}\Z")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]*)?\Z")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?\Z")
+_FINER = re.compile(r"\.[0-9]{6}0*[1-9]")
 _BOOLEANS: Mapping[str, bool] = {"true": True, "false": False, "1": True, "0": False}
 _INTEGER_LIMIT = 2**63
 
@@ -30,17 +33,35 @@ class CellError(ValueError):
     """A cell does not hold what its column says."""
 
 
-def parser_of(column: Column, nulls: tuple[str, ...]) -> Parser:
+def parser_of(column: Column, mapping: MappingContract) -> Parser:
     """Return the function that reads the cells of *column*; it raises CellError."""
-    missing = frozenset(column.nulls if column.nulls is not None else nulls)
+    missing = frozenset(column.nulls if column.nulls is not None else mapping.nulls)
     parse = _PARSERS[column.type](column)
+    plain = _plain_of(column, mapping.numbers)
 
     def read(cell: Cell) -> Value:
-        if cell is None or (isinstance(cell, str) and cell in missing):
-            return None
-        return parse(cell)
+        if isinstance(cell, str):
+            return None if cell in missing else parse(plain(cell))
+        return None if cell is None else parse(cell)
 
     return read
+
+
+def _plain_of(column: Column, numbers: Numbers) -> Callable[[str], str]:
+    """Return what rewrites the text of a cell before it is parsed: numbers, if they need it."""
+    if column.type not in {"integer", "decimal", "number"}:
+        return str
+    written = column.numbers or numbers
+    if written == Numbers():
+        return str
+
+    def plain(text: str) -> str:
+        found = plain_number(text, decimal=written.decimal, thousands=written.thousands)
+        if found is None:
+            raise CellError(f"{_shown(text)} is not a number as `numbers` says they are written")
+        return found
+
+    return plain
 
 
 def _string(_column: Column) -> Parser:
@@ -60,7 +81,7 @@ def _integer(_column: Column) -> Parser:
     def parse(cell: Cell) -> Value:
         if isinstance(cell, str) and _INTEGER.match(cell):
             cell = int(cell)
-        if isinstance(cell, float) and cell.is_integer():
+        if isinstance(cell, float | Decimal) and cell == cell // 1:
             cell = int(cell)  # pandas writes integer columns with gaps as floats
         if isinstance(cell, int) and not isinstance(cell, bool):
             if -_INTEGER_LIMIT <= cell < _INTEGER_LIMIT:
@@ -97,9 +118,9 @@ def _number(_column: Column) -> Parser:
     def parse(cell: Cell) -> Value:
         if not isinstance(cell, bool) and isinstance(cell, str | int | float | Decimal):
             try:
-                number = float(cell)
-            except (ValueError, OverflowError):
-                number = float("nan")
+                number = float(cell) if _NUMBER.match(str(cell)) else float("nan")
+            except OverflowError:
+                number = float("inf")
             if isfinite(number):
                 return number
         raise CellError(f"{_shown(cell)} is not a finite number")
@@ -145,16 +166,22 @@ def _epoch(unit_us: int) -> Parser:
             raise CellError(f"{_shown(cell)} is not a time since the epoch")
         if not _DECIMAL.match(str(cell)):
             raise CellError(f"{_shown(cell)} is not a time since the epoch")
-        return int(Decimal(str(cell)) * unit_us)
+        instant_us = Decimal(str(cell)) * unit_us
+        if instant_us != int(instant_us):
+            raise CellError(f"{_shown(cell)} is finer than a microsecond")
+        return int(instant_us)
 
     return parse
 
 
 def _moment(cell: Cell, form: str) -> datetime:
+    text = str(cell)
+    if form == "rfc3339" and _FINER.search(text):
+        raise CellError(f"{_shown(cell)} is finer than a microsecond")
     try:
         if form == "rfc3339":
-            return datetime.fromisoformat(str(cell))
-        return datetime.strptime(str(cell), form)  # noqa: DTZ007 - the zone is added by the caller
+            return datetime.fromisoformat(text)
+        return datetime.strptime(text, form)  # noqa: DTZ007 - the zone is added by the caller
     except ValueError:
         raise CellError(f"{_shown(cell)} is not a time written as {form}") from None
 
@@ -164,6 +191,8 @@ def _date(column: Column) -> Parser:
 
     def parse(cell: Cell) -> Value:
         if isinstance(cell, datetime):
+            if cell.time() != time():
+                raise CellError(f"{_shown(cell)} is an instant, not a date")
             return cell.date().isoformat()
         if isinstance(cell, date):
             return cell.isoformat()

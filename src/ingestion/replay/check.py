@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from agentflow.contracts import EventContract, Registry, Source
 from agentflow.contracts.source import KeyPath
 from agentflow.errors import ExpressionError, FileProblem, UnknownContractError
-from agentflow.events import EventRef
+from agentflow.events import UNMAPPED, EventRef
 from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
 from ingestion.replay.cells import EPOCH_UNITS_US, CellError
 from ingestion.replay.instants import zone
@@ -41,7 +41,7 @@ def problems_of(
             yield from _data(event, contract, source, ("events", index), scope)
         else:
             yield source.problem(("events", index, "type"), *contract)
-    rejected = f"{mapping.name}.unmapped"
+    rejected = f"{mapping.name}{UNMAPPED}"
     if any(ref.type == rejected for ref in registry.events):
         hint = "Its rows that cannot be mapped need that name for themselves."
         yield source.problem(("name",), f'an event is called "{rejected}"', hint)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from hashlib import sha256
+from math import isfinite
 from typing import TypeAlias
 
 import msgspec
 
 from agentflow.clock import to_rfc3339
-from agentflow.events import EventRef
+from agentflow.events import UNMAPPED, EventRef, canonical_json
 from agentflow.expressions import infer, parse_scalar
 from ingestion.replay.cells import Cell, CellError, Value
 from ingestion.replay.shape import EventMapping, MappingContract
@@ -70,6 +72,8 @@ class RowMapping:
             number: Which row it is, from 1, for messages.
         """
         values: Values = {}
+        if self.contract.row_number is not None:
+            values[self.contract.row_number] = number
         try:
             for step in self._steps:
                 step(row, values)
@@ -101,27 +105,29 @@ def unmapped(
 ) -> Unmapped:
     """Wrap a row in an event of type `<name>.unmapped`, which no contract may have.
 
-    It has no id, so its content is its identity: rows of other files with this number are others.
+    The gate refuses it as `row_unmapped`, with the problem. Its id is its number and its cells: the
+    same row of a second run is the same dead letter, rows of other files with this number are not.
     """
+    cells = {_readable(header): _plain(cell) for header, cell in row.items()}
+    content = sha256(canonical_json(cells)).hexdigest()[:32]
     document = {
         "specversion": "1.0",
+        "id": f"row {number}:{content}",
         "source": source,
-        "type": f"{name}.unmapped",
+        "type": f"{name}{UNMAPPED}",
         "subject": f"row {number}",
-        "data": {
-            "row": number,
-            "problem": _readable(problem),
-            "cells": {_readable(header): _plain(cell) for header, cell in row.items()},
-        },
+        "data": {"row": number, "problem": _readable(problem), "cells": cells},
     }
     return Unmapped(problem, _encode(document))
 
 
 def _plain(cell: object) -> object:
-    if isinstance(cell, bool | int | float | None):
+    if isinstance(cell, bool | int | None) or (isinstance(cell, float) and isfinite(cell)):
         return cell
     if isinstance(cell, datetime | date):
         return cell.isoformat()
+    if isinstance(cell, list | dict):
+        return _readable(_encode(cell).decode())
     return _readable(str(cell))
 
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 
 from agentflow.clock import from_datetime
 from agentflow.errors import ParameterError
-from ingestion.replay.mapping import Mapped, RowMapping
+from ingestion.replay.files import LongLine, OpenFile, lines_of, open_file
+from ingestion.replay.mapping import Mapped, RowMapping, unmapped
 from ingestion.replay.ordering import RUN_LENGTH, Replayed, in_event_time
-from ingestion.replay.readers import BadRow, OpenFile, Rows, lines_of, open_file, rows_of
+from ingestion.replay.readers import TOO_LONG, rows_of
+from ingestion.replay.rows import BadRow, Rows
 
 _REPORT_ROWS = 2_000
+_SHOWN_COLUMNS = 30
 _JSON_LINES = (".jsonl", ".ndjson")
+
+
+Phase = Literal["sorting", "sending"]
+Progress: TypeAlias = Callable[[Phase, float], None]
+"""Takes in what is going on, and the fraction of it that is done, from 0 to 1."""
 
 
 class _Envelope(msgspec.Struct):
@@ -28,7 +39,7 @@ def replay(
     *,
     ordered: bool = True,
     run_length: int = RUN_LENGTH,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Replayed]:
     """Return the events of a file, each as CloudEvents JSON; every row comes out in some form.
 
@@ -41,7 +52,7 @@ def replay(
         ordered: By event time (the whole file is read before the first event comes out), or else
             in the order of the file.
         run_length: Events to sort in memory at a time.
-        progress: Told the fraction of the file that was read, now and then.
+        progress: Told how far it is, now and then.
 
     Raises:
         NotFoundError: There is no such file.
@@ -53,14 +64,23 @@ def replay(
     except BaseException:
         file.close()
         raise
-    events = _reported(events, file, progress)
-    return _closing(in_event_time(events, run_length=run_length) if ordered else events, file)
+    if progress is not None and ordered:
+        read = _Counted(events)
+        told = _reported(read, file.fraction, "sorting", progress)
+        events = in_event_time(told, run_length=run_length)
+        sent = _Counted(events)
+        events = _reported(sent, lambda: sent.number / max(read.number, 1), "sending", progress)
+    elif progress is not None:
+        events = _reported(events, file.fraction, "sending", progress)
+    elif ordered:
+        events = in_event_time(events, run_length=run_length)
+    return _closing(events, file)
 
 
 def _events(file: OpenFile, mapping: RowMapping | None) -> Iterator[Replayed]:
     if mapping is not None:
-        rows = rows_of(file)
-        _check_columns(file.path, rows, mapping)
+        rows = rows_of(file, mapping.contract.csv)
+        _check_columns(file, rows, mapping)
         return _mapped(rows, mapping)
     if file.format in _JSON_LINES:
         return _as_they_are(file)
@@ -75,12 +95,29 @@ def _closing(events: Iterator[Replayed], file: OpenFile) -> Iterator[Replayed]:
         file.close()
 
 
-def _check_columns(path: Path, rows: Rows, mapping: RowMapping) -> None:
-    missing = [name for name in mapping.headers if name not in (rows.columns or mapping.headers)]
+def _check_columns(file: OpenFile, rows: Rows, mapping: RowMapping) -> None:
+    if rows.columns is None:
+        return
+    missing = [name for name in mapping.headers if name not in rows.columns]
     if missing:
         named = ", ".join(f'"{name}"' for name in missing)
-        hint = f'Mapping "{mapping.contract.name}" reads them; the file has {rows.columns}.'
-        raise ParameterError(f'file "{path.name}" lacks the columns {named}', hint=hint)
+        raise file.error(f"it lacks the columns {named}", hint=_columns_hint(missing, rows.columns))
+
+
+def _columns_hint(missing: Sequence[str], columns: Sequence[str]) -> str:
+    """Say what the columns are, and what may be wrong with them."""
+    if len(columns) == 1:
+        for delimiter, name in ((";", '";"'), ("\t", '"\\t"'), ("|", '"|"'), (",", '","')):
+            if delimiter in columns[0]:
+                return (
+                    f"Its first line looks separated otherwise: say `csv: {{delimiter: {name}}}`."
+                )
+    if {name.strip() for name in columns} >= set(missing):
+        return "There are spaces around its column names: say `csv: {trim: true}`."
+    close = get_close_matches(missing[0], columns, n=1)
+    listed = ", ".join(columns[:_SHOWN_COLUMNS]) + (", …" if len(columns) > _SHOWN_COLUMNS else "")
+    meant = f'Is "{missing[0]}" its "{close[0]}"? ' if close else ""
+    return f"{meant}Its columns: {listed}. Name one with `header`."
 
 
 def _mapped(rows: Rows, mapping: RowMapping) -> Iterator[Replayed]:
@@ -103,6 +140,9 @@ def _as_they_are(file: OpenFile) -> Iterator[Replayed]:
     decode = msgspec.json.Decoder(_Envelope).decode
     before_us = 0
     for number, line in lines_of(file):
+        if isinstance(line, LongLine):
+            yield _too_long(file, line, number, before_us)
+            continue
         try:
             moment = decode(line).time
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -112,12 +152,31 @@ def _as_they_are(file: OpenFile) -> Iterator[Replayed]:
         yield Replayed(before_us, number, line)
 
 
+def _too_long(file: OpenFile, line: LongLine, number: int, before_us: int) -> Replayed:
+    text = line.start.decode("utf-8", "backslashreplace")
+    name = f"urn:agentflow:file:{quote(file.path.name)}"
+    bad = unmapped("line", TOO_LONG, {"text": text}, number, source=name)
+    return Replayed(before_us, number, bad.value, bad.problem)
+
+
+class _Counted:
+    """Counts what passes."""
+
+    def __init__(self, events: Iterator[Replayed]) -> None:
+        self._events = events
+        self.number = 0
+
+    def __iter__(self) -> Iterator[Replayed]:
+        for event in self._events:
+            self.number += 1
+            yield event
+
+
 def _reported(
-    events: Iterator[Replayed], file: OpenFile, progress: Callable[[float], None] | None
+    events: Iterable[Replayed], fraction: Callable[[], float], phase: Phase, progress: Progress
 ) -> Iterator[Replayed]:
     for number, event in enumerate(events):
-        if progress is not None and number % _REPORT_ROWS == 0:
-            progress(file.fraction())
+        if number % _REPORT_ROWS == 0:
+            progress(phase, fraction())
         yield event
-    if progress is not None:
-        progress(1.0)
+    progress(phase, 1.0)

@@ -12,11 +12,52 @@ CellType = Literal["string", "integer", "decimal", "number", "boolean", "timesta
 Unit = Literal["us", "ms", "s", "m", "h", "d"]
 
 
+Encoding = Literal["utf-8", "utf-16", "windows-1252", "iso-8859-1"]
+_Character = Annotated[str, Field(min_length=1, max_length=1, pattern=r"^[^\r\n\x00]$")]
+
+
+class Delimited(Frozen):
+    """How a CSV or TSV file is written.
+
+    Attributes:
+        delimiter: Between cells; None means a comma, a tab in TSV files.
+        quote: Around cells that hold delimiters or line ends; `none` when a quote is a character
+            like any other.
+        header: Names of the columns, of a file that does not begin with a line of them.
+        trim: Take spaces off both ends of cells and of column names.
+    """
+
+    delimiter: _Character | None = None
+    quote: _Character | Literal["none"] = '"'
+    encoding: Encoding = "utf-8"
+    header: tuple[str, ...] | None = Field(default=None, min_length=1)
+    trim: bool = False
+
+
+class Numbers(Frozen):
+    """How numbers are written in text; numbers of JSON and Parquet are numbers already.
+
+    Attributes:
+        decimal: Before the fraction.
+        thousands: Between groups of three digits; a number without any is fine too.
+    """
+
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[".", ",", " ", "'", "_"] | None = None
+
+    @model_validator(mode="after")
+    def _differ(self) -> Numbers:
+        if self.decimal == self.thousands:
+            raise ValueError("`decimal` and `thousands` are the same character")
+        return self
+
+
 class Column(Frozen):
     """One column of the file.
 
     Attributes:
         header: Its name in the file, when that is not the name used here.
+        numbers: How its numbers are written, instead of the mapping's `numbers`.
         scale: Digits kept after the point, for `decimal` only; more digits are a problem.
         nulls: Texts that mean "no value" here, instead of the mapping's.
         format: How a timestamp or date is written: a `strptime` pattern, `rfc3339` (the default),
@@ -30,6 +71,7 @@ class Column(Frozen):
     nulls: tuple[str, ...] | None = None
     format: str | None = None
     zone: str | None = None
+    numbers: Numbers | None = None
 
     @model_validator(mode="after")
     def _settings_fit_the_type(self) -> Column:
@@ -39,6 +81,8 @@ class Column(Frozen):
             raise ValueError(f"`zone` is for timestamps, this column is {self.type}")
         if self.format is not None and self.type not in {"timestamp", "date"}:
             raise ValueError(f"`format` is for timestamps and dates, this column is {self.type}")
+        if self.numbers is not None and self.type not in {"integer", "decimal", "number"}:
+            raise ValueError(f"`numbers` is for numbers, this column is {self.type}")
         return self
 
 
@@ -120,6 +164,10 @@ class MappingContract(Frozen):
     Attributes:
         files: Names of files this mapping is for (`flights*.csv`), tried when none is asked for.
         source: CloudEvents source of the events; with their id it makes them unique.
+        csv: How a CSV or TSV file is written.
+        numbers: How numbers are written in text, in every column that does not say otherwise.
+        row_number: Name under which the number of the row is known, from 1 without a header line;
+            part of an id where a file has nothing better, and stable only while no row goes.
         nulls: Texts that mean "no value", in every column that does not say otherwise.
         texts: Name → template such as `{carrier}{flight}`; null when one of its parts is null.
         unclaimed: What a row is from which no event came: a problem to report, or nothing.
@@ -130,6 +178,9 @@ class MappingContract(Frozen):
     description: str = ""
     files: tuple[str, ...] = ()
     source: str
+    csv: Delimited = Delimited()
+    numbers: Numbers = Numbers()
+    row_number: FieldName | None = None
     nulls: tuple[str, ...] = ("",)
     columns: dict[FieldName, Column] = Field(min_length=1)
     texts: dict[FieldName, str] = Field(default_factory=dict)
@@ -140,7 +191,7 @@ class MappingContract(Frozen):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> MappingContract:
-        taken: set[str] = set()
+        taken: set[str] = set() if self.row_number is None else {self.row_number}
         for section in (self.columns, self.texts, self.lookups, self.instants):
             if twice := taken & set(section):
                 raise ValueError(f"two named values are called {', '.join(sorted(twice))}")

@@ -58,6 +58,8 @@ def scope_of(mapping: MappingContract) -> Scope:
         name: ExpressionType(column.type, scale=column.scale or 0, nullable=True)
         for name, column in mapping.columns.items()
     }
+    if mapping.row_number is not None:
+        scope[mapping.row_number] = ExpressionType("integer")
     for name in (*mapping.texts, *mapping.lookups):
         scope[name] = ExpressionType("string", nullable=True)
     for name in mapping.instants:
@@ -67,7 +69,7 @@ def scope_of(mapping: MappingContract) -> Scope:
 
 def steps_of(mapping: MappingContract, tables: Tables) -> tuple[Step, ...]:
     """Return the functions that fill in a row's named values, one after another."""
-    steps = [_column(name, column, mapping.nulls) for name, column in mapping.columns.items()]
+    steps = [_column(name, column, mapping) for name, column in mapping.columns.items()]
     for name in order_of(reads_of(mapping)):
         if name in mapping.texts:
             steps.append(_text(name, mapping.texts[name]))
@@ -98,9 +100,9 @@ def evaluated(node: Node, scope: Scope) -> Callable[[Values], Value]:
     return compiled
 
 
-def _column(name: str, column: Column, nulls: tuple[str, ...]) -> Step:
+def _column(name: str, column: Column, mapping: MappingContract) -> Step:
     header = column.header or name
-    parse = parser_of(column, nulls)
+    parse = parser_of(column, mapping)
 
     def step(row: Mapping[str, Cell], values: Values) -> None:
         try:
