@@ -32,12 +32,12 @@ from processing.platform import Platform
 from processing.publication import record_changes
 from processing.rebuild import Progress, no_progress
 from processing.wiring import open_platform
-from serving.api.app import Api, create_app
+from serving.api.app import Api, Doors, create_app
 from serving.api.connections import ConnectionLimits, Connections
 from serving.api.keys import parse_keys
 from serving.api.limits import Policy
+from serving.api.origins import loopback
 from serving.api.protocol import hot_protocol
-from serving.subscribers import Subscribers
 
 log = structlog.get_logger()
 
@@ -165,7 +165,12 @@ def build_app(platform: Platform, settings: Settings) -> Api:
         keys=parse_keys(settings.api_keys),
         policy=policy,
         load_contracts=lambda: load(settings.contracts_dir),
-        subscribers=Subscribers(settings.streams, each=settings.streams_per_key),
+        doors=Doors(
+            any_host=settings.without_keys,
+            wrong_keys_per_minute=settings.wrong_keys_per_minute,
+            streams=settings.streams,
+            streams_per_key=settings.streams_per_key,
+        ),
     )
 
 
@@ -186,7 +191,9 @@ async def running(
 
     Raises:
         UnavailableError: The port is taken.
+        ParameterError: Other machines can reach the address, and there are no keys.
     """
+    require_keys(settings)
     listener = _listener(settings)
     with closing(listener):
         platform = open_from(settings, clock=clock or SystemClock())
@@ -212,6 +219,21 @@ async def running(
             await serving
             await platform.close()
             gc.unfreeze()
+
+
+def require_keys(settings: Settings) -> None:
+    """Refuse to serve other machines without keys, unless told to.
+
+    Raises:
+        ParameterError: The address is not loopback, and there are no keys.
+    """
+    if settings.without_keys or loopback(settings.host) or parse_keys(settings.api_keys):
+        return
+    raise ParameterError(
+        f'other machines can reach the address "{settings.host}", and there are no API keys',
+        hint="Set AGENTFLOW_API_KEYS to key:tenant, or listen on 127.0.0.1; "
+        "AGENTFLOW_WITHOUT_KEYS=true serves everybody who can reach it.",
+    )
 
 
 def tune_runtime() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache, partial
 
 from fastapi import Depends, FastAPI
@@ -38,14 +39,33 @@ from serving.api.idempotency import Idempotency
 from serving.api.keys import ApiKey, Keys
 from serving.api.limits import LocalQuotas, Policy, Quotas, RateLimiter
 from serving.api.openapi import base_document
+from serving.api.origins import Origins
 from serving.api.reads import PlainReads
 from serving.api.strictness import Known, known_parameters, strict_parameters
 from serving.api.telemetry import Telemetry
+from serving.api.wrong_keys import WrongKeys
 from serving.asked import Asked, ask
 from serving.event_stream import EventStreams
 from serving.prepared import PreparedAnswers
 from serving.stream import MetricStreams
-from serving.subscribers import Subscribers
+from serving.subscribers import MAX_STREAMS_OF_ONE, MAX_SUBSCRIBERS, Subscribers
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Who is let in at all.
+
+    Attributes:
+        any_host: Whether other names than those of this machine are answered without keys too.
+        wrong_keys_per_minute: How many wrong keys one address may send; 0 is no limit.
+        streams: How many streams may be open.
+        streams_per_key: How many of them one key may have.
+    """
+
+    any_host: bool = False
+    wrong_keys_per_minute: int = 30
+    streams: int = MAX_SUBSCRIBERS
+    streams_per_key: int = MAX_STREAMS_OF_ONE
 
 
 class Api(HotPath):
@@ -72,7 +92,7 @@ def create_app(
     policy: Policy | None = None,
     quotas: Quotas | None = None,
     load_contracts: Callable[[], Registry] | None = None,
-    subscribers: Subscribers | None = None,
+    doors: Doors | None = None,
 ) -> Api:
     """Build the API over *platform*, which may still be starting.
 
@@ -82,18 +102,20 @@ def create_app(
         policy: The rate limit of each key; None is no limit.
         quotas: Where rate limits are counted; in this process unless told otherwise.
         load_contracts: Reads the contract files again, for `POST /v1/contracts/publish`.
-        subscribers: Who may follow; with the usual limits unless told otherwise.
+        doors: Who is let in at all; as documented unless told otherwise.
     """
-    known = tuple(keys)
+    known, doors = tuple(keys), doors or Doors()
     guard = Guard(
         Keys(known, secret=secrets.token_bytes(32)),
         None if policy is None else RateLimiter(policy, quotas or LocalQuotas(policy)),
         platform.clock,
+        origins=Origins(any_host=doors.any_host),
+        wrong_keys=WrongKeys(doors.wrong_keys_per_minute),
     )
     context = build_context(
         platform,
         load_contracts or _no_contracts,
-        Subscribers() if subscribers is None else subscribers,
+        Subscribers(doors.streams, each=doors.streams_per_key),
         guard.keys,
     )
     framework = build_framework(context, keyed=bool(known))

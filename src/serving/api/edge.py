@@ -20,6 +20,7 @@ from serving.api.bodies import (
     read_body,
     replayed,
 )
+from serving.api.connections import network
 from serving.api.guard import (
     SECURITY_HEADERS,
     Guard,
@@ -28,6 +29,7 @@ from serving.api.guard import (
     needed_scope,
     request_id_header,
 )
+from serving.api.head import Head
 from serving.api.idempotency import Idempotency, fingerprint, key_of
 from serving.api.problems import Problem, problem_of
 from serving.api.replies import (
@@ -87,6 +89,10 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            head = Head(send)
+            await self({**scope, "method": "GET"}, head.receive, head.send)
+            return
         request_id = self._request_ids.of(header(scope, b"x-request-id"))
         scope["request_id"] = request_id
         sending = _Sending(send, [request_id_header(request_id), *SECURITY_HEADERS])
@@ -118,11 +124,15 @@ class Edge:
         if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > MAX_TARGET_BYTES:
             await send_reply(sending, _URI_TOO_LONG.reply(request_id))
             return
+        if (refused := self._guard.refusal(scope)) is not None:
+            await send_reply(sending, refused.reply(request_id))
+            return
         if not exempt(path):
             checked = await self._guard.check(
                 header(scope, b"x-api-key"),
                 needed_scope(scope["method"], path),
                 request_id=request_id,
+                address=network((scope.get("client") or ("",))[0]),
             )
             if isinstance(checked, Reply):
                 await send_reply(sending, checked)

@@ -55,6 +55,8 @@ async def _framework(request: Request, error: Exception) -> Response:
     request_id = request.scope["request_id"]
     if error.status_code == _NOT_ALLOWED:
         allow = (error.headers or {}).get("allow", (error.headers or {}).get("Allow", ""))
+        if "GET" in allow.split(", "):
+            allow = f"{allow}, HEAD"
         message = printable(f"{request.method} is not a method of {request.url.path}")
         problem = Problem("method_not_allowed", message, f"Use {allow}." if allow else None)
         return raw_response(problem.reply(request_id, (b"allow", allow.encode())))

@@ -10,8 +10,11 @@ from typing import Final
 from agentflow.clock import Clock
 from serving.api.keys import Caller, Keys, Scope
 from serving.api.limits import RateLimiter, Refused
-from serving.api.problems import Problem
+from serving.api.origins import Origins
+from serving.api.problems import Detail, Problem
 from serving.api.replies import Headers, Reply
+from serving.api.replies import Scope as AsgiScope
+from serving.api.wrong_keys import WrongKeys
 
 _MAX_REQUEST_ID: Final = 128
 _REQUEST_ID_CHARACTERS: Final = frozenset(
@@ -21,6 +24,7 @@ _EXEMPT: Final = frozenset(
     {"/", "/docs", "/openapi.json", "/metrics", "/llms.txt", "/favicon.ico", "/v1/health"}
 )
 _EXEMPT_PREFIXES: Final = ("/v1/health/", "/page/")
+_ONCE: Final = frozenset({b"x-api-key", b"host", b"content-type", b"idempotency-key"})
 _READING_POSTS: Final = frozenset({"/v1/batch", "/v1/dry-run"})
 
 
@@ -53,25 +57,50 @@ class RequestIds:
 class Guard:
     """Checks one request. `pass_` is used by the framework's edge and by the hot path."""
 
-    def __init__(self, keys: Keys, limiter: RateLimiter | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        limiter: RateLimiter | None,
+        clock: Clock,
+        *,
+        origins: Origins | None = None,
+        wrong_keys: WrongKeys | None = None,
+    ) -> None:
         self.keys = keys
         self.limiter = limiter
+        self.origins = None if keys.anonymous is None else origins or Origins(any_host=False)
+        self.wrong_keys = wrong_keys or WrongKeys(0)
         self._clock = clock
 
     def now_us(self) -> int:
         """Return the time requests are judged at."""
         return self._clock.now_us()
 
-    async def check(self, key: bytes | None, needed: Scope, *, request_id: str) -> Passed | Reply:
+    def refusal(self, scope: AsgiScope) -> Problem | None:
+        """Return why a request is refused before its key is looked at; None when it is not."""
+        names = [name for name, _ in scope["headers"] if name in _ONCE]
+        if len(names) != len(set(names)):
+            return _repeated(max(names, key=names.count).decode())
+        return None if self.origins is None else self.origins.refusal(scope)
+
+    async def check(
+        self, key: bytes | None, needed: Scope, *, request_id: str, address: str
+    ) -> Passed | Reply:
         """Return who is calling, or the answer that refuses them."""
-        caller = self.keys.caller(key)
+        caller, now_us = self.keys.caller(key), self._clock.now_us()
+        bucket = None if caller is None else caller.bucket
+        if seconds := self.wrong_keys.retry_seconds(address, bucket, now_us):
+            return _guessed(seconds).reply(request_id)
         if caller is None:
+            if key:
+                self.wrong_keys.note_wrong(address, now_us)
             return _unknown_key(key).reply(request_id)
+        self.wrong_keys.note_right(address, caller.bucket)
         if needed not in caller.scopes:
             return missing_scope(needed).reply(request_id)
         if self.limiter is None:
             return Passed(caller, ())
-        taken = await self.limiter.take(caller.bucket, self._clock.now_us())
+        taken = await self.limiter.take(caller.bucket, now_us)
         if isinstance(taken, Refused):
             headers = self.limiter.exhausted(taken.retry_seconds)
             return _limited(taken.retry_seconds).reply(request_id, *headers)
@@ -106,6 +135,21 @@ def _unknown_key(key: bytes | None) -> Problem:
     if not key:
         return Problem("key_missing", "the request has no API key", "Send it as X-API-Key.")
     return Problem("key_unknown", "the API key is not known", "Check AGENTFLOW_API_KEYS.")
+
+
+def _repeated(name: str) -> Problem:
+    message = f'header "{name}" is sent twice'
+    where = Detail("header_invalid", message, header=name)
+    return Problem("header_invalid", message, "Send it once.", (where,))
+
+
+def _guessed(seconds: int) -> Problem:
+    return Problem(
+        "rate_limited",
+        "too many wrong API keys came from this address",
+        f"Wait {seconds} s, then send the right key.",
+        retry_seconds=seconds,
+    )
 
 
 def missing_scope(needed: Scope) -> Problem:

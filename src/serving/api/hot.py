@@ -13,6 +13,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Final, NamedTuple
 
+from serving.api.connections import network
 from serving.api.guard import SECURITY_HEADERS, Guard, RequestIds, request_id_header
 from serving.api.keys import Caller
 from serving.api.keys import Scope as KeyScope
@@ -30,6 +31,7 @@ class _Sent(NamedTuple):
     """What a request says that a read depends on."""
 
     key: bytes | None
+    host: bytes | None
     condition: bytes | None
     request_id: bytes | None
 
@@ -52,7 +54,7 @@ class HotPath:
         self._request_ids = request_ids
         self._telemetry = telemetry
 
-    def answer(self, path: str, query: bytes, headers: Headers) -> bytes | None:
+    def answer(self, path: str, query: bytes, headers: Headers, address: str = "") -> bytes | None:
         """Return the whole answer to a GET, as it goes into the socket; None if not at once.
 
         Only questions that came in as ASGI before are answered, so that the server's own parser
@@ -60,8 +62,8 @@ class HotPath:
         """
         started = perf_counter()
         sent = _sent(headers)
-        caller = self._caller(sent)
-        if caller is None:
+        caller = self._caller(sent, address)
+        if caller is None or sent is None:
             return None
         now_us = self._guard.now_us()
         read = self._reads.known(caller.tenant, path, query, now_us)
@@ -101,8 +103,9 @@ class HotPath:
         """Answer a metric read if it is plain; tell whether it was."""
         started = perf_counter()
         sent = _sent(scope["headers"])
-        caller = self._caller(sent)
-        if caller is None:
+        client = scope.get("client")
+        caller = self._caller(sent, network(client[0]) if client else "")
+        if caller is None or sent is None:
             return False
         now_us = self._guard.now_us()
         read = self._reads.find(caller.tenant, scope["path"], scope["query_string"], now_us)
@@ -122,21 +125,38 @@ class HotPath:
         self._telemetry.observe("GET", _ROUTE, status, perf_counter() - started)
         return True
 
-    def _caller(self, sent: _Sent) -> Caller | None:
-        caller = self._guard.keys.caller(sent.key)
-        return caller if caller is not None and _READ in caller.scopes else None
+    def _caller(self, sent: _Sent | None, address: str) -> Caller | None:
+        """Return whose read may be answered here; everything else is judged behind."""
+        guard = self._guard
+        if sent is None or guard.wrong_keys.blocking:
+            return None
+        caller = guard.keys.caller(sent.key)
+        if caller is None or _READ not in caller.scopes:
+            return None
+        if guard.origins is None:
+            guard.wrong_keys.note_right(address, caller.bucket)
+        elif not guard.origins.knows(sent.host):
+            return None
+        return caller
 
     def _echo(self, request_id: bytes) -> tuple[bytes, bytes]:
         return request_id_header(self._request_ids.of(request_id))
 
 
-def _sent(headers: Headers) -> _Sent:
-    key = condition = request_id = None
+def _sent(headers: Headers) -> _Sent | None:
+    """Return what a request says, or None when it says it twice."""
+    key = host = condition = request_id = None
     for name, value in headers:
         if name == b"x-api-key":
+            if key is not None:
+                return None
             key = value
+        elif name == b"host":
+            if host is not None:
+                return None
+            host = value
         elif name == b"if-none-match":
             condition = value
         elif name == b"x-request-id":
             request_id = value
-    return _Sent(key, condition, request_id)
+    return _Sent(key, host, condition, request_id)

@@ -17,7 +17,14 @@ from serving.api.shapes import ProblemShape
 PROBLEM_MEDIA: Final = "application/problem+json"
 SHAPES: Final = "x-agentflow-shapes"
 FREE_PARAMETERS: Final = "x-agentflow-free-parameters"
-_EVERYWHERE: Final = ("internal", "parameter_unknown", "uri_too_long")
+_EVERYWHERE: Final = (
+    "header_invalid",
+    "host_refused",
+    "internal",
+    "origin_refused",
+    "parameter_unknown",
+    "uri_too_long",
+)
 _KEYED: Final = ("key_missing", "key_unknown", "scope_missing", "rate_limited", "unavailable")
 _WITH_BODY: Final = (
     "too_large",

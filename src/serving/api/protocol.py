@@ -19,7 +19,7 @@ import structlog
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from serving.api.connections import Connections
+from serving.api.connections import Connections, network
 from serving.api.hot import HotPath
 from serving.api.problems import Problem
 from serving.api.reads import METRICS
@@ -58,7 +58,9 @@ class _HotProtocol(HttpToolsProtocol):
         self._reading_on = False
         self._running: RequestResponseCycle | None = None
         super().connection_made(transport)
-        room = self.open.admit(self, self.client[0] if self.client else "")
+        address = self.client[0] if self.client else ""
+        self._source = network(address)
+        room = self.open.admit(self, address)
         self._since = self._stalled_since = self.open.now
         self._stalled_bytes = 0
         if not room:
@@ -226,7 +228,7 @@ class _HotProtocol(HttpToolsProtocol):
         if b"%" in path or b"#" in self.url:
             return False
         try:
-            answer = self.hot.answer(path.decode("latin-1"), query, self.headers)
+            answer = self.hot.answer(path.decode("latin-1"), query, self.headers, self._source)
         except Exception:  # noqa: BLE001 - the parser would report a bug of ours as a bad request
             # Text, without local variables: they hold keys and personal data.
             log.error("read.failed", trace=format_exc())  # noqa: TRY400 - see above

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from agentflow.errors import AgentFlowError
 from serving.api.entity_tags import CACHE_CONTROL, deprecation, matches
+from serving.api.guard import SECURITY_HEADERS
 from serving.api.replies import JSON, Headers
 from serving.asked import Asked
 from serving.prepared import MAX_KEPT, Prepared, PreparedAnswers
@@ -37,6 +38,7 @@ class PlainRead:
         contract = prepared.asked.plan.contract
         self._always: Headers = [
             CACHE_CONTROL,
+            *SECURITY_HEADERS,
             *deprecation(contract.status, contract.sunset),
             *more,
         ]

@@ -18,10 +18,9 @@ from agentflow.contracts import Registry, load
 from agentflow.timers import ManualTimers, Timers
 from processing.platform import Platform
 from processing.wiring import open_platform
-from serving.api.app import Api, create_app
+from serving.api.app import Api, Doors, create_app
 from serving.api.keys import parse_keys
 from serving.api.limits import Policy
-from serving.subscribers import Subscribers
 
 NOW_US = 1_790_000_000_000_000
 """2026-09-21T14:13:20Z."""
@@ -38,7 +37,7 @@ class Served:
         self.run: Callable[[Coroutine[Any, Any, Any]], Any] = run
         self.client = httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=api),  # type: ignore[arg-type]
-            base_url="http://agentflow.test",
+            base_url="http://localhost",
         )
 
     def request(self, method: str, url: str, **options: Any) -> httpx2.Response:
@@ -63,7 +62,7 @@ class Served:
         """Send a GET past the hot path."""
         edge = self.api._app  # noqa: SLF001 - what the hot path stands in front of
         transport = httpx2.ASGITransport(app=edge)  # type: ignore[arg-type]
-        client = httpx2.AsyncClient(transport=transport, base_url="http://agentflow.test")
+        client = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
         response: httpx2.Response = self.run(client.get(url))
         return response
 
@@ -76,7 +75,7 @@ def serving(  # noqa: PLR0913 - each is another part of one server
     policy: Policy | None = None,
     registry: Registry | None = None,
     load_contracts: Callable[[], Registry] | None = None,
-    subscribers: Subscribers | None = None,
+    doors: Doors | None = None,
     timers: Timers | None = None,
 ) -> Iterator[Served]:
     """Serve a platform while the body runs."""
@@ -88,7 +87,7 @@ def serving(  # noqa: PLR0913 - each is another part of one server
         keys=parse_keys(keys),
         policy=policy,
         load_contracts=load_contracts or (lambda: contracts),
-        subscribers=subscribers,
+        doors=doors,
     )
     with asyncio.Runner() as runner:
         runner.run(platform.start())
@@ -144,11 +143,14 @@ class Wire:
             "query_string": query.encode(),
             "root_path": "",
             "scheme": "http",
-            "server": ("agentflow.test", 80),
+            "server": ("localhost", 80),
             "client": ("127.0.0.1", 1),
             "headers": [
-                (name.replace("_", "-").lower().encode(), value.encode())
-                for name, value in headers.items()
+                (b"host", b"localhost"),
+                *(
+                    (name.replace("_", "-").lower().encode(), value.encode())
+                    for name, value in headers.items()
+                ),
             ],
         }
         self._task: asyncio.Task[None] | None = None

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from agentflow.errors import TooManyStreamsError
+from serving.api.app import Doors
 from serving.api.connections import ConnectionLimits
 from serving.event_stream import EventStreams
 from serving.subscribers import Subscribers
@@ -134,8 +135,8 @@ def test_streams_from_the_start_share_what_was_read_of_the_log(tmp_path: Path) -
 
 def test_one_key_has_only_so_many_streams(tmp_path: Path) -> None:
     """And the others still have theirs."""
-    subscribers = Subscribers(limit=5, each=3)
-    with serving(tmp_path, keys="k-a:acme,k-b:acme", subscribers=subscribers) as served:
+    doors = Doors(streams=5, streams_per_key=3)
+    with serving(tmp_path, keys="k-a:acme,k-b:acme", doors=doors) as served:
 
         async def run() -> list[Any]:
             url = "/v1/stream/events"
