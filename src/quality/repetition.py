@@ -19,7 +19,7 @@ def repeated_member(value: bytes) -> str | None:
 
     *value* is JSON. Of objects deeper than `data` only the place is told where they are.
 
-    >>> repeated_member(b'{"id": "1", "data": {"a": 1, "\u0061": 2}}')
+    >>> repeated_member(b'{"id": "1", "data": {"a": 1, "\\u0061": 2}}')
     '/data/a'
     >>> repeated_member(b'{"id": "1", "data": {"id": 1}}') is None
     True
