@@ -58,8 +58,7 @@ def export(contracts_dir: Path | None, overrides: tuple[str, ...], out: Path | N
             (out / f"{each.name}.json").write_text(text, "utf-8")
             click.echo(str(out / f"{each.name}.json"))
     for each in wanted:
-        for statement in each.statements:
-            say(statement)
+        _warn(each)
         say(f"{each.name} needs {', '.join(each.environment)} in the worker's environment")
 
 
@@ -79,7 +78,9 @@ def apply(
 ) -> None:
     """Create and reconfigure connectors until they are as wanted.
 
-    Exit code 1 when something differs and was left so.
+    Says the SQL that a database needs before its connector is created: without it, PostgreSQL
+    refuses the application's own UPDATE and DELETE on a table without a primary key. Exit code 1
+    when something differs and was left so.
     """
     from ingestion.connectors import ConnectClient
 
@@ -91,6 +92,8 @@ def apply(
     else:
         _show(found)
     for each, drift in zip(wanted, found, strict=True):
+        if drift.missing:
+            _warn(each)
         if not drift.settled and not dry_run:
             client.apply(each)
             say(f"applied {each.name}")
@@ -133,6 +136,19 @@ def _wanted(contracts_dir: Path | None, overrides: tuple[str, ...]) -> tuple[Con
 
     registry = load(contracts_directory(contracts_dir))
     return connectors_of(registry, overrides=pairs(overrides))
+
+
+def _warn(connector: Connector) -> None:
+    """Say what a database needs before; a table without a key is the urgent case."""
+    if connector.keyless:
+        tables = ", ".join(connector.keyless)
+        say(
+            f"warning: without a replica identity, UPDATE and DELETE fail on {tables} once captured"
+        )
+    if connector.statements:
+        say(f"run before {connector.name} is created:")
+    for statement in connector.statements:
+        say(f"  {statement}")
 
 
 def _show(found: tuple[Drift, ...]) -> None:

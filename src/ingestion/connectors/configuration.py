@@ -49,12 +49,15 @@ class Connector:
 
     Attributes:
         statements: SQL that the database needs before the connector starts; safe to run again.
+        keyless: Tables without a key on PostgreSQL, which refuses UPDATE and DELETE on them once
+            they are captured, until its statement was run.
         environment: Variables the Connect worker must have.
     """
 
     name: str
     config: Mapping[str, str]
     statements: tuple[str, ...]
+    keyless: tuple[str, ...] = ()
 
     @property
     def environment(self) -> tuple[str, ...]:
@@ -98,7 +101,8 @@ def _connector(
         _units_agree(tables)
     config = {**_COMMON, **_access(server), **_snapshot(tables), **special, **changed}
     statements = tuple(_statements(tables)) if postgres else ()
-    return Connector(f"agentflow-{server}", dict(sorted(config.items())), statements)
+    keyless = tuple(sorted(each.table for each in tables if postgres and not each.key))
+    return Connector(f"agentflow-{server}", dict(sorted(config.items())), statements, keyless)
 
 
 def _access(server: str) -> Mapping[str, str]:

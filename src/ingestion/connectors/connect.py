@@ -15,6 +15,7 @@ from ingestion.connectors.health import Ailment, diagnose
 _TIMEOUT_SECONDS = 30.0
 _NOT_FOUND = 404
 _ERROR = 400
+_HINT = "See the log of the Connect worker."
 _OURS = frozenset({"name"})
 
 
@@ -53,7 +54,9 @@ class ConnectClient:
 
     def apply(self, connector: Connector) -> None:
         """Create or reconfigure one connector."""
-        self._call("PUT", f"/connectors/{connector.name}/config", dict(connector.config))
+        names = ", ".join(connector.environment)
+        hint = f"See the log of the Connect worker. Before it starts, it needs {names}."
+        self._call("PUT", f"/connectors/{connector.name}/config", dict(connector.config), hint=hint)
 
     def status(self, name: str) -> Mapping[str, Any] | None:
         """Return the state of a connector and its tasks; None when it does not exist."""
@@ -97,7 +100,7 @@ class ConnectClient:
         }
         return Drift(connector.name, missing=False, differences=differences)
 
-    def _call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+    def _call(self, method: str, path: str, body: object = None, *, hint: str = _HINT) -> Any:  # noqa: ANN401 - JSON
         try:
             answer = self._http.request(method, f"{self._url}{path}", json=body)
         except httpx2.HTTPError as error:
@@ -107,7 +110,7 @@ class ConnectClient:
             return None
         if answer.status_code >= _ERROR:
             message = f"Kafka Connect refuses {method} {path}: {_reason(answer)}"
-            raise UnavailableError(message, hint="See the log of the Connect worker.")
+            raise UnavailableError(message, hint=hint)
         return answer.json() if answer.content else None
 
 
