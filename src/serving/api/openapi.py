@@ -29,6 +29,7 @@ _HEADERS: Final[Document] = {
     }
 }
 _AT_LEAST: Final = "A token from POST /v1/events or an earlier answer: the answer covers it."
+_FRAMEWORK: Final = frozenset({"HTTPValidationError", "ValidationError"})
 _INTERNAL: Final = ("x-metric", "x-metric-stream", "x-events", "x-formats", "x-body")
 
 
@@ -45,6 +46,8 @@ def openapi_document(app: FastAPI, registry: Registry, *, keyed: bool) -> Docume
     _, components = msgspec.json.schema_components(
         list(named.values()), ref_template="#/components/schemas/{name}"
     )
+    of_parameters = document.get("components", {}).get("schemas", {})
+    components |= {name: of_parameters[name] for name in of_parameters if name not in _FRAMEWORK}
     document["components"] = {
         "schemas": dict(sorted(components.items())),
         "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}},
@@ -55,7 +58,27 @@ def openapi_document(app: FastAPI, registry: Registry, *, keyed: bool) -> Docume
     for operations in document["paths"].values():
         for operation in operations.values():
             _finish(operation)
+    _hoist(document, document["components"]["schemas"])
     return document
+
+
+def _hoist(value: object, schemas: Document) -> None:
+    """Move definitions that schemas brought along to where the whole document refers to them.
+
+    A reference counts from the root of the document, not from the schema it stands in.
+    """
+    if isinstance(value, list):
+        for each in value:
+            _hoist(each, schemas)
+    elif isinstance(value, dict):
+        for name, schema in value.pop("$defs", {}).items():
+            schemas[name] = schema
+            _hoist(schema, schemas)
+        reference = value.get("$ref")
+        if isinstance(reference, str):
+            value["$ref"] = reference.replace("#/$defs/", "#/components/schemas/")
+        for each in list(value.values()):
+            _hoist(each, schemas)
 
 
 def base_document(app: FastAPI) -> Document:
