@@ -9,6 +9,7 @@ from typing import IO, Any
 import click
 
 from agentflow.cli.connection import connected
+from agentflow.cli.event_file import read_event
 from agentflow.cli.failure import REFUSED, Failure
 from agentflow.cli.options import json_option, pairs, server_options
 from agentflow.cli.output import emit, say, write_table
@@ -105,7 +106,7 @@ def fix(  # noqa: PLR0913  # the options of the command
     new: dict[str, object] = dict(pairs(changes))
     for pointer, text in pairs(set_json).items():
         new[pointer] = _json(text, f"--set-json {pointer}")
-    whole = _json(event.read(), "--event") if event is not None else None
+    whole = read_event(event, "--event") if event is not None else None
     if (whole is None) == (not new and not remove):
         raise click.UsageError("give either --set, --set-json and --remove, or a whole --event")
     with connected(url, api_key) as client:

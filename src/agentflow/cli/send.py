@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
@@ -11,6 +10,7 @@ import click
 
 from agentflow.cli.connection import connected
 from agentflow.cli.event_data import completed, contract_of, data_of, now
+from agentflow.cli.event_file import read_event
 from agentflow.cli.failure import REFUSED, Failure
 from agentflow.cli.options import Instant, json_option, server_options
 from agentflow.cli.output import emit, number, say, signed, write_table
@@ -86,10 +86,7 @@ def send(  # noqa: PLR0913  # the options of the command
 
 
 def _read(file: IO[str]) -> Json:
-    try:
-        event = json.load(file)
-    except ValueError as error:
-        raise click.UsageError(f"{file.name} is no JSON: {error}") from error
+    event = read_event(file, "--json-file")
     if not isinstance(event, dict):
         raise click.UsageError(f"{file.name} holds no JSON object; see `agentflow replay` for many")
     return event

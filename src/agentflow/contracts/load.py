@@ -13,7 +13,7 @@ from agentflow.contracts.lock import check_lock, read_lock
 from agentflow.contracts.model import Contract
 from agentflow.contracts.registry import Key, Registry, key_of
 from agentflow.contracts.shape import Kind, contract_of
-from agentflow.contracts.source import Document, Source, read
+from agentflow.contracts.source import Document, Source, read_file
 from agentflow.errors import ContractFilesError, FileProblem
 
 FOLDERS: dict[str, Kind] = {
@@ -65,7 +65,7 @@ def read_directory(directory: Path | str, *, locked: bool = True) -> Reading:
     unreadable: set[str] = set()
     problems.extend(_folder_problems(directory))
     for file, kind in _files(directory):
-        document = _document(file, directory)
+        document = read_file(file.relative_to(directory).as_posix(), file)
         contract, found = _contract(document, kind)
         problems.extend(found)
         if contract is None:
@@ -126,15 +126,6 @@ def _claimed(document: Document, file: Path) -> set[str]:
     if isinstance(document.value, dict) and isinstance(name := document.value.get("name"), str):
         names.add(name)
     return names
-
-
-def _document(file: Path, directory: Path) -> Document:
-    name = file.relative_to(directory).as_posix()
-    try:
-        return read(name, file.read_bytes())
-    except OSError as error:
-        problem = FileProblem(name, 0, f"cannot be read: {error.strerror or error}")
-        return Document(Source(name), None, (problem,))
 
 
 def _contract(document: Document, kind: Kind) -> tuple[Contract | None, list[FileProblem]]:

@@ -17,6 +17,7 @@ from agentflow.errors import BreakingChangeError, ContractFilesError, FileProble
 
 LOCK_NAME = "contracts.lock"
 _FORMAT = 1
+_MAX_LOCK_BYTES = 16 * 1024 * 1024  # of some 200,000 versions
 
 
 def lock_key(contract: Contract) -> str:
@@ -38,11 +39,17 @@ def read_lock(directory: Path) -> Mapping[str, str] | None:
         ContractFilesError: The lock cannot be understood.
     """
     try:
-        text = (directory / LOCK_NAME).read_text("utf-8")
+        with (directory / LOCK_NAME).open("rb") as file:
+            content = file.read(_MAX_LOCK_BYTES + 1)
+        text = content.decode("utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ContractFilesError([FileProblem(LOCK_NAME, 0, f"cannot be read: {error}")]) from error
+    if len(content) > _MAX_LOCK_BYTES:
+        message = f"file is longer than {_MAX_LOCK_BYTES} bytes"
+        hint = "Restore it from version control; it is written by a program."
+        raise ContractFilesError([FileProblem(LOCK_NAME, 0, message, hint)])
     try:
         entries = _entries(json.loads(text))
     except (ValueError, RecursionError) as error:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import Path
 from typing import TypeAlias
 
 import yaml
@@ -93,9 +94,23 @@ def read(file: str, content: bytes) -> Document:
     return Document(Source(file, text, reader.lines), value, tuple(reader.problems))
 
 
+def read_file(name: str, file: Path) -> Document:
+    """Read one contract file from disk, and no more of it than may be in one.
+
+    A file may be of any size, and say so wrongly: what is read is measured, not what is declared.
+    """
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_MAX_SIZE_BYTES + 1)
+    except OSError as error:
+        problem = FileProblem(name, 0, f"cannot be read: {error.strerror or error}")
+        return Document(Source(name), None, (problem,))
+    return read(name, content)
+
+
 def _decode(content: bytes) -> str:
     if len(content) > _MAX_SIZE_BYTES:
-        message = f"file is {len(content)} bytes long, the limit is {_MAX_SIZE_BYTES}"
+        message = f"file is longer than {_MAX_SIZE_BYTES} bytes"
         raise _RefusedError(0, message, "Keep one contract to a file.")
     try:
         return content.decode("utf-8-sig")

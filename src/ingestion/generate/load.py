@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agentflow.contracts import Registry
 from agentflow.contracts.shape import checked
-from agentflow.contracts.source import Document, read
+from agentflow.contracts.source import Document, read_file
 from agentflow.errors import ContractFilesError, FileProblem, UnknownContractError
 from ingestion.generate.check import problems_of
 from ingestion.generate.fallback import random_scenario
@@ -56,7 +56,7 @@ def read_world(contracts_dir: Path, registry: Registry, *, name: str | None = No
     scenarios: dict[str, Scenario] = {}
     problems: list[FileProblem] = []
     for file in sorted((contracts_dir / FOLDER).glob("*.y*ml")):
-        document = read(f"{FOLDER}/{file.name}", file.read_bytes())
+        document = read_file(f"{FOLDER}/{file.name}", file)
         scenario, found = _checked(document, registry)
         problems += found
         if scenario is not None:

@@ -7,6 +7,7 @@ A log of which nothing can be read starts empty under a new id; the lake holds t
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -108,7 +109,7 @@ def _check_wal(path: Path, connection: sqlite3.Connection) -> OpenReport:
     if not commits:
         return OpenReport("opened")
     copy = Path(f"{_aside(path)}-wal")
-    copy.write_bytes(wal.read_bytes())
+    shutil.copyfile(wal, copy)
     connection.execute("BEGIN IMMEDIATE")
     skip_offsets(connection)
     connection.execute("COMMIT")

@@ -35,7 +35,8 @@ def dropped_commits(wal: Path, *, recovered_frames: int) -> int:
     A file whose own header is damaged counts as one: how many it held cannot be told.
     """
     try:
-        head = wal.read_bytes()[: _HEADER.size] if wal.exists() else b""
+        with wal.open("rb") as file:
+            head = file.read(_HEADER.size)
         if len(head) < _HEADER.size:
             return 0
         magic, _, page_bytes, _, *salts_and_sums = _HEADER.unpack(head)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
 from agentflow.contracts import Registry
 from agentflow.contracts.shape import checked
-from agentflow.contracts.source import Document, read
+from agentflow.contracts.source import Document, read_file
 from agentflow.errors import ContractFilesError, FileProblem, ParameterError, UnknownContractError
 from ingestion.replay.check import problems_of
 from ingestion.replay.mapping import RowMapping
@@ -18,6 +19,7 @@ from ingestion.replay.values import Tables
 
 FOLDER = "mappings"
 _COLUMNS = 2
+_MAX_LOOKUP_BYTES = 64 * 1024 * 1024
 
 
 def read_mappings(contracts_dir: Path, registry: Registry) -> Mapping[str, RowMapping]:
@@ -29,7 +31,7 @@ def read_mappings(contracts_dir: Path, registry: Registry) -> Mapping[str, RowMa
     mappings: dict[str, RowMapping] = {}
     problems: list[FileProblem] = []
     for file in sorted((contracts_dir / FOLDER).glob("*.y*ml")):
-        document = read(f"{FOLDER}/{file.name}", file.read_bytes())
+        document = read_file(f"{FOLDER}/{file.name}", file)
         contract, tables, found = _checked(document, file.parent, registry)
         if contract is not None and contract.name in mappings:
             message = f'mapping "{contract.name}" is given twice'
@@ -91,10 +93,13 @@ def _checked(
 
 
 def _table(file: Path) -> Iterator[tuple[str, str]]:
-    with file.open(encoding="utf-8-sig", newline="") as text:
-        lines = csv.reader(text)
-        next(lines, None)
-        for cells in lines:
-            if len(cells) != _COLUMNS:
-                raise ValueError(f"line {lines.line_num} has {len(cells)} columns, not 2")
-            yield cells[0], cells[1]
+    with file.open("rb") as opened:
+        content = opened.read(_MAX_LOOKUP_BYTES + 1)
+    if len(content) > _MAX_LOOKUP_BYTES:
+        raise ValueError(f"it is longer than {_MAX_LOOKUP_BYTES} bytes")
+    lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    next(lines, None)
+    for cells in lines:
+        if len(cells) != _COLUMNS:
+            raise ValueError(f"line {lines.line_num} has {len(cells)} columns, not 2")
+        yield cells[0], cells[1]

@@ -113,7 +113,13 @@ def manifest_text(source: Source, path: Path) -> bytes:
             hint="Name what `agentflow backup` made, or take another backup.",
         )
     with file:
-        return file.read(MANIFEST_BYTES)
+        text = file.read(MANIFEST_BYTES + 1)
+    if len(text) > MANIFEST_BYTES:
+        raise StorageCorruptError(
+            f'"{path}": {MANIFEST_FILE} is longer than {MANIFEST_BYTES} bytes',
+            hint="Name what `agentflow backup` made.",
+        )
+    return text
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -25,17 +24,20 @@ def contracts_at(old: str, directory: Path) -> Iterator[Path]:
     if Path(old).is_dir():
         yield Path(old)
         return
-    archive = _archived(old, directory)
-    with TemporaryDirectory() as unpacked:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+    with TemporaryDirectory() as folder:
+        archive, unpacked = Path(folder, "archive.tar"), Path(folder, "contracts")
+        _archive(old, directory, archive)
+        with tarfile.open(archive) as tar:
             tar.extractall(unpacked, filter="data")
-        yield Path(unpacked)
+        yield unpacked
 
 
-def _archived(revision: str, directory: Path) -> bytes:
+def _archive(revision: str, directory: Path, archive: Path) -> None:
+    """Write the directory as it was to a file: it may hold more than memory does."""
     named = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     commit = _git(directory, *named, asked=revision).decode().strip()
-    return _git(directory, "archive", "--format=tar", commit, ".", asked=revision)
+    to = f"--output={archive}"
+    _git(directory, "archive", "--format=tar", to, commit, ".", asked=revision)
 
 
 def _git(directory: Path, *arguments: str, asked: str) -> bytes:

@@ -1,0 +1,132 @@
+"""No file is read further than it may be long: a sparse one of 3 GB costs nothing."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from agentflow.cli.event_file import MAX_BYTES, read_event
+from agentflow.contracts import Registry, load, read_directory, read_lock
+from agentflow.errors import ContractFilesError
+from ingestion.generate.load import read_world
+from ingestion.replay.load import read_mappings
+
+GIBI = 1 << 30
+
+
+@pytest.fixture
+def sparse(tmp_path: Path) -> Callable[[str], Path]:
+    """Make a file of 3 GiB that takes no space on the disk."""
+
+    def make(name: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.truncate(3 * GIBI)
+        return path
+
+    return make
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_contract_of_3_gigabytes_is_a_problem_with_its_file(
+    tmp_path: Path, sparse: Callable[[str], Path]
+) -> None:
+    """It was read whole, and then refused for its length: the machine was out of memory first."""
+    sparse("events/huge.yaml")
+    found = []
+
+    peak = peak_bytes(lambda: found.extend(read_directory(tmp_path).problems))
+
+    assert [str(each) for each in found] == [
+        "events/huge.yaml:0: file is longer than 262144 bytes (Keep one contract to a file.)"
+    ]
+    assert peak < 64 << 20
+
+
+@pytest.mark.parametrize(
+    ("name", "reads", "message"),
+    [
+        ("contracts.lock", read_lock, "contracts.lock:0: file is longer than 16777216 bytes"),
+        (
+            "mappings/huge.yaml",
+            lambda path: read_mappings(path, Registry.of([])),
+            "mappings/huge.yaml:0: file is longer than 262144 bytes",
+        ),
+        (
+            "scenarios/huge.yaml",
+            lambda path: read_world(path, Registry.of([])),
+            "scenarios/huge.yaml:0: file is longer than 262144 bytes",
+        ),
+    ],
+)
+def test_other_files_beside_the_contracts_are_measured_too(
+    tmp_path: Path,
+    sparse: Callable[[str], Path],
+    name: str,
+    reads: Callable[[Path], object],
+    message: str,
+) -> None:
+    """Each has a limit, and an error that names file and limit."""
+    sparse(name)
+
+    def work() -> None:
+        with pytest.raises(ContractFilesError, match=message):
+            reads(tmp_path)
+
+    assert peak_bytes(work) < 256 << 20
+
+
+def test_a_mapping_that_cannot_be_read_is_a_problem_and_no_crash(tmp_path: Path) -> None:
+    """A folder of that name, say."""
+    (tmp_path / "mappings" / "folder.yaml").mkdir(parents=True)
+
+    with pytest.raises(ContractFilesError, match="cannot be read: Is a directory"):
+        read_mappings(tmp_path, Registry.of([]))
+
+
+def test_a_lookup_file_of_3_gigabytes_is_a_problem_of_its_mapping(
+    tmp_path: Path, sparse: Callable[[str], Path]
+) -> None:
+    """The mapping's line is told, since that is what can be changed."""
+    registry = load(Path("examples/flights/contracts"))
+    (mapping,) = Path("examples/flights/contracts/mappings").glob("*.yaml")
+    text = mapping.read_text()
+    assert "file: airport_zones.csv" in text
+    sparse("mappings/airport_zones.csv")
+    (tmp_path / "mappings" / mapping.name).write_text(text)
+
+    with pytest.raises(
+        ContractFilesError, match="cannot be read: it is longer than 67108864 bytes"
+    ):
+        read_mappings(tmp_path, registry)
+
+
+def test_an_event_file_is_read_up_to_what_an_event_may_have() -> None:
+    """`--json-file` and `--event` share it."""
+    longest = '"' + "x" * (MAX_BYTES - 2) + '"'
+
+    assert len(read_event(io.StringIO(longest), "--event")) == MAX_BYTES - 2
+    for text, message in (
+        (f"{longest} ", "is longer than 1048576 bytes, which no event may be"),
+        ('"' + "ü" * (MAX_BYTES // 2) + '"', "is longer than 1048576 bytes"),
+        ("[" * 100_000, "is nested too deeply"),
+        ("{", "is not JSON"),
+    ):
+        file = io.StringIO(text)
+        file.name = "event.json"  # type: ignore[misc]  # as a file that was opened has it
+        with pytest.raises(click.UsageError, match=message):
+            read_event(file, "--event")
