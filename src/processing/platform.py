@@ -25,7 +25,7 @@ from processing.changes import Change, ChangeFeed
 from processing.deadletters import DeadLetters
 from processing.definitions import Definitions
 from processing.dryrun import DryRun, dry_run
-from processing.history import History
+from processing.history import History, MetricRow
 from processing.identities import Known, known
 from processing.intake import Intake
 from processing.intake_port import EventIntake, Surroundings
@@ -33,11 +33,12 @@ from processing.lake import LakeKeeper, LakeReader, Positions
 from processing.lake_lag import LAKE_BUDGET, LakeLag, LakeLagMeter
 from processing.live import LiveEngine, MetricId, Moved, snapshot
 from processing.live.groups import LoggedGroups
+from processing.proof import proofs, windows_of
 from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
 from processing.recovery import Recovery
 from processing.results import EventResult
 from processing.tokens import Token
-from processing.verification import Check, Cut, compare, question, take_cut
+from processing.verification import Check, Cut, question, take_cut
 from quality.verdict import Accepted, Verdict
 
 log = structlog.get_logger()
@@ -404,49 +405,49 @@ class Platform:
             where=where or {},
         )
 
-    async def check(self, cut: Cut) -> Check:
-        """Compare a cut with a recompute from the lake, which is first brought up to the cut.
+    def recompute(self, cut: Cut) -> list[MetricRow]:
+        """Compute a cut from the lake alone, which is first brought up to it; blocks.
 
         Raises:
-            UnavailableError: The lake did not follow in time.
+            UnavailableError: The lake did not follow in time, or the query was stopped.
+            StorageError: A file of the lake cannot be read.
+            ValueTooLargeError: A number has more digits than a recompute holds.
         """
-        return await asyncio.to_thread(self._check, cut)
-
-    def _check(self, cut: Cut) -> Check:
         self.flush_lake(cut.next_offset)
-        history = self.parts.history
-        return compare(cut, history.answer(cut.plan, question(cut), tail=False))
+        return self.parts.history.answer(cut.plan, question(cut), tail=False)
 
     def flush_lake(self, next_offset: int) -> None:
         """Block until the lake holds everything before *next_offset*; not on the event loop.
 
         Raises:
-            UnavailableError: It did not in time.
+            UnavailableError: It did not in time; says how far it is, and why if that is known.
         """
-        goal = Positions(next_offset, 0)
-        if self.parts.lake.covered.reaches(goal):
+        lake, goal = self.parts.lake, Positions(next_offset, 0)
+        if lake.covered.reaches(goal) or lake.flush(goal, timeout=FLUSH_TIMEOUT):
             return
-        if not self.parts.lake.flush(goal, timeout=FLUSH_TIMEOUT):
-            raise UnavailableError("the lake does not follow", hint="See GET /v1/health.")
+        held, failure = lake.covered.validated, lake.failure
+        reason = f"; its last attempt failed: {failure}" if failure is not None else ""
+        raise UnavailableError(
+            f"the lake is behind: it holds {held} of {next_offset} events of the log"
+            f" after {FLUSH_TIMEOUT.total_seconds():g} s{reason}",
+            hint="See lake in GET /v1/health; ask again once it has caught up.",
+        )
 
     async def verify(
         self, *, tenant: str | None = None, progress: Progress = no_progress
     ) -> list[Check]:
         """Compare every window of every metric, cell by cell, with the lake.
 
-        All numbers come from one cut: they are read before anything else can move them.
+        A check that cannot be done has a `failure`; the others go on.
         """
         self.require_ready()
-        cuts = [
-            self.cut(metric, name, window=window.name, by=plan.dimensions)
-            for name in ([tenant] if tenant is not None else self.engine.tenants())
-            for metric, plan in self.engine.plans.items()
-            for window in plan.windows
-        ]
-        checks = []
-        for number, cut in enumerate(cuts, 1):
-            checks.append(await self.check(cut))
-            progress(f"verifying {cut.plan.contract.name}", number, len(cuts))
+        tenants = [tenant] if tenant is not None else self.engine.tenants()
+        windows = windows_of(self.engine.plans, tenants)
+        checks: list[Check] = []
+        async for check in proofs(self, windows):
+            checks.append(check)
+            name = check.cut.plan.contract.name
+            progress(f"verifying {name}", len(checks), len(windows))
         return checks
 
 

@@ -8,7 +8,8 @@ knows nothing of the live state but the question.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from agentflow.metrics import Measured, MetricPlan, MetricState, measure
 from agentflow.metrics.arithmetic import Value
@@ -17,6 +18,8 @@ from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
 
 Dimensions = tuple[object, ...]
+MOST_DIFFERENCES: Final = 100
+"""More are only counted: when one number is wrong, often all are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,8 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A number that is not what the lake says."""
+class Compared:
+    """One number, live and computed again; None where one side has nothing."""
 
     dimensions: Mapping[str, object]
     live: Value
@@ -44,19 +47,39 @@ class Difference:
     live_events: int
     recomputed_events: int
 
+    @property
+    def equal(self) -> bool:
+        """Whether both are the same, to the last digit and event."""
+        return (self.live, self.live_events) == (self.recomputed, self.recomputed_events)
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The comparison of one cut. `numbers` is how many were compared."""
+    """The comparison of one cut.
+
+    Attributes:
+        cut: What was compared; its cells are let go.
+        numbers: How many cells were compared.
+        differing: How many of them differ.
+        differences: Those that differ, at most `MOST_DIFFERENCES`.
+        totals: The numbers over all cells: one, or one for each currency.
+        seconds: How long it took.
+        failure: Why it could not be done; None when it was.
+    """
 
     cut: Cut
     numbers: int
-    differences: Sequence[Difference]
+    differing: int = 0
+    differences: Sequence[Compared] = ()
+    totals: Sequence[Compared] = ()
+    seconds: float = 0.0
+    failure: str | None = None
 
     @property
     def equal(self) -> bool:
         """Whether every number is equal, to the last digit and event."""
-        return not self.differences
+        totals_equal = all(total.equal for total in self.totals)
+        return self.failure is None and not self.differing and totals_equal
 
 
 def take_cut(
@@ -74,6 +97,8 @@ def take_cut(
         dimensions: measure(state.plan, cell)
         for dimensions, cell in state.group(window, by=by, where=where).items()
     }
+    if not by and not cells:
+        cells[()] = measure(state.plan, state.merged(()))  # nothing has a value: 0, or null
     return Cut(state.plan, tenant, window, start_us, end_us, next_offset, by, where, cells)
 
 
@@ -92,13 +117,24 @@ def question(cut: Cut) -> Question:
 
 def compare(cut: Cut, rows: Iterable[MetricRow]) -> Check:
     """Compare a cut with the answer to its `question`."""
-    recomputed = {row.dimensions: row for row in rows if row.events}
-    differences = []
-    for dimensions in cut.cells.keys() | recomputed.keys():
-        cell, row = cut.cells.get(dimensions), recomputed.get(dimensions)
-        live = (cell.value, cell.events) if cell else (None, 0)
-        again = (row.value, row.events) if row else (None, 0)
-        if live != again:
-            named = dict(zip(cut.by, dimensions, strict=True))
-            differences.append(Difference(named, live[0], again[0], live[1], again[1]))
-    return Check(cut, len(cut.cells.keys() | recomputed.keys()), differences)
+    pairs = paired(cut, rows)
+    differing = [pair for pair in pairs if not pair.equal]
+    kept = replace(cut, cells={})
+    return Check(kept, len(pairs), len(differing), differing[:MOST_DIFFERENCES])
+
+
+def paired(cut: Cut, rows: Iterable[MetricRow]) -> list[Compared]:
+    """Put every number of a cut beside the recomputed one."""
+    recomputed = {row.dimensions: row for row in rows if row.events or not cut.by}
+    return [
+        _pair(cut, dimensions, recomputed.get(dimensions))
+        for dimensions in {**cut.cells, **recomputed}
+    ]
+
+
+def _pair(cut: Cut, dimensions: Dimensions, row: MetricRow | None) -> Compared:
+    cell = cut.cells.get(dimensions)
+    live = (cell.value, cell.events) if cell else (None, 0)
+    again = (row.value, row.events) if row else (None, 0)
+    named = dict(zip(cut.by, dimensions, strict=True))
+    return Compared(named, live[0], again[0], live[1], again[1])

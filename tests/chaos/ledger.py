@@ -214,10 +214,14 @@ def require_recomputed(client: Client, metric: str) -> None:
 
 def require_verified(client: Client) -> int:
     """Fail unless the platform's own recompute agrees; return how much it compared."""
-    answer = client.get("/v1/verify")
-    assert answer.status == 200, answer.body
-    found = answer.json
-    wrong = [metric["metric"] for metric in found["metrics"] if not metric["equal"]]
-    assert found["verified"], f"not equal to the recompute from the lake: {wrong}"
-    numbers: int = found["numbers"]
-    return numbers
+    numbers, more = 0, ""
+    while True:
+        answer = client.get(f"/v1/verify?limit=50{more}")
+        assert answer.status == 200, answer.body
+        found = answer.json
+        wrong = [metric["metric"] for metric in found["metrics"] if not metric["equal"]]
+        assert found["verified"], f"not equal to the recompute from the lake: {wrong}"
+        numbers += found["numbers"]
+        if found["next_cursor"] is None:
+            return numbers
+        more = f"&cursor={found['next_cursor']}"

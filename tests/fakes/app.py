@@ -149,22 +149,28 @@ class FakeServer:
             "lag": {"events": 0, "seconds": 0.0},
         }
 
-    def verify(self, _: Request) -> Any:
+    def verify(self, request: Request) -> Any:
         answer = self.platform.answer("order_count", {})
+        first = "cursor" not in request.query_params
         window = {
-            "window": "1h",
+            "window": "1h" if first else "24h",
             "dimensions": {},
             "live": answer["value"],
             "recomputed": answer["value"],
             "equal": True,
+            "cells": 1,
         }
         metric = {"metric": "order_count", "version": 1, "windows": [window], "equal": True}
         return {
             "verified": True,
             "checked_at": "2026-01-01T00:00:00Z",
             "token": "t0",
+            "numbers": 1,
+            "done": 1 if first else 2,
+            "checks": 2,
             "metrics": [metric],
             "seconds": 0.1,
+            "next_cursor": "second" if first else None,
         }
 
     def letters(self, request: Request) -> Any:

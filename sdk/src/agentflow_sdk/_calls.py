@@ -224,9 +224,11 @@ def dead_letter(offset: int, *, reveal: bool = False) -> Call[DeadLetter]:
     return Call("GET", path, parser(DeadLetter), params, repeatable=True)
 
 
-def verify() -> Call[Verification]:
-    """Recompute everything; it takes as long as reading the lake takes."""
-    return Call("GET", "/v1/verify", parser(Verification), repeatable=True, timeout_seconds=600)
+def verify(*, limit: int, cursor: str | None) -> Call[Verification]:
+    """Recompute a page of windows; the server may first wait for its lake."""
+    params = parameters(limit=limit, cursor=cursor)
+    path, parse = "/v1/verify", parser(Verification)
+    return Call("GET", path, parse, params, repeatable=True, timeout_seconds=120)
 
 
 def segment(text: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from agentflow_sdk import _calls
 from agentflow_sdk._calls import Json
 from agentflow_sdk._session import Session
 from agentflow_sdk._wire import parameters
 from agentflow_sdk.models import DeadLetter, DeadLetterPage, Verification
+
+_PAGE = 20
+"""Windows of metrics that are checked with one request."""
 
 
 class Operations:
@@ -24,9 +27,22 @@ class Operations:
         """
         self._session.do(_calls.batch([], wait=token, wait_seconds=seconds))
 
-    def verify(self) -> Verification:
-        """Recompute every metric from the lake and compare it with its live value."""
-        return self._session.do(_calls.verify())
+    def verify(self, *, progress: Callable[[Verification], None] | None = None) -> Verification:
+        """Recompute every metric from the lake and compare it with its live value.
+
+        Windows are checked a page at a time; what could not be checked says why.
+
+        Args:
+            progress: Told after each page what was found so far (`done` of `checks`).
+        """
+        found = self._session.do(_calls.verify(limit=_PAGE, cursor=None))
+        while True:
+            if progress is not None:
+                progress(found)
+            if found.next_cursor is None:
+                return found
+            call = _calls.verify(limit=_PAGE, cursor=found.next_cursor)
+            found = found.joined(self._session.do(call))
 
     def health(self) -> Json:
         """Return the state of every part of the platform."""

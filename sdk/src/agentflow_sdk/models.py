@@ -430,13 +430,23 @@ class DeadLetterPage(Model):
 
 
 class WindowCheck(Model):
-    """One value, live and recomputed."""
+    """One value, live and recomputed: that of a window, or of a cell that differs.
+
+    Attributes:
+        cells: How many values by dimensions were compared for it.
+        differing: How many of them are not equal.
+        reason: Why it could not be computed again; None when it was.
+    """
 
     window: str
     dimensions: Dimensions = {}
     live: Number | None = None
     recomputed: Number | None = None
     equal: bool
+    cells: int = 0
+    differing: int = 0
+    seconds: float = 0
+    reason: str | None = None
 
 
 class MetricCheck(Model):
@@ -446,17 +456,58 @@ class MetricCheck(Model):
     version: int
     tenant: str | None = None
     equal: bool
+    numbers: int = 0
+    seconds: float = 0
     windows: tuple[WindowCheck, ...] = ()
+
+    def joined(self, other: MetricCheck) -> MetricCheck:
+        """Return this check with the windows of the same metric that follow on another page."""
+        changes = {
+            "equal": self.equal and other.equal,
+            "numbers": self.numbers + other.numbers,
+            "seconds": self.seconds + other.seconds,
+            "windows": self.windows + other.windows,
+        }
+        return self.model_copy(update=changes)
 
 
 class Verification(Model):
-    """Whether every live number equals its recompute from the lake."""
+    """Whether every live number equals its recompute from the lake.
+
+    Attributes:
+        numbers: How many values were compared.
+        failed: How many checks could not be done; each says its reason.
+        done: How many of all `checks` are behind it: windows of metrics.
+        next_cursor: Where the next page begins; None on the last one.
+    """
 
     verified: bool
     checked_at: datetime
     token: str | None = None
+    numbers: int = 0
+    failed: int = 0
+    done: int = 0
+    checks: int = 0
     metrics: tuple[MetricCheck, ...] = ()
     seconds: float = Field(default=0)
+    next_cursor: str | None = None
+
+    def joined(self, page: Verification) -> Verification:
+        """Return this verification with the page that follows it."""
+        metrics = {(each.metric, each.version): each for each in self.metrics}
+        for each in page.metrics:
+            held = metrics.get((each.metric, each.version))
+            metrics[each.metric, each.version] = each if held is None else held.joined(each)
+        changes = {
+            "verified": self.verified and page.verified,
+            "numbers": self.numbers + page.numbers,
+            "failed": self.failed + page.failed,
+            "done": page.done,
+            "metrics": tuple(metrics.values()),
+            "seconds": self.seconds + page.seconds,
+            "next_cursor": page.next_cursor,
+        }
+        return self.model_copy(update=changes)
 
 
 class StreamedEvent(Model):

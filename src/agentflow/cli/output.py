@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 
@@ -83,6 +83,30 @@ def progress(what: str) -> Iterator[Watch]:
                 bar.update(task, note=text)
 
         yield Bar()
+
+
+@contextmanager
+def counting(what: str, things: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr how much of something long is done: a bar, or a line now and then."""
+    if sys.stderr.isatty():
+        with progress(what) as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.fraction(done / total if total else 1.0)
+                bar.note(f"{done} of {total} {things}")
+
+            yield show
+        return
+    say(f"{what} …")
+    tenths = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal tenths
+        if done < total and done * 10 // total > tenths:
+            tenths = done * 10 // total
+            say(f"{what}: {done} of {total} {things}")
+
+    yield tell
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +11,7 @@ import click
 from agentflow.cli.connection import connected
 from agentflow.cli.failure import NO, Failure
 from agentflow.cli.options import json_option, server_options
-from agentflow.cli.output import emit, number, say, waiting, write_table
+from agentflow.cli.output import counting, emit, number, say, write_table
 from agentflow.cli.shown import dimensions
 
 if TYPE_CHECKING:
@@ -22,37 +24,74 @@ if TYPE_CHECKING:
 def verify(*, url: str | None, api_key: str | None, as_json: bool) -> None:
     """Recompute every metric and window from the lake and compare.
 
-    Ends with exit code 1 when a number differs.
+    Ends with exit code 1 when a number differs, or could not be computed again.
     """
-    with connected(url, api_key) as client, waiting("recomputing every metric from the lake"):
-        result = client.verify()
+    with connected(url, api_key) as client, _shown() as progress:
+        result = client.verify(progress=progress)
     if as_json:
-        emit(result.model_dump(mode="json", exclude_unset=True))
+        emit(result.model_dump(mode="json", exclude={"next_cursor"}))
     else:
         _write(result)
     if not result.verified:
-        unequal = sum(not metric.equal for metric in result.metrics)
         raise Failure(
-            f"{unequal} of {len(result.metrics)} metrics differ from the lake",
+            _verdict(result),
             exit_code=NO,
             code="not_verified",
             hint="See `agentflow explain METRIC` for each; `agentflow doctor` for the lake.",
         )
 
 
+@contextmanager
+def _shown() -> Iterator[Callable[[Verification], None]]:
+    with counting("recomputing every metric from the lake", "windows") as count:
+
+        def progress(found: Verification) -> None:
+            count(found.done, found.checks)
+
+        yield progress
+
+
+def _verdict(result: Verification) -> str:
+    unequal = sum(
+        any(not window.equal and window.reason is None for window in metric.windows)
+        for metric in result.metrics
+    )
+    parts = [f"{unequal} of {len(result.metrics)} metrics differ from the lake"] if unequal else []
+    if result.failed:
+        parts.append(f"{result.failed} of {result.checks} checks could not be done")
+    return "; ".join(parts)
+
+
 def _write(result: Verification) -> None:
     write_table(
-        ("metric", "windows", "verdict"),
+        ("metric", "windows", "numbers", "seconds", "verdict"),
         [
-            (f"{m.metric}@{m.version}", len(m.windows), "equal" if m.equal else "DIFFERENT")
+            (
+                f"{m.metric}@{m.version}",
+                len({window.window for window in m.windows}),
+                m.numbers,
+                f"{m.seconds:.2f}",
+                _word(m.equal, any(window.reason for window in m.windows)),
+            )
             for m in result.metrics
         ],
     )
     for metric in result.metrics:
         for check in metric.windows:
-            if not check.equal:
+            if check.reason is not None:
+                say(f"{metric.metric} {check.window}: not checked: {check.reason}")
+            elif not check.equal:
                 where = dimensions(check.dimensions)
                 values = f"live {number(check.live)}, lake {number(check.recomputed)}"
                 say(f"{metric.metric} {check.window} {where}: {values}")
     if result.verified:
-        say(f"verified: {len(result.metrics)} metrics equal the lake, {result.seconds:.1f} s")
+        say(
+            f"verified: {len(result.metrics)} metrics equal the lake in {result.numbers} numbers,"
+            f" {result.seconds:.1f} s"
+        )
+
+
+def _word(equal: bool, failed: bool) -> str:  # noqa: FBT001 - two facts
+    if failed:
+        return "NOT CHECKED"
+    return "equal" if equal else "DIFFERENT"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from difflib import get_close_matches
-from time import perf_counter
 from typing import Final
 
 import msgspec
@@ -18,6 +17,7 @@ from agentflow.contracts import MetricContract
 from agentflow.errors import UnknownDimensionError
 from agentflow.metrics import parse_window
 from agentflow.metrics.sql import metric_query
+from processing.proof import Window, prove
 from processing.verification import Check
 from processing.verification import question as recompute_of
 from serving.answer import wire
@@ -150,29 +150,27 @@ async def _explained(context: Context, asked: Asked, tenant: str) -> Response:
     answer = context.answerer.answer(asked, tenant)
     cut = platform.cut(asked.plan.id, tenant, window=asked.window, by=asked.by, where=asked.where)
     query = metric_query(asked.plan, recompute_of(cut), events=platform.registry.events)
-    started = perf_counter()
-    check = await platform.check(cut)
-    elapsed_ms = round((perf_counter() - started) * 1000, 3)
+    check = await prove(
+        platform, Window(tenant, asked.plan, asked.window), by=asked.by, where=asked.where
+    )
     document = msgspec.to_builtins(answer.document)
     rendered = msgspec.json.decode(answer.render(platform.clock.now_us()))
     document["age_ms"] = rendered["age_ms"]
     document["recompute"] = RecomputeShape(
-        value=_recomputed(check, document["value"]),
+        value=_recomputed(check),
         equal=check.equal,
         rows=sum(cell.events for cell in cut.cells.values()),
         snapshots=_snapshots(context, asked),
-        ms=elapsed_ms,
+        ms=round(check.seconds * 1000, 3),
         sql=query.text,
     )
     contract = asked.plan.contract
     return respond(document, headers=deprecation(contract.status, contract.sunset))
 
 
-def _recomputed(check: Check, live: int | str | None) -> int | str | None:
-    """Return the recomputed value: the live one, unless the single number differs."""
-    if check.equal or len(check.differences) != 1:
-        return live if check.equal else None
-    return wire(check.differences[0].recomputed)
+def _recomputed(check: Check) -> int | str | None:
+    """Return the recomputed value; null where there is one for each currency."""
+    return wire(check.totals[0].recomputed) if len(check.totals) == 1 else None
 
 
 def _snapshots(context: Context, asked: Asked) -> dict[str, int]:

@@ -494,13 +494,21 @@ class ReplaysShape(msgspec.Struct, frozen=True):
 
 
 class CheckedWindow(msgspec.Struct, frozen=True):
-    """One number, live and recomputed; equal ones are only counted."""
+    """One number, live and recomputed: that of a window, or of a cell that differs.
+
+    `cells` is how many numbers by dimensions were compared for it, `differing` how many of them
+    are not equal, `reason` why it could not be computed again.
+    """
 
     window: str
     dimensions: Json
     live: int | str | None
     recomputed: int | str | None
     equal: bool
+    cells: int
+    differing: int
+    seconds: float
+    reason: str | None
 
 
 class CheckedMetric(msgspec.Struct, frozen=True):
@@ -510,18 +518,27 @@ class CheckedMetric(msgspec.Struct, frozen=True):
     version: int
     equal: bool
     numbers: int
+    seconds: float
     windows: list[CheckedWindow]
 
 
 class VerificationShape(msgspec.Struct, frozen=True):
-    """Whether every live number equals its recompute from the lake."""
+    """Whether every live number of this page equals its recompute from the lake.
+
+    `done` of `checks` are behind it; without `next_cursor` it is the last page. `failed` checks
+    could not be done.
+    """
 
     verified: bool
     checked_at: str
     token: str
     numbers: int
+    failed: int
+    done: int
+    checks: int
     metrics: list[CheckedMetric]
     seconds: float
+    next_cursor: str | None
 
 
 class ComponentShape(msgspec.Struct, frozen=True):

@@ -1,19 +1,26 @@
-"""`GET /v1/verify`: every live number against its recompute from the lake."""
+"""`GET /v1/verify`: every live number against its recompute from the lake, a page at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from time import perf_counter
+from typing import Annotated, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from processing.verification import Check
+from processing.proof import proofs, windows_of
+from processing.verification import Check, Compared
 from serving.answer import wire
 from serving.api.context import Context, respond, tenant_of
 from serving.api.operation import operation
 from serving.api.shapes import CheckedMetric, CheckedWindow, VerificationShape
+
+MAX_PAGE: Final = 1_000
+PAGE_SECONDS: Final = 25.0
+"""A page ends with the check during which this is over; the next one has a cursor."""
 
 
 def router(context: Context) -> APIRouter:
@@ -22,20 +29,46 @@ def router(context: Context) -> APIRouter:
 
     @routes.get(
         "/v1/verify",
-        **operation("Recompute everything and compare", VerificationShape, "storage_failed"),
+        **operation(
+            "Recompute everything and compare",
+            VerificationShape,
+            "storage_failed",
+            "cursor_invalid",
+            "parameter_invalid",
+        ),
     )
-    async def verify(request: Request) -> Response:
-        token, checked_at, started = context.platform.token(), context.now(), perf_counter()
-        checks = await context.platform.verify(tenant=tenant_of(request))
-        metrics = by_metric(checks)
+    async def verify(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = MAX_PAGE,
+        cursor: Annotated[str | None, Query(max_length=64)] = None,
+    ) -> Response:
+        platform, tenant = context.platform, tenant_of(request)
+        platform.require_ready()
+        question = ("verify", tenant, platform.epoch)
+        done = context.cursors.read(cursor, *question) or 0
+        token, checked_at, started = platform.token(), context.now(), perf_counter()
+        await asyncio.to_thread(platform.flush_lake, platform.engine.next_offset)
+        windows = windows_of(platform.engine.plans, [tenant])
+        checks: list[Check] = []
+        async for check in proofs(platform, windows[done : done + limit]):
+            checks.append(check)
+            if perf_counter() - started > PAGE_SECONDS:
+                break
+        done += len(checks)
         return respond(
             VerificationShape(
                 verified=all(check.equal for check in checks),
                 checked_at=checked_at,
                 token=token,
                 numbers=sum(check.numbers for check in checks),
-                metrics=metrics,
+                failed=sum(check.failure is not None for check in checks),
+                done=done,
+                checks=len(windows),
+                metrics=by_metric(checks),
                 seconds=round(perf_counter() - started, 3),
+                next_cursor=(
+                    context.cursors.write(done, *question) if done < len(windows) else None
+                ),
             )
         )
 
@@ -43,7 +76,7 @@ def router(context: Context) -> APIRouter:
 
 
 def by_metric(checks: Sequence[Check]) -> list[CheckedMetric]:
-    """Return the checks grouped by metric; windows that are equal are one entry each."""
+    """Return the checks grouped by metric."""
     grouped: dict[tuple[str, int], list[Check]] = {}
     for check in checks:
         grouped.setdefault(check.cut.plan.id, []).append(check)
@@ -53,23 +86,43 @@ def by_metric(checks: Sequence[Check]) -> list[CheckedMetric]:
             version=version,
             equal=all(check.equal for check in found),
             numbers=sum(check.numbers for check in found),
+            seconds=round(sum(check.seconds for check in found), 3),
             windows=[window for check in found for window in _windows(check)],
         )
         for (name, version), found in grouped.items()
     ]
 
 
-def _windows(check: Check) -> list[CheckedWindow]:
-    window = check.cut.window
-    if check.equal:
-        return [CheckedWindow(window, {}, None, None, True)]  # noqa: FBT003 - a record
-    return [
-        CheckedWindow(
-            window,
-            dict(item.dimensions),
-            wire(item.live),
-            wire(item.recomputed),
-            False,  # noqa: FBT003 - a record
+def _windows(check: Check) -> Iterator[CheckedWindow]:
+    """Yield the number of the window, or one for each currency, and what differs in its cells."""
+    seconds = round(check.seconds, 3)
+    if check.failure is not None or not check.totals:
+        yield CheckedWindow(
+            window=check.cut.window,
+            dimensions={},
+            live=None,
+            recomputed=None,
+            equal=check.equal,
+            cells=check.numbers,
+            differing=check.differing,
+            seconds=seconds,
+            reason=check.failure,
         )
-        for item in check.differences
-    ]
+    for total in check.totals:
+        yield _compared(check, total, cells=check.numbers, differing=check.differing)
+    for one in check.differences:
+        yield _compared(check, one, cells=1, differing=1)
+
+
+def _compared(check: Check, one: Compared, *, cells: int, differing: int) -> CheckedWindow:
+    return CheckedWindow(
+        window=check.cut.window,
+        dimensions=dict(one.dimensions),
+        live=wire(one.live),
+        recomputed=wire(one.recomputed),
+        equal=one.equal,
+        cells=cells,
+        differing=differing,
+        seconds=round(check.seconds, 3),
+        reason=None,
+    )
