@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
+from agentflow.events.binary import UNDECODED
 from quality import codes
+from quality.data import ENCODED
 from quality.envelope import (
     ATTRIBUTES,
     MAX_ATTRIBUTE_LENGTH,
@@ -19,6 +21,8 @@ from quality.fields import did_you_mean, shortened
 from quality.lexical import instant_us
 from quality.verdict import Violation
 
+_NOT_DECODED: Final = b'{"%b":' % UNDECODED.encode()
+_WRITE_UTF8: Final = "Write headers in UTF-8; over HTTP, percent-encode and quote them as it says."
 _FIRST: Final = ("specversion", "datacontenttype", "tenant", "type", "dataversion")
 _REFUSED: Final = {
     "specversion": (codes.SPECVERSION_UNSUPPORTED, "must be 1.0", "Send CloudEvents 1.0."),
@@ -83,6 +87,8 @@ def _value(name: str, written: msgspec.Raw, found: list[Violation]) -> object:
             None,
         )
         code, message, hint = _REFUSED.get(name, wanted)
+        if bytes(written).startswith(_NOT_DECODED):
+            code, message, hint = codes.ATTRIBUTE_INVALID, "is not text in UTF-8", _WRITE_UTF8
         found.append(Violation(code, f"/{name}", f'attribute "{name}" {message}', hint))
         return None
     if isinstance(value, str) and "\0" in value:
@@ -112,14 +118,12 @@ def _contradictions(values: Mapping[str, Any], *, tenant: str) -> list[Violation
 
 
 def _known(name: str, written: msgspec.Raw) -> bool:
-    return name in ATTRIBUTES or (legal_name(name) and legal_extension(written))
+    return name in {*ATTRIBUTES, ENCODED} or (legal_name(name) and legal_extension(written))
 
 
 def _unknown(name: str) -> Violation:
     place = "/" + shortened(name).replace("~", "~0").replace("/", "~1")
-    if name == "data_base64":
-        message, hint = 'attribute "data_base64" is not read', "Send JSON in `data`."
-    elif legal_name(name):
+    if legal_name(name):
         message = f'extension attribute "{name}" must be text, a number or a boolean'
         hint = "Put structured content into `data`."
     else:

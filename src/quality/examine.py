@@ -11,6 +11,7 @@ from quality import codes
 from quality.attributes import Attributes, read_attributes
 from quality.compile import Plan
 from quality.content import document_id
+from quality.data import data_members
 from quality.envelope import MAX_SIZE_BYTES, UNKNOWN_SOURCE, decode_members
 from quality.fields import did_you_mean, kind_of, shortened
 from quality.meaning import examine_data
@@ -39,7 +40,7 @@ class Examiner:
         if attributes.type not in self._current and (why := row_unmapped(attributes.type, members)):
             return _rejected([why, *found], attributes, None)
         plan = self._plan(attributes, found)
-        data = _data(members, found)
+        data = data_members(members, found)
         if plan is None or data is None:
             return _rejected(found, attributes, plan)
         fields, violations, warnings = examine_data(plan, data)
@@ -108,21 +109,6 @@ def _repeated(value: bytes) -> list[Violation]:
 def _explained(error: msgspec.DecodeError) -> str:
     text = str(error)
     return "the document is cut off" if text == "Input data was truncated" else text
-
-
-def _data(
-    members: Mapping[str, msgspec.Raw], found: list[Violation]
-) -> dict[str, msgspec.Raw] | None:
-    written = members.get("data")
-    if written is None or bytes(written) == b"null":
-        hint = "Put the event's fields into an object called `data`."
-        found.append(Violation(codes.DATA_MISSING, "/data", 'attribute "data" is missing', hint))
-        return None
-    if (kind := kind_of(bytes(written))) != "an object":
-        message = f'attribute "data" must be an object, not {kind}'
-        found.append(Violation(codes.TYPE_WRONG, "/data", message))
-        return None
-    return decode_members(written)
 
 
 def _occurred_us(

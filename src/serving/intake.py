@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from agentflow.events.binary import CONTENT_TYPE, fold
+from agentflow.events.binary import CONTENT_TYPE, fold, text_of
 
 Mode = Literal["one", "array", "lines"]
 MAX_EVENTS: Final = 10_000
@@ -26,6 +26,12 @@ _MODES: Final[dict[bytes, Mode]] = {
     b"application/jsonl": "lines",
 }
 MEDIA_TYPES: Final = tuple(sorted(name.decode() for name in _MODES))
+_CONTENT: Final = b"content-type"
+_PREFIX: Final = b"ce-"
+_STRUCTURED: Final = b"application/cloudevents"
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SPACE: Final = b" \t\r\n"
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
@@ -39,13 +45,40 @@ class TooManyEventsError(ValueError):
     """The body holds more than `MAX_EVENTS` events."""
 
 
+class RepeatedHeaderError(ValueError):
+    """A header that decides what the body means is there more than once."""
+
+
 class MediaTypeError(ValueError):
     """The body has a media type that events do not come in."""
 
 
 def binary_mode(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Tell whether the attributes are in headers and the body is the data alone."""
-    return any(name == b"ce-type" for name, _ in headers)
+    """Tell whether the attributes are in headers and the body is the data alone.
+
+    The content type decides first, as the HTTP binding says: beside the media type of a structured
+    event, `ce-` headers mean nothing.
+    """
+    named = list(headers)
+    if _media(content_type_of(named)).startswith(_STRUCTURED):
+        return False
+    return any(name.startswith(_PREFIX) for name, _ in named)
+
+
+def content_type_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the content type of a request, if it says one.
+
+    Raises:
+        RepeatedHeaderError: It says two.
+    """
+    found = [value for name, value in headers if name == _CONTENT]
+    if len(found) > 1:
+        raise RepeatedHeaderError(_CONTENT.decode())
+    return found[0] if found else None
+
+
+def _media(content_type: bytes | None) -> bytes:
+    return (content_type or b"application/json").partition(b";")[0].strip().lower()
 
 
 def mode_of(content_type: bytes | None, body: bytes) -> Mode:
@@ -54,7 +87,7 @@ def mode_of(content_type: bytes | None, body: bytes) -> Mode:
     Raises:
         MediaTypeError: Events do not come in that media type.
     """
-    media = (content_type or b"application/json").partition(b";")[0].strip().lower()
+    media = _media(content_type)
     mode = _MODES.get(media)
     if mode is None:
         raise MediaTypeError(media.decode("latin-1"))
@@ -141,19 +174,32 @@ def _ended(items: list[bytes], text: bytes, start: int, end: int) -> list[bytes]
 def structured(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
     """Return the structured form of a binary mode event: attributes from `ce-` headers.
 
-    Header values are percent-decoded as the HTTP binding says. A body that is not one JSON value
-    is returned as it is: the gate finds the same fault in it, and it cannot pose as attributes.
+    Header values are unquoted and percent-decoded as the HTTP binding says. One that cannot be
+    decoded, or a header that is there twice, makes a document that the gate refuses. So does a body
+    that is not one JSON value: it is returned as it is, and cannot pose as attributes.
     """
     return fold(_attributes(headers), body)
 
 
-def _attributes(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+def _attributes(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str | bytes]]:
     for name, value in headers:
-        if name.startswith(b"ce-"):
-            yield name[3:].decode("latin-1"), _text(value)
-        elif name == b"content-type":
-            yield CONTENT_TYPE, _text(value)
+        if name.startswith(_PREFIX):
+            yield name[len(_PREFIX) :].decode("latin-1"), _text(value)
+        elif name == _CONTENT:
+            yield CONTENT_TYPE, text_of(value)
 
 
-def _text(value: bytes) -> str:
-    return unquote_to_bytes(value.strip(b'"')).decode("utf-8", "replace")
+def _text(value: bytes) -> str | bytes:
+    """Decode the value of an attribute; what was not written as it must be stays as it is."""
+    plain = _unquoted(value)
+    if plain is None or _BROKEN_ESCAPE.search(plain):
+        return value
+    return text_of(unquote_to_bytes(plain))
+
+
+def _unquoted(value: bytes) -> bytes | None:
+    """Take a quoted string out of its quotes; None when they are not closed."""
+    if b'"' not in value:
+        return value
+    quoted = _QUOTED.fullmatch(value)
+    return None if quoted is None else _ESCAPED.sub(rb"\1", quoted[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
 
@@ -374,7 +375,8 @@ def test_what_is_no_event_has_its_reason(gate: Gate, value: bytes, code: str) ->
         ("id", "7", "attribute_invalid"),
         ("source", '"' + "x" * 1025 + '"', "attribute_invalid"),
         ("subject", '"\\u0000"', "nul_character"),
-        ("data_base64", '"e30="', "attribute_unknown"),
+        ("data_base64", '"e30="', "attribute_invalid"),
+        ("id", '{"base64":"/g=="}', "attribute_invalid"),
         ("Partition-Key", '"1"', "attribute_unknown"),
         ("extension", "[1]", "attribute_unknown"),
         ("extension", '"\\u0000"', "attribute_unknown"),
@@ -385,6 +387,34 @@ def test_what_is_no_event_has_its_reason(gate: Gate, value: bytes, code: str) ->
 def test_each_attribute_is_judged(gate: Gate, attribute: str, text: str, code: str) -> None:
     """CloudEvents names the attributes; what they must hold is decided here."""
     assert [found[0] for found in codes_of(gate, document(**{attribute: text}))] == [code]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('"e30="', "field_missing"),
+        ('"e30"', "attribute_invalid"),
+        ("7", "attribute_invalid"),
+        ('"e30gLA=="', "malformed_json"),
+        ('"/w=="', "malformed_json"),
+        ('"WzFd"', "type_wrong"),
+        ('"eyJhIjoxLCJhIjoyfQ=="', "member_repeated"),
+    ],
+)
+def test_data_in_base64_is_judged_as_what_it_holds(gate: Gate, text: str, code: str) -> None:
+    """JSON producers that cannot embed JSON send it so; CloudEvents asks readers to take it."""
+    value = b'{"id":"1","type":"parcel.sent","data_base64":%b}' % text.encode()
+
+    assert codes_of(gate, value)[0][0] == code
+
+
+def test_data_in_base64_is_the_same_event(gate: Gate) -> None:
+    """However it was carried."""
+    plain = accepted(gate, document())
+    members = json.loads(document())
+    members["data_base64"] = b64encode(json.dumps(members.pop("data")).encode()).decode()
+
+    assert accepted(gate, json.dumps(members).encode()) == plain
 
 
 def test_extension_attributes_change_nothing_else(gate: Gate) -> None:

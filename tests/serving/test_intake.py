@@ -13,6 +13,7 @@ from serving.intake import (
     MAX_EVENTS,
     MediaTypeError,
     NotABatchError,
+    RepeatedHeaderError,
     TooManyEventsError,
     binary_mode,
     mode_of,
@@ -112,6 +113,57 @@ def test_binary_mode_becomes_structured() -> None:
         "datacontenttype": "application/json",
         "data": {"a": 1},
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b'"quoted"', "quoted"),
+        (rb'"a \"b\" \\c"', 'a "b" \\c'),
+        (b'"%C3%A9"', "\u00e9"),
+        (b"a%20b", "a b"),
+        (b"%22a%22", '"a"'),
+    ],
+)
+def test_header_values_are_unquoted_and_decoded(value: bytes, text: str) -> None:
+    """As the HTTP binding of CloudEvents 1.0.2 says, in that order."""
+    document = json.loads(structured([(b"ce-type", b"x"), (b"ce-id", value)], b"{}"))
+
+    assert document["id"] == text
+
+
+@pytest.mark.parametrize(
+    "value", [b"%FE", b"%FF", b"\xff", b"50%", b"%4", b"%zz", b'"open', b'a"b', b'"a"b"']
+)
+def test_what_cannot_be_decoded_is_kept_and_stands_for_nothing(value: bytes) -> None:
+    """A replacement character would make one id of two."""
+    document = json.loads(structured([(b"ce-type", b"x"), (b"ce-id", value)], b"{}"))
+
+    assert set(document["id"]) == {"base64"}
+
+
+@given(first=st.binary(max_size=6), second=st.binary(max_size=6))
+def test_no_two_header_values_become_one(first: bytes, second: bytes) -> None:
+    """Nothing is lost in decoding but how a text was escaped."""
+    one, two = (
+        json.loads(structured([(b"ce-type", b"x"), (b"ce-id", each)], b"{}"))["id"]
+        for each in (first, second)
+    )
+
+    plain = not any(mark in first + second for mark in b'%"')
+    assert (one == two) is (first == second) or not plain
+
+
+def test_the_content_type_decides_first() -> None:
+    """A gateway may add `ce-` headers beside a structured event."""
+    beside = [(b"ce-type", b"other"), (b"content-type", b"application/cloudevents+json")]
+    batch = [(b"ce-type", b"x"), (b"content-type", b"application/cloudevents-batch+json")]
+
+    assert not binary_mode(beside)
+    assert not binary_mode(batch)
+    assert binary_mode([(b"ce-id", b"1"), (b"content-type", b"application/json")])
+    with pytest.raises(RepeatedHeaderError):
+        binary_mode([(b"content-type", b"text/plain"), (b"content-type", b"application/json")])
 
 
 @pytest.mark.parametrize("body", [b'{}, "tenant": "other"', b"{}}", b"", b'{"a":1} {"b":2}'])

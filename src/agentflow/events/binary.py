@@ -5,6 +5,7 @@ Every binding (HTTP, Kafka) writes attributes into headers of its own; what they
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,12 +14,34 @@ import msgspec
 CONTENT_TYPE: Final = "datacontenttype"
 """The attribute that bindings write into the header `content-type`."""
 
+UNDECODED: Final = "base64"
+"""The one member of what stands for an attribute that could not be decoded."""
+
 _one = msgspec.json.Decoder(msgspec.Raw).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def fold(attributes: Iterable[tuple[str, str]], data: bytes) -> bytes:
+def text_of(value: bytes) -> str | bytes:
+    r"""Decode the value of an attribute; what is no UTF-8 stays as it is.
+
+    >>> text_of(b"1"), text_of(b"\xfe")
+    ('1', b'\xfe')
+    """
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _shown(value: str | bytes) -> str | dict[str, str]:
+    return value if isinstance(value, str) else {UNDECODED: b64encode(value).decode()}
+
+
+def fold(attributes: Iterable[tuple[str, str | bytes]], data: bytes) -> bytes:
     """Return the structured document of an event with these attributes, in their order.
+
+    Bytes are an attribute that could not be decoded. No replacement may stand for them: two ids
+    would become one. They are kept in Base64, in an object, which the gate refuses by its name.
 
     Data that is not one JSON value is returned as it is: the gate finds the same fault in it, and
     it cannot pose as attributes.
@@ -32,6 +55,6 @@ def fold(attributes: Iterable[tuple[str, str]], data: bytes) -> bytes:
         _one(data)
     except (msgspec.DecodeError, RecursionError):
         return data
-    members = [b"%b:%b" % (_encode(name), _encode(text)) for name, text in attributes]
+    members = [b"%b:%b" % (_encode(name), _encode(_shown(text))) for name, text in attributes]
     members.append(b'"data":%b' % data)
     return b"{%b}" % b",".join(members)

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from agentflow.errors import ParameterError
-from agentflow.events.binary import CONTENT_TYPE, fold
+from agentflow.events.binary import CONTENT_TYPE, fold, text_of
 
 Header = tuple[str, bytes | str | None]
 PREFIX: Final = "ce_"
@@ -40,7 +40,8 @@ def binary_mode(headers: Iterable[Header]) -> bool:
 def structured(headers: Sequence[Header], value: bytes | None) -> bytes:
     """Return the document a record stands for, in either mode; empty for a tombstone.
 
-    Binary mode gives exactly what HTTP's binary mode gives for the same attributes and data.
+    Binary mode gives exactly what HTTP's binary mode gives for the same attributes and data. A
+    header that is no UTF-8 makes a document that the gate refuses.
 
     >>> structured([("ce_type", b"order.created")], b'{"amount": "5.00"}')
     b'{"type":"order.created","data":{"amount": "5.00"}}'
@@ -94,12 +95,16 @@ def _rendered(value: str | bool | int) -> str:  # noqa: FBT001 - the types of Cl
     return str(value)
 
 
-def _attributes(headers: Iterable[Header]) -> Iterator[tuple[str, str]]:
+def _attributes(headers: Iterable[Header]) -> Iterator[tuple[str, str | bytes]]:
     for name, value in headers:
         if name.startswith(PREFIX):
-            yield name[len(PREFIX) :], _text(value)
+            yield name[len(PREFIX) :], _strict(value)
         elif name.lower() == _CONTENT:
-            yield CONTENT_TYPE, _text(value)
+            yield CONTENT_TYPE, _strict(value)
+
+
+def _strict(value: bytes | str | None) -> str | bytes:
+    return text_of(value) if isinstance(value, bytes) else value or ""
 
 
 def _text(value: bytes | str | None) -> str:

@@ -7,10 +7,17 @@ from pyflink.table import DataTypes, Schema, StreamTableEnvironment
 from pyflink.table.udf import udf
 
 from processing.flink.cluster import environment_of, insert, tables_of
-from processing.flink.judge import Judge, JudgeChange, answer_type
+from processing.flink.judge import ConflictLetter, Judge, JudgeChange, answer_type
 from processing.flink.options import options
 from processing.flink.settings import GateSettings
-from processing.flink.statements import CHANGES, FANNED, JUDGE, JUDGE_CHANGE, gate_statements
+from processing.flink.statements import (
+    CHANGES,
+    CONFLICT,
+    FANNED,
+    JUDGE,
+    JUDGE_CHANGE,
+    gate_statements,
+)
 
 
 def submit(settings: GateSettings, contracts: bytes) -> JobClient:
@@ -20,7 +27,9 @@ def submit(settings: GateSettings, contracts: bytes) -> JobClient:
     """
     environment = environment_of(settings.cluster, options(settings))
     tables = tables_of(environment, options(settings))
-    tables.create_temporary_function(JUDGE, udf(Judge(contracts), result_type=answer_type()))
+    for name, function in ((JUDGE, Judge), (CONFLICT, ConflictLetter)):
+        answering = udf(function(contracts), result_type=answer_type())
+        tables.create_temporary_function(name, answering)
     if settings.change_topics:
         many = DataTypes.ARRAY(answer_type())
         judge_change = udf(JudgeChange(contracts), result_type=many)

@@ -16,6 +16,7 @@ from pyflink.table.types import DataType
 from pyflink.table.udf import ScalarFunction
 
 from agentflow.contracts import Contract
+from agentflow.events import RawEvent
 from processing.flink.bundle import unpack
 from processing.flink.statements import COLUMNS, HEADERS
 from processing.transformations.stream import StreamGate, StreamOutput, StreamRecord
@@ -27,7 +28,8 @@ _NOWHERE = ("", 0, 0)
 
 def answer_type() -> DataType:
     """Return the type of one answer; `statements.COLUMNS` names its fields."""
-    others = {"destination": DataTypes.STRING(), "ingested_ms": DataTypes.BIGINT()}
+    others = dict.fromkeys(("ingested_ms", "content", "received_us"), DataTypes.BIGINT())
+    others["destination"] = DataTypes.STRING()
     return DataTypes.ROW(
         [DataTypes.FIELD(name, others.get(name, DataTypes.BYTES())) for name in COLUMNS]
     )
@@ -61,6 +63,23 @@ class Judge(ScalarFunction):  # type: ignore[misc]
         if attributes is not None:
             headers = _decode_headers(attributes)
         return _row(self._output(StreamRecord(*_NOWHERE, at_us, None, value, headers)))
+
+
+class ConflictLetter(ScalarFunction):  # type: ignore[misc]
+    """Answers for an accepted event whose identity another one has."""
+
+    def __init__(self, contracts: bytes) -> None:
+        self._contracts = contracts
+
+    def open(self, function_context: FunctionContext) -> None:
+        """Compile the contracts."""
+        del function_context
+        self._letter = StreamGate(unpack(self._contracts)).conflict_letter
+
+    def eval(self, document: bytes, tenant: bytes, received_us: int) -> Row:
+        """Return the answer."""
+        raw = RawEvent(document, tenant.decode(), received_us)
+        return _row(self._letter(raw, {}))
 
 
 class JudgeChange(ScalarFunction):  # type: ignore[misc]
@@ -103,6 +122,9 @@ def _row(output: StreamOutput) -> Row:
         record.value,
         *[None if (text := header(name)) is None else text.encode() for name in HEADERS],
         record.timestamp_us // _MICROS_PER_MILLI,
+        None if output.content is None else int.from_bytes(output.content, "big", signed=True),
+        output.document,
+        record.timestamp_us,
     )
 
 

@@ -13,13 +13,23 @@ from processing.flink.tables import sink_table, source_table
 JUDGE: Final = "judge"
 """The function of an event's record: value, milliseconds, what it needs of the headers."""
 
+CONFLICT: Final = "conflict_letter"
+"""The function of an accepted event whose identity another one has: its dead letter."""
+
 JUDGE_CHANGE: Final = "judge_change"
 """The function of a change's record: the key first; returns an array, it may mean many events."""
 
 HEADERS: Final = ("type", "version", "tenant", "occurred_us", "reason", "event_id")
 """Headers of an answer that depend on the event; where it was in raw is known without Python."""
 
-COLUMNS: Final = ("destination", "id", "record_key", "record_value", *HEADERS, "ingested_ms")
+OF_CONFLICTS: Final = ("content", "document", "received_us")
+"""Of an accepted event: what it says, as a number; and what its dead letter would be made of."""
+
+COLUMNS: Final = (
+    *("destination", "id", "record_key", "record_value"),
+    *(*HEADERS, "ingested_ms"),
+    *OF_CONFLICTS,
+)
 """What the functions return, in this order."""
 
 _RAW_PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
@@ -38,6 +48,12 @@ _ATTRIBUTES: Final = (
     "CASE WHEN ARRAY_CONTAINS(MAP_KEYS(`headers`), 'ce_type') THEN JSON_STRING(`headers`) END"
 )
 """All headers, of an event in binary mode: its attributes are among them."""
+
+_SAME: Final = (
+    "  PARTITION BY `id` ORDER BY `arrival` ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+)
+_LATER_DOCUMENT: Final = "CASE WHEN `seen` > 1 THEN `document` END AS `document`"
+"""Of the first of an identity nothing but its content is needed: its document does not travel."""
 
 FANNED: Final = "fanned_changes"
 """The view of a change's answers, one to a row; the plan has to be cut behind it."""
@@ -85,6 +101,9 @@ def gate_statements(settings: GateSettings) -> Statements:
         _RAW_ANSWERS,
         _RAW_JUDGED,
         _counted(judged),
+        _COMPARED,
+        _CONFLICT_LETTERS,
+        _CONFLICTS,
     )
     return Statements(changes, definitions, _inserts(judged))
 
@@ -110,6 +129,23 @@ _CHANGE_ANSWERS: Final = _view(
     f"SELECT `{JUDGE_CHANGE}`(`record_key`, `record_value`, {_PLACE}, {_MILLISECONDS},"
     f" `headers`) AS `answers`, {_PLACED}\nFROM `changes`",
 )
+_COMPARED: Final = _view(
+    "compared",
+    f"SELECT {_ALL.replace('`document`', _LATER_DOCUMENT)}, `seen`,"
+    f" FIRST_VALUE(`content`) OVER (\n{_SAME}\n) AS `first_content`\nFROM `counted`",
+)
+_CONFLICT_LETTERS: Final = _view(
+    "conflict_letters",
+    f"SELECT `{CONFLICT}`(`document`, `tenant`, `received_us`) AS `answer`,"
+    f" {', '.join(f'`{name}`' for name in _RAW_PLACE)}\n"
+    "FROM `compared`\nWHERE `seen` > 1 AND `content` <> `first_content`",
+)
+_CONFLICTS: Final = _view(
+    "conflicts",
+    "SELECT "
+    + ", ".join(f"`conflict_letters`.`answer`.`{name}` AS `{name}`" for name in COLUMNS)
+    + f", {', '.join(f'`{name}`' for name in _RAW_PLACE)}\nFROM `conflict_letters`",
+)
 _FANNED: Final = _view(
     FANNED,
     f"SELECT {_ALL}\nFROM `change_answers`\nCROSS JOIN UNNEST(`answers`) AS `each`({_ANSWER})",
@@ -129,9 +165,8 @@ def _counted(judged: Sequence[str]) -> str:
     # A count and not `ROW_NUMBER() = 1`: what comes after the first must leave a receipt.
     return _view(
         "counted",
-        f"SELECT {_ALL}, COUNT(*) OVER (\n"
-        "  PARTITION BY `id` ORDER BY `arrival` ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW\n"
-        f") AS `seen`\nFROM (\n{_of(judged, VALIDATED)}\n)",
+        f"SELECT {_ALL}, `arrival`, COUNT(*) OVER (\n{_SAME}\n) AS `seen`\n"
+        f"FROM (\n{_of(judged, VALIDATED)}\n)",
     )
 
 
@@ -159,10 +194,12 @@ def _inserts(judged: Sequence[str]) -> tuple[str, ...]:
     receipt = f"`record_key`, CAST(x'' AS BYTES), {_map('tenant', identity='`id`')}"
     accepted = _map("type", "version", "tenant", "occurred_us")
     letters, nothing = _of(judged, DEAD_LETTERS), _of(judged[1:], DUPLICATES)
+    repeated = "`seen` > 1 AND `content` = `first_content`"
     found = [
         _insert(VALIDATED, f"{whole}, {accepted}, {at}", "`counted`\nWHERE `seen` = 1"),
-        _insert(DUPLICATES, f"{receipt}, {at}", "`counted`\nWHERE `seen` > 1"),
+        _insert(DUPLICATES, f"{receipt}, {at}", f"`compared`\nWHERE {repeated}"),
         _insert(DEAD_LETTERS, f"{whole}, {_letter_headers()}, {at}", f"(\n{letters}\n)"),
+        _insert(DEAD_LETTERS, f"{whole}, {_letter_headers()}, {at}", "`conflicts`"),
     ]
     if nothing:
         found.append(_insert(DUPLICATES, f"{whole}, {_map('tenant')}, {at}", f"(\n{nothing}\n)"))

@@ -38,6 +38,7 @@ NOT_JUDGED: Final = "not_judged"
 PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
 """The headers that say where in the raw topics an answer comes from."""
 
+_FIRST_US: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 _LAST_US: Final = 253_402_300_799_999_999
 _DIGITS: Final = 18
 _AHEAD_US: Final = 300_000_000
@@ -134,6 +135,8 @@ class StreamGate:
 
     def _judged(self, record: StreamRecord, raw: RawEvent) -> StreamOutput:
         if not _names_a_tenant(raw.tenant):
+            # Nobody could ask for the dead letters of a tenant that has no name.
+            raw = msgspec.structs.replace(raw, tenant=DEFAULT_TENANT)
             return self._rejected(record, raw, _TENANT_REFUSED)
         try:
             verdict = self._gate.judge(raw)
@@ -150,10 +153,13 @@ class StreamGate:
         """Return the dead letter of an accepted event whose identity another one has."""
         record = output.record
         raw = RawEvent(output.document, record.headers["tenant"], record.timestamp_us)
+        return self.conflict_letter(raw, {name: record.headers[name] for name in PLACE})
+
+    def conflict_letter(self, raw: RawEvent, place: Mapping[str, str]) -> StreamOutput:
+        """Return the dead letter of *raw*, an event that the gate accepted; total."""
         verdict = self._gate.judge(raw)
-        assert isinstance(verdict, Accepted)  # noqa: S101 - it was, by the same gate
-        letter = self._router.reject(raw, conflict(verdict.event))
-        place = {name: record.headers[name] for name in PLACE}
+        why = conflict(verdict.event) if isinstance(verdict, Accepted) else verdict
+        letter = self._router.reject(raw, why)
         return StreamOutput(DEAD_LETTERS, dead_letter_record(raw, letter, place))
 
     def _rejected(self, record: StreamRecord, raw: RawEvent, why: Rejected) -> StreamOutput:
@@ -221,14 +227,15 @@ def _received_us(record: StreamRecord) -> int:
     """Return when the edge took the event, as it says, or else when the broker got it.
 
     Brokers refuse records from the future, and one refused record would stop the job for good: an
-    edge that claims to be far ahead of the broker is not believed.
+    edge that claims to be far ahead of the broker is not believed. Nor is one before the year 2000:
+    it left the header at 0, or wrote seconds or milliseconds, and its events would be too early.
     """
     known = min(max(record.timestamp_us, 0), _LAST_US)
     written = record.headers.get("received_us")
     if written is None or len(written) > _DIGITS or not written.isdigit():
         return known
     received = int(written)
-    return received if received <= known + _AHEAD_US else known
+    return received if _FIRST_US <= received <= known + _AHEAD_US else known
 
 
 def _not_judged(error: Exception) -> Rejected:

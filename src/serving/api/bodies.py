@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
+from serving.api.codings import coding_of, decoded
 from serving.api.problems import Problem
 from serving.api.replies import Message, Receive, Scope, header
 
@@ -58,6 +60,15 @@ def replayed(body: bytes, receive: Receive) -> Receive:
         return await receive()
 
     return receive_again
+
+
+async def plain_body(scope: Scope, body: bytes, limit_bytes: int) -> bytes | Problem:
+    """Return what a body holds once its content coding is undone; the limit holds for that too."""
+    pieces = coding_of(scope)
+    if pieces is None or isinstance(pieces, Problem):
+        return pieces or body
+    found = await asyncio.to_thread(decoded, body, pieces, limit_bytes)
+    return _too_large(limit_bytes) if found is None else found
 
 
 def _too_large(limit_bytes: int) -> Problem:

@@ -17,9 +17,11 @@ from serving.api.bodies import (
     BODY_LIMIT_BYTES,
     EVENTS_LIMIT_BYTES,
     DisconnectedError,
+    plain_body,
     read_body,
     replayed,
 )
+from serving.api.codings import ACCEPTED
 from serving.api.connections import network
 from serving.api.guard import (
     SECURITY_HEADERS,
@@ -147,8 +149,11 @@ class Edge:
     async def _with_body(self, scope: Scope, receive: Receive, sending: _Sending) -> None:
         limit = EVENTS_LIMIT_BYTES if scope["path"] == "/v1/events" else BODY_LIMIT_BYTES
         body = await read_body(scope, receive, limit)
+        if isinstance(body, bytes):
+            body = await plain_body(scope, body, limit)
         if isinstance(body, Problem):
-            await send_reply(sending, body.reply(scope["request_id"]))
+            accepted = (ACCEPTED,) if body.code == "content_coding_unsupported" else ()
+            await send_reply(sending, body.reply(scope["request_id"], *accepted))
             return
         direct = self._direct.get(f"{scope['method']} {scope['path']}")
         if direct is not None:

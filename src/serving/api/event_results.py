@@ -19,8 +19,10 @@ from serving.intake import (
     MEDIA_TYPES,
     MediaTypeError,
     NotABatchError,
+    RepeatedHeaderError,
     TooManyEventsError,
     binary_mode,
+    content_type_of,
     mode_of,
     split,
     structured,
@@ -76,11 +78,13 @@ def _parts(
     headers: tuple[tuple[bytes, bytes], ...], body: bytes
 ) -> tuple[bool, Sequence[bytes]] | Problem:
     """Return whether the request is about one event, and the bytes of each."""
-    if binary_mode(headers):
-        return True, (structured(headers, body),)
     try:
-        mode = mode_of(_content_type(headers), body)
+        if binary_mode(headers):
+            return True, (structured(headers, body),)
+        mode = mode_of(content_type_of(headers), body)
         return mode == "one", split(mode, body)
+    except RepeatedHeaderError as error:
+        return repeated_header(error)
     except MediaTypeError as error:
         hint = f"Use one of: {', '.join(MEDIA_TYPES)}; or ce- headers with a JSON body."
         return Problem("media_type_unsupported", f'events do not come as "{error}"', hint)
@@ -92,8 +96,10 @@ def _parts(
         return Problem("malformed_json", message, "Send a JSON array, or one event a line.")
 
 
-def _content_type(headers: tuple[tuple[bytes, bytes], ...]) -> bytes | None:
-    return next((value for name, value in headers if name == b"content-type"), None)
+def repeated_header(error: RepeatedHeaderError) -> Problem:
+    """Return the problem of a request that says twice what its body is."""
+    message = f'header "{error}" is there more than once'
+    return Problem("header_invalid", message, "Send it once.")
 
 
 def _reply(results: Sequence[EventResult], token: str, detail: ListDetail) -> Reply:

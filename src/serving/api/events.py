@@ -14,17 +14,17 @@ from quality.verdict import Accepted
 from serving.answer import wire
 from serving.api.context import Context, raw_response, respond, tenant_of
 from serving.api.edge import Direct
-from serving.api.event_results import ListDetail, detail_of, take_events
+from serving.api.event_results import ListDetail, detail_of, repeated_header, take_events
 from serving.api.operation import operation
-from serving.api.problems import Problem, unknown_parameters
+from serving.api.problems import Problem, ProblemError, unknown_parameters
 from serving.api.replies import Reply, Scope
 from serving.api.shapes import DryRunShape, EventsShape, MoveShape
-from serving.intake import binary_mode, structured
+from serving.intake import RepeatedHeaderError, binary_mode, structured
 from serving.question import parse_query
 
 _EVENT_CODES: Final = (
     "event_rejected", "media_type_unsupported", "too_many_events", "parameter_invalid",
-    "storage_full", "storage_failed", "backlog_full", "record_too_large",
+    "storage_full", "storage_failed", "backlog_full", "record_too_large", "header_invalid",
 )  # fmt: skip
 _DETAILS: Final = ("all", "errors")
 
@@ -52,13 +52,20 @@ def router(context: Context) -> APIRouter:
     @routes.post(
         "/v1/dry-run",
         **operation(
-            "Ask what an event would do", DryRunShape, sends=True, extra={"x-events": "one"}
+            "Ask what an event would do",
+            DryRunShape,
+            "header_invalid",
+            sends=True,
+            extra={"x-events": "one"},
         ),
     )
     async def dry_run(request: Request) -> Response:
         body = await request.body()
         headers = request.scope["headers"]
-        value = structured(headers, body) if binary_mode(headers) else body
+        try:
+            value = structured(headers, body) if binary_mode(headers) else body
+        except RepeatedHeaderError as error:
+            raise ProblemError(repeated_header(error)) from None
         platform = context.platform
         raw = RawEvent(value, tenant_of(request), platform.clock.now_us())
         return respond(_shape(context, platform.dry_run(raw)))

@@ -28,6 +28,8 @@ _EVERYWHERE: Final = (
 _KEYED: Final = ("key_missing", "key_unknown", "scope_missing", "rate_limited", "unavailable")
 _WITH_BODY: Final = (
     "too_large",
+    "content_coding_invalid",
+    "content_coding_unsupported",
     "idempotency_conflict",
     "idempotency_in_progress",
     "header_invalid",

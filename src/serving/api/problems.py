@@ -19,6 +19,8 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
     {
         "backlog_full": (429, "More waits to be stored than there is room for"),
         "body_invalid": (422, "The body does not have the right shape"),
+        "content_coding_invalid": (400, "The body is not what its content coding says"),
+        "content_coding_unsupported": (415, "The body has an unsupported content coding"),
         "contract_breaking": (409, "The contract would break its readers"),
         "contract_invalid": (422, "Contract files are wrong"),
         "contract_unknown": (404, "No such contract"),

@@ -32,15 +32,19 @@ def test_an_identity_is_counted_in_one_place() -> None:
 
 def test_every_answer_has_a_topic() -> None:
     """In = accepted + dead letters + duplicates: no row of a verdict is filtered away."""
-    inserts = gate_statements(GateSettings(KAFKA)).inserts
+    found = gate_statements(GateSettings(KAFKA))
+    inserts = found.inserts
 
     assert [each.partition("\n")[0] for each in inserts] == [
         "INSERT INTO `validated`",
         "INSERT INTO `duplicates`",
         "INSERT INTO `dead_letters`",
+        "INSERT INTO `dead_letters`",
     ]
     assert "`seen` = 1" in inserts[0]
-    assert "`seen` > 1" in inserts[1]
+    assert "`seen` > 1 AND `content` = `first_content`" in inserts[1]
+    conflicts = next(each for each in found.definitions if "VIEW `conflict_letters`" in each)
+    assert "`seen` > 1 AND `content` <> `first_content`" in conflicts
 
 
 def test_changes_are_judged_only_where_there_are_sources() -> None:
