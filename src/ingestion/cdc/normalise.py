@@ -103,7 +103,7 @@ def _change(
         key=None if record.key is None else _key(record.key),
         before=_typed(before, schema, "before"),
         after=_typed(after, schema, "after"),
-        position=_position(source, connector, snapshot=operation == "snapshot"),
+        position=_position(source, connector, snapshot=operation == "snapshot") + _order(payload),
         occurred_us=_occurred_us(source, payload),
         transaction=_transaction(source, payload),
         unavailable=unavailable,
@@ -176,6 +176,18 @@ def _position(source: Mapping[str, Scalar], connector: str, *, snapshot: bool) -
         raise _Unreadable("has no binlog position")
     at, row = _whole(source.get("pos"), "pos"), _whole(source.get("row") or 0, "row")
     return f"{int(file[1]):09d}.{at:014d}.{row:06d}"
+
+
+def _order(payload: Mapping[str, Scalar]) -> str:
+    """Return what tells changes at one position apart: their order within the transaction.
+
+    A compressed transaction is one event of the binlog, and rows that PostgreSQL inserts together
+    are one record of its log. Debezium tells the order with `provide.transaction.metadata`.
+    """
+    block = payload.get("transaction")
+    if not isinstance(block, dict) or block.get("total_order") is None:
+        return ""
+    return f".{_whole(block['total_order'], 'total_order'):012d}"
 
 
 def _occurred_us(source: Mapping[str, Scalar], payload: Mapping[str, Scalar]) -> int:

@@ -50,6 +50,7 @@ class Logical:
     snapshot: bool = False
     headers: tuple[tuple[str, bytes], ...] = ()
     amount_scale: int = field(default=2, repr=False)
+    in_transaction: int | None = None
 
 
 TYPES = {
@@ -138,7 +139,7 @@ def render(
         "before": row(change.before),
         "after": row(change.after),
         "source": source,
-        "transaction": None,
+        "transaction": _transaction(change),
         "op": change.op,
         "ts_ms": 1,
     }
@@ -148,6 +149,11 @@ def render(
         _enveloped(payload, schemas=schemas),
         change.headers,
     )
+
+
+def _transaction(change: Logical) -> dict[str, object] | None:
+    order = change.in_transaction
+    return None if order is None else {"id": "7", "total_order": order, "data_collection_order": 1}
 
 
 def row(key: int, amount: str = "1.00", **more: object) -> Row:

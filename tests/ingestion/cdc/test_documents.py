@@ -89,6 +89,28 @@ def test_redelivery_repeats_the_id_and_nothing_else_does(sources: Sources) -> No
     assert len(set(first)) == len(first)
 
 
+@pytest.mark.parametrize("connector", ["postgresql", "mysql"])
+def test_changes_at_one_position_are_told_apart_by_their_order(
+    sources: Sources, connector: str
+) -> None:
+    """A compressed transaction is one event of the binlog: the second change was a duplicate."""
+    there, back = (row(7), row(7, "2.50")), (row(7, "2.50"), row(7))
+
+    changes = [
+        change_of(
+            render(Logical("u", 7, *images, order=5, in_transaction=order), connector=connector)
+        )
+        for order, images in enumerate((there, back, there), 1)
+    ]
+
+    events = [document for change in changes for document in made(change, sources)]
+    assert len({event["id"] for event in events}) == len(events) == 3
+    positions = [change.position for change in changes]
+    assert positions == sorted(positions)
+    plain = change_of(render(Logical("u", 7, *there, order=5), connector=connector))
+    assert [change.position.rpartition(".")[0] for change in changes] == [plain.position] * 3
+
+
 def test_a_key_change_takes_the_old_row_back_and_writes_the_new_one() -> None:
     """As recorded: both halves have one position."""
     sources = Sources(load(ROOT / "examples" / "pgbench" / "contracts"))
