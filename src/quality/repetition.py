@@ -15,7 +15,7 @@ class _Object(dict[str, Any]):
 
 
 def repeated_member(value: bytes) -> str | None:
-    """Return the JSON pointer of a member that a document has twice; None when there is none.
+    r"""Return the JSON pointer of a member that a document has twice; None when there is none.
 
     *value* is JSON. Of objects deeper than `data` only the place is told where they are.
 
