@@ -54,3 +54,16 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "coalesce": Function((), "same", "", ""),  # variadic; both emitters know it by name
 }
+
+WRITTEN_ELSEWHERE = {
+    "like": "Write starts_with(x, 'a'), ends_with(x, 'a') or contains(x, 'a').",
+    "ilike": "Write starts_with(x, 'a'), ends_with(x, 'a') or contains(x, 'a').",
+    "if": "Write case when a > 1 then 'x' else 'y' end.",
+    "ifnull": "Write coalesce(a, 0).",
+    "nvl": "Write coalesce(a, 0).",
+    "substring": "Text is only compared: starts_with(x, 'a'), ends_with or contains.",
+    "over": "There are no window functions: windows are declared beside the value.",
+    "group": "Grouping is declared: add the field to dimensions.",
+    "having": "A filter looks at one event: sum(sale.amount) filter (where amount > 10).",
+}
+"""What people write who know SQL, and what says it here."""

@@ -203,3 +203,34 @@ def divides(node: MetricNode) -> bool:
             return False
         case Combine(operator=operator, left=left, right=right):
             return operator == "/" or divides(left) or divides(right)
+
+
+def depth(node: Node | MetricNode) -> int:
+    """Return how many levels a tree has, walked without recursion: it may be too deep for that."""
+    deepest, waiting = 0, [(node, 1)]
+    while waiting:
+        current, level = waiting.pop()
+        deepest = max(deepest, level)
+        below = level + (len(current.branches) if isinstance(current, Case) else 1)
+        waiting += [(inner, below) for inner in children(current)]
+    return deepest
+
+
+def children(node: Node | MetricNode) -> tuple[Node | MetricNode, ...]:
+    """Return the nodes directly below a node."""
+    match node:
+        case Constant() | FieldReference() | Number():
+            return ()
+        case Negative(operand=operand) | Not(operand=operand) | IsNull(operand=operand):
+            return (operand,)
+        case Membership(operand=operand):
+            return (operand,)
+        case Case(branches=branches, otherwise=otherwise):
+            return (*(part for branch in branches for part in branch), otherwise)
+        case Call(arguments=arguments):
+            return arguments
+        case Aggregate(inputs=inputs, where=where):
+            values = tuple(each.value for each in inputs if each.value is not None)
+            return values if where is None else (*values, where)
+        case _:
+            return (node.left, node.right)

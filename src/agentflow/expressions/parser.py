@@ -6,6 +6,7 @@ from collections.abc import Collection
 from decimal import Decimal
 
 from agentflow.errors import ExpressionError
+from agentflow.expressions.functions import WRITTEN_ELSEWHERE
 from agentflow.expressions.nodes import (
     Aggregate,
     AggregateInput,
@@ -26,6 +27,7 @@ from agentflow.expressions.nodes import (
     Not,
     Number,
     Or,
+    depth,
 )
 from agentflow.expressions.tokens import Token, tokenize
 
@@ -42,7 +44,17 @@ _RESERVED = frozenset(
     {"and", "or", "not", "in", "is", "null", "true", "false", "between"}
     | {"case", "when", "then", "else", "end", "filter", "where", "distinct"}
 )
+_OTHER_AGGREGATES = {
+    "median": "Write quantile(sale.amount, 0.5).",
+    "percentile": "Write quantile(sale.amount, 0.95).",
+    "average": "Write avg(sale.amount).",
+    "mean": "Write avg(sale.amount).",
+    "count_distinct": "Write count(distinct sale.buyer).",
+}
 MAX_DEPTH = 60
+MAX_LEVELS = 80
+"""Of the tree, where each `or`, `+` and `when` of a chain is one: Python nests brackets to 200."""
+MAX_DIGITS = 38
 
 
 def parse_scalar(text: str) -> Node:
@@ -57,6 +69,7 @@ def parse_scalar(text: str) -> Node:
     parser = _Parser(text)
     node = parser.scalar()
     parser.expect_end()
+    _refuse_deep(node)
     return node
 
 
@@ -69,7 +82,16 @@ def parse_metric(text: str, *, events: Collection[str]) -> MetricNode:
     parser = _Parser(text, events=events)
     node = parser.metric()
     parser.expect_end()
+    _refuse_deep(node)
     return node
+
+
+def _refuse_deep(node: Node | MetricNode) -> None:
+    if (levels := depth(node)) > MAX_LEVELS:
+        raise ExpressionError(
+            f"expression has {levels} levels, more than {MAX_LEVELS}",
+            hint="Each or, and, + of a chain is a level: write x in ('a', 'b'), or split it up.",
+        )
 
 
 class _Parser:
@@ -110,12 +132,13 @@ class _Parser:
         if self._current.kind != "end":
             raise self._unexpected("the end")
 
-    def _unexpected(self, wanted: str) -> ExpressionError:
+    def _unexpected(self, wanted: str, *, hint: str | None = None) -> ExpressionError:
         token = self._current
         found = f'"{token.text}"' if token.text else "the end"
         return ExpressionError(
             f"expected {wanted} but found {found} at position {token.position + 1}",
             position=token.position,
+            hint=hint or WRITTEN_ELSEWHERE.get(token.keyword),
         )
 
     def _deeper(self) -> None:
@@ -152,6 +175,8 @@ class _Parser:
         left = self._sum()
         token = self._take(*_COMPARISONS)
         if token:
+            if self._current.text == "=":
+                raise self._unexpected("a value", hint="Equality is one sign: status = 'paid'.")
             return Comparison(_COMPARISONS[token.text], left, self._sum())  # type: ignore[arg-type]
         if self._take("is"):
             negated = self._take("not")
@@ -218,7 +243,7 @@ class _Parser:
         token = self._current
         if token.kind == "number":
             self._advance()
-            return Constant(_number(token.text))
+            return Constant(_number(token))
         if token.kind == "text":
             self._advance()
             return Constant(token.text[1:-1].replace("''", "'"))
@@ -246,6 +271,13 @@ class _Parser:
         return FieldReference(self._field_name(token))
 
     def _call(self, token: Token) -> Call:
+        if token.keyword in _AGGREGATES:
+            raise ExpressionError(
+                f'"{token.text}" at position {token.position + 1} is an aggregate, '
+                "and here one event is looked at",
+                position=token.position,
+                hint="Aggregates stand outside: sum(sale.amount) filter (where amount > 10).",
+            )
         arguments = [self.scalar()]
         while self._take(","):
             arguments.append(self.scalar())
@@ -314,7 +346,7 @@ class _Parser:
         token = self._current
         if token.kind == "number":
             self._advance()
-            return Number(_number(token.text))
+            return Number(_number(token))
         if self._take("("):
             node = self.metric()
             self._expect(")")
@@ -322,12 +354,16 @@ class _Parser:
         if token.kind == "name" and token.keyword in _AGGREGATES:
             self._advance()
             return self._aggregate(_AGGREGATES[token.keyword])
-        raise ExpressionError(
-            f"expected an aggregate or a number but found "
-            f"{token.text or 'the end'!r} at position {token.position + 1}",
-            position=token.position,
-            hint=f"Aggregates: {', '.join(_AGGREGATES)}, and count(distinct …).",
-        )
+        raise self._unexpected("an aggregate or a number", hint=self._hint_of_aggregates())
+
+    def _hint_of_aggregates(self) -> str:
+        token, following = self._current, self._tokens[self._index + 1 : self._index + 2]
+        aggregates = f"Aggregates: {', '.join(_AGGREGATES)}, and count(distinct …)."
+        if token.keyword in _OTHER_AGGREGATES:
+            return _OTHER_AGGREGATES[token.keyword]
+        if token.kind == "name" and not (following and following[0].text == "("):
+            return f"A metric is made of events, and not of fields or metrics alone. {aggregates}"
+        return aggregates
 
     def _aggregate(self, kind: AggregateKind) -> Aggregate:
         self._expect("(")
@@ -356,7 +392,9 @@ class _Parser:
     def _event_input(self) -> AggregateInput:
         token = self._current
         if token.kind != "name":
-            raise self._unexpected("an event name")
+            known = ", ".join(sorted(self._events))
+            hint = f"Name the events to count. Known events: {known}." if known else None
+            raise self._unexpected("an event name", hint=hint)
         if token.text not in self._events:
             raise self._unknown_event(token, token.text)
         self._advance()
@@ -392,8 +430,13 @@ class _Parser:
         if token.kind != "number" or not 0 < Decimal(token.text) < 1:
             raise self._unexpected("a quantile between 0 and 1, such as 0.95")
         self._advance()
-        return Decimal(token.text)
+        return Decimal(_number(token))
 
 
-def _number(text: str) -> int | Decimal:
-    return Decimal(text) if "." in text else int(text)
+def _number(token: Token) -> int | Decimal:
+    if len(token.text.replace(".", "")) > MAX_DIGITS:
+        raise ExpressionError(
+            f"a number at position {token.position + 1} has more than {MAX_DIGITS} digits",
+            position=token.position,
+        )
+    return Decimal(token.text) if "." in token.text else int(token.text)

@@ -31,7 +31,7 @@ EVENTS_DIGITS = 12
 _CALLS = {"length": 10, "hour": 2, "milliseconds_between": 18}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Reach:
     """Most digits before the point, and digits after it."""
 

@@ -18,6 +18,12 @@ _TOKEN = re.compile(
     r"|(?P<operator><=|>=|<>|!=|[=<>+\-*/(),])"
 )
 MAX_LENGTH = 4_000
+_HINTS = {
+    "&": "Write and.",
+    "|": "Write or.",
+    "!": "Write not, or != between values.",
+    "%": "There is no remainder; text is compared by starts_with, ends_with and contains.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ def tokenize(text: str) -> tuple[Token, ...]:
             raise ExpressionError(
                 f'unexpected character "{text[position]}" at position {position + 1}',
                 position=position,
-                hint="Text goes in single quotes: status = 'paid'.",
+                hint=_HINTS.get(text[position], "Text goes in single quotes: status = 'paid'."),
             )
         kind = found.lastgroup
         if kind in {"name", "number", "text", "operator"}:

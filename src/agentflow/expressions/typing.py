@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from agentflow.errors import ExpressionError
-from agentflow.expressions.functions import FUNCTIONS
+from agentflow.expressions.functions import FUNCTIONS, WRITTEN_ELSEWHERE
 from agentflow.expressions.nodes import (
     And,
     Arithmetic,
@@ -100,7 +100,10 @@ def _constant(value: str | int | Decimal | bool | None) -> ExpressionType:
             return ExpressionType("integer")
         case Decimal():
             exponent = value.as_tuple().exponent
-            return ExpressionType("decimal", scale=-exponent if isinstance(exponent, int) else 0)
+            scale = -exponent if isinstance(exponent, int) else 0
+            if scale > MAX_SCALE:
+                raise ExpressionError(f"{value:f} keeps {scale} digits, more than {MAX_SCALE}")
+            return ExpressionType("decimal", scale=scale)
 
 
 def _field(name: str, scope: Scope) -> ExpressionType:
@@ -165,9 +168,8 @@ def _unify(results: list[ExpressionType]) -> ExpressionType:
 def _call(node: Call, scope: Scope) -> ExpressionType:
     function = FUNCTIONS.get(node.name)
     if function is None:
-        raise ExpressionError(
-            f'function "{node.name}" does not exist', hint=f"Functions: {', '.join(FUNCTIONS)}."
-        )
+        hint = WRITTEN_ELSEWHERE.get(node.name, f"Functions: {', '.join(FUNCTIONS)}.")
+        raise ExpressionError(f'function "{node.name}" does not exist', hint=hint)
     arguments = [infer(argument, scope) for argument in node.arguments]
     if node.name == "coalesce":
         unified = _unify(arguments)

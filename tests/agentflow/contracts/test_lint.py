@@ -22,6 +22,7 @@ VOIDED = "events/order.voided.v1.yaml"
 TAKINGS = "metrics/takings.v1.yaml"
 ORDER = "entities/order.v1.yaml"
 
+CHECK = 'rules: [{{name: r, check: "{}"}}]\nderived:'
 BROKEN = [
     (PAID, "key: order_id", "key: orderid", '"orderid" is not a field of this event (Did you mean'),
     (PAID, "key: order_id", "key: weight", 'key "weight" must be a string or an integer'),
@@ -31,6 +32,12 @@ BROKEN = [
     (PAID, "minimum: 0}", "minimum: 0.001}", "has more than the 2 digits the field keeps"),
     (PAID, "country: {type: string}", 'country: {type: string, pattern: "["}', "does not compile"),
     (PAID, "enum: [EUR, USD]", "enum: []", "enum is empty"),
+    (PAID, "country: {type: string", f"country: {{type: string, max_length: {10**21}", "is more"),
+    (PAID, "derived:", CHECK.format("currency = 'EURO'"), '"currency" is never "EURO"'),
+    (PAID, "derived:", CHECK.format("currency in ('EUR', 'USDT')"), 'Did you mean "USD"?'),
+    (PAID, "amount < 50", "currency = 'euro'", '"currency" is never "euro"'),
+    (TAKINGS, "amount)", "amount) filter (where currency != 'EURO')", '"currency" is never "EURO"'),
+    (TAKINGS, "order.paid.amount", "order.paid.amount" + " * amount" * 3, "64"),
     (PAID, "enum: [EUR, USD]", "enum: [EUR, EUR]", 'enum says "EUR" twice'),
     (PAID, "enum: [EUR, USD]", "enum: [EUR], max_length: 2", "does not fit its own pattern"),
     (PAID, "country: {type: string}", "case: {type: string}", '"case" is a word of the expression'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from decimal import Decimal
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,8 @@ from agentflow.expressions.nodes import (
     Or,
     fields_of,
 )
+from agentflow.expressions.python import PythonEmitter
+from agentflow.expressions.sql import quote_name, scalar_sql
 
 EVENTS = {"order.created", "payment.refunded"}
 SCOPE = {
@@ -150,3 +153,97 @@ def test_any_text_parses_or_is_refused_politely(text: str) -> None:
     """Contracts are written by people; nothing but our own error may come out."""
     with suppress(ExpressionError):
         fields_of(parse_scalar(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("place like 'B%'", "starts_with"),
+        ("place == 'BER'", "one sign"),
+        ("if(pieces > 1, 1, 0) = 1", "case when"),
+        ("ifnull(pieces, 0) > 1", "coalesce"),
+        ("pieces > 1 && pieces < 5", "Write and."),
+        ('place = "BER"', "single quotes"),
+        ("sum(pieces) > 1", "Aggregates stand outside"),
+    ],
+)
+def test_what_other_languages_say_is_answered_with_what_this_one_says(text: str, hint: str) -> None:
+    """People arrive with SQL, or a spreadsheet, in their fingers."""
+    with pytest.raises(ExpressionError) as error:
+        infer(parse_scalar(text), SCOPE)
+
+    assert hint in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("count(*)", "Known events: order.created, payment.refunded."),
+        ("count()", "Name the events to count"),
+        ("revenue / count(order.created)", "A metric is made of events"),
+        ("order.created.amount", "A metric is made of events"),
+        ("median(order.created.amount)", "quantile(sale.amount, 0.5)"),
+        ("sum(order.created.a) filter (where sum(order.created.a) > 1)", "stand outside"),
+        ("count(order.created) filter (where count(order.created) > 1)", "stand outside"),
+    ],
+)
+def test_a_metric_that_is_written_another_way_is_answered_with_a_hint(text: str, hint: str) -> None:
+    """The most common first attempts."""
+    with pytest.raises(ExpressionError) as error:
+        parse_metric(text, events=EVENTS)
+
+    assert hint in (error.value.hint or "")
+
+
+CHAINS = {
+    "or": ("place = 'a'", " or place = 'a'"),
+    "and": ("pieces > 1", " and pieces > 1"),
+    "plus": ("pieces", " + pieces"),
+    "not": ("not (place = 'a')", " or not (place = 'a')"),
+    "case": ("case", " when pieces > 1 then pieces"),
+    "nested": ("", "coalesce("),
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("length", [10, 30, 50, 58, 70, 76, 78, 80, 95, 120])
+def test_what_parses_compiles_in_every_engine(chain: str, length: int) -> None:
+    """Python nests brackets to 200 and recurses to 1,000: past lint, that ended `up`."""
+    first, more = CHAINS[chain]
+    text = first + more * length + {"case": " end"}.get(chain, "")
+    if chain == "nested":
+        text = more * length + "pieces" + ", 1)" * length
+
+    try:
+        node = parse_scalar(text)
+    except ExpressionError:
+        if length > 50:
+            return
+        raise
+
+    infer(node, SCOPE)
+    emitter = PythonEmitter(SCOPE, field=lambda name: f"d.{name}")
+    source = emitter.value_source(node)
+    compile(f"def f(d):\n  if ({source}) is not None and ({source}): pass\n", "f", "exec")
+    columns = "CAST(1 AS BIGINT) AS pieces, 'a' AS place"
+    query = f"SELECT {scalar_sql(node, field=quote_name, scope=SCOPE)} FROM (SELECT {columns})"
+    duckdb.sql(query).fetchall()
+
+
+@pytest.mark.parametrize("text", [" or ".join(["place = 'a'"] * 230), "+".join(["pieces"] * 570)])
+def test_a_chain_that_no_engine_takes_is_refused_with_what_to_write(text: str) -> None:
+    """It passed lint and stopped `up`."""
+    with pytest.raises(ExpressionError, match="levels, more than 80") as error:
+        parse_scalar(text)
+
+    assert "x in ('a', 'b')" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize("number", ["9" * 39, "9" * 5000, "0." + "1" * 40])
+def test_a_number_of_too_many_digits_is_refused(number: str) -> None:
+    """Python stops at 4,300 digits, DuckDB at 38."""
+    if len(number) < 4000:
+        with pytest.raises(ExpressionError, match="more than 38 digits"):
+            parse_scalar(f"amount > {number}")
+    with pytest.raises(ExpressionError):
+        parse_metric(f"{number} + count(order.created)", events=EVENTS)

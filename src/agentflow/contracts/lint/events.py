@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from agentflow.contracts.fold import replaceable
 from agentflow.contracts.lint.fields import field_problems, name_taken
 from agentflow.contracts.lint.place import Place, did_you_mean
+from agentflow.contracts.lint.values import expression_type
 from agentflow.contracts.lint.versions import taking_back_problems, version_problems
 from agentflow.contracts.model import Correction, EventContract, duration
-from agentflow.contracts.scope import declared_scope
 from agentflow.errors import FileProblem
-from agentflow.expressions import Scope
 
 
 def event_problems(event: EventContract, place: Place) -> Iterator[FileProblem]:
@@ -21,9 +20,8 @@ def event_problems(event: EventContract, place: Place) -> Iterator[FileProblem]:
     yield from _key(event, place)
     yield from _event_time(event, place)
     yield from _lateness(event, place)
-    scope = declared_scope(event)
-    yield from _rules(event, place, scope)
-    yield from _derived(event, place, scope)
+    yield from _rules(event, place)
+    yield from _derived(event, place)
     if event.corrects is not None:
         yield from _correction(event, event.corrects, place)
     if event.supersedes is not None:
@@ -66,13 +64,13 @@ def _lateness(event: EventContract, place: Place) -> Iterator[FileProblem]:
             yield place.problem("lateness", key, message=f'"{key}" is longer than time itself')
 
 
-def _rules(event: EventContract, place: Place, scope: Scope) -> Iterator[FileProblem]:
+def _rules(event: EventContract, place: Place) -> Iterator[FileProblem]:
     names = [rule.name for rule in event.rules]
     for index, rule in enumerate(event.rules):
         if rule.name in names[:index]:
             message = f'rule "{rule.name}" is given twice'
             yield place.problem("rules", index, "name", message=message)
-        for found in place.expression("rules", index, "check", text=rule.check, scope=scope):
+        for found in expression_type(place, "rules", index, "check", text=rule.check, event=event):
             if isinstance(found, FileProblem):
                 yield found
             elif found.kind != "boolean":
@@ -80,14 +78,14 @@ def _rules(event: EventContract, place: Place, scope: Scope) -> Iterator[FilePro
                 yield place.problem("rules", index, "check", message=message)
 
 
-def _derived(event: EventContract, place: Place, scope: Scope) -> Iterator[FileProblem]:
+def _derived(event: EventContract, place: Place) -> Iterator[FileProblem]:
     for name, text in event.derived.items():
         path = ("derived", name)
         if name in event.fields:
             yield place.problem(*path, message=f'"{name}" is both a field and derived')
         if message := name_taken(name):
             yield place.problem(*path, message=message, hint="Give it another name.")
-        for found in place.expression(*path, text=text, scope=scope):
+        for found in expression_type(place, *path, text=text, event=event):
             if isinstance(found, FileProblem):
                 yield found
             elif found.kind == "null":

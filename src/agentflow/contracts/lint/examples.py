@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentflow.contracts.lint.place import Place, did_you_mean
+from agentflow.contracts.lint.values import enums_of
 from agentflow.contracts.model import MetricContract
 from agentflow.errors import FileProblem
 from agentflow.events import EventRef
@@ -51,8 +52,14 @@ def _event(
 
 def _filter(key: str, index: int, metric: MetricContract, place: Place) -> Iterator[FileProblem]:
     for part in filter(None, key.split(",")):
-        name, equals, _ = part.partition("=")
+        name, equals, value = part.partition("=")
         if not equals or name not in metric.dimensions:
             message = f'"{part}" does not say dimension=value of a declared dimension'
             hint = f"Dimensions: {', '.join(metric.dimensions) or 'none'}."
+            yield place.problem("examples", index, "then", key, message=message, hint=hint)
+            continue
+        enums = enums_of([place.registry.events[r] for r in metric.refs if place.event(r)])
+        if name in enums and value not in enums[name]:
+            message = f'"{name}" is never "{value}", its enum does not have it'
+            hint = did_you_mean(value, list(enums[name]))
             yield place.problem("examples", index, "then", key, message=message, hint=hint)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from keyword import iskeyword
+from sys import float_info
 
 from agentflow.contracts.lint.place import Place
 from agentflow.contracts.model import EventContract, FieldContract
@@ -17,6 +18,8 @@ from agentflow.expressions.nodes import FieldReference
 _NUMERIC = frozenset({"integer", "decimal", "number"})
 _MAX_INTEGER = 2**63 - 1
 _MAX_WHOLE_DIGITS = 18
+_GREATEST_FLOAT = Decimal(float_info.max)
+_MAX_LENGTH = 2**31 - 1
 
 
 def field_problems(event: EventContract, place: Place) -> Iterator[FileProblem]:
@@ -66,14 +69,11 @@ def _misfit(bound: Decimal, field: FieldContract) -> str | None:
         if places > (field.scale or 0):
             return f"has more than the {field.scale} digits the field keeps"
         return "has more than 18 digits" if abs(bound) >= 10**_MAX_WHOLE_DIGITS else None
-    return None
+    return "is more than a float holds" if abs(bound) > _GREATEST_FLOAT else None
 
 
 def _text(name: str, field: FieldContract, place: Place) -> Iterator[FileProblem]:
-    low, high = field.min_length, field.max_length
-    if low is not None and high is not None and low > high:
-        message = f'"{name}": min_length {low} is above max_length {high}'
-        yield place.problem("fields", name, "min_length", message=message)
+    yield from _lengths(name, field, place)
     pattern = None
     if field.pattern is not None:
         try:
@@ -81,17 +81,34 @@ def _text(name: str, field: FieldContract, place: Place) -> Iterator[FileProblem
         except re.error as error:
             message = f'"{name}": pattern does not compile, {error}'
             yield place.problem("fields", name, "pattern", message=message)
-    if field.enum is None:
-        return
-    if not field.enum:
+    if field.enum is not None:
+        yield from _enum(name, field, pattern, place)
+
+
+def _lengths(name: str, field: FieldContract, place: Place) -> Iterator[FileProblem]:
+    low, high = field.min_length, field.max_length
+    if low is not None and high is not None and low > high:
+        message = f'"{name}": min_length {low} is above max_length {high}'
+        yield place.problem("fields", name, "min_length", message=message)
+    for key, length in (("min_length", low), ("max_length", high)):
+        if length is not None and length > _MAX_LENGTH:
+            message = f'"{name}": {key} is more than {_MAX_LENGTH}'
+            yield place.problem("fields", name, key, message=message)
+
+
+def _enum(
+    name: str, field: FieldContract, pattern: re.Pattern[str] | None, place: Place
+) -> Iterator[FileProblem]:
+    low, high, values = field.min_length or 0, field.max_length, field.enum or ()
+    if not values:
         message = f'"{name}": enum is empty, nothing would be accepted'
         yield place.problem("fields", name, "enum", message=message)
-    for index, value in enumerate(field.enum):
-        if value in field.enum[:index]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
             message = f'"{name}": enum says "{value}" twice'
             yield place.problem("fields", name, "enum", index, message=message)
         refused = (pattern is not None and not pattern.search(value)) or not (
-            (low or 0) <= len(value) <= (high if high is not None else len(value))
+            low <= len(value) <= (high if high is not None else len(value))
         )
         if refused:
             message = f'"{name}": enum value "{value}" does not fit its own pattern or length'

@@ -9,12 +9,19 @@ from contextlib import suppress
 from agentflow.contracts.lint.examples import example_problems
 from agentflow.contracts.lint.money import money_problems
 from agentflow.contracts.lint.place import Place, broken, did_you_mean, scope_of
+from agentflow.contracts.lint.values import (
+    enums_of,
+    refuse_far_answers,
+    refuse_unknown_values,
+    value_reach,
+)
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.reads import implied, parsed, pins
 from agentflow.errors import ExpressionError, FileProblem
 from agentflow.events import EventRef
 from agentflow.expressions import Aggregate, ExpressionType, MetricNode, Scope, infer
 from agentflow.expressions.nodes import AggregateInput, aggregates, events_of, fields_of
+from agentflow.expressions.reach import Reach
 
 RESERVED_DIMENSIONS = frozenset(
     {
@@ -109,6 +116,7 @@ def _dimension_names(metric: MetricContract, place: Place) -> Iterator[FileProbl
 
 
 def _types(metric: MetricContract, node: MetricNode, place: Place) -> Iterator[FileProblem]:
+    reaches: dict[Aggregate, Reach] = {}
     for aggregate in aggregates(node):
         kinds: list[ExpressionType] = []
         for source in aggregate.inputs:
@@ -118,10 +126,38 @@ def _types(metric: MetricContract, node: MetricNode, place: Place) -> Iterator[F
                     continue
                 try:
                     kinds.extend(_value_type(aggregate, source, scope_of(event)))
+                    reach = value_reach(aggregate, source, event)
                 except ExpressionError as error:
                     message = f'{error}, in {aggregate.kind} over "{ref}"'
                     yield place.problem("value", message=message, hint=error.hint)
+                else:
+                    reaches[aggregate] = max(
+                        reach or Reach(0, 0), reaches.get(aggregate, Reach(0, 0))
+                    )
         yield from _aggregated(aggregate, kinds, place)
+        yield from _compared(metric, aggregate, place)
+    yield from _reach(node, reaches, place)
+
+
+def _compared(metric: MetricContract, aggregate: Aggregate, place: Place) -> Iterator[FileProblem]:
+    """Check that an enum is compared with its values, those of any event that is counted."""
+    known = place.registry.events
+    events = [known[r] for each in aggregate.inputs for r in pins(metric, each.event, known)]
+    try:
+        for node in (aggregate.where, *(each.value for each in aggregate.inputs)):
+            if node is not None:
+                refuse_unknown_values(node, enums_of(events))
+    except ExpressionError as error:
+        yield place.problem("value", message=str(error), hint=error.hint)
+
+
+def _reach(
+    node: MetricNode, reaches: dict[Aggregate, Reach], place: Place
+) -> Iterator[FileProblem]:
+    try:
+        refuse_far_answers(node, reaches)
+    except ExpressionError as error:
+        yield place.problem("value", message=str(error), hint=error.hint)
 
 
 def _value_type(

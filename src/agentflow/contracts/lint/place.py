@@ -13,7 +13,7 @@ from agentflow.contracts.scope import declared_scope
 from agentflow.contracts.source import Source
 from agentflow.errors import ExpressionError, FileProblem
 from agentflow.events import EventRef
-from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
+from agentflow.expressions import Scope, infer, parse_scalar
 
 
 class Place:
@@ -31,15 +31,6 @@ class Place:
     def problem(self, *path: str | int, message: str, hint: str | None = None) -> FileProblem:
         """Describe what is wrong at a key path of the contract under check."""
         return self._source.problem(path, message, hint)
-
-    def expression(
-        self, *path: str | int, text: str, scope: Scope
-    ) -> Iterator[ExpressionType | FileProblem]:
-        """Yield the type of a scalar expression, or what is wrong with it."""
-        try:
-            yield infer(parse_scalar(text), scope)
-        except ExpressionError as error:
-            yield self.problem(*path, message=str(error), hint=error.hint)
 
     def event(self, ref: EventRef) -> EventContract | None:
         """Return an event contract, if there is one."""
