@@ -134,6 +134,7 @@ class Platform:
         self._lost.set()
 
     async def _rebuild_when_lost(self) -> None:
+        rebuilding = self.parts.supervisor.activity("live-rebuild", "live")
         while True:
             await self._lost.wait()
             async with self.intake.exclusive():
@@ -144,17 +145,18 @@ class Platform:
                 self.epoch = f"{self.parts.log.log_id}:{self.clock.now_us()}"
                 self._lost.clear()
                 self.intake.resume()
+            rebuilding.well()
             self._live.well()
             self.ready = True
             log.info("platform.live_state_rebuilt", **_fields(self.rebuilt))
 
     async def _expire_keys(self) -> None:
-        expired = self.parts.supervisor.activity("idempotency-expiry", "control")
+        expiry = self.parts.supervisor.activity("idempotency-expiry", "control")
         while True:
-            await self.parts.supervisor.timers.sleep(EXPIRE_EVERY.total_seconds())
             expire = self.parts.control.expire
             await asyncio.to_thread(expire, now_us=self.clock.now_us())
-            expired.well()
+            expiry.well()
+            await self.parts.supervisor.timers.sleep(EXPIRE_EVERY.total_seconds())
 
     def _rebuild(self, progress: Progress) -> Rebuilt:
         parts, engine, gate = self.parts, self.engine, self.definitions.gate

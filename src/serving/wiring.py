@@ -397,11 +397,16 @@ async def _ending_with(serving: asyncio.Task[None]) -> AsyncIterator[None]:
 
 
 async def save_snapshots(platform: Platform, *, every: float) -> None:
-    """Save the live state each time *every* seconds have passed, until it fails or is cancelled."""
+    """Save the live state each time *every* seconds have passed, until it fails or is cancelled.
+
+    After a failure it is saved at once: its next start has waited already.
+    """
     supervisor = platform.parts.supervisor
+    saving = supervisor.activity("snapshots", "live")
     while True:
-        await supervisor.timers.sleep(every)
+        if saving.standing.state != "failing":
+            await supervisor.timers.sleep(every)
         if platform.ready:
             await platform.save_snapshot()
             give_back()
-            supervisor.activity("snapshots", "live").well()
+        saving.well()

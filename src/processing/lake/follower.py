@@ -77,6 +77,11 @@ class LakeFollower:
         return self._seen
 
     @property
+    def maintained(self) -> int:
+        """How often maintenance was done."""
+        return self._upkeep.maintained
+
+    @property
     def failure(self) -> BaseException | None:
         """Why the lake could not be asked; None while all is well."""
         return self._failure

@@ -28,6 +28,11 @@ class LakeKeeper(Protocol):
         ...
 
     @property
+    def maintained(self) -> int:
+        """How often maintenance was done since the start."""
+        ...
+
+    @property
     def failure(self) -> BaseException | None:
         """Why the last attempt to write or to look failed; None while all is well."""
         ...

@@ -97,6 +97,11 @@ class LakeThread:
         return self._upkeep.seen
 
     @property
+    def maintained(self) -> int:
+        """How often maintenance was done."""
+        return self._upkeep.maintained
+
+    @property
     def failure(self) -> BaseException | None:
         """Why the last attempt failed; None while all is well. Attempts go on at each interval."""
         return self._failure
@@ -153,7 +158,6 @@ class LakeThread:
                 self._due = self._timers.seconds() + self._interval_seconds if behind else None
                 self._changed.notify_all()
             if failure is None:
-                self._thread.activity.well()
                 with self._writing:
                     maintained = self._upkeep.maintain_when_due()
                 if maintained:
@@ -181,6 +185,7 @@ class LakeThread:
                 due = inf if self._due is None else self._due
                 if self._failure is None:
                     due = min(due, self._upkeep.due)
+                    self._thread.activity.well()
                 self._timers.wait(self._changed, None if due == inf else due - now)
 
     def _attempt(self, goal: Positions) -> BaseException | None:

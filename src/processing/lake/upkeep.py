@@ -19,9 +19,17 @@ MAINTAIN_EVERY: Final = timedelta(minutes=10)
 LOOK_SECONDS: Final = 30.0
 """A lake that went away is noticed after so long, though nobody writes or asks."""
 
+LOOK_AGAIN_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 60.0
+"""Maintenance that failed is tried again after so long."""
+
 
 class Upkeep:
     """Maintenance and looks, each when it is due. One thread; `seen` and `due` from any.
+
+    Attributes:
+        seen: What the last look showed.
+        maintained: How often maintenance was done.
 
     No failure of either, of whatever type, comes out: it is shown, and the next turn is as due as
     ever.
@@ -51,6 +59,7 @@ class Upkeep:
         self._looking = supervisor.activity("lake-look", "lake")
         self._maintained = self._looked = self._timers.seconds()
         self.seen: LakeHealth | None = None
+        self.maintained = 0
 
     @property
     def due(self) -> float:
@@ -63,9 +72,11 @@ class Upkeep:
         started = self._timers.seconds()
         if self._maintain is None or started - self._maintained < self._every_seconds:
             return False
-        self._maintained = started
+        self._maintained = started - max(self._every_seconds - RETRY_SECONDS, 0)
         with self._maintenance.guarding():
             self._maintain()
+            self._maintained = started
+            self.maintained += 1
             seconds = round(self._timers.seconds() - started, 3)
             log.info("lake.maintained", seconds=seconds)
         return True
@@ -78,6 +89,7 @@ class Upkeep:
         try:
             self.seen = self._look()
         except BaseException as error:  # noqa: BLE001 - shown by health
+            self._looked += LOOK_AGAIN_SECONDS - LOOK_SECONDS
             self._looking.failed(error, expected=isinstance(error, AgentFlowError))
         else:
             self._looking.well()

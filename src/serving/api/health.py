@@ -123,6 +123,10 @@ class PlatformFigures:
                 "Events taken, by what became of them.",
                 {(("status", status),): float(count) for status, count in counts.items()},
             ),
+            "agentflow_processing_lake_maintenances": (
+                "How often the lake was maintained.",
+                {(): float(self._platform.parts.lake.maintained)},
+            ),
             "agentflow_processing_background_failures": (
                 "Failures of threads and tasks in the background.",
                 {(("activity", each.name),): float(each.failures) for each in standings},
