@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, getcontext, setcontext
@@ -30,7 +29,7 @@ from quality.lexical import (
     decimal_reader,
     instant_us,
     iso_date,
-    search_form,
+    searcher,
 )
 from quality.repetition import surplus
 from quality.shape import held_type, ordered_fields, wire_type
@@ -136,7 +135,7 @@ def compiled(contract: EventContract) -> Plan:
             namespace[f"_canonical_{field.scale}"] = canonical_form(field.scale or 0)
             namespace[f"_decimal_{field.scale}"] = decimal_reader(field.scale or 0)
         if field.pattern is not None:
-            namespace[f"_pattern_{name}"] = re.compile(search_form(field.pattern)).search
+            namespace[f"_pattern_{name}"] = searcher(field.pattern)
         namespace |= {f"_min_{name}": field.minimum, f"_max_{name}": field.maximum}
     namespace |= {f"_rule_{n}": (rule.violation,) for n, rule in enumerate(rules)}
     return Plan(

@@ -17,7 +17,7 @@ from quality.lexical import (
     decimal_form,
     instant_us,
     iso_date,
-    search_form,
+    searcher,
 )
 from quality.shape import integer_bounds, wire_field
 from quality.verdict import Violation
@@ -161,7 +161,7 @@ def _string(field: FieldContract, value: str, complain: Complain) -> Judged:
     if len(value) < low or (high is not None and len(value) > high):
         wanted = f"{low} to {high}" if high is not None else f"at least {low}"
         found += complain(codes.LENGTH_WRONG, f"must be {wanted} characters long", None)[1]
-    if field.pattern is not None and re.search(search_form(field.pattern), value) is None:
+    if field.pattern is not None and searcher(field.pattern)(value) is None:
         found += complain(
             codes.PATTERN_MISMATCH, "does not match its pattern", f"Match {field.pattern}."
         )[1]

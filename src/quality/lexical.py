@@ -138,6 +138,17 @@ def canonical_decimal(value: str | int | Decimal, scale: int) -> Decimal:
     return result or result.copy_abs()
 
 
+def searcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    r"""Return what finds a contract's pattern in text: the one engine of gate, lint and Flink.
+
+    Classes are those of ASCII, as in JSON Schema.
+
+    >>> bool(searcher(r"^\d$")("5")), bool(searcher(r"^\d$")("\u0665")), bool(searcher("a$")("a\n"))
+    (True, False, False)
+    """
+    return re.compile(search_form(pattern), re.ASCII).search
+
+
 def search_form(pattern: str) -> str:
     r"""Return *pattern* with `$` meaning the end, as in JSON Schema; Python lets a newline follow.
 

@@ -31,6 +31,7 @@ BROKEN = [
     (PAID, "minimum: 0}", "minimum: 5, maximum: 1}", "minimum 5 is above maximum 1"),
     (PAID, "minimum: 0}", "minimum: 0.001}", "has more than the 2 digits the field keeps"),
     (PAID, "country: {type: string}", 'country: {type: string, pattern: "["}', "does not compile"),
+    (PAID, "country: {type: string}", 'country: {type: string, pattern: "(a+)+$"}', "linear time"),
     (PAID, "enum: [EUR, USD]", "enum: []", "enum is empty"),
     (PAID, "country: {type: string", f"country: {{type: string, max_length: {10**21}", "is more"),
     (PAID, "derived:", CHECK.format("currency = 'EURO'"), '"currency" is never "EURO"'),

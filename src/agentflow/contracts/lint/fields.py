@@ -10,6 +10,7 @@ from sys import float_info
 
 from agentflow.contracts.lint.place import Place
 from agentflow.contracts.model import EventContract, FieldContract
+from agentflow.contracts.patterns import pattern_problem
 from agentflow.contracts.scope import ENVELOPE_COLUMNS
 from agentflow.errors import ExpressionError, FileProblem
 from agentflow.expressions import parse_scalar
@@ -76,11 +77,14 @@ def _text(name: str, field: FieldContract, place: Place) -> Iterator[FileProblem
     yield from _lengths(name, field, place)
     pattern = None
     if field.pattern is not None:
-        try:
-            pattern = re.compile(field.pattern)
-        except re.error as error:
-            message = f'"{name}": pattern does not compile, {error}'
-            yield place.problem("fields", name, "pattern", message=message)
+        found = pattern_problem(field.pattern, max_length=field.max_length)
+        if found is None:
+            pattern = re.compile(field.pattern, re.ASCII)
+        else:
+            message, hint = found
+            yield place.problem(
+                "fields", name, "pattern", message=f'"{name}": {message}', hint=hint
+            )
     if field.enum is not None:
         yield from _enum(name, field, pattern, place)
 
