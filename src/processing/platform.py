@@ -38,6 +38,7 @@ from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progre
 from processing.recovery import Recovery
 from processing.results import EventResult
 from processing.tokens import Token
+from processing.truncations import Truncations
 from processing.verification import Check, Cut, question, take_cut
 from quality.verdict import Accepted, Verdict
 
@@ -45,6 +46,7 @@ log = structlog.get_logger()
 
 FLUSH_TIMEOUT = timedelta(seconds=60)
 EXPIRE_EVERY = timedelta(hours=1)
+TRUNCATIONS_EVERY = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class Platform:
         self.dead_letters = DeadLetters(
             parts.log, parts.control, self.ingest, self.judge_again, clock=clock
         )
+        self.truncations = Truncations(parts.log, parts.control)
         self.changes.subscribe(self._follow)
 
     # -- life
@@ -115,6 +118,7 @@ class Platform:
     async def start(self, *, progress: Progress = no_progress) -> Rebuilt:
         """Bring live state to the end of the log, then accept events and reads."""
         self.rebuilt = await asyncio.to_thread(self._rebuild, progress)
+        await asyncio.to_thread(self.truncations.refresh)
         self.parts.lake.start()
         self.parts.lake.notify(self._ends())
         await self.intake.start()
@@ -122,6 +126,7 @@ class Platform:
         self._tasks = [
             supervisor.task("live-rebuild", "live", self._rebuild_when_lost),
             supervisor.task("idempotency-expiry", "control", self._expire_keys),
+            supervisor.task("truncations", "control", self._watch_truncations),
         ]
         self._started = self.ready = True
         log.info("platform.started", **_fields(self.rebuilt))
@@ -157,6 +162,13 @@ class Platform:
             await asyncio.to_thread(expire, now_us=self.clock.now_us())
             expiry.well()
             await self.parts.supervisor.timers.sleep(EXPIRE_EVERY.total_seconds())
+
+    async def _watch_truncations(self) -> None:
+        watched = self.parts.supervisor.activity("truncations", "control")
+        while True:
+            await self.parts.supervisor.timers.sleep(TRUNCATIONS_EVERY.total_seconds())
+            await asyncio.to_thread(self.truncations.refresh)
+            watched.well()
 
     def _rebuild(self, progress: Progress) -> Rebuilt:
         parts, engine, gate = self.parts, self.engine, self.definitions.gate
@@ -349,9 +361,10 @@ class Platform:
         """Return how a live number of *plan* may be read now.
 
         Stale: for longer than the contract's freshness allows, an event waits to become visible,
-        or nobody can say whether one does.
+        or nobody can say whether one does. Partial: live state is not complete, or a table whose
+        rows it counts was truncated.
         """
-        if not self.ready:
+        if not self.ready or self.truncations.of(plan.contract, self.registry) is not None:
             return "partial"
         waiting_since_us = self.intake.waiting_since_us
         if waiting_since_us is None:

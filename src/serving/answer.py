@@ -25,7 +25,7 @@ from processing.live import Cause, MetricId
 from processing.platform import Platform
 from serving.asked import Asked
 from serving.causes import Causes
-from serving.warnings import WarningDocument, unseen
+from serving.warnings import WarningDocument, truncated, unseen
 
 _AGE = b'"age_ms":null'
 
@@ -145,7 +145,10 @@ class Answerer:
             exact=True,
             error_bound=0.0,
             causes=[self._causes_of(plan).document(cause) for cause in reversed(state.causes)],
-            warnings=[] if events else unseen(plan, platform.registry, asked.where, state.values),
+            warnings=[
+                *truncated(platform.truncations.of(plan.contract, platform.registry)),
+                *([] if events else unseen(plan, platform.registry, asked.where, state.values)),
+            ],
             groups=groups if asked.by else msgspec.UNSET,
         )
 

@@ -9,6 +9,7 @@ import msgspec
 from agentflow.contracts import Registry
 from agentflow.dimension_values import nearest, spelled
 from agentflow.metrics import MetricPlan
+from processing.truncations import Truncation
 from serving.asked import allowed_values
 
 _MOST_SHOWN = 80
@@ -18,8 +19,9 @@ class WarningDocument(msgspec.Struct, frozen=True):
     """A warning on the wire.
 
     Attributes:
-        code: `dimension_value_unseen`: no event has the value that was asked for.
-        parameter: The dimension.
+        code: `dimension_value_unseen`: no event has the value that was asked for;
+            `source_truncated`: rows that are counted were deleted at once.
+        parameter: The dimension, or the table.
         nearest: Values that were seen and may be meant, the nearest first.
     """
 
@@ -28,6 +30,17 @@ class WarningDocument(msgspec.Struct, frozen=True):
     message: str
     hint: str
     nearest: list[str | int]
+
+
+def truncated(truncation: Truncation | None) -> list[WarningDocument]:
+    """Return a warning of a table that was emptied, while what was counted of it still counts."""
+    if truncation is None:
+        return []
+    table = truncation.place.removeprefix("/cdc/")
+    message = f'table "{table}" was truncated; its rows are still counted'
+    offset = truncation.dead_letter
+    hint = f"Compare with SELECT; discard dead letter {offset} once metric and table agree again."
+    return [WarningDocument("source_truncated", table, message, hint, [])]
 
 
 def unseen(

@@ -1,0 +1,91 @@
+"""Tables that were emptied at once: what was counted of their rows counts on, and is said to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+import msgspec
+
+from agentflow.contracts import Registry
+from agentflow.contracts.model import MetricContract
+from agentflow.events import EventRef
+from ingestion.control.port import TriageStatus, TriageStore
+from ingestion.log.port import DEAD_LETTERS, CommitLog, Record
+
+REASON: Final = "cdc_truncated"
+_READ_AT_ONCE: Final = 1_000
+_CLOSED: Final = frozenset({TriageStatus.DISCARDED, TriageStatus.REPLAYED})
+
+
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    """A TRUNCATE that nobody has dealt with.
+
+    Attributes:
+        place: What events of the table name as their source, `/cdc/<topic>`.
+        dead_letter: Its offset among the dead letters; discarding it ends the matter.
+    """
+
+    place: str
+    dead_letter: int
+
+
+class _Letter(msgspec.Struct):
+    source: str | None = None
+
+
+_letter: Final = msgspec.json.Decoder(_Letter).decode
+
+
+class Truncations:
+    """The open truncations of a log. `refresh` may run in a thread, `of` is read meanwhile."""
+
+    def __init__(self, log: CommitLog, triage: TriageStore) -> None:
+        self._log = log
+        self._triage = triage
+        self._read = 0
+        self._known: dict[int, Truncation] = {}
+        self._open: Sequence[Truncation] = ()
+        self._refreshing = Lock()
+
+    def refresh(self) -> None:
+        """Look at new dead letters, and at what was decided about those that are known."""
+        with self._refreshing:
+            end = self._log.end(DEAD_LETTERS)
+            while self._read < end:
+                limit = min(_READ_AT_ONCE, end - self._read)
+                for record in self._log.read(DEAD_LETTERS, start=self._read, limit=limit):
+                    self._note(record)
+                self._read += limit
+            decided = self._triage.triage(list(self._known)) if self._known else {}
+            self._open = tuple(
+                each
+                for offset, each in self._known.items()
+                if offset not in decided or decided[offset].status not in _CLOSED
+            )
+
+    def of(self, metric: MetricContract, registry: Registry) -> Truncation | None:
+        """Return an open truncation of a table whose rows the metric counts, if there is one."""
+        return next((each for each in self._open if _counts(metric, each, registry)), None)
+
+    def _note(self, record: Record) -> None:
+        if record.headers.get("reason") != REASON:
+            return
+        place = _letter(record.value).source
+        if place is not None:
+            self._known[record.offset] = Truncation(place, record.offset)
+
+
+def _counts(metric: MetricContract, truncation: Truncation, registry: Registry) -> bool:
+    """Tell whether a metric counts rows of a table whose deletion it would take back."""
+    moved_by = {EventRef.parse(text) for text in metric.moved_by}
+    return any(
+        emission.ref in moved_by
+        for table in registry.tables.values()
+        if f"/cdc/{table.topic}" == truncation.place and (table.write or table.delete)
+        for emissions in table.emissions.values()
+        for emission in emissions
+    )

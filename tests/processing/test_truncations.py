@@ -1,0 +1,111 @@
+"""A table that was emptied at once is not counted on as if nothing had happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from agentflow.clock import ManualClock
+from agentflow.contracts import Registry
+from agentflow.events import RawEvent
+from ingestion.cdc import Refusal, Sources, documents
+from ingestion.control.port import TriageStatus
+from ingestion.log.port import Batch
+from processing.deadletters import Criteria
+from processing.platform import Platform
+from processing.wiring import open_platform
+from serving.answer import Answerer
+from serving.asked import Asked
+from tests.ingestion.cdc.packs import load_pack
+from tests.ingestion.cdc.records import Logical, change_of, render, row
+
+NOW_US = 1_795_242_396_000_000
+TENANT = "default"
+_CRITERIA = Criteria(reason="cdc_truncated")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return load_pack(tmp_path_factory.mktemp("pack"))
+
+
+def change(platform: Platform, logical: Logical) -> None:
+    """Store what a change of the table becomes, as the stream does."""
+    found = documents(
+        change_of(render(logical, connector="postgresql")), Sources(platform.registry)
+    )
+    router, log = platform.definitions.router, platform.parts.log
+    if isinstance(found, Refusal):
+        raw = RawEvent(b"{}", TENANT, NOW_US)
+        log.commit(Batch([raw], [router.reject(raw, found.rejected())]))
+        return
+    raws = [RawEvent(each, TENANT, NOW_US) for each in found]
+    log.commit(Batch(raws, [router.route(raw, platform.judge(raw)) for raw in raws]))
+
+
+def told(platform: Platform) -> Mapping[str, object]:
+    """What a reader of the metric is told."""
+    plan = next(each for each in platform.definitions.plans.values() if each.id[0] == "rows")
+    document = Answerer(platform).answer(Asked(plan, "all", {}, ()), TENANT).document
+    return {
+        "status": document.status,
+        "events": document.events,
+        "warnings": [each.code for each in document.warnings],
+    }
+
+
+def test_a_truncated_table_makes_its_metrics_partial_until_that_is_dealt_with(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """The rows are counted on, and it was `fresh`; also after a restart."""
+
+    async def run() -> list[Mapping[str, object]]:
+        found = []
+        platform = open_platform(tmp_path, registry, clock=ManualClock(NOW_US))
+        change(platform, Logical("c", 7, None, row(7)))
+        await platform.start()
+        found.append(told(platform))
+        change(platform, Logical("t", 7, None, None, order=2))
+        platform.truncations.refresh()
+        found.append(told(platform))
+        await platform.close()
+
+        platform = open_platform(tmp_path, registry, clock=ManualClock(NOW_US))
+        await platform.start()
+        found.append(told(platform))
+        (letter,), _ = platform.dead_letters.page(TENANT, _CRITERIA, below=None, limit=9)
+        discarded = platform.dead_letters.discard(TENANT, letter.offset, who="me", note="")
+        assert discarded.triage.status == TriageStatus.DISCARDED
+        platform.truncations.refresh()
+        found.append(told(platform))
+        await platform.close()
+        return found
+
+    fresh = {"status": "fresh", "events": 1, "warnings": []}
+    partial = {"status": "partial", "events": 1, "warnings": ["source_truncated"]}
+    assert asyncio.run(run()) == [fresh, partial, partial, fresh]
+
+
+def test_other_metrics_and_facts_stay_fresh(registry: Registry, tmp_path: Path) -> None:
+    """A table whose rows are never taken back loses nothing by it."""
+
+    async def run() -> list[bool]:
+        platform = open_platform(tmp_path, registry, clock=ManualClock(NOW_US))
+        change(platform, Logical("t", 7, None, None))
+        await platform.start()
+        plans = platform.definitions.plans.values()
+        contract = next(each.contract for each in plans if each.id[0] == "rows")
+        facts = Registry.of(
+            each.model_copy(update={"write": (), "delete": (), "insert": each.write})
+            for each in registry.tables.values()
+        )
+        other = contract.model_copy(update={"moved_by": ("something.else@1",)})
+        of = platform.truncations.of
+        found = [of(contract, registry), of(contract, facts), of(other, registry)]
+        await platform.close()
+        return [each is not None for each in found]
+
+    assert asyncio.run(run()) == [True, False, False]
