@@ -142,8 +142,9 @@ class AnswerWarning(Model):
     """What may be wrong with a question that was answered all the same.
 
     Attributes:
-        code: `dimension_value_unseen`: no event has the value that was asked for.
-        parameter: The dimension.
+        code: `dimension_value_unseen`: no event has the value that was asked for;
+            `source_truncated`: rows that are counted were deleted at once.
+        parameter: The dimension, or the table.
         nearest: Values that were seen and may be meant, the nearest first.
     """
 

@@ -22,6 +22,7 @@ from agentflow.cli.options import (
 )
 from agentflow.cli.output import Watch, emit, progress, say
 from agentflow.cli.sending import Sender, Transport
+from agentflow.errors import AgentFlowError
 
 if TYPE_CHECKING:
     from agentflow_sdk import AgentFlow
@@ -58,6 +59,8 @@ def replay(  # noqa: PLR0913  # the options of the command
     Sending a file twice counts it once. A platform that restarts is waited for, five minutes long.
     Ends with exit code 1 when something was rejected.
     """
+    from agentflow_sdk import AgentFlowError as PlatformError
+
     contracts_dir = contracts_directory(contracts_dir)
     with progress(f"replaying {file.name}") as watch:
         events = _events(file, mapping, contracts_dir, ordered=not in_file_order, watch=watch)
@@ -70,7 +73,7 @@ def replay(  # noqa: PLR0913  # the options of the command
                     while batch := list(islice(events, sender.batch_size)):
                         sender.send(batch)
                         watch.note(f"{sender.counts.total():,} events sent")
-            except Exception:
+            except (AgentFlowError, PlatformError):
                 _say_how_far(sender)
                 raise
             seconds = time.monotonic() - started
@@ -90,7 +93,8 @@ def _transport(client: AgentFlow, watch: Watch) -> Transport:
 
 
 def _say_how_far(sender: Sender) -> None:
-    say(f"{sender.counts.total():,} events were sent; run the same again: none counts twice")
+    if sender.counts.total():
+        say(f"{sender.counts.total():,} events were sent; run the same again: none counts twice")
 
 
 def _events(

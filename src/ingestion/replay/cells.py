@@ -55,10 +55,12 @@ def _plain_of(column: Column, numbers: Numbers) -> Callable[[str], str]:
     if written == Numbers():
         return str
 
+    example = f"1{written.thousands or ''}234{written.decimal}5"
+
     def plain(text: str) -> str:
         found = plain_number(text, decimal=written.decimal, thousands=written.thousands)
         if found is None:
-            raise CellError(f"{_shown(text)} is not a number as `numbers` says they are written")
+            raise CellError(f"{_shown(text)} is not a number written like {example}")
         return found
 
     return plain
