@@ -191,3 +191,17 @@ def test_rows_are_taken_back_by_position_and_never_amended(pack: Pack) -> None:
 
     assert f'{CHANGED}:8: "order.paid@1" is replaced by its next version' in found
     assert f'{VOIDED}:9: "currency" must be a required field, as in "order.paid@1"' in found
+
+
+def test_a_broken_file_hides_no_error_of_another(pack: Pack) -> None:
+    """What is wrong is said at once, and what only follows from the broken file is not."""
+    value = "sum(order.paid.amount)"
+    pack.edit(PAID, "owner: shop", "owner: [")
+
+    followed = pack.problems()
+    pack.edit(TAKINGS, value, value + " +")
+    both = pack.problems()
+
+    assert [problem.partition(":")[0] for problem in followed] == [PAID]
+    assert [problem.partition(":")[0] for problem in both] == [PAID, TAKINGS]
+    assert "expected an aggregate or a number" in both[1]

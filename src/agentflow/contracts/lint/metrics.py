@@ -19,7 +19,14 @@ from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.reads import implied, parsed, pins
 from agentflow.errors import ExpressionError, FileProblem
 from agentflow.events import EventRef
-from agentflow.expressions import Aggregate, ExpressionType, MetricNode, Scope, infer
+from agentflow.expressions import (
+    Aggregate,
+    ExpressionType,
+    MetricNode,
+    Scope,
+    infer,
+    parse_metric,
+)
 from agentflow.expressions.nodes import AggregateInput, aggregates, events_of, fields_of
 from agentflow.expressions.reach import Reach
 
@@ -64,12 +71,13 @@ def metric_problems(metric: MetricContract, place: Place) -> Iterator[FileProble
         if ref not in known:
             yield from place.no_event("moved_by", index, ref=ref)
     try:
-        node = parsed(metric, known)
+        node = parse_metric(metric.value, events={ref.type for ref in known} | place.unreadable)
     except ExpressionError as error:
-        if not any(name in metric.value for name in place.unreadable):
-            yield place.problem("value", message=str(error), hint=error.hint)
+        yield place.problem("value", message=str(error), hint=error.hint)
         return
     yield from _types(metric, node, place)
+    if not {ref.type for ref in known}.issuperset(events_of(node)):
+        return  # it reads an event whose file is reported already
     events = [known[ref] for name in events_of(node) for ref in pins(metric, name, known)]
     yield from _dimensions(metric, events, place)
     yield from money_problems(metric, node, place)
@@ -117,7 +125,10 @@ def _dimension_names(metric: MetricContract, place: Place) -> Iterator[FileProbl
 
 def _types(metric: MetricContract, node: MetricNode, place: Place) -> Iterator[FileProblem]:
     reaches: dict[Aggregate, Reach] = {}
+    readable = {ref.type for ref in place.registry.events}
     for aggregate in aggregates(node):
+        if not readable.issuperset(source.event for source in aggregate.inputs):
+            continue
         kinds: list[ExpressionType] = []
         for source in aggregate.inputs:
             for ref in pins(metric, source.event, place.registry.events):
