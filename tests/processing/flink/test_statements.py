@@ -30,6 +30,17 @@ def test_an_identity_is_counted_in_one_place() -> None:
     assert text.count("COUNT(*) OVER") == 1
 
 
+def test_what_is_counted_needs_no_content() -> None:
+    """The count's state is that of earlier versions, whose checkpoints know no contents."""
+    definitions = gate_statements(GateSettings(KAFKA)).definitions
+
+    counted = next(each for each in definitions if "VIEW `counted`" in each)
+    compared = next(each for each in definitions if "VIEW `compared`" in each)
+    assert "FIRST_VALUE" not in counted
+    assert "FIRST_VALUE(`content`) OVER" in compared
+    assert compared.endswith("FROM `counted`")
+
+
 def test_every_answer_has_a_topic() -> None:
     """In = accepted + dead letters + duplicates: no row of a verdict is filtered away."""
     found = gate_statements(GateSettings(KAFKA))
@@ -109,6 +120,7 @@ def test_options_are_those_of_the_job() -> None:
     assert sessions["pipeline.name"] == "shop.sessions"
     assert "table.exec.state.ttl" not in sessions
     assert "table.exec.source.idle-timeout" not in gate
+    assert "execution.state-recovery.ignore-unclaimed-state" not in sessions
 
 
 def test_the_watermark_waits_as_long_as_it_is_told() -> None:
