@@ -85,21 +85,40 @@ def _checked(
     for name, lookup in contract.lookups.items():
         try:
             tables[name] = dict(_table(folder / lookup.file))
-        except (OSError, ValueError, csv.Error) as error:
-            path = ("lookups", name, "file")
-            message = f'lookup file "{lookup.file}" cannot be read: {error}'
-            problems.append(document.source.problem(path, message))
+        except _LookupError as error:
+            message = f'lookup file "{lookup.file}" {error}'
+            problems.append(document.source.problem(("lookups", name, "file"), message))
     return contract, tables, problems
 
 
+class _LookupError(Exception):
+    """A lookup file cannot be read; never leaves this module."""
+
+
 def _table(file: Path) -> Iterator[tuple[str, str]]:
-    with file.open("rb") as opened:
-        content = opened.read(_MAX_LOOKUP_BYTES + 1)
-    if len(content) > _MAX_LOOKUP_BYTES:
-        raise ValueError(f"it is longer than {_MAX_LOOKUP_BYTES} bytes")
-    lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-    next(lines, None)
-    for cells in lines:
+    lines = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
+    _record(lines, begins=1)
+    while (cells := _record(lines, begins=(line := lines.line_num + 1))) is not None:
         if len(cells) != _COLUMNS:
-            raise ValueError(f"line {lines.line_num} has {len(cells)} columns, not 2")
+            raise _LookupError(f"has {len(cells)} columns in line {line}, not 2")
         yield cells[0], cells[1]
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_MAX_LOOKUP_BYTES + 1)
+        if len(content) > _MAX_LOOKUP_BYTES:
+            raise _LookupError(f"cannot be read: it is longer than {_MAX_LOOKUP_BYTES} bytes")
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _LookupError("is not UTF-8") from None
+    except OSError as error:
+        raise _LookupError(f"cannot be read: {(error.strerror or 'unknown').lower()}") from None
+
+
+def _record(lines: Iterator[list[str]], *, begins: int) -> list[str] | None:
+    try:
+        return next(lines, None)
+    except csv.Error:
+        raise _LookupError(f"has a quote that does not close well in line {begins}") from None

@@ -270,6 +270,33 @@ def test_a_mapping_wrong_in_many_ways_reports_each_with_its_line(contracts_dir: 
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read: no such file or directory"),
+        (b'key,value\na,b\nc,"d\ne,f\n', "has a quote that does not close well in line 3"),
+        (b"key,value\na\n", "has 1 columns in line 2, not 2"),
+        (b"key,value\n\xff,b\n", "is not UTF-8"),
+    ],
+)
+def test_a_lookup_file_is_read_whole_or_refused(
+    contracts_dir: Path, content: bytes | None, problem: str
+) -> None:
+    """Its entries vanished into a cell whose quote never closes."""
+    lookups = "lookups:\n  place: {file: places.csv, key: number}\nevents:\n"
+    mappings = contracts_dir / "mappings"
+    (mappings / "one.yaml").write_text(MAPPING.replace("events:\n", lookups))
+    if content is not None:
+        (mappings / "places.csv").write_bytes(content)
+
+    with pytest.raises(ContractFilesError) as caught:
+        read_mappings(contracts_dir, load(contracts_dir))
+
+    (found,) = caught.value.problems
+    assert found.message == f'lookup file "places.csv" {problem}'
+    assert found.line > 0
+
+
 def test_values_that_need_each_other_are_refused(contracts_dir: Path) -> None:
     """A circle has no first value."""
     circle = "instants:\n  ping: {start: pong, plus: pieces}\n  pong: {start: ping, plus: pieces}\n"
