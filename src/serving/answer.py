@@ -25,6 +25,7 @@ from processing.live import Cause, MetricId
 from processing.platform import Platform
 from serving.asked import Asked
 from serving.causes import Causes
+from serving.group_pages import page, write_cursor
 from serving.warnings import WarningDocument, truncated, unseen
 
 _AGE = b'"age_ms":null'
@@ -59,6 +60,8 @@ class AnswerDocument(msgspec.Struct, frozen=True):
     causes: list[dict[str, object]]
     warnings: list[WarningDocument]
     groups: list[GroupDocument] | msgspec.UnsetType = msgspec.UNSET
+    left_out: int | msgspec.UnsetType = msgspec.UNSET
+    next_cursor: str | None = None
     age_ms: int | None = None
 
 
@@ -118,9 +121,9 @@ class Answerer:
     def _document(self, asked: Asked, tenant: str, state: MetricState) -> AnswerDocument:
         plan, platform = asked.plan, self._platform
         cells = state.group(asked.window, by=asked.by, where=asked.where)
+        keys, left_out = page(cells.keys(), after=asked.after, limit=asked.limit)
         groups = [
-            _group(plan, dict(zip(asked.by, key, strict=True)), asked, cell)
-            for key, cell in sorted(cells.items(), key=lambda item: _sortable(item[0]))
+            _group(plan, dict(zip(asked.by, key, strict=True)), asked, cells[key]) for key in keys
         ]
         total = self._total(asked, state, cells)
         start_us, end_us = state.bounds(asked.window)
@@ -150,6 +153,8 @@ class Answerer:
                 *([] if events else unseen(plan, platform.registry, asked.where, state.values)),
             ],
             groups=groups if asked.by else msgspec.UNSET,
+            left_out=left_out if asked.by else msgspec.UNSET,
+            next_cursor=write_cursor(asked.by, keys[-1]) if left_out else None,
         )
 
     def _causes_of(self, plan: MetricPlan) -> Causes:
@@ -234,10 +239,6 @@ def _unit(plan: MetricPlan, asked: Asked, cells: Mapping[tuple[object, ...], Cel
     position = asked.by.index(plan.currency)
     currencies = {key[position] for key in cells}
     return str(currencies.pop()) if len(currencies) == 1 else plan.contract.unit
-
-
-def _sortable(key: tuple[object, ...]) -> tuple[tuple[bool, str], ...]:
-    return tuple((part is None, str(part)) for part in key)
 
 
 def _text(value: object) -> object:

@@ -13,6 +13,7 @@ from agentflow.dimension_values import nearest, read_value
 from agentflow.errors import ParameterError, UnknownDimensionError, UnknownWindowError
 from agentflow.metrics import MetricPlan
 from processing.definitions import Definitions
+from serving.group_pages import MAX_GROUPS, PAGE_GROUPS, read_cursor
 
 _MOST_LISTED: Final = 20
 _MOST_SHOWN: Final = 80
@@ -25,21 +26,25 @@ class Asked:
     Attributes:
         where: Dimension → wanted value, in the dimension's own type; None asks for absent.
         by: Dimensions to group by; the currency is added where money would else be mixed.
+        limit: How many groups an answer holds at most.
+        after: The group behind which they begin; None begins with the first.
     """
 
     plan: MetricPlan
     window: str
     where: Mapping[str, object]
     by: tuple[str, ...]
+    limit: int = PAGE_GROUPS
+    after: tuple[object, ...] | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """What tells this question from others, as a hashable value."""
         where = tuple(sorted(self.where.items(), key=lambda item: item[0]))
-        return (self.plan.id, self.window, where, self.by)
+        return (self.plan.id, self.window, where, self.by, self.limit, self.after)
 
 
-def ask(
+def ask(  # noqa: PLR0913 - each is one part of a question
     definitions: Definitions,
     name: str,
     *,
@@ -47,6 +52,8 @@ def ask(
     window: str | None = None,
     where: Mapping[str, str] | None = None,
     by: tuple[str, ...] = (),
+    limit: int | None = None,
+    cursor: str | None = None,
 ) -> Asked:
     """Check a question against its contract.
 
@@ -73,7 +80,24 @@ def ask(
     groups = tuple(dict.fromkeys(by))
     if plan.currency is not None and plan.currency not in {*typed, *groups}:
         groups = (*groups, plan.currency)
-    return Asked(plan, chosen, typed, groups)
+    if not groups and (limit is not None or cursor is not None):
+        raise ParameterError(
+            '"limit" and "cursor" are about groups, and the question has none',
+            hint="Pass by=… with them.",
+        )
+    after = None if cursor is None else read_cursor(cursor, groups)
+    return Asked(plan, chosen, typed, groups, _page_size(limit), after)
+
+
+def _page_size(limit: int | None) -> int:
+    if limit is None:
+        return PAGE_GROUPS
+    if not 1 <= limit <= MAX_GROUPS:
+        raise ParameterError(
+            f'parameter "limit" is not between 1 and {MAX_GROUPS}',
+            hint="It is how many groups an answer holds; next_cursor leads to the others.",
+        )
+    return limit
 
 
 def _require_dimension(plan: MetricPlan, name: str) -> None:

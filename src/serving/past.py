@@ -22,6 +22,7 @@ from processing.history import MetricRow
 from processing.platform import Platform
 from serving.answer import contract_document, wire
 from serving.asked import Asked
+from serving.group_pages import page, write_cursor
 from serving.question import require_past
 from serving.series import Point, Steps, Touched, closed_status, points, require_few
 from serving.warnings import WarningDocument, unseen
@@ -66,6 +67,8 @@ class PastAnswer(msgspec.Struct, frozen=True):
     known_from: str | None = None
     grain: dict[str, str] | None = None
     groups: list[PastGroup] | msgspec.UnsetType = msgspec.UNSET
+    left_out: int | msgspec.UnsetType = msgspec.UNSET
+    next_cursor: str | None = None
     series: list[Point] | msgspec.UnsetType = msgspec.UNSET
     age_ms: int | None = None
 
@@ -176,6 +179,8 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         by = asked.by if span.steps is not None else ()
         touched = await asyncio.to_thread(history.touched, plan, question(by, grain_us))
     events = sum(row.events for row in groups)
+    held = {row.dimensions: row for row in groups}
+    keys, left_out = page(held, after=asked.after, limit=asked.limit)
     shown = points(asked, span.steps, series, touched) if span.steps else msgspec.UNSET
     known_from_us, unknown = None, False
     if span.as_of_us is not None and not events:
@@ -199,7 +204,9 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         as_of=_text(span.as_of_us),
         known_from=_text(known_from_us) if unknown else None,
         grain=None if span.grain is None else {"length": span.grain, "aligned_to": EPOCH},
-        groups=[_group(asked, row) for row in groups] if asked.by else msgspec.UNSET,
+        groups=[_group(asked, held[key]) for key in keys] if asked.by else msgspec.UNSET,
+        left_out=left_out if asked.by else msgspec.UNSET,
+        next_cursor=write_cursor(asked.by, keys[-1]) if left_out else None,
         series=shown,
     )
 

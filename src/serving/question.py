@@ -13,7 +13,8 @@ from agentflow.clock import from_datetime, to_rfc3339
 from agentflow.errors import InstantRangeError, ParameterError
 
 RESERVED: Final = (
-    "as_of", "at_least", "by", "end", "explain", "grain", "start", "version", "window",
+    "as_of", "at_least", "by", "cursor", "end", "explain", "grain", "limit", "start", "version",
+    "window",
 )  # fmt: skip
 MAX_PARAMETERS: Final = 64
 EARLIEST_US: Final = from_datetime(datetime(1000, 1, 1, tzinfo=UTC))
@@ -38,6 +39,8 @@ class MetricQuestion:
     window: str | None = None
     where: Mapping[str, str] = field(default_factory=dict)
     by: tuple[str, ...] = ()
+    limit: int | None = None
+    cursor: str | None = None
     grain: str | None = None
     start_us: int | None = None
     end_us: int | None = None
@@ -71,6 +74,8 @@ def parse_question(name: str, query: bytes) -> MetricQuestion:
         window=given.get("window"),
         where={key: value for key, value in given.items() if key not in RESERVED},
         by=tuple(part for part in given.get("by", "").split(",") if part),
+        limit=group_limit(given.get("limit")),
+        cursor=given.get("cursor"),
         grain=given.get("grain"),
         start_us=instant("start", given.get("start")),
         end_us=instant("end", given.get("end")),
@@ -153,6 +158,19 @@ def require_past(name: str, instant_us: int | None, *, now_us: int) -> None:
             f'parameter "{name}" is in the future',
             hint=f"The platform's clock says {to_rfc3339(now_us)}; leave it out for the present.",
         )
+
+
+def group_limit(text: str | None) -> int | None:
+    """Read how many groups are wanted.
+
+    Raises:
+        ParameterError: It is not a whole number.
+    """
+    if text is None:
+        return None
+    if _VERSION.fullmatch(text) is None:
+        raise ParameterError('parameter "limit" is not a number of groups', hint="Pass 1, 2, 3 …")
+    return int(text)
 
 
 def _version(text: str | None) -> int | None:

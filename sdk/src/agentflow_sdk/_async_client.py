@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +22,7 @@ from agentflow_sdk.models import (
     Batch,
     DryRun,
     Entity,
+    Group,
     Metric,
     Receipt,
     StreamedEvent,
@@ -189,6 +190,8 @@ class AsyncAgentFlow(AsyncOperations):
         window: str | None = None,
         where: Where | None = None,
         by: By | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
         version: int | None = None,
         as_of: datetime | None = None,
         wait: str | None = None,
@@ -202,6 +205,8 @@ class AsyncAgentFlow(AsyncOperations):
             where: Dimensions it must have, `{"currency": "EUR"}`; None as value asks for the
                 events that have none.
             by: Dimensions to split it by; see `Answer.groups`.
+            limit: How many groups at most; None for the server's choice. See `groups`.
+            cursor: `next_cursor` of the answer with the groups before.
             version: None for the newest approved one.
             as_of: What it was then.
             wait: Token of a `Receipt` (or several, see `wait`) that the answer must cover.
@@ -219,11 +224,53 @@ class AsyncAgentFlow(AsyncOperations):
                 window=window,
                 where=where,
                 by=by,
+                limit=limit,
+                cursor=cursor,
                 as_of=as_of,
                 wait=wait,
                 wait_seconds=wait_seconds,
             )
         )
+
+    async def groups(  # noqa: PLR0913  # the parameters of the question
+        self,
+        name: str,
+        *,
+        by: By,
+        window: str | None = None,
+        where: Where | None = None,
+        version: int | None = None,
+        as_of: datetime | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[Group]:
+        """Yield every group of a metric, in order, however many there are.
+
+        Args:
+            name: The metric.
+            by: Dimensions to split it by.
+            window: One it declares; None for its first.
+            where: Dimensions it must have.
+            version: None for the newest approved one.
+            as_of: What it was then.
+            limit: How many to ask for at once.
+        """
+        cursor: str | None = None
+        while True:
+            answer = await self.metric(
+                name,
+                by=by,
+                window=window,
+                where=where,
+                version=version,
+                as_of=as_of,
+                limit=limit,
+                cursor=cursor,
+            )
+            for group in answer.groups:
+                yield group
+            cursor = answer.next_cursor
+            if cursor is None:
+                return
 
     async def series(  # noqa: PLR0913  # the parameters of the question
         self,

@@ -212,6 +212,8 @@ class Answer(Model):
         age_ms: Since the newest event that moved the metric; None when none ever did.
         token: What the answer covers.
         events: How many events are in it.
+        left_out: How many groups come after those that are here; see `next_cursor`.
+        next_cursor: Where they begin; None when there are no more.
         exact: False when the value is approximated by up to `error_bound`, a fraction. No
             aggregate of this version is.
     """
@@ -232,6 +234,8 @@ class Answer(Model):
     causes: tuple[Cause, ...] = ()
     warnings: tuple[AnswerWarning, ...] = ()
     groups: tuple[Group, ...] = ()
+    left_out: int = 0
+    next_cursor: str | None = None
     series: tuple[Point, ...] = ()
     as_of: datetime | None = None
     known_from: datetime | None = None

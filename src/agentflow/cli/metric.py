@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("where", nargs=-1, metavar="[DIMENSION=VALUE]...")
 @click.option("--window", "-w", help="One that the metric declares; its first if not said.")
 @click.option("--by", help="Dimensions to split it by, separated by commas.")
+@click.option("--limit", type=click.IntRange(1, 10_000), help="Show at most so many groups.")
 @click.option("--version", type=int, help="Contract version; the newest approved if not said.")
 @click.option("--as-of", type=Instant(), help="What it was then.")
 @click.option("--grain", help="A series in steps of this length, `5m`; with --start and --end.")
@@ -35,6 +36,7 @@ def metric(  # noqa: PLR0913  # the options of the command
     where: tuple[str, ...],
     window: str | None,
     by: str | None,
+    limit: int | None,
     version: int | None,
     as_of: datetime | None,
     grain: str | None,
@@ -62,6 +64,7 @@ def metric(  # noqa: PLR0913  # the options of the command
                 window=window,
                 where=wanted,
                 by=by,
+                limit=limit,
                 version=version,
                 as_of=as_of,
                 wait=at_least,

@@ -34,6 +34,8 @@ def write_answer(answer: Answer) -> None:
             for group in answer.groups
         ]
         write_table(("dimensions", "value", "unit"), rows)
+        if answer.left_out:
+            say(f"{answer.left_out:,} more groups are left out; see --limit, or name a dimension")
     else:
         write_table(("value", "unit"), [(number(answer.value), answer.unit or "")])
     say(trust(answer))

@@ -17,6 +17,7 @@ from serving.api.operation import Body, body_of, operation
 from serving.api.problems import problem_of
 from serving.api.shapes import BatchShape
 from serving.asked import ask
+from serving.group_pages import MAX_GROUPS
 
 MAX_ITEMS = 100
 
@@ -28,6 +29,8 @@ class BatchItem(Body):
     window: str | None = Field(default=None, max_length=20)
     dimensions: dict[str, str | int | bool | None] = Field(default={}, max_length=64)
     by: list[str] = Field(default=[], max_length=16)
+    limit: int | None = Field(default=None, ge=1, le=MAX_GROUPS)
+    cursor: str | None = Field(default=None, max_length=8192)
     version: int | None = Field(default=None, ge=1, le=999_999_999)
 
 
@@ -77,6 +80,8 @@ def _answer(context: Context, item: BatchItem, tenant: str, request_id: str) -> 
             window=item.window,
             where={name: spelled(value) for name, value in item.dimensions.items()},
             by=tuple(item.by),
+            limit=item.limit,
+            cursor=item.cursor,
         )
         prepared = context.answers.get(asked, tenant)
     except AgentFlowError as error:

@@ -83,6 +83,8 @@ def checked(context: Context, question: MetricQuestion) -> Asked:
             window=question.window,
             where=question.where,
             by=question.by,
+            limit=question.limit,
+            cursor=question.cursor,
         )
     except UnknownDimensionError as error:
         unknown = next((name for name in question.where if f'"{name}"' in str(error)), None)

@@ -14,6 +14,7 @@ from agentflow.contracts.export.json_schema import cloudevent_schema
 from serving.api import shapes
 from serving.api.operation import FREE_PARAMETERS, SHAPES
 from serving.api.shapes import ProblemShape
+from serving.group_pages import MAX_GROUPS, PAGE_GROUPS
 
 Document = dict[str, Any]
 DESCRIPTION: Final = """\
@@ -30,6 +31,9 @@ _HEADERS: Final[Document] = {
 }
 _AT_LEAST: Final = "A token from POST /v1/events or an earlier answer: the answer covers it."
 _FRAMEWORK: Final = frozenset({"HTTPValidationError", "ValidationError"})
+_GROUPS: Final = {
+    "type": "integer", "minimum": 1, "maximum": MAX_GROUPS, "default": PAGE_GROUPS,
+}  # fmt: skip
 _INTERNAL: Final = ("x-metric", "x-metric-stream", "x-events", "x-formats", "x-body")
 
 
@@ -159,6 +163,8 @@ def _metric_parameters(registry: Registry, contract: MetricContract | None) -> l
         _query("window", window, "How far back, on event time."),
         *dimensions,
         _query("by", by, "Group by dimensions."),
+        _query("limit", _GROUPS, "Groups in one answer."),
+        _query("cursor", {"type": "string"}, "`next_cursor` of the answer with the groups before."),
         _query("version", version, "A version of the contract."),
         _query("grain", {"type": "string", "pattern": "^[1-9][0-9]{0,4}[smhd]$"},
                "Answer with a series of steps this long."),
@@ -214,6 +220,7 @@ def _stream_parameters(registry: Registry) -> list[Document]:
         _query("metric", {"type": "string"}, "Metrics, separated by commas; all without it."),
         _query("window", {"type": "string"}, "As in GET /v1/metrics/{name}."),
         _query("by", {"type": "string"}, "As in GET /v1/metrics/{name}."),
+        _query("limit", _GROUPS, "Groups in one message; `left_out` says how many are not in it."),
         _query("version", {"type": "integer", "minimum": 1}, "With exactly one metric."),
         _query("last_event_id", {"type": "string"}, "Where headers cannot be set."),
         _free_dimensions(registry),

@@ -136,6 +136,8 @@ class PlainReads:
                 window=question.window,
                 where=question.where,
                 by=question.by,
+                limit=question.limit,
+                cursor=question.cursor,
             )
             prepared = self._answers.get(asked, tenant)
         except AgentFlowError:

@@ -126,6 +126,8 @@ class AnswerShape(msgspec.Struct, frozen=True):
     known_from: str | None = None
     grain: Json | None = None
     groups: list[PastGroup] | msgspec.UnsetType = msgspec.UNSET
+    left_out: int | msgspec.UnsetType = msgspec.UNSET
+    next_cursor: str | None = None
     series: list[Point] | msgspec.UnsetType = msgspec.UNSET
     recompute: RecomputeShape | msgspec.UnsetType = msgspec.UNSET
 

@@ -14,11 +14,11 @@ from serving.api.context import Context, encode, tenant_of, who
 from serving.api.operation import operation
 from serving.api.problems import problem_of
 from serving.asked import Asked, ask
-from serving.question import parse_query
+from serving.question import group_limit, parse_query
 
 MAX_METRICS: Final = 100
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
-_RESERVED: Final = ("metric", "window", "by", "version", "last_event_id")
+_RESERVED: Final = ("metric", "window", "by", "limit", "version", "last_event_id")
 
 
 def router(context: Context) -> APIRouter:
@@ -112,6 +112,7 @@ def questions(context: Context, given: dict[str, str]) -> list[Asked]:
         raise ParameterError(f"a stream has at most {MAX_METRICS} metrics", hint="Open several.")
     where = {key: value for key, value in given.items() if key not in _RESERVED}
     by = tuple(part for part in given.get("by", "").split(",") if part)
+    limit = group_limit(given.get("limit"))
     version = _version(given.get("version"), named)
     return [
         ask(
@@ -121,6 +122,7 @@ def questions(context: Context, given: dict[str, str]) -> list[Asked]:
             window=given.get("window"),
             where=where,
             by=by,
+            limit=limit if by else None,
         )
         for name in dict.fromkeys(names)
         if named or _fits(context, name, given.get("window"), (*where, *by))

@@ -69,8 +69,9 @@ function split(metric, window) {
     note.textContent = "";
     if (!dimension) return;
     try {
-      const { groups } = await get(`v1/metrics/${encodeURIComponent(metric.name)}`, { window, by: dimension });
+      const { groups, left_out } = await get(`v1/metrics/${encodeURIComponent(metric.name)}`, { window, by: dimension });
       rows.replaceChildren(...groups.map((group) => groupRow(group)));
+      if (left_out) note.textContent = `${left_out.toLocaleString("en")} more are left out`;
     } catch (problem) {
       note.textContent = problem.message;
     }
