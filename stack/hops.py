@@ -20,10 +20,13 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.producer import producer_properties
+from processing.sealing import Seal
 from processing.tokens import Token
 
 Place = tuple[int, int]
 WAIT_SECONDS = 10.0
+_SEAL = Seal(b"")
+"""The platform of the demonstration has no keys, and so seals tokens with nothing."""
 
 
 @dataclass
@@ -185,7 +188,8 @@ class Hops:
         with closing(HTTPConnection(urlsplit(self._url).netloc, timeout=WAIT_SECONDS + 2)) as http:
             while (asked := self._asked.get()) is not None:
                 (partition, offset), sample = asked
-                token = Token(self._cluster, {f"{self._topic}/{partition}": offset + 1}).encode()
+                ends = {f"{self._topic}/{partition}": offset + 1}
+                token = Token(self._cluster, ends).encode(_SEAL)
                 joint = "&" if "?" in self._metric else "?"
                 target = f"/v1/metrics/{self._metric}{joint}at_least={token}"
                 try:

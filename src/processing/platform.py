@@ -37,6 +37,7 @@ from processing.proof import proofs, windows_of
 from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
 from processing.recovery import Recovery
 from processing.results import EventResult
+from processing.sealing import Seal
 from processing.tokens import Token
 from processing.truncations import Truncations
 from processing.verification import Check, Cut, question, take_cut
@@ -89,6 +90,7 @@ class Platform:
         self._lost = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.rebuilt: Rebuilt | None = None
+        self.seal = Seal(b"")
         self.epoch = f"{parts.log.log_id}:{clock.now_us()}"
         self._groups = LoggedGroups(parts.log, definitions.gate)
         self.engine = LiveEngine(
@@ -378,16 +380,16 @@ class Platform:
 
     def token(self) -> str:
         """Return a token that covers everything visible now."""
-        return self.intake.visibility.token().encode()
+        return self.intake.visibility.token().encode(self.seal)
 
     def token_of(self, results: Sequence[EventResult]) -> str:
         """Return a token that covers the events in *results*."""
-        return self.intake.visibility.token_of(results).encode()
+        return self.intake.visibility.token_of(results).encode(self.seal)
 
     def covers(self, token: str) -> bool:
         """Tell whether *token* is one of this log, and everything behind it is visible."""
         try:
-            return self.intake.visibility.covers(Token.decode(token))
+            return self.intake.visibility.covers(Token.decode(token, self.seal))
         except TokenError:
             return False
 
@@ -398,7 +400,7 @@ class Platform:
             TokenError: It is malformed or belongs to another log.
             NotYetVisibleError: It took longer than *within*.
         """
-        await self.intake.visibility.reach(Token.decode(token), within=within)
+        await self.intake.visibility.reach(Token.decode(token, self.seal), within=within)
 
     def cut(
         self,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from agentflow.errors import TokenError
+from processing.sealing import Seal
 
 _MAX_LENGTH = 4_096
 
@@ -40,28 +39,33 @@ class Token:
         """Tell whether *other* has reached every position of this token."""
         return all(other.ends.get(key, 0) >= end for key, end in self.ends.items())
 
-    def encode(self) -> str:
-        """Render as URL-safe text.
+    def encode(self, seal: Seal, *, salted: bool = True) -> str:
+        """Render as URL-safe text that only the deployment can read.
 
-        >>> Token.decode(Token("log", {"validated/0": 7}).encode()).ends
+        >>> Token.decode(Token("log", {"validated/0": 7}).encode(Seal(b"s")), Seal(b"s")).ends
         {'validated/0': 7}
+
+        Args:
+            seal: The deployment's.
+            salted: Whether each text is another one, so that nobody sees whether positions moved.
         """
         document = msgspec.json.encode([self.log_id, dict(sorted(self.ends.items()))])
-        return base64.urlsafe_b64encode(document).rstrip(b"=").decode()
+        return seal.write(document, salted=salted)
 
     @classmethod
-    def decode(cls, text: str) -> Token:
+    def decode(cls, text: str, seal: Seal) -> Token:
         """Read a token.
 
         Raises:
-            TokenError: If the text is no token.
+            TokenError: If the text is no token of this deployment.
         """
         try:
-            log_id, ends = _parse(text)
-        except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError) as error:
+            log_id, ends = _parse(text, seal)
+        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise TokenError(
-                "the token is malformed",
-                hint="Pass a token as POST /v1/events or a metric answer returned it.",
+                "the token is malformed or of another deployment",
+                hint="Pass a token as POST /v1/events or a metric answer returned it; those of an "
+                "earlier version, or made before the API keys changed, are not valid any more.",
             ) from error
         return cls(log_id, ends)
 
@@ -74,12 +78,10 @@ class Token:
         _same_log(self.log_id, log_id)
 
 
-def _parse(text: str) -> tuple[str, dict[str, int]]:
+def _parse(text: str, seal: Seal) -> tuple[str, dict[str, int]]:
     if len(text) > _MAX_LENGTH:
         raise ValueError("too long")
-    padded = text + "=" * (-len(text) % 4)
-    document = base64.b64decode(padded, altchars=b"-_", validate=True)
-    log_id, ends = msgspec.json.decode(document, type=tuple[str, dict[str, int]])
+    log_id, ends = msgspec.json.decode(seal.read(text), type=tuple[str, dict[str, int]])
     if any(end < 0 for end in ends.values()):
         raise ValueError("negative offset")
     return log_id, ends

@@ -218,15 +218,23 @@ class MetricStreams:
             known = subscription.told.get(index)
             subscription.told[index] = (prepared.etag, prepared.answer.valid_until_us)
             if known is None or known[0] != prepared.etag:
-                place = f"{log_id}.{told + 1}.{end}.{index}.{now_us}"
-                name = f"{place}.{subscription.meaning}".encode()
+                place = f"{log_id}.{told + 1:012}.{end:012}.{index:03}.{now_us}"
+                place = f"{place}.{subscription.meaning}"
+                name = self._platform.seal.write(place.encode()).encode()
                 body = prepared.answer.render(now_us)
                 parts.append(b"id: %b\nevent: metric\ndata: %b\n\n" % (name, body))
         return b"".join(parts)
 
+    def _opened(self, last_id: str | None) -> str | None:
+        try:
+            return None if last_id is None else self._platform.seal.read(last_id).decode()
+        except ValueError:
+            return None
+
     def _resume(self, subscription: Subscription, last_id: str | None) -> int:
         """Mark what the subscriber lacks and return up to where it was told everything."""
-        position = _position(last_id, self._platform.parts.log.log_id, subscription.meaning)
+        log_id = self._platform.parts.log.log_id
+        position = _position(self._opened(last_id), log_id, subscription.meaning)
         if position is None:
             subscription.changed = set(range(len(subscription.asked)))
             return _NOTHING

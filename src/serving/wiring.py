@@ -170,6 +170,7 @@ def build_app(platform: Platform, settings: Settings) -> Api:
             wrong_keys_per_minute=settings.wrong_keys_per_minute,
             streams=settings.streams,
             streams_per_key=settings.streams_per_key,
+            token_secret=settings.token_secret,
         ),
     )
 

@@ -16,7 +16,9 @@ from select import select
 
 from agentflow.contracts import Registry
 from ingestion.generate import Generated
+from processing.sealing import Seal
 from processing.tokens import Token
+from serving.api.keys import parse_keys, token_secret
 from tests.bench.figures import Figure, percentile
 from tests.bench.server import KEY, Served, platform_server
 from tests.bench.wire import Connection, Response, request
@@ -36,6 +38,7 @@ _READ = {  # an event type of the shop, a metric that each of its events moves, 
     "order.created": "/v1/metrics/gross_merchandise_value?window=24h&by=currency",
     "payment.captured": "/v1/metrics/revenue?window=1h&currency=EUR",
 }
+SEAL = Seal(token_secret("", parse_keys(f"{KEY}:default")))
 
 
 @dataclass(slots=True)
@@ -145,7 +148,7 @@ class _Run:
             self._posted(connection, sample, response, now)
             return
         document = json.loads(response.body)
-        token = Token.decode(document["token"])
+        token = Token.decode(document["token"], SEAL)
         shown = any(cause["event_id"] == sample.event_id for cause in document["causes"])
         late = now - sample.due > TIMEOUT_SECONDS
         if sample.token is not None and not sample.token.covered_by(token) and not late:
@@ -171,7 +174,7 @@ class _Run:
         if sample.target is None:
             self._free(connection)
             return
-        sample.token = Token.decode(json.loads(response.body)["token"])
+        sample.token = Token.decode(json.loads(response.body)["token"], SEAL)
         connection.send(self._reads[sample.target])
 
     def _free(self, connection: Connection) -> None:

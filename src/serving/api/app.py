@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 
 from fastapi import Depends, FastAPI
@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from agentflow.contracts import Registry
 from agentflow.errors import UnavailableError
 from processing.platform import Platform
+from processing.sealing import Seal
 from serving.answer import Answerer
 from serving.api import (
     batch,
@@ -36,7 +37,7 @@ from serving.api.edge import Edge
 from serving.api.guard import Guard, RequestIds
 from serving.api.hot import HotPath
 from serving.api.idempotency import Idempotency
-from serving.api.keys import ApiKey, Keys
+from serving.api.keys import ApiKey, Keys, token_secret
 from serving.api.limits import LocalQuotas, Policy, Quotas, RateLimiter
 from serving.api.openapi import base_document
 from serving.api.origins import Origins
@@ -60,12 +61,14 @@ class Doors:
         wrong_keys_per_minute: How many wrong keys one address may send; 0 is no limit.
         streams: How many streams may be open.
         streams_per_key: How many of them one key may have.
+        token_secret: What tokens and cursors are sealed with; made from the keys when it is empty.
     """
 
     any_host: bool = False
     wrong_keys_per_minute: int = 30
     streams: int = MAX_SUBSCRIBERS
     streams_per_key: int = MAX_STREAMS_OF_ONE
+    token_secret: str = field(default="", repr=False)
 
 
 class Api(HotPath):
@@ -105,6 +108,7 @@ def create_app(
         doors: Who is let in at all; as documented unless told otherwise.
     """
     known, doors = tuple(keys), doors or Doors()
+    platform.seal = Seal(token_secret(doors.token_secret, known))
     guard = Guard(
         Keys(known, secret=secrets.token_bytes(32)),
         None if policy is None else RateLimiter(policy, quotas or LocalQuotas(policy)),
@@ -154,7 +158,7 @@ def build_context(
         platform=platform,
         answerer=answerer,
         answers=answers,
-        cursors=Cursors(platform.parts.log.log_id.encode()),
+        cursors=Cursors(platform.seal),
         metric_streams=MetricStreams(platform, answers, subscribers),
         event_streams=EventStreams(platform, subscribers),
         telemetry=Telemetry(lambda: (figures,)),

@@ -1,32 +1,28 @@
 """Opaque cursors: where a listing goes on, bound to the listing it came from.
 
-A cursor is a position and a short keyed digest. The digest is over the tenant and the question too,
-so that a cursor of one listing, filter or tenant is refused by every other one.
+A cursor is a sealed position. It is sealed about the tenant and the question, so that a cursor of
+one listing, filter or tenant is refused by every other one.
 """
 
 from __future__ import annotations
 
-import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from hashlib import blake2b
 from typing import Final
 
+from processing.sealing import Seal
 from serving.api.problems import Problem, ProblemError
 
-_SIGNATURE_BYTES: Final = 9
-_MAX_LENGTH: Final = 64
+_MAX_LENGTH: Final = 200
 
 
 class Cursors:
-    """Writes and reads cursors. The key must be the same on every replica and across restarts."""
+    """Writes and reads cursors. The seal must be the same on every replica and across restarts."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = blake2b(key, digest_size=32, person=b"agentflowcursor").digest()
+    def __init__(self, seal: Seal) -> None:
+        self._seal = seal
 
     def write(self, position: int, *question: str) -> str:
         """Return the cursor of *position* in the listing that *question* names."""
-        text = str(position).encode()
-        return urlsafe_b64encode(self._sign(text, question) + text).rstrip(b"=").decode()
+        return self._seal.write(b"%d" % position, about=_about(question))
 
     def read(self, cursor: str | None, *question: str) -> int | None:
         """Return the position of a cursor of this listing; None without a cursor.
@@ -37,21 +33,14 @@ class Cursors:
         if cursor is None:
             return None
         try:
-            signed = urlsafe_b64decode(cursor[:_MAX_LENGTH] + "=" * (-len(cursor) % 4))
-            signature, text = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
-            position = int(text)
+            return int(self._seal.read(cursor[:_MAX_LENGTH], about=_about(question)))
         except ValueError:
             raise _refused() from None
-        if not hmac.compare_digest(signature, self._sign(text, question)):
-            raise _refused()
-        return position
 
-    def _sign(self, text: bytes, question: tuple[str, ...]) -> bytes:
-        digest = blake2b(text, digest_size=_SIGNATURE_BYTES, key=self._key)
-        for part in question:
-            encoded = part.encode("utf-8", "surrogatepass")
-            digest.update(b"%d:%b" % (len(encoded), encoded))
-        return digest.digest()
+
+def _about(question: tuple[str, ...]) -> bytes:
+    encoded = (part.encode("utf-8", "surrogatepass") for part in question)
+    return b"cursor" + b"".join(b"%d:%b" % (len(part), part) for part in encoded)
 
 
 def _refused() -> ProblemError:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import blake2b
+from hashlib import blake2b, scrypt
 from typing import Final
 
 from agentflow.errors import ParameterError
@@ -84,6 +84,19 @@ class Keys:
 
     def _digest(self, key: bytes) -> bytes:
         return blake2b(key, digest_size=_DIGEST_BYTES, key=self._secret).digest()
+
+
+def token_secret(given: str, keys: Iterable[ApiKey]) -> bytes:
+    """Return what tokens and cursors are sealed with, equal wherever the same keys are configured.
+
+    Without keys there is one tenant, and nothing to hide from another one.
+
+    Args:
+        given: A secret of the deployment, which outlives its keys; or nothing.
+        keys: What the secret is made from otherwise, slowly: one of them may be guessed.
+    """
+    text = given or "\n".join(sorted(f"{key.key}:{key.tenant}" for key in keys))
+    return scrypt(text.encode(), salt=b"agentflow tokens", n=2**14, r=8, p=1) if text else b""
 
 
 def parse_keys(text: str) -> tuple[ApiKey, ...]:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processing.sealing import Seal
 from serving.api.cursors import Cursors
 from serving.api.problems import ProblemError
 
-CURSORS = Cursors(b"the log's id")
+CURSORS = Cursors(Seal(b"a secret"))
 
 
 @given(st.integers(0, 2**62), st.lists(st.text(max_size=10), max_size=4))
@@ -17,7 +18,7 @@ def test_a_cursor_leads_back_to_where_it_was_made(position: int, question: list[
     """And so on every replica that has the same key."""
     cursor = CURSORS.write(position, *question)
 
-    assert Cursors(b"the log's id").read(cursor, *question) == position
+    assert Cursors(Seal(b"a secret")).read(cursor, *question) == position
 
 
 @given(st.text(max_size=80))

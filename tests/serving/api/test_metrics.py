@@ -3,13 +3,13 @@
 # ruff: noqa: ANN401 - JSON is whatever it is
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from agentflow.clock import to_rfc3339
+from processing.tokens import Token
 from tests.serving.api.conftest import NOW_US, Served, order
 
 URL = "/v1/metrics/revenue?window=1h&currency=EUR"
@@ -180,8 +180,7 @@ def test_a_deprecated_version_says_so(shared: Served) -> None:
 def test_a_token_from_the_future_is_a_clear_problem(served: Served) -> None:
     """The caller decides whether to wait; a stale number is never dressed as fresh."""
     token = served.send(order("A"))["token"]
-    log_id, ends = json.loads(_unpacked(token))
-    later = _packed(json.dumps([log_id, {name: end + 1 for name, end in ends.items()}]))
+    later = _later(served, token)
 
     response = served.get(f"{URL}&at_least={later}", headers={"Prefer": "wait=0.05"})
 
@@ -206,8 +205,7 @@ def test_a_waiting_read_is_answered_when_the_event_arrives(served: Served) -> No
     import asyncio
 
     token = served.send(order("A"))["token"]
-    log_id, ends = json.loads(_unpacked(token))
-    later = _packed(json.dumps([log_id, {name: end + 1 for name, end in ends.items()}]))
+    later = _later(served, token)
 
     async def both() -> Any:
         reading = asyncio.create_task(
@@ -222,7 +220,7 @@ def test_a_waiting_read_is_answered_when_the_event_arrives(served: Served) -> No
 
 def test_a_token_of_another_log_is_refused(shared: Served) -> None:
     """Its offsets mean something else."""
-    token = _packed('["another",{"validated/0":0}]')
+    token = Token("another", {"validated/0": 0}).encode(shared.platform.seal)
 
     assert shared.get(f"{URL}&at_least={token}").json()["code"] == "token_invalid"
 
@@ -345,13 +343,8 @@ def test_a_body_that_is_not_json_is_a_problem(shared: Served, body: bytes) -> No
     assert response.json()["code"] in {"malformed_json", "body_invalid"}
 
 
-def _unpacked(token: str) -> str:
-    from base64 import urlsafe_b64decode
-
-    return urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
-
-
-def _packed(text: str) -> str:
-    from base64 import urlsafe_b64encode
-
-    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+def _later(served: Served, token: str) -> str:
+    """Return the token of the next event."""
+    seal = served.platform.seal
+    found = Token.decode(token, seal)
+    return Token(found.log_id, {name: end + 1 for name, end in found.ends.items()}).encode(seal)
