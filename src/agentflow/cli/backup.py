@@ -98,7 +98,8 @@ def _tell(manifest: Manifest, *, as_json: bool, done: str) -> None:
         held = manifest.log
         say(f"log: {held.validated:,} events, {held.dead_letters:,} dead letters")
     if manifest.lake is not None:
-        say(f"lake: {manifest.lake.validated:,} of them; the rest is written to it after a start")
+        rest = "" if manifest.lake == manifest.log else "; the rest is written to it after a start"
+        say(f"lake: {manifest.lake.validated:,} events{rest}")
     for part in manifest.leaves_out:
         say(f"not in it: {part}")
 

@@ -17,6 +17,7 @@ from agentflow.errors import StorageCorruptError, StorageError, StorageFullError
 from processing.backup.manifest import MANIFEST_BYTES, MANIFEST_FILE
 
 _CHUNK_BYTES: Final = 1 << 20
+_OTHER_ARCHIVES: Final = frozenset({".7z", ".bz2", ".gz", ".tgz", ".xz", ".zip", ".zst"})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -79,6 +80,11 @@ def target_at(path: Path) -> Target:
         return _Folder(path)
     if path.exists() or path.is_symlink():
         raise StorageError(f'"{path}" exists already', hint="Name a new file or folder.")
+    if path.suffix.lower() in _OTHER_ARCHIVES:
+        raise StorageError(
+            f'a backup called "{path.name}" would be a folder',
+            hint="Let the name of a file end with .tar, and compress it afterwards.",
+        )
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     return _Tar(path) if path.suffix == ".tar" else _Folder(path)
 

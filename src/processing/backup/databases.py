@@ -35,7 +35,7 @@ def copy_database(source: Path, copy: Path, moved: Callable[[float], None]) -> N
 
     uri = f"{source.absolute().as_uri()}?mode=ro"
     with (
-        translated(source),
+        translated(f"{source}, or its copy in {copy.parent},"),
         closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)) as reading,
         closing(sqlite3.connect(copy, isolation_level=None)) as writing,
     ):

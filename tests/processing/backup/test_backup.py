@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import shutil
 import sqlite3
 import stat
 import tarfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from agentflow.events import RawEvent
 from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.port import VALIDATED
 from processing.backup import Manifest, restore_backup, take_backup
-from processing.backup.archive import room_told
+from processing.backup.archive import target_at
 from processing.backup.databases import copy_database
 from processing.platform import Platform
 from processing.wiring import open_platform
@@ -299,14 +300,37 @@ def test_a_backup_goes_to_a_new_place_outside_of_the_data(
         take_backup(tmp_path / "nothing", tmp_path / "kept", clock=CLOCK)
 
 
-def test_a_full_disk_leaves_nothing_of_a_backup() -> None:
-    """`/dev/full` takes nothing: each write of a backup goes through the same place."""
-    with (
-        pytest.raises(StorageFullError, match='no space left for "kept"'),
-        room_told(Path("kept")),
-        Path("/dev/full").open("wb", buffering=0) as full,
-    ):
-        full.write(b"x")
+@contextmanager
+def files_up_to(size_bytes: int) -> Iterator[None]:
+    """Let no file grow further, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_nothing_of_a_backup_or_a_restore(
+    tmp_path: Path, saved: tuple[Path, Manifest]
+) -> None:
+    """Half of either would be found one day and taken for the whole."""
+    restore_backup(saved[0], tmp_path / "data")
+
+    for name in ("kept", "kept.tar"):
+        with files_up_to(10_000), pytest.raises(StorageError, match="or its copy"):
+            take_backup(tmp_path / "data", tmp_path / name, clock=CLOCK)
+    with files_up_to(10_000), pytest.raises(StorageFullError, match="no space left"):
+        restore_backup(saved[0], tmp_path / "again")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("name", ["kept.zip", "kept.tar.gz", "kept.TGZ"])
+def test_a_name_that_promises_another_kind_of_file_is_refused(tmp_path: Path, name: str) -> None:
+    """It would become a folder of that name."""
+    with pytest.raises(StorageError, match="would be a folder"):
+        target_at(tmp_path / name)
 
 
 def test_a_database_is_copied_as_it_was_although_it_is_written_to(tmp_path: Path) -> None:
