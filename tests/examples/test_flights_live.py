@@ -42,7 +42,7 @@ def answers_of(platform: Platform) -> dict[str, dict[str, object]]:
         found = answers.setdefault(plan.contract.name, {})
         for by in GROUPINGS:
             for key, cell in platform.cut(metric, TENANT, window="all", by=by).cells.items():
-                value = cell.measured.value
+                value = cell.value
                 label = ",".join(f"{name}={part}" for name, part in zip(by, key, strict=True))
                 found[label] = f"{value:f}" if isinstance(value, Decimal) else value
     return answers

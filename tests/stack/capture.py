@@ -140,11 +140,11 @@ async def _count(
         assert wrong == [], wrong[:3]
         numbers = {
             name: {
-                key[0]: (Decimal(cell.measured.value or 0), cell.measured.events)
+                key[0]: (Decimal(cell.value or 0), cell.events)
                 for key, cell in platform.cut(
                     (name, 1), "default", window="all", by=(by,)
                 ).cells.items()
-                if cell.measured.events
+                if cell.events
             }
             for name, by in metrics.items()
         }
