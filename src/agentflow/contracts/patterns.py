@@ -25,7 +25,7 @@ _CLASSES = {
     ops.CATEGORY_DIGIT: r"\d", ops.CATEGORY_NOT_DIGIT: r"\D", ops.CATEGORY_SPACE: r"\s",
     ops.CATEGORY_NOT_SPACE: r"\S", ops.CATEGORY_WORD: r"\w", ops.CATEGORY_NOT_WORD: r"\W",
 }  # fmt: skip
-_HINT = "Begin it with ^, let no two parts in a row match the same, or set a max_length."
+_HINT = "Set a max_length, or begin it with ^ and let no two parts in a row match the same."
 
 
 _Item = tuple[Any, Any]  # as the standard library's parser gives it: an opcode and its arguments
