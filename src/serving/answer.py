@@ -16,19 +16,19 @@ import msgspec
 
 from agentflow.clock import to_rfc3339
 from agentflow.contracts.model import duration
-from agentflow.events import Event
+from agentflow.contracts.scope import attribute_of
 from agentflow.metrics import Measured, MetricPlan, MetricState, measure
 from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.windows import BEGINNING_US
-from processing.live import Cause, MetricId
+from processing.live import MetricId
 from processing.platform import Platform
 from serving.asked import Asked
-from serving.causes import Causes
+from serving.causes import CauseDocument, Causes, Place
 from serving.group_pages import page, write_cursor
 from serving.warnings import WarningDocument, truncated, unseen
 
-_AGE = b'"age_ms":null'
+_AGES = b'"age_ms":null,"source_idle_ms":null'
 
 
 class GroupDocument(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class GroupDocument(msgspec.Struct, frozen=True):
 
 
 class AnswerDocument(msgspec.Struct, frozen=True):
-    """An answer on the wire; `age_ms` is spliced in when it is sent."""
+    """An answer on the wire; `age_ms` and `source_idle_ms` are spliced in when it is sent."""
 
     metric: str
     value: int | str | None
@@ -57,12 +57,13 @@ class AnswerDocument(msgspec.Struct, frozen=True):
     events: int
     exact: bool
     error_bound: float
-    causes: list[dict[str, object]]
+    causes: list[CauseDocument]
     warnings: list[WarningDocument]
     groups: list[GroupDocument] | msgspec.UnsetType = msgspec.UNSET
     left_out: int | msgspec.UnsetType = msgspec.UNSET
     next_cursor: str | None = None
     age_ms: int | None = None
+    source_idle_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +74,39 @@ class Answer:
         etag: Changes when an event moves the metric for the tenant, or leaves its window.
         valid_until_us: When the window moves on; the answer must be made again after it.
         moves: The revision of the metric it was made from.
-        moved_at_us: When the newest event that moved the metric was ingested; None if never.
+        moved_at_us: When the newest event came that moved this number, in the cell and window
+            asked; None if none of the newest that moved the metric did.
+        arrived_us: When the newest event came that can move the metric; None before any did.
     """
 
     etag: str
     valid_until_us: int
     moves: int
     moved_at_us: int | None
+    arrived_us: int | None
     document: AnswerDocument
     _head: bytes = field(repr=False)
     _tail: bytes = field(repr=False)
 
     def render(self, now_us: int) -> bytes:
         """Return the JSON body for a reader whose clock says *now_us*."""
-        if self.moved_at_us is None:
-            return b"%s%s%s" % (self._head, _AGE, self._tail)
-        age_ms = max(now_us - self.moved_at_us, 0) // 1000
-        return b'%s"age_ms":%d%s' % (self._head, age_ms, self._tail)
+        moved_us, arrived_us = self.moved_at_us, self.arrived_us
+        if moved_us is None or arrived_us is None:
+            ages = _since(moved_us, now_us), _since(arrived_us, now_us)
+            return b'%s"age_ms":%s,"source_idle_ms":%s%s' % (self._head, *ages, self._tail)
+        # Every read comes by here.
+        age_ms, idle_ms = (now_us - moved_us) // 1000, (now_us - arrived_us) // 1000
+        return b'%s"age_ms":%d,"source_idle_ms":%d%s' % (
+            self._head,
+            max(0, age_ms),
+            max(0, idle_ms),
+            self._tail,
+        )
+
+
+def _since(instant_us: int | None, now_us: int) -> bytes:
+    """Return the milliseconds since an instant, as JSON."""
+    return b"null" if instant_us is None else b"%d" % (max(now_us - instant_us, 0) // 1000)
 
 
 class Answerer:
@@ -105,20 +122,27 @@ class Answerer:
         platform = self._platform
         now_us = platform.clock.now_us()
         state = platform.engine.read(asked.plan.id, tenant, now_us=now_us)
-        document = self._document(asked, tenant, state)
+        start_us, end_us = state.bounds(asked.window)
+        where = {attribute_of(name): value for name, value in asked.where.items()}
+        place = Place(where, start_us, end_us)
+        causes, moved_at_us = self._causes_of(asked.plan).of(state.causes, place)
+        document = self._document(asked, tenant, state, causes)
         body = self._encode(document)
-        head, _, tail = body.rpartition(_AGE)
+        head, _, tail = body.rpartition(_AGES)
         return Answer(
             etag=etag(asked, tenant, state, platform),
-            valid_until_us=state.bounds(asked.window)[1],
+            valid_until_us=end_us,
             moves=state.moves,
-            moved_at_us=moved_at_us(state),
+            moved_at_us=moved_at_us,
+            arrived_us=platform.engine.arrived_us(tenant, asked.plan.contract.refs),
             document=document,
             _head=head,
             _tail=tail,
         )
 
-    def _document(self, asked: Asked, tenant: str, state: MetricState) -> AnswerDocument:
+    def _document(
+        self, asked: Asked, tenant: str, state: MetricState, causes: list[CauseDocument]
+    ) -> AnswerDocument:
         plan, platform = asked.plan, self._platform
         cells = state.group(asked.window, by=asked.by, where=asked.where)
         keys, left_out = page(cells.keys(), after=asked.after, limit=asked.limit)
@@ -147,7 +171,7 @@ class Answerer:
             events=events,
             exact=True,
             error_bound=0.0,
-            causes=[self._causes_of(plan).document(cause) for cause in reversed(state.causes)],
+            causes=causes,
             warnings=[
                 *truncated(platform.truncations.of(plan.contract, platform.registry)),
                 *([] if events else unseen(plan, platform.registry, asked.where, state.values)),
@@ -191,15 +215,6 @@ def etag(asked: Asked, tenant: str, state: MetricState, platform: Platform) -> s
         str(state.expiries(asked.window)),
     )
     return blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
-
-
-def moved_at_us(state: MetricState) -> int | None:
-    """Return when the newest cause of a metric was ingested, if it ever moved."""
-    if not state.causes:
-        return None
-    cause = state.causes[-1]
-    event = cause.event if isinstance(cause, Cause) else cause
-    return event.ingested_us if isinstance(event, Event) else None
 
 
 def contract_document(plan: MetricPlan, platform: Platform) -> dict[str, object]:

@@ -22,6 +22,7 @@ from processing.history import MetricRow
 from processing.platform import Platform
 from serving.answer import contract_document, wire
 from serving.asked import Asked
+from serving.causes import CauseDocument
 from serving.group_pages import page, write_cursor
 from serving.question import require_past
 from serving.series import Point, Steps, Touched, closed_status, points, require_few
@@ -61,7 +62,7 @@ class PastAnswer(msgspec.Struct, frozen=True):
     events: int
     exact: bool
     error_bound: float
-    causes: list[dict[str, Any]]
+    causes: list[CauseDocument]
     warnings: list[WarningDocument]
     as_of: str | None
     known_from: str | None = None
@@ -71,6 +72,7 @@ class PastAnswer(msgspec.Struct, frozen=True):
     next_cursor: str | None = None
     series: list[Point] | msgspec.UnsetType = msgspec.UNSET
     age_ms: int | None = None
+    source_idle_ms: int | None = None
 
 
 class _Rows(Protocol):

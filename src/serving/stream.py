@@ -19,19 +19,21 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from agentflow.errors import AgentFlowError
+from agentflow.metrics import MetricPlan
 from agentflow.metrics.windows import parse_window
 from processing.changes import Change
 from processing.definitions import Definitions
 from processing.live import MetricId
 from processing.platform import Platform
 from serving.asked import Asked
-from serving.prepared import PreparedAnswers
+from serving.prepared import Prepared, PreparedAnswers
 from serving.subscribers import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, Pulse, Subscribers
 
 _SECOND_US: Final = 1_000_000
+_COMMIT_US: Final = 50_000
 _ID_PARTS: Final = 6
 _MAX_DIGITS: Final = 19
 _NOTHING: Final = -1
@@ -45,6 +47,19 @@ class _Position:
     end: int
     done: int
     at_us: int
+
+
+class _Told(NamedTuple):
+    """What a subscriber was told of one question."""
+
+    etag: bytes
+    valid_until_us: int
+    status: str
+
+
+def _told(prepared: Prepared) -> _Told:
+    document = prepared.answer.document
+    return _Told(prepared.etag, prepared.answer.valid_until_us, document.status)
 
 
 class Subscription:
@@ -63,7 +78,8 @@ class Subscription:
         self.definitions = definitions
         self.meaning = _meaning(asked, definitions)
         self.changed: set[int] = set()
-        self.told: dict[int, tuple[bytes, int]] = {}
+        self.told: dict[int, _Told] = {}
+        self.fresh = True  # every answer was told as fresh
         self._by_metric: dict[MetricId, list[int]] = {}
         for index, item in enumerate(asked):
             self._by_metric.setdefault(item.plan.id, []).append(index)
@@ -74,10 +90,11 @@ class Subscription:
         Raises:
             AgentFlowError: One of them cannot be asked any more.
         """
-        asked, meaning, changed, told = self._bind(), self.meaning, self.changed, self.told
+        asked, meaning = self._bind(), self.meaning
+        changed, told, fresh = self.changed, self.told, self.fresh
         self._hold(asked, definitions)
         if self.meaning == meaning:  # the same questions in the same order
-            self.changed, self.told = changed, told
+            self.changed, self.told, self.fresh = changed, told, fresh
         else:
             self.changed = set(range(len(asked)))
 
@@ -91,14 +108,22 @@ class Subscription:
     def mark_expired(self, now_us: int) -> None:
         """Remember whose window has moved on."""
         self.changed.update(
-            index for index, (_, valid_until_us) in self.told.items() if valid_until_us <= now_us
+            index for index, told in self.told.items() if told.valid_until_us <= now_us
+        )
+
+    def mark_status(self, status: Callable[[MetricPlan], str]) -> None:
+        """Remember which answers may not be read any more as they were told."""
+        self.changed.update(
+            index
+            for index, told in self.told.items()
+            if told.status != status(self.asked[index].plan)
         )
 
     def patience(self, now_us: int) -> float:
         """Return the seconds until the first window moves on."""
         if not self.told:
             return HEARTBEAT_SECONDS
-        first_us = min(valid_until_us for _, valid_until_us in self.told.values())
+        first_us = min(told.valid_until_us for told in self.told.values())
         return max(first_us - now_us, 0) / _SECOND_US
 
 
@@ -185,6 +210,8 @@ class MetricStreams:
                 if told is None:
                     told = self._resume(subscription, last_id)
                 subscription.mark_expired(clock.now_us())
+                if pulse.due or not subscription.fresh or self._something_waits(clock.now_us()):
+                    subscription.mark_status(self._platform.status)
                 end = self._platform.engine.next_offset
                 text = self._messages(subscription, told, end)
                 told = end
@@ -194,6 +221,11 @@ class MetricStreams:
                 elif not subscription.changed:
                     patience = subscription.patience(clock.now_us())
                     await pulse.wait(subscription.woken, at_most=patience)
+
+    def _something_waits(self, now_us: int) -> bool:
+        """Tell whether answers may be stale; what waits for one commit is not worth a look."""
+        since_us = self._platform.intake.waiting_since_us
+        return since_us is not None and now_us - since_us > _COMMIT_US
 
     @contextmanager
     def _found(self, subscription: Subscription) -> Iterator[None]:
@@ -215,14 +247,17 @@ class MetricStreams:
         parts = []
         for index in changed:
             prepared = self._answers.get(subscription.asked[index], subscription.tenant)
+            if prepared.answer.document.status != self._platform.status(prepared.asked.plan):
+                prepared.refresh(now_us)
             known = subscription.told.get(index)
-            subscription.told[index] = (prepared.etag, prepared.answer.valid_until_us)
-            if known is None or known[0] != prepared.etag:
+            subscription.told[index] = _told(prepared)
+            if known is None or known.etag != prepared.etag:
                 place = f"{log_id}.{told + 1:012}.{end:012}.{index:03}.{now_us}"
                 place = f"{place}.{subscription.meaning}"
                 name = self._platform.seal.write(place.encode()).encode()
                 body = prepared.answer.render(now_us)
                 parts.append(b"id: %b\nevent: metric\ndata: %b\n\n" % (name, body))
+        subscription.fresh = all(told.status == "fresh" for told in subscription.told.values())
         return b"".join(parts)
 
     def _opened(self, last_id: str | None) -> str | None:
@@ -244,7 +279,7 @@ class MetricStreams:
                 subscription.changed.add(index)
             else:
                 prepared = self._answers.get(asked, subscription.tenant)
-                subscription.told[index] = (prepared.etag, prepared.answer.valid_until_us)
+                subscription.told[index] = _told(prepared)
         return position.told
 
     def _lacks(
@@ -268,6 +303,11 @@ class MetricStreams:
             self._moved_at[(moved.tenant, moved.metric)] = change.next_offset
             for subscription in self._by_tenant.get(moved.tenant, ()):
                 subscription.mark(moved.metric)
+        # What waited is counted now, perhaps: a number that did not move may be fresh again.
+        for found in self._by_tenant.values():
+            for subscription in found:
+                if not subscription.fresh:
+                    subscription.woken.set()
 
 
 def _meaning(asked: Sequence[Asked], definitions: Definitions) -> str:

@@ -129,12 +129,21 @@ class ContractVersion(Model):
 
 
 class Cause(Model):
-    """An event that moved a metric, and by how much."""
+    """An event that moved a number, and by how much.
+
+    Attributes:
+        moved: What it added to the cell and window asked for, in `unit`; None where that is not a
+            sum of its events, or where it moved two currencies.
+        lineage: Path and query of the request that follows the event.
+    """
 
     event_id: str
+    source: str | None = None
     type: str
     occurred_at: datetime
     moved: Number | None = None
+    unit: str | None = None
+    lineage: str | None = None
     offset: int | None = None
 
 
@@ -209,7 +218,10 @@ class Answer(Model):
         status: `fresh`; `stale`: events have waited for longer than the freshness allows;
             `partial`: not all is known, while state is rebuilt or before the first event came
             (`known_from`); `restated`: the range changed after it had closed.
-        age_ms: Since the newest event that moved the metric; None when none ever did.
+        age_ms: Since the newest event that moved this number came, in the cell and window asked;
+            None when none of the newest that moved the metric did.
+        source_idle_ms: Since the newest event came that can move the metric, in whatever cell; a
+            quiet source. None before any came.
         token: What the answer covers.
         events: How many events are in it.
         left_out: How many groups come after those that are here; see `next_cursor`.
@@ -227,6 +239,7 @@ class Answer(Model):
     contract: ContractVersion
     watermark: datetime | None = None
     age_ms: float | None = None
+    source_idle_ms: float | None = None
     token: str | None = None
     events: int = 0
     exact: bool = True

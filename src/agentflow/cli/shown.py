@@ -52,7 +52,7 @@ def trust(answer: Answer) -> str:
     exact = "exact" if answer.exact else f"within {100 * (answer.error_bound or 0):.2g} %"
     window = answer.window.name or "the whole range"
     events = f"{answer.events:,} event{'' if answer.events == 1 else 's'}"
-    moved = "" if answer.series else f"{age(answer.age_ms)}, "
+    moved = "" if answer.series or answer.as_of is not None else f"{_moved(answer)}, "
     return f"{answer.metric}, {window}: {answer.status}, {moved}{events}, {exact}, {contract}"
 
 
@@ -62,13 +62,28 @@ def _note(point: Point) -> str:
     return " ".join(note for note in notes if note != "fresh")
 
 
+def _moved(answer: Answer) -> str:
+    """Return when the number moved, and for how long nothing has come that could move it."""
+    idle = answer.source_idle_ms
+    quiet = idle is not None and idle >= _MINUTE_MS and idle != answer.age_ms
+    words = "moved earlier" if answer.age_ms is None and answer.events else age(answer.age_ms)
+    return f"{words}, its sources idle for {_length(idle)}" if quiet and idle else words
+
+
 def write_causes(answer: Answer) -> None:
     """Write the events that moved a metric last."""
     rows = [
-        (cause.occurred_at.isoformat(), cause.type, cause.event_id, signed(cause.moved))
+        (
+            cause.occurred_at.isoformat(),
+            cause.type,
+            cause.event_id,
+            cause.source or "",
+            signed(cause.moved),
+            "" if cause.moved is None else cause.unit or "",
+        )
         for cause in answer.causes
     ]
-    write_table(("occurred", "event", "id", "moved"), rows)
+    write_table(("occurred", "event", "id", "source", "moved", "unit"), rows)
 
 
 def dimensions(values: Mapping[str, object]) -> str:
@@ -82,10 +97,14 @@ def age(milliseconds: float | None) -> str:
     """Render as `moved 3 s ago`."""
     if milliseconds is None:
         return "never moved"
+    return f"moved {_length(milliseconds)} ago"
+
+
+def _length(milliseconds: float) -> str:
     if milliseconds < _SECOND_MS:
-        return f"moved {milliseconds:.0f} ms ago"
+        return f"{milliseconds:.0f} ms"
     if milliseconds < _MINUTE_MS:
-        return f"moved {milliseconds / _SECOND_MS:.0f} s ago"
+        return f"{milliseconds / _SECOND_MS:.0f} s"
     if milliseconds < _HOUR_MS:
-        return f"moved {milliseconds / _MINUTE_MS:.0f} min ago"
-    return f"moved {milliseconds / _HOUR_MS:.0f} h ago"
+        return f"{milliseconds / _MINUTE_MS:.0f} min"
+    return f"{milliseconds / _HOUR_MS:.0f} h"

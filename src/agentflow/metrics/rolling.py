@@ -23,7 +23,8 @@ from agentflow.metrics.tiers import Tiers
 from agentflow.metrics.windows import Window
 
 MAX_DELTAS = 4_000
-CAUSES_KEPT = 10
+CAUSES_KEPT = 64
+"""More than an answer shows: it names those of its own cell and window."""
 
 
 class StateImage(msgspec.Struct, frozen=True, array_like=True):

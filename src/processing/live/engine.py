@@ -42,6 +42,7 @@ class _Route:
     states: tuple[MetricState, ...]
     correctable: bool
     own: bool  # whether metrics read this event version directly
+    arrival: list[int]
 
 
 class LiveEngine:
@@ -50,6 +51,8 @@ class LiveEngine:
     Attributes:
         next_offset: The offset after the last applied event.
         watermark_us: The greatest event time seen, by tenant.
+        arrivals: When the newest event of each type came, by tenant, as lists of one: routes write
+            there. Types that no metric reads and that correct nothing are left out.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class LiveEngine:
     ) -> None:
         self.next_offset = 0
         self.watermark_us: dict[str, int] = {}
+        self.arrivals: dict[str, dict[str, list[int]]] = {}
         self._corrections = corrections
         self._now_us = now_us
         self._since_fold = 0
@@ -113,6 +117,7 @@ class LiveEngine:
             if route is None:
                 continue
             routed.append((offset, event, route))
+            route.arrival[0] = event.ingested_us
             if route.correctable:
                 correctable.append((offset, event))
             if event.occurred_us > watermark_us.get(route.tenant, -1):
@@ -171,7 +176,9 @@ class LiveEngine:
         chosen = tuple(states[self._order[index].id] for index in mover.plans) if mover else ()
         add = mover.add if mover else _nothing
         retract = mover.retract if mover else _nothing
-        return _Route(event.tenant, add, retract, chosen, correctable, own=mover is not None)
+        own = mover is not None
+        arrival = self.arrivals.setdefault(event.tenant, {}).setdefault(str(event.ref), [0])
+        return _Route(event.tenant, add, retract, chosen, correctable, own=own, arrival=arrival)
 
     def _tenant(self, tenant: str) -> dict[MetricId, MetricState]:
         states = self._states.get(tenant)
@@ -211,6 +218,11 @@ class LiveEngine:
         """Return the state with everything folded in, at the engine's own clock."""
         return self.read(metric, tenant, now_us=self._now_us)
 
+    def arrived_us(self, tenant: str, refs: Iterable[EventRef]) -> int | None:
+        """Return when the newest event of one of these types came; None before any did."""
+        held = self.arrivals.get(tenant, {})
+        return max((held[name][0] for name in map(str, refs) if name in held), default=0) or None
+
     def tenants(self) -> tuple[str, ...]:
         """Return the tenants seen so far, sorted."""
         return tuple(sorted(self._states))
@@ -219,6 +231,7 @@ class LiveEngine:
         """Forget everything, as if nothing had been applied yet."""
         self.next_offset = 0
         self.watermark_us = {}
+        self.arrivals = {}
         self._corrections = corrections
         self._since_fold = 0
         self._states = {}

@@ -55,6 +55,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     watermark_us: dict[str, int]
     metrics: list[_MetricImage]
     events: list[_EventImage]
+    arrivals: dict[str, dict[str, list[int]]] = {}
 
 
 class _Events:
@@ -98,7 +99,9 @@ def dump(
             causes = [events.cause(cause) for cause in state.causes]
             image = _MetricImage(tenant, *metric, fingerprints[metric], state.dump(), causes)
             metrics.append(image)
-    snapshot = _Snapshot(log_id, engine.next_offset, engine.watermark_us, metrics, events.images)
+    snapshot = _Snapshot(
+        log_id, engine.next_offset, engine.watermark_us, metrics, events.images, engine.arrivals
+    )
     body = msgspec.msgpack.encode(snapshot)
     return _MAGIC + blake2b(body, digest_size=_DIGEST_SIZE_BYTES).digest() + body
 
@@ -162,6 +165,7 @@ def restore(
         state.causes.extend(_cause(cause, events) for cause in image.causes)
     engine.next_offset = snapshot.next_offset
     engine.watermark_us = dict(snapshot.watermark_us)
+    engine.arrivals = snapshot.arrivals
     return None
 
 

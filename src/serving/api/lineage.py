@@ -27,7 +27,7 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(tags=["lineage"])
 
     @routes.get(
-        "/v1/lineage/event/{event_id}",
+        "/v1/lineage/event/{event_id:path}",
         **operation(
             "Follow an event", EventLineageShape, "not_found", "parameter_invalid", "storage_failed"
         ),

@@ -157,7 +157,7 @@ async def _explained(context: Context, asked: Asked, tenant: str) -> Response:
     )
     document = msgspec.to_builtins(answer.document)
     rendered = msgspec.json.decode(answer.render(platform.clock.now_us()))
-    document["age_ms"] = rendered["age_ms"]
+    document |= {name: rendered[name] for name in ("age_ms", "source_idle_ms")}
     document["recompute"] = RecomputeShape(
         value=_recomputed(check),
         equal=check.equal,

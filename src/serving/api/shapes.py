@@ -8,6 +8,7 @@ import msgspec
 
 from quality.verdict import Violation
 from serving.api.problems import Detail
+from serving.causes import CauseDocument
 from serving.past import PastGroup
 from serving.series import Point
 from serving.warnings import WarningDocument
@@ -119,9 +120,10 @@ class AnswerShape(msgspec.Struct, frozen=True):
     events: int
     exact: bool
     error_bound: float
-    causes: list[Json]
+    causes: list[CauseDocument]
     warnings: list[WarningDocument]
     age_ms: int | None
+    source_idle_ms: int | None
     as_of: str | None = None
     known_from: str | None = None
     grain: Json | None = None

@@ -51,9 +51,9 @@ function causes(answer) {
       "tr",
       {},
       el("td", {}, cause.type),
-      el("td", { class: "mono" }, cause.event_id),
+      el("td", { class: "mono", title: cause.source }, cause.event_id),
       el("td", {}, when(cause.occurred_at)),
-      el("td", { class: `number ${direction(cause.moved)}` }, moved(cause.moved, answer.unit)),
+      el("td", { class: `number ${direction(cause.moved)}` }, moved(cause.moved, cause.unit)),
     ),
   );
   return [el("h3", {}, "Last moved by"), el("table", {}, head("Event", "Id", "Occurred", "Moved"), el("tbody", {}, rows))];

@@ -308,3 +308,26 @@ def _asked(served: Served, metric: str) -> Any:
     from serving.api.streams import questions
 
     return questions(served.api.context, {"metric": metric, "window": "all"})
+
+
+def test_a_status_that_changes_is_pushed_like_a_value(served: Served) -> None:
+    """A page that shows the last message must not go on saying what was true then."""
+    served.send(order("A"))
+    streams = served.api.context.metric_streams
+    requests = served.platform.intake._requests  # type: ignore[attr-defined] # noqa: SLF001
+    view = {"id": "v", "type": "page.viewed", "source": "/x",
+            "data": {"session_id": "S", "page": "/"}}  # fmt: skip
+
+    async def follow() -> list[tuple[str, str]]:
+        async with Wire(served, "/v1/stream/metrics?metric=revenue&window=all") as wire:
+            messages = await wire.messages(1)
+            async with requests.under_way():  # one that does not come to an end
+                served.clock.advance(timedelta(seconds=1))
+                for subscription in streams._by_tenant["default"]:  # noqa: SLF001 - as a heartbeat
+                    subscription.woken.set()
+                messages += await wire.messages(1)
+            await send(served, view)
+            messages += await wire.messages(1)
+        return [(each["data"]["status"], each["data"]["groups"][0]["value"]) for each in messages]
+
+    assert served.run(follow()) == [("fresh", "10.00"), ("stale", "10.00"), ("fresh", "10.00")]
