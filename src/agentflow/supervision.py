@@ -235,10 +235,9 @@ class SupervisedThread:
         due = self._timers.seconds() + seconds
         with self._changed:
             while not self._stopping:
-                left = due - self._timers.seconds()
-                if left <= 0:
+                if self._timers.seconds() >= due:
                     return True
-                self._timers.wait(self._changed, left)
+                self._timers.wait(self._changed, due)
         return False
 
 

@@ -18,8 +18,8 @@ class Timers(Protocol):
         """Return the seconds since some moment; they never go back."""
         ...
 
-    def wait(self, condition: Condition, at_most: float | None) -> None:
-        """Wait, holding *condition*, until it is notified or *at_most* seconds have passed.
+    def wait(self, condition: Condition, until: float | None) -> None:
+        """Wait, holding *condition*, until it is notified or `seconds` has come to *until*.
 
         May return sooner: look at what was waited for, and at `seconds`, and wait again.
         """
@@ -37,9 +37,9 @@ class SystemTimers:
         """Return the machine's monotonic time."""
         return time.monotonic()
 
-    def wait(self, condition: Condition, at_most: float | None) -> None:
+    def wait(self, condition: Condition, until: float | None) -> None:
         """Wait in real time."""
-        condition.wait(at_most)
+        condition.wait(None if until is None else max(until - self.seconds(), 0))
 
     async def sleep(self, seconds: float) -> None:
         """Sleep in real time."""
@@ -59,13 +59,12 @@ class ManualTimers:
         """Return the seconds that the clock shows."""
         return self.clock.now_us() / 1_000_000
 
-    def wait(self, condition: Condition, at_most: float | None) -> None:
+    def wait(self, condition: Condition, until: float | None) -> None:
         """Wait until notified, or until the clock was advanced."""
-        due = None if at_most is None else self.seconds() + at_most
         with self._lock:
             self._waiting.append(condition)
         try:
-            if due is None or self.seconds() < due:
+            if until is None or self.seconds() < until:
                 condition.wait()
         finally:
             with self._lock:

@@ -120,11 +120,11 @@ class Hurried(ManualTimers):
         super().__init__(ManualClock(START_US))
         self.pauses: list[float] = []
 
-    def wait(self, condition: Condition, at_most: float | None) -> None:
+    def wait(self, condition: Condition, until: float | None) -> None:
         del condition
-        assert at_most is not None
-        self.pauses.append(round(at_most, 3))
-        self.advance(timedelta(seconds=at_most))
+        assert until is not None
+        self.pauses.append(round(until - self.seconds(), 1))
+        self.advance(timedelta(seconds=until - self.seconds()))
 
 
 def test_pauses_between_starts_grow_to_half_a_minute() -> None:

@@ -78,10 +78,9 @@ class Watcher:
         due = self._timers.seconds() + self._interval_seconds
         with self._changed:
             while not (self._stopping or self._alarmed):
-                left = due - self._timers.seconds()
-                if left <= 0:
+                if self._timers.seconds() >= due:
                     return
-                self._timers.wait(self._changed, left)
+                self._timers.wait(self._changed, due)
 
     def _ask(self) -> None:
         at_us = self._clock.now_us()

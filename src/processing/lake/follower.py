@@ -136,10 +136,9 @@ class LakeFollower:
             begun = self._timers.seconds()
             while not self._stopping:
                 pause = _URGENT_SECONDS if self._waiting else self._interval_seconds
-                left = begun + pause - self._timers.seconds()
-                if left <= 0:
+                if self._timers.seconds() >= begun + pause:
                     return True
-                self._timers.wait(self._changed, left)
+                self._timers.wait(self._changed, begun + pause)
         return False
 
     def _ask(self) -> tuple[LakeHealth | None, BaseException | None]:

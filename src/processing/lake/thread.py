@@ -186,7 +186,7 @@ class LakeThread:
                 if self._failure is None:
                     due = min(due, self._upkeep.due)
                     self._thread.activity.well()
-                self._timers.wait(self._changed, None if due == inf else due - now)
+                self._timers.wait(self._changed, None if due == inf else due)
 
     def _attempt(self, goal: Positions) -> BaseException | None:
         started = time.monotonic()

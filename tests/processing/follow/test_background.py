@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
-from math import inf
 from pathlib import Path
 from threading import Condition, current_thread
 from typing import Any
@@ -44,9 +43,10 @@ class Saboteur(SystemTimers):
         if (failure := self.armed.pop(name, None)) is not None:
             raise failure
 
-    def wait(self, condition: Condition, at_most: float | None) -> None:
+    def wait(self, condition: Condition, until: float | None) -> None:
         self._strike(current_thread().name)
-        super().wait(condition, min(_TURN_SECONDS, inf if at_most is None else at_most))
+        soon = self.seconds() + _TURN_SECONDS
+        super().wait(condition, soon if until is None else min(soon, until))
 
     async def sleep(self, seconds: float) -> None:
         task, due = asyncio.current_task(), self.seconds() + seconds
