@@ -152,7 +152,7 @@ STREAM: Mapping[str, Kill] = COMMON | {
     "stream-lag": calling(lambda platform: (platform.intake, "_heard")),
     "stream-watcher": waiting("stream-watcher"),
 }
-ELSEWHERE = {"control-store", "history", "lake-look"}
+ELSEWHERE = {"control-store", "history", "lake-look", "truncations"}
 """Proved by `tests/serving/api/test_health.py`; a follower's look is its own turn."""
 
 
