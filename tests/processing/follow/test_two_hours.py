@@ -49,11 +49,11 @@ async def live(platform: Platform, timers: ManualTimers) -> None:
         await until(lambda: timers.waiters)  # the lake's thread
         now_us = timers.clock.now_us()
         await platform.ingest([RawEvent(thing(f"t{step}"), "acme", now_us)])
-        await until(lambda: timers.sleepers == 2)  # snapshots and the expiry of keys
+        await until(lambda: timers.sleepers == 3)  # snapshots, keys, truncations
         timers.advance(STEP)
         await until(lambda: lake.covered == Positions(step, 0))  # noqa: B023
         await until(lambda: lake.maintained == step // EVERY_STEPS)  # noqa: B023
-    await until(lambda: timers.sleepers == 2)
+    await until(lambda: timers.sleepers == 3)
     await ended([saving])
 
 
