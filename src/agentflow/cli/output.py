@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 
 import click
+
+SAID_SECONDS = 5.0
 
 
 def emit(value: object) -> None:
@@ -61,11 +64,39 @@ class Watch:
         """Take in a few words."""
 
 
+class Lines(Watch):
+    """Says how far a long thing is, a line now and then: for a pipe, where a bar is noise."""
+
+    def __init__(
+        self, what: str, tell: Callable[[str], None], seconds: Callable[[], float]
+    ) -> None:
+        self._what, self._tell, self._seconds = what, tell, seconds
+        self._said = seconds()
+        self._fraction, self._note = 0.0, ""
+
+    def fraction(self, done: float) -> None:
+        """Take in the fraction that is done, from 0 to 1."""
+        self._fraction = done
+        self._say_now_and_then()
+
+    def note(self, text: str) -> None:
+        """Take in a few words."""
+        self._note = text
+        self._say_now_and_then()
+
+    def _say_now_and_then(self) -> None:
+        if self._seconds() - self._said < SAID_SECONDS:
+            return
+        self._said = self._seconds()
+        words = f", {self._note}" if self._note else ""
+        self._tell(f"{self._what}: {self._fraction:.0%}{words}")
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Watch]:
-    """Show a bar on stderr while something long runs, and nothing where nobody watches."""
+    """Show on stderr how far something long is: a bar, or a line now and then."""
     if not sys.stderr.isatty():
-        yield Watch()
+        yield Lines(what, say, time.monotonic)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

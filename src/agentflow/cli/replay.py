@@ -107,9 +107,9 @@ def _events(
     chosen = mapping_for(file, mappings, name=mapping)
 
     def told(phase: Phase, fraction: float) -> None:
-        watch.fraction(fraction)
         if phase == "sorting":
             watch.note("sorting by event time")
+        watch.fraction(fraction)
 
     return replay(file, chosen, ordered=ordered, progress=told)
 
