@@ -96,13 +96,15 @@ def _wanted(contracts_dir: Path | None) -> tuple[KafkaAdmin, tuple[Topic, ...]]:
 
 
 def _captured(directory: Path, *, given: bool) -> tuple[str, ...]:
-    """Return the topics of captured tables; none where there are no contracts at all."""
+    """Return the topics that connectors write; none where there are no contracts at all."""
     from agentflow.contracts import load
     from ingestion.cdc import Sources
+    from ingestion.connectors import transaction_topics
 
     if not given and not directory.is_dir():
         return ()
-    return Sources(load(directory)).topics
+    registry = load(directory)
+    return (*Sources(registry).topics, *transaction_topics(registry))
 
 
 def _plan(admin: KafkaAdmin, wanted: tuple[Topic, ...], *, grow: bool) -> TopicPlan:

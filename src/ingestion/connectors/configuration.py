@@ -31,6 +31,8 @@ _COMMON: Mapping[str, str] = {
     # a truncated table must become a dead letter, not silence
     "skipped.operations": "none",
     "tombstones.on.delete": "true",
+    # changes at one position of the log are told apart by their order within the transaction
+    "provide.transaction.metadata": "true",
     # the default of 500 ms is most of the way from commit to answer; but the last millisecond of
     # each wait is a busy one, so shorter ones cost cores while tables are idle
     "poll.interval.ms": "40",
@@ -64,6 +66,15 @@ class Connector:
         """The variables that the configuration refers to, sorted."""
         found = (re.findall(r"\$\{env:(\w+)\}", value) for value in self.config.values())
         return tuple(sorted({name for names in found for name in names}))
+
+
+def transaction_topics(registry: Registry) -> tuple[str, ...]:
+    """Return the topics of transactions that connectors write beside the changes, sorted.
+
+    Nothing reads them; a broker that makes no topics by use needs them all the same.
+    """
+    servers = {each.server for each in registry.tables.values() if each.status != "deprecated"}
+    return tuple(f"{server}.transaction" for server in sorted(servers))
 
 
 def connectors_of(

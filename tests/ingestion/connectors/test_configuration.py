@@ -13,7 +13,8 @@ from agentflow.cli import main
 from agentflow.contracts import Registry, load
 from agentflow.contracts.tables import ColumnType
 from agentflow.errors import ContractError
-from ingestion.connectors import connectors_of, diagnose
+from ingestion.connectors import connectors_of, diagnose, transaction_topics
+from processing.transformations.stream import StreamGate
 from tests.ingestion.cdc.packs import load_pack
 
 ROOT = Path(__file__).parents[3]
@@ -77,6 +78,17 @@ def test_types_that_the_default_would_alter_are_written_exactly(shop: Registry) 
     assert binlog["bigint.unsigned.handling.mode"] == "precise"
     assert binlog["value.converter.decimal.format"] == "NUMERIC"
     assert binlog["enable.time.adjuster"] == "false"
+
+
+def test_changes_at_one_position_are_told_apart_by_every_connector(shop: Registry) -> None:
+    """Debezium tells the order within a transaction, and writes a topic that nothing reads."""
+    connectors = connectors_of(shop)
+
+    for each in connectors:
+        assert each.config["provide.transaction.metadata"] == "true"
+    topics = {f"{each.config['topic.prefix']}.transaction" for each in connectors}
+    assert set(transaction_topics(shop)) == topics
+    assert topics.isdisjoint(StreamGate(shop).change_topics)
 
 
 def test_a_unit_that_the_connector_does_not_write_is_refused(tmp_path: Path) -> None:
