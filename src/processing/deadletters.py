@@ -189,7 +189,8 @@ class DeadLetters:
         self, item: Triaged, value: bytes, *, status: TriageStatus, who: str, note: str
     ) -> EventResult:
         # lateness is judged by when the event first arrived: triage may take weeks
-        raw = RawEvent(value, item.letter.tenant, item.received_us)
+        letter = item.letter
+        raw = RawEvent(value, letter.tenant, item.received_us, letter.of_any_age)
         verdict = self._judge(raw)
         if isinstance(verdict, Rejected):
             result = EventResult(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MICROS_PER_MILLI: Final = 1_000
 RECEIVED: Final = "received_us"
 TENANT: Final = "tenant"
+OF_ANY_AGE: Final = "of_any_age"
 
 
 def raw_record(event: RawEvent, key: bytes | None) -> NewRecord:
@@ -22,6 +23,8 @@ def raw_record(event: RawEvent, key: bytes | None) -> NewRecord:
     Kafka's own time has milliseconds; `received_us` keeps what the answer and the lake show.
     """
     headers = {TENANT: event.tenant, RECEIVED: str(event.received_us)}
+    if event.of_any_age:
+        headers[OF_ANY_AGE] = "true"
     return NewRecord(key, event.value, headers, event.received_us)
 
 

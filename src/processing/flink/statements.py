@@ -45,9 +45,10 @@ _MILLISECONDS: Final = (
     "EXTRACT(EPOCH FROM `timestamp`) * 1000 + EXTRACT(MILLISECOND FROM `timestamp`)"
 )
 _ATTRIBUTES: Final = (
-    "CASE WHEN ARRAY_CONTAINS(MAP_KEYS(`headers`), 'ce_type') THEN JSON_STRING(`headers`) END"
+    "CASE WHEN ARRAY_CONTAINS(MAP_KEYS(`headers`), 'ce_type')"
+    " OR ARRAY_CONTAINS(MAP_KEYS(`headers`), 'of_any_age') THEN JSON_STRING(`headers`) END"
 )
-"""All headers, of an event in binary mode: its attributes are among them."""
+"""All headers, of an event in binary mode or of any age: what it says of itself is among them."""
 
 _SAME: Final = (
     "  PARTITION BY `id` ORDER BY `arrival` ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"

@@ -22,6 +22,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
             to judge is cut off; the raw topic has all of it.
         size_bytes: How much arrived.
         personal: JSON pointers to personal data, to be masked wherever `raw` is shown.
+        of_any_age: It is never too late, when it is sent again as well.
     """
 
     reason: str
@@ -36,6 +37,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     raw: str | None = None
     raw_base64: str | None = None
     personal: tuple[str, ...] = ()
+    of_any_age: bool = False
 
 
 def dead_letter(rejected: Rejected, raw: RawEvent, *, personal: tuple[str, ...] = ()) -> DeadLetter:
@@ -54,6 +56,7 @@ def dead_letter(rejected: Rejected, raw: RawEvent, *, personal: tuple[str, ...] 
         raw=text,
         raw_base64=encoded,
         personal=personal,
+        of_any_age=raw.of_any_age,
     )
 
 

@@ -158,6 +158,9 @@ class StreamGate:
     def conflict_letter(self, raw: RawEvent, place: Mapping[str, str]) -> StreamOutput:
         """Return the dead letter of *raw*, an event that the gate accepted; total."""
         verdict = self._gate.judge(raw)
+        if isinstance(verdict, Rejected):  # a snapshot's row, which is too late for any other
+            raw = msgspec.structs.replace(raw, of_any_age=True)
+            verdict = self._gate.judge(raw)
         why = conflict(verdict.event) if isinstance(verdict, Accepted) else verdict
         letter = self._router.reject(raw, why)
         return StreamOutput(DEAD_LETTERS, dead_letter_record(raw, letter, place))
@@ -208,7 +211,8 @@ def _dead(record: StreamRecord, raw: RawEvent, reject: Reject) -> StreamOutput:
 
 def _raw(record: StreamRecord, value: bytes) -> RawEvent:
     tenant = (record.headers.get("tenant") or b"").decode("utf-8", "replace")
-    return RawEvent(value, tenant or DEFAULT_TENANT, _received_us(record))
+    any_age = record.headers.get("of_any_age") == b"true"
+    return RawEvent(value, tenant or DEFAULT_TENANT, _received_us(record), any_age)
 
 
 def _place(record: StreamRecord) -> dict[str, str]:
