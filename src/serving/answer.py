@@ -26,6 +26,7 @@ from processing.platform import Platform
 from serving.asked import Asked
 from serving.causes import CauseDocument, Causes, Place
 from serving.group_pages import page, write_cursor
+from serving.units import unit_of, unit_of_total
 from serving.warnings import WarningDocument, truncated, unseen
 
 _AGES = b'"age_ms":null,"source_idle_ms":null'
@@ -36,7 +37,7 @@ class GroupDocument(msgspec.Struct, frozen=True):
 
     dimensions: dict[str, object]
     value: int | str | None
-    unit: str
+    unit: str | None
     events: int
     exact: bool = True
     error_bound: float = 0.0
@@ -47,7 +48,7 @@ class AnswerDocument(msgspec.Struct, frozen=True):
 
     metric: str
     value: int | str | None
-    unit: str
+    unit: str | None
     status: str
     window: dict[str, str | None]
     dimensions: dict[str, object]
@@ -157,7 +158,7 @@ class Answerer:
         return AnswerDocument(
             metric=plan.contract.name,
             value=wire(total.value) if total else None,
-            unit=_unit(plan, asked, cells),
+            unit=unit_of_total(asked, cells),
             status=platform.status(plan),
             window={
                 "name": asked.window,
@@ -237,23 +238,12 @@ def _group(
     plan: MetricPlan, dimensions: dict[str, object], asked: Asked, cell: Cell
 ) -> GroupDocument:
     measured = measure(plan, cell)
-    currency = {**asked.where, **dimensions}.get(plan.currency) if plan.currency else None
     return GroupDocument(
         dimensions=dimensions,
         value=wire(measured.value),
-        unit=str(currency) if currency is not None else plan.contract.unit,
+        unit=unit_of(plan, {**asked.where, **dimensions}),
         events=measured.events,
     )
-
-
-def _unit(plan: MetricPlan, asked: Asked, cells: Mapping[tuple[object, ...], Cell]) -> str:
-    if plan.currency is None:
-        return plan.contract.unit
-    if plan.currency in asked.where:
-        return str(asked.where[plan.currency])
-    position = asked.by.index(plan.currency)
-    currencies = {key[position] for key in cells}
-    return str(currencies.pop()) if len(currencies) == 1 else plan.contract.unit
 
 
 def _text(value: object) -> object:

@@ -25,6 +25,7 @@ from agentflow.metrics.arithmetic import EXACT, Value
 from agentflow.metrics.evaluator import BUCKET_US, Cell
 from agentflow.metrics.plan import Computed, Reading
 from processing.live import Cause
+from serving.units import unit_of
 
 CAUSES_SHOWN: Final = 10
 
@@ -57,7 +58,7 @@ class CauseDocument(msgspec.Struct, frozen=True):
     Attributes:
         moved: What it added to the cell and window that was asked for; null where that is not a
             sum of its events, or where it moved two currencies.
-        unit: Of `moved`.
+        unit: Of `moved`; null where that is of two currencies, or of none.
         lineage: Where the event is followed: a GET as it stands.
     """
 
@@ -66,7 +67,7 @@ class CauseDocument(msgspec.Struct, frozen=True):
     type: str
     occurred_at: str
     moved: int | str | None
-    unit: str
+    unit: str | None
     lineage: str
 
 
@@ -110,15 +111,15 @@ class Causes:
             type=event.type,
             occurred_at=to_rfc3339(event.occurred_us),
             moved=f"{moved:f}" if isinstance(moved, decimal.Decimal) else moved,
-            unit=self._plan.contract.unit if mixed else units.pop(),
+            unit=None if mixed else units.pop(),
             lineage=lineage_link(event.source, event.id),
         )
 
-    def _unit(self, event: Event) -> str:
+    def _unit(self, event: Event) -> str | None:
         """Return the unit of what an event adds."""
         currency = self._plan.currency
         held = None if currency is None else getattr(event.data, attribute_of(currency), None)
-        return self._plan.contract.unit if held is None else str(held)
+        return unit_of(self._plan, {} if currency is None else {currency: held})
 
     def _difference(self, before: Event | None, after: Event | None) -> Value:
         less, more = self._alone(before), self._alone(after)

@@ -7,7 +7,7 @@ they see everything that is visible now and cost time in proportion to the range
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -15,7 +15,7 @@ import msgspec
 
 from agentflow.clock import to_rfc3339
 from agentflow.errors import ParameterError
-from agentflow.metrics import MetricPlan, parse_length
+from agentflow.metrics import parse_length
 from agentflow.metrics.sql import Question
 from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
@@ -26,6 +26,7 @@ from serving.causes import CauseDocument
 from serving.group_pages import page, write_cursor
 from serving.question import require_past
 from serving.series import Point, Steps, Touched, closed_status, points, require_few
+from serving.units import unit_of, unit_of_total
 from serving.warnings import WarningDocument, unseen
 
 EPOCH: Final = to_rfc3339(0)
@@ -36,7 +37,7 @@ class PastGroup(msgspec.Struct, frozen=True):
 
     dimensions: dict[str, Any]
     value: int | str | None
-    unit: str
+    unit: str | None
     events: int
     exact: bool = True
     error_bound: float = 0.0
@@ -52,7 +53,7 @@ class PastAnswer(msgspec.Struct, frozen=True):
 
     metric: str
     value: int | str | None
-    unit: str
+    unit: str | None
     status: str
     window: dict[str, str | None]
     dimensions: dict[str, Any]
@@ -191,7 +192,7 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
     return PastAnswer(
         metric=plan.contract.name,
         value=None if total is None else wire(total.value),
-        unit=_total_unit(asked, groups),
+        unit=unit_of_total(asked, [row.dimensions for row in groups]),
         status="partial" if unknown else _status(span, shown, touched),
         window={"name": span.name, "start": _text(span.start_us), "end": _text(span.end_us)},
         dimensions=dict(asked.where),
@@ -247,21 +248,9 @@ def _currencies(asked: Asked, groups: Sequence[MetricRow]) -> set[object]:
     return {row.dimensions[position] for row in groups}
 
 
-def _total_unit(asked: Asked, groups: Sequence[MetricRow]) -> str:
-    currencies = _currencies(asked, groups)
-    if len(currencies) == 1:
-        return str(next(iter(currencies)))
-    return _unit(asked.plan, asked.where)
-
-
-def _unit(plan: MetricPlan, dimensions: Mapping[str, object]) -> str:
-    held = dimensions.get(plan.currency) if plan.currency is not None else None
-    return plan.contract.unit if held is None else str(held)
-
-
 def _group(asked: Asked, row: MetricRow) -> PastGroup:
     dimensions = dict(zip(asked.by, row.dimensions, strict=True))
-    unit = _unit(asked.plan, {**asked.where, **dimensions})
+    unit = unit_of(asked.plan, {**asked.where, **dimensions})
     return PastGroup(dimensions, wire(row.value), unit, row.events)
 
 

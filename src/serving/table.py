@@ -75,12 +75,14 @@ def shown(answer: Answer) -> str:
     """Return a value for people: money per currency, nothing as a dash."""
     document = answer.document
     if document.value is None and document.groups:
-        parts = [f"{group.value} {group.unit}" for group in document.groups[:_MOST_GROUPS]]
+        parts = [
+            f"{group.value} {group.unit or ''}".rstrip() for group in document.groups[:_MOST_GROUPS]
+        ]
         more = " …" if len(document.groups) > _MOST_GROUPS else ""
         return "  ".join(parts) + more
     if document.value is None:
         return "-"
-    money = document.unit.isupper()
+    money = document.unit is not None and document.unit.isupper()
     return f"{document.value} {document.unit}" if money else str(document.value)
 
 

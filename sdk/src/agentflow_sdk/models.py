@@ -134,6 +134,7 @@ class Cause(Model):
     Attributes:
         moved: What it added to the cell and window asked for, in `unit`; None where that is not a
             sum of its events, or where it moved two currencies.
+        unit: None where `moved` is of no one currency.
         lineage: Path and query of the request that follows the event.
     """
 
@@ -224,6 +225,7 @@ class Answer(Model):
             quiet source. None before any came.
         token: What the answer covers.
         events: How many events are in it.
+        unit: Of `value`; the currency of money, None where it is of no one currency.
         left_out: How many groups come after those that are here; see `next_cursor`.
         next_cursor: Where they begin; None when there are no more.
         exact: False when the value is approximated by up to `error_bound`, a fraction. No

@@ -21,6 +21,7 @@ from serving.api.replies import Reply, Scope
 from serving.api.shapes import DryRunShape, EventsShape, MoveShape
 from serving.intake import RepeatedHeaderError, binary_mode, structured
 from serving.question import parse_query
+from serving.units import unit_of
 
 _EVENT_CODES: Final = (
     "event_rejected", "media_type_unsupported", "too_many_events", "parameter_invalid",
@@ -130,7 +131,7 @@ def _shape(context: Context, result: DryRun) -> DryRunShape:
                 before=wire(move.before),
                 after=wire(move.after),
                 moved=wire(move.moved),
-                unit=str(move.dimensions.get(move.plan.currency or "") or move.plan.contract.unit),
+                unit=unit_of(move.plan, move.dimensions),
             )
             for move in result.moves
         ],

@@ -110,7 +110,7 @@ class AnswerShape(msgspec.Struct, frozen=True):
 
     metric: str
     value: int | str | None
-    unit: str
+    unit: str | None
     status: str
     window: dict[str, str | None]
     dimensions: Json
@@ -152,7 +152,7 @@ class MoveShape(msgspec.Struct, frozen=True):
     before: int | str | None
     after: int | str | None
     moved: int | str | None
-    unit: str
+    unit: str | None
 
 
 class DryRunShape(msgspec.Struct, frozen=True):

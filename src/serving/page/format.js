@@ -12,8 +12,7 @@ export function reading(value, unit) {
   if (unit === "ms") return { ...duration(Number(value)), exact };
   const digits = Math.min(2, (String(value).split(".")[1] ?? "").length);
   const format = new Intl.NumberFormat(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  // A sum over no event has no currency yet; the platform then names the kind of unit.
-  return { text: format.format(value), unit: unit === "currency" ? "" : (unit ?? ""), exact };
+  return { text: format.format(value), unit: unit ?? "", exact };
 }
 
 export function inWords(value, unit) {
