@@ -101,6 +101,7 @@ def test_a_coding_that_is_not_understood_is_no_dead_letter(served: Served, codin
         ("zstd", zstandard.compress(b"{}") + b"rest"),
         ("zstd", b""),
     ],
+    ids=["no gzip", "gzip cut", "gzip and rest", "no zstd", "zstd cut", "zstd and rest", "empty"],
 )
 def test_a_body_that_is_not_what_it_says_is_refused(
     served: Served, coding: str, body: bytes
