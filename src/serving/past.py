@@ -183,8 +183,10 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         touched = await asyncio.to_thread(history.touched, plan, question(by, grain_us))
     events = sum(row.events for row in groups)
     held = {row.dimensions: row for row in groups}
-    keys, left_out = page(held, after=asked.after, limit=asked.limit)
-    shown = points(asked, span.steps, series, touched) if span.steps else msgspec.UNSET
+    # A series also shows groups that became empty again.
+    named = held.keys() | {key for _, key in touched} if span.steps else held.keys()
+    keys, left_out = page(named, after=asked.after, limit=asked.limit) if asked.by else ([()], 0)
+    shown = points(span.steps, keys, asked, series, touched) if span.steps else msgspec.UNSET
     known_from_us, unknown = None, False
     if span.as_of_us is not None and not events:
         known_from_us = await asyncio.to_thread(history.first_known_us, plan, tenant)
@@ -207,7 +209,9 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         as_of=_text(span.as_of_us),
         known_from=_text(known_from_us) if unknown else None,
         grain=None if span.grain is None else {"length": span.grain, "aligned_to": EPOCH},
-        groups=[_group(asked, held[key]) for key in keys] if asked.by else msgspec.UNSET,
+        groups=[_group(asked, held[key]) for key in keys if key in held]
+        if asked.by
+        else msgspec.UNSET,
         left_out=left_out if asked.by else msgspec.UNSET,
         next_cursor=write_cursor(asked.by, keys[-1]) if left_out else None,
         series=shown,

@@ -90,19 +90,19 @@ def require_few(steps: Steps) -> None:
         )
 
 
-def points(asked: Asked, steps: Steps, rows: Sequence[MetricRow], touched: Touched) -> list[Point]:
-    """Return the points in order of time, then of dimensions.
+def points(
+    steps: Steps, keys: Sequence[Key], asked: Asked, rows: Sequence[MetricRow], touched: Touched
+) -> list[Point]:
+    """Return the points of the groups *keys*, in order of time, then of *keys*.
 
     Raises:
         ParameterError: There are too many for one answer.
     """
     held = {(row.bucket_us, row.dimensions): row for row in rows if row.events}
-    keys = sorted({key for _, key in held.keys() | touched.keys()}, key=_sortable)
-    keys = keys if asked.by else [()]
     if len(keys) * len(steps.buckets()) > MAX_ROWS:
         raise ParameterError(
-            f"the series has more than {MAX_ROWS} points in all its groups",
-            hint="Ask for fewer groups, a longer grain or a shorter range.",
+            f"the series has more than {MAX_ROWS} points in the groups it shows",
+            hint="Ask for fewer groups with limit, a longer grain or a shorter range.",
         )
     empty = measure(asked.plan, compile_cells(asked.plan).empty()).value
     return [
@@ -137,7 +137,3 @@ def closed_status(end_us: int | None, touched_us: int | None) -> Literal["fresh"
     """Tell whether a range that ends at *end_us* changed after it had closed."""
     late = end_us is not None and touched_us is not None and touched_us > end_us + CLOSED_AFTER_US
     return "restated" if late else "fresh"
-
-
-def _sortable(key: Key) -> tuple[tuple[bool, str], ...]:
-    return tuple((part is None, str(part)) for part in key)

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentflow.contracts.lint.metrics import RESERVED_DIMENSIONS
 from agentflow.errors import InstantRangeError, ParameterError
-from serving.question import instant, parse_question
+from serving.api import streams
+from serving.question import RESERVED, instant, parse_question
+
+
+def test_no_dimension_can_have_the_name_of_a_parameter() -> None:
+    """It could be declared, grouped by, and never be asked for: the parameter would be meant."""
+    assert {*RESERVED, *streams.RESERVED} <= RESERVED_DIMENSIONS
 
 
 def test_what_is_not_reserved_is_a_dimension() -> None:

@@ -281,6 +281,8 @@ class AsyncAgentFlow(AsyncOperations):
         end: datetime,
         where: Where | None = None,
         by: By | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
         version: int | None = None,
         as_of: datetime | None = None,
         wait: str | None = None,
@@ -294,6 +296,8 @@ class AsyncAgentFlow(AsyncOperations):
             end: End of the last step, which is not part of it.
             where: Dimensions it must have.
             by: Dimensions to split it by.
+            limit: The points of how many groups at most; None for the server's choice.
+            cursor: `next_cursor` of the answer with the groups before.
             version: None for the newest approved one.
             as_of: What it was then.
             wait: Token that the answer must cover.
@@ -304,6 +308,8 @@ class AsyncAgentFlow(AsyncOperations):
                 version=version,
                 where=where,
                 by=by,
+                limit=limit,
+                cursor=cursor,
                 grain=grain,
                 start=start,
                 end=end,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--window", "-w", help="One that the metric declares; its first if not said.")
 @click.option("--by", help="Dimensions to split it by, separated by commas.")
 @click.option("--limit", type=click.IntRange(1, 10_000), help="Show at most so many groups.")
+@click.option("--cursor", help="Show the groups after those of the answer that had it.")
 @click.option("--version", type=int, help="Contract version; the newest approved if not said.")
 @click.option("--as-of", type=Instant(), help="What it was then.")
 @click.option("--grain", help="A series in steps of this length, `5m`; with --start and --end.")
@@ -37,6 +38,7 @@ def metric(  # noqa: PLR0913  # the options of the command
     window: str | None,
     by: str | None,
     limit: int | None,
+    cursor: str | None,
     version: int | None,
     as_of: datetime | None,
     grain: str | None,
@@ -65,6 +67,7 @@ def metric(  # noqa: PLR0913  # the options of the command
                 where=wanted,
                 by=by,
                 limit=limit,
+                cursor=cursor,
                 version=version,
                 as_of=as_of,
                 wait=at_least,
@@ -77,6 +80,7 @@ def metric(  # noqa: PLR0913  # the options of the command
                 ends=(start, end),
                 where=wanted,
                 by=by,
+                page=(limit, cursor),
                 version=version,
                 as_of=as_of,
                 wait=at_least,
@@ -95,11 +99,13 @@ def _series(  # noqa: PLR0913  # as the client has them
     ends: tuple[datetime | None, datetime | None],
     where: dict[str, str | None],
     by: str | None,
+    page: tuple[int | None, str | None],
     version: int | None,
     as_of: datetime | None,
     wait: str | None,
 ) -> Answer:
     start, end = ends
+    limit, cursor = page
     if start is None or end is None:
         raise click.UsageError("--grain needs --start and --end")
     return client.series(
@@ -109,6 +115,8 @@ def _series(  # noqa: PLR0913  # as the client has them
         end=end,
         where=where,
         by=by,
+        limit=limit,
+        cursor=cursor,
         version=version,
         as_of=as_of,
         wait=wait,

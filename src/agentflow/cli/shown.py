@@ -34,10 +34,11 @@ def write_answer(answer: Answer) -> None:
             for group in answer.groups
         ]
         write_table(("dimensions", "value", "unit"), rows)
-        if answer.left_out:
-            say(f"{answer.left_out:,} more groups are left out; see --limit, or name a dimension")
     else:
         write_table(("value", "unit"), [(number(answer.value), answer.unit or "")])
+    if answer.left_out:
+        more = f"--cursor {answer.next_cursor} shows the next, --limit more at once"
+        say(f"{answer.left_out:,} more groups are left out; {more}")
     say(trust(answer))
     if answer.as_of is not None and answer.status == "partial":
         since = answer.known_from

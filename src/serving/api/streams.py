@@ -18,7 +18,7 @@ from serving.question import group_limit, parse_query
 
 MAX_METRICS: Final = 100
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
-_RESERVED: Final = ("metric", "window", "by", "limit", "version", "last_event_id")
+RESERVED: Final = ("metric", "window", "by", "limit", "version", "last_event_id")
 
 
 def router(context: Context) -> APIRouter:
@@ -110,7 +110,7 @@ def questions(context: Context, given: dict[str, str]) -> list[Asked]:
     names = named or sorted({name for name, _ in registry.metrics})
     if len(names) > MAX_METRICS:
         raise ParameterError(f"a stream has at most {MAX_METRICS} metrics", hint="Open several.")
-    where = {key: value for key, value in given.items() if key not in _RESERVED}
+    where = {key: value for key, value in given.items() if key not in RESERVED}
     by = tuple(part for part in given.get("by", "").split(",") if part)
     limit = group_limit(given.get("limit"))
     version = _version(given.get("version"), named)

@@ -249,6 +249,31 @@ def test_tail_follows_events_and_metrics(live: Run) -> None:
     assert json_of(metrics)["metric"] == "order_count"
 
 
+@pytest.mark.parametrize("series", [False, True])
+def test_groups_are_shown_page_by_page(live: Run, series: bool) -> None:  # noqa: FBT001 - a case
+    """What is left out is said with the command's own options, as a number and as a series."""
+    now = datetime.now(UTC)
+    for channel in ("web", "ios", "store"):
+        live("send", "order.created", "amount=1", "currency=EUR", f"channel={channel}")
+    steps = ("--grain", "1d", "--start", (now - timedelta(days=1)).isoformat())
+    ends = (*steps, "--end", (now + timedelta(days=1)).isoformat()) if series else ()
+    ask = ("metric", "order_count", "--by", "channel", "--limit", "1", *ends)
+
+    words = live(*ask).stderr
+    pages = [json_of(live(*ask, "--json"))]
+    while pages[-1]["next_cursor"] is not None:
+        pages.append(json_of(live(*ask, "--cursor", pages[-1]["next_cursor"], "--json")))
+
+    shown = [[group["dimensions"]["channel"] for group in page["groups"]] for page in pages]
+    assert f"--cursor {pages[0]['next_cursor']} shows the next" in words
+    assert [page["left_out"] for page in pages] == list(range(len(pages)))[::-1]
+    assert [len(page) for page in shown] == [1] * len(pages)
+    assert {"web", "ios", "store"} <= {name for page in shown for name in page}
+    if series:
+        points = [{point["dimensions"]["channel"] for point in page["series"]} for page in pages]
+        assert points == [set(page) for page in shown]
+
+
 def test_everything_is_verified(live: Run) -> None:
     """Last: after all of the above, live equals the lake."""
     result = live("verify", "--json")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow.contracts.lint.metrics import window_problem
+from agentflow.contracts.lint.metrics import RESERVED_DIMENSIONS, window_problem
 from agentflow.errors import UnknownWindowError
 from agentflow.metrics.windows import parse_window
 
@@ -119,6 +119,18 @@ def test_what_does_not_fit_is_refused_at_its_file(
     found = pack.problems()
 
     assert any(each.startswith(f"{file}:") and said in each for each in found), found
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_DIMENSIONS))
+def test_no_dimension_has_the_name_of_a_query_parameter(pack: Pack, name: str) -> None:
+    """The hint says what would have worked: a derived field."""
+    pack.edit(PAID, "size: case", f"{name}: case")
+    pack.edit(TAKINGS, "currency, country]", f"currency, {name}]")
+
+    found = pack.problems()
+
+    said = f'dimension "{name}" has the name of a query parameter (Derive a field'
+    assert any(each.startswith(f"{TAKINGS}:") and said in each for each in found), found
 
 
 def test_problems_stand_at_the_line_of_their_key(pack: Pack) -> None:

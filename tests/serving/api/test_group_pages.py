@@ -51,6 +51,22 @@ def test_every_group_is_on_one_page(shop: Served, more: str) -> None:
     assert left == [16, 6, 0]
 
 
+def test_a_series_has_the_points_of_the_groups_of_its_page(shop: Served) -> None:
+    """It had those of all groups, whatever the limit was, or was refused."""
+    hours = "grain=1h&start=2026-09-21T13:00:00Z&end=2026-09-21T15:00:00Z"
+    url, found, cursor = f"/v1/metrics/order_count?by=country&limit=10&{hours}", [], ""
+    while True:
+        answer = shop.get(url + cursor).json()
+        page = [group["dimensions"]["country"] for group in answer["groups"]]
+        assert [point["dimensions"]["country"] for point in answer["series"]] == page * 2
+        found += page
+        if answer["next_cursor"] is None:
+            break
+        cursor = f"&cursor={answer['next_cursor']}"
+
+    assert found == [*COUNTRIES, None]
+
+
 def test_an_answer_has_a_thousand_groups_unless_told(shop: Served) -> None:
     """100,000 of them took 5 s and 10 MB; the value is that of all groups."""
     places = [

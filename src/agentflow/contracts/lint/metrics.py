@@ -31,7 +31,7 @@ from agentflow.expressions.nodes import AggregateInput, aggregates, events_of, f
 from agentflow.expressions.reach import Reach
 
 RESERVED_DIMENSIONS = frozenset(
-    {
+    {  # `tests/serving/test_question.py` compares them with what the routes read
         "as_of",
         "at_least",
         "by",
@@ -41,7 +41,9 @@ RESERVED_DIMENSIONS = frozenset(
         "fields",
         "format",
         "grain",
+        "last_event_id",
         "limit",
+        "metric",
         "start",
         "tenant",
         "token",
