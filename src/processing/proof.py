@@ -103,11 +103,17 @@ async def prove(
         total = platform.cut(plan.id, window.tenant, window=window.name, by=currency, where=where)
         if not total.cells:  # of no currency there is nothing: 0, or null
             total = platform.cut(plan.id, window.tenant, window=window.name, where=where)
-    rows = await asyncio.to_thread(platform.recompute, cells)
+    check = await asyncio.to_thread(_checked, platform, cells, total)
+    return replace(check, seconds=perf_counter() - started)
+
+
+def _checked(platform: Provable, cells: Cut, total: Cut) -> Check:
+    """Recompute and compare; blocks, as long as there are cells, and holds nobody else up."""
+    rows = platform.recompute(cells)
     check = compare(cells, rows)
     if total is not cells:
-        rows = await asyncio.to_thread(platform.recompute, total)
-    return replace(check, totals=paired(total, rows), seconds=perf_counter() - started)
+        rows = platform.recompute(total)
+    return replace(check, totals=list(paired(total, rows)))
 
 
 def _failed(window: Window, error: Exception, *, seconds: float) -> Check:

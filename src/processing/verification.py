@@ -7,7 +7,7 @@ knows nothing of the live state but the question.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -117,19 +117,24 @@ def question(cut: Cut) -> Question:
 
 def compare(cut: Cut, rows: Iterable[MetricRow]) -> Check:
     """Compare a cut with the answer to its `question`."""
-    pairs = paired(cut, rows)
-    differing = [pair for pair in pairs if not pair.equal]
-    kept = replace(cut, cells={})
-    return Check(kept, len(pairs), len(differing), differing[:MOST_DIFFERENCES])
+    numbers = differing = 0
+    kept: list[Compared] = []
+    for pair in paired(cut, rows):
+        numbers += 1
+        if not pair.equal:
+            differing += 1
+            if len(kept) < MOST_DIFFERENCES:
+                kept.append(pair)
+    return Check(replace(cut, cells={}), numbers, differing, kept)
 
 
-def paired(cut: Cut, rows: Iterable[MetricRow]) -> list[Compared]:
-    """Put every number of a cut beside the recomputed one."""
+def paired(cut: Cut, rows: Iterable[MetricRow]) -> Iterator[Compared]:
+    """Put every number of a cut beside the recomputed one, one after another."""
     recomputed = {row.dimensions: row for row in rows if row.events or not cut.by}
-    return [
-        _pair(cut, dimensions, recomputed.get(dimensions))
-        for dimensions in {**cut.cells, **recomputed}
-    ]
+    for dimensions in cut.cells:
+        yield _pair(cut, dimensions, recomputed.pop(dimensions, None))
+    for dimensions, row in recomputed.items():
+        yield _pair(cut, dimensions, row)
 
 
 def _pair(cut: Cut, dimensions: Dimensions, row: MetricRow | None) -> Compared:

@@ -202,7 +202,11 @@ class FakePlatform:
         }
         if by:
             groups = self._groups(metric, events, by)
-            body["groups"] = groups
+            start = int(asked.get("cursor", "0"))
+            end = start + int(asked.get("limit", "1000"))
+            left_out = max(len(groups) - end, 0)
+            body |= {"groups": groups[start:end], "left_out": left_out}
+            body["next_cursor"] = str(end) if left_out else None
             if money and "currency" not in where:
                 single = groups[0] if len(groups) == 1 and len(by) == 1 else None
                 body |= {
@@ -252,6 +256,8 @@ class FakePlatform:
             "as_of",
             "at_least",
             "explain",
+            "limit",
+            "cursor",
         }
         for key in asked.keys() - allowed - set(metric.dimensions):
             raise RefusedError(

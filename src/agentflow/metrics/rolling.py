@@ -263,9 +263,13 @@ class MetricState:
                 for key, cell in running.sum.totals.items()
                 if not wanted or key == tuple(wanted.values())
             }
+        if names == tuple(self.plan.dimensions) and not wanted:  # the cells are the groups
+            groups = {key: cell for key, cell in running.sum.cells.items() if cell[-1]}
+            running.sum.forget()
+            return groups
         positions = [self.plan.dimensions.index(name) for name in names]
         checks = [(self.plan.dimensions.index(name), value) for name, value in wanted.items()]
-        groups: Cells = {}
+        groups = {}
         copied: set[Key] = set()
         for dims, cell in running.sum.cells.items():
             if all(dims[position] == value for position, value in checks):

@@ -3,6 +3,8 @@
 # ruff: noqa: ANN401 - JSON is whatever it is
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -56,6 +58,31 @@ class FailingFor:
         if plan.contract.name == self.metric:
             raise self.error
         return self.history.answer(plan, question, tail=tail)
+
+
+@dataclass
+class Unhurried:
+    """A history whose rows can only be gone through once a read was answered meanwhile."""
+
+    history: History
+    comparing: threading.Event = field(default_factory=threading.Event)
+    answered: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, plan: MetricPlan, question: Question, *, tail: bool) -> Rows:
+        return Rows(self.history.answer(plan, question, tail=tail), self)
+
+
+class Rows(list[MetricRow]):
+    """Rows of an unhurried history."""
+
+    def __init__(self, rows: list[MetricRow], held: Unhurried) -> None:
+        super().__init__(rows)
+        self.held = held
+
+    def __iter__(self) -> Iterator[MetricRow]:
+        self.held.comparing.set()
+        assert self.held.answered.wait(10), "no read was answered meanwhile"
+        return super().__iter__()
 
 
 @dataclass
@@ -132,6 +159,26 @@ def test_a_check_that_fails_is_named_and_the_others_are_done(
     assert answer["failed"] == len(failed)
     assert answer["done"] == answer["checks"] == whole["checks"]
     assert {item["metric"] for item in answer["metrics"] if not item["equal"]} == {"order_count"}
+
+
+def test_reads_are_answered_while_rows_are_compared(shop: Served) -> None:
+    """100,000 cells held everybody else up for seconds."""
+    parts = shop.platform.parts
+    unhurried: Any = Unhurried(parts.history)
+    shop.platform.parts = replace(parts, history=unhurried)
+
+    async def both() -> tuple[int, dict[str, Any]]:
+        verifying = asyncio.ensure_future(shop.client.get("/v1/verify"))
+        assert await asyncio.to_thread(unhurried.comparing.wait, 10)
+        read = await shop.client.get("/v1/metrics/order_count")
+        unhurried.answered.set()
+        verified: dict[str, Any] = (await verifying).json()
+        return read.status_code, verified
+
+    status, verified = shop.run(both())
+
+    assert status == 200
+    assert (verified["verified"], verified["failed"]) == (True, 0)
 
 
 def test_pages_check_every_window_once(shop: Served) -> None:
