@@ -99,6 +99,8 @@ def api_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
 
 EXAMPLES = 8
+PATIENCE_SECONDS = 120
+"""A page of a verification may take 25 s, and whatever its last check takes."""
 EXAMPLES_OF_ONE_METRIC = 3
 """There is a path for each metric, and one route behind all of them."""
 BOUNDED = settings(
@@ -145,7 +147,7 @@ def _problems(operation: Any, mode: GenerationMode) -> Found:
     @given(case=operation.as_strategy(generation_mode=mode))
     def conforms(case: schemathesis.Case) -> None:
         found.cases += 1
-        case.call_and_validate(headers=KEY, checks=checks)
+        case.call_and_validate(headers=KEY, checks=checks, timeout=PATIENCE_SECONDS)
 
     try:
         conforms()
