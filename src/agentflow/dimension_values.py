@@ -20,21 +20,30 @@ INT64_MAX: Final = 2**63 - 1
 MOST_COMPARED: Final = 1_000
 NEAREST: Final = 3
 _INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
 def spelled(value: object) -> str:
-    """Return the one text that stands for a value of a dimension.
+    r"""Return the one text that stands for a value of a dimension.
+
+    A text with a character that does not print is in double quotes too, so that what a command
+    shows can be typed, and no event can drive a terminal.
 
     >>> spelled(None), spelled(""), spelled("DE"), spelled(5), spelled(True)
     ('', '""', 'DE', '5', 'true')
+    >>> print(spelled("Köln\u2028\u001b[31m"))
+    "Köln\u2028\u001b[31m"
     """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value)
-    return json.dumps(text, ensure_ascii=False) if text == "" or _quoted(text) else text
+    if text and text.isprintable() and not _quoted(text):
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in quoted)
 
 
 def read_value(kind: str, text: str) -> object:
@@ -54,11 +63,11 @@ def read_value(kind: str, text: str) -> object:
         if text not in _BOOLEANS:
             raise ValueError(text)
         return _BOOLEANS[text]
-    if not _quoted(text):
-        return text
-    value = json.loads(text, strict=False)
+    value = json.loads(text, strict=False) if _quoted(text) else text
     if not isinstance(value, str):  # two quotations in a row
         raise ValueError(text)  # noqa: TRY004 - the text is wrong, not its type
+    if _SURROGATE.search(value):
+        raise ValueError(text)  # half a character, which no event can hold
     return value
 
 

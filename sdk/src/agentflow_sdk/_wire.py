@@ -131,7 +131,8 @@ def parameters(**values: object) -> dict[str, str]:
 def filters(where: Mapping[str, object] | None) -> dict[str, str]:
     """Return dimension filters as query parameters; None asks for the events without a value.
 
-    The empty text, and one that is in double quotes, is sent as JSON, so that it means itself.
+    The empty text, one that is in double quotes and one with characters that do not print is sent
+    as JSON, so that it means itself.
     """
     return {name: _filter(value) for name, value in (where or {}).items()}
 
@@ -140,8 +141,10 @@ def _filter(value: object) -> str:
     if value is None:
         return ""
     text = _text(value)
-    quoted = text == "" or (len(text) > 1 and text[0] == text[-1] == '"')
-    return json.dumps(text, ensure_ascii=False) if quoted else text
+    if text and text.isprintable() and not (len(text) > 1 and text[0] == text[-1] == '"'):
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in quoted)
 
 
 def _text(value: object) -> str:

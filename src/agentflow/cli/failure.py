@@ -54,9 +54,12 @@ class Failure(click.ClickException):  # reads as what it is where it is raised
             error = {"code": self.code, "message": self.message, "hint": self.hint}
             click.echo(json.dumps({"error": {**error, "details": self.details}}), err=True)
             return
-        click.echo(f"{click.style('error', fg='red', bold=True)}: {self.message}", file, err=True)
+        from agentflow.cli.output import visible
+
+        mark = click.style("error", fg="red", bold=True)
+        click.echo(f"{mark}: {visible(self.message)}", file, err=True)
         for detail in self.details:
-            click.echo(f"  {detail}", file, err=True)
+            click.echo(f"  {visible(detail)}", file, err=True)
         if self.hint:
             click.echo(f"{click.style('hint', fg='yellow')}: {self.hint}", file, err=True)
 

@@ -27,7 +27,18 @@ def emit_line(value: object) -> None:
 
 def say(text: str) -> None:
     """Tell a person something."""
-    click.echo(text, err=True)
+    click.echo("\n".join(map(visible, text.split("\n"))), err=True)
+
+
+def visible(text: str) -> str:
+    r"""Return a text of others with what does not print written out: no event drives a terminal.
+
+    >>> print(visible("Köln\u001b[31m"))
+    Köln\x1b[31m
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def write_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -159,7 +170,7 @@ def _plain(value: object) -> object:
 def _text(cell: object) -> str:
     if isinstance(cell, Decimal):
         return format(cell, "f")
-    return "" if cell is None else str(cell)
+    return "" if cell is None else visible(str(cell))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ import click
 
 from agentflow.cli.connection import connected
 from agentflow.cli.options import filters, json_option, server_options
-from agentflow.cli.output import emit_line, number
+from agentflow.cli.output import emit_line, number, visible
 from agentflow.cli.shown import dimensions
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def tail(  # noqa: PLR0913  # the options of the command
                     emit_line(event.model_dump(mode="json"))
                 else:
                     data = " ".join(f"{name}={value}" for name, value in event.data.items())
-                    click.echo(f"{event.time}  {event.type}  {event.id}  {data}")
+                    click.echo(visible(f"{event.time}  {event.type}  {event.id}  {data}"))
 
 
 def _metrics(
@@ -74,4 +74,4 @@ def _metrics(
                 f"{dimensions(g.dimensions)} {number(g.value)}" for g in groups
             )
             text = "; ".join(values) or f"{number(answer.value)} {answer.unit or ''}"
-            click.echo(f"{head}  {text}".rstrip())
+            click.echo(visible(f"{head}  {text}".rstrip()))

@@ -303,3 +303,19 @@ def test_doctor_is_content(live: Run) -> None:
 
     assert result.exit_code == 0
     assert "nothing is wrong" in result.stderr
+
+
+def test_no_event_drives_the_terminal_of_who_looks_at_it(live: Run) -> None:
+    """Whoever may send an event could otherwise write titles, links and colours there."""
+    evil = "\x1b]0;owned\x07\u2028x"
+    live("send", "order.created", "amount=1.00", "currency=SEK", f"channel:={json.dumps(evil)}")
+    live("send", "order.created", f"order_id={evil}", "amount=1.00", "currency=SEK")
+
+    told = [
+        live("metric", "order_count", "--by", "channel").output,
+        live("explain", "order_count").output,
+        live("deadletter", "list").output,
+        live("tail", "--from-start", "--limit", "5").output,
+    ]
+
+    assert not [line for text in told for line in text.splitlines() if not line.isprintable()]

@@ -48,6 +48,7 @@ VALUES: list[dict[str, Any]] = [
     {"g": ""}, {}, {"g": "plain", "n": 5, "b": True}, {"g": '"', "n": -7, "b": False},
     {"g": '""', "n": 0}, {"g": '"quoted"', "plan": "free"}, {"g": "null"}, {"g": " 5 "},
     {"g": "a=b,c&d", "plan": "gold_plus"}, {"g": "\u00fc\n\t"},
+    {"g": "\u2028\x1b[31m\x7f\U000e0001"},
 ]  # fmt: skip
 
 
@@ -75,6 +76,23 @@ def test_what_an_answer_shows_can_be_asked_back(spoken: Served, name: str, past:
         answer = spoken.get(url).json()
         assert (answer["value"], answer["dimensions"]) == (group["value"], group["dimensions"])
     assert sum(group["value"] for group in groups) == len(VALUES)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "/v1/metrics/words?g=",
+        "/v1/metrics/words?start=2026-09-21T00:00:00Z&end=2026-09-22T00:00:00Z&g=",
+        "/v1/metrics/words?explain=full&g=",
+        "/v1/stream/metrics?metric=words&g=",
+    ],
+)
+def test_half_a_character_is_refused_before_any_engine_meets_it(spoken: Served, asked: str) -> None:
+    """JSON can write what UTF-8 cannot: no event holds it, and an engine that met it failed."""
+    answer = spoken.get(f"{asked}%22%5Cud800%22")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "parameter_invalid")
+    assert spoken.get("/v1/health").json()["components"]["history"]["status"] == "ok"
 
 
 @pytest.mark.parametrize("name", ["g", "n", "b", "plan"])
