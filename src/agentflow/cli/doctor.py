@@ -36,6 +36,7 @@ def doctor(
 
     Ends with exit code 1 when there is a problem; a note is something to know.
     """
+    from agentflow.cli.address_check import examine_address
     from agentflow.cli.bus_check import examine_bus
     from agentflow.cli.checks import Place, examine
 
@@ -48,7 +49,7 @@ def doctor(
         url=url or configured.url,
         api_key=api_key or configured.api_key,
     )
-    findings = [*examine(place), *examine_bus(configured)]
+    findings = [*examine(place), *examine_address(configured), *examine_bus(configured)]
     if as_json:
         emit([finding._asdict() for finding in findings])
     else:

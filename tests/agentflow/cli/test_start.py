@@ -111,6 +111,22 @@ def test_doctor_says_who_holds_the_data_directory(run: Run, tmp_path: object) ->
     assert "Stop process" in finding["fix"]
 
 
+def test_doctor_says_that_an_open_address_needs_keys(
+    run: Run, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `up` refuses is better known before it starts."""
+    monkeypatch.setenv("AGENTFLOW_HOST", "0.0.0.0")  # noqa: S104 - nothing listens
+
+    refused = json_of(run("doctor", "--data-dir", tmp_path, "--json"))
+    monkeypatch.setenv("AGENTFLOW_API_KEYS", "k:acme")
+    served = json_of(run("doctor", "--data-dir", tmp_path, "--json"))
+
+    (finding,) = [each for each in refused if each["name"] == "keys"]
+    assert finding["status"] == "problem"
+    assert "AGENTFLOW_API_KEYS" in finding["fix"]
+    assert not [each for each in served if each["name"] == "keys"]
+
+
 def test_reference_names_every_command() -> None:
     """A command that is not described does not exist."""
     page = (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
