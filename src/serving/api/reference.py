@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, FastAPI
+from starlette.requests import Request
 from starlette.responses import Response
 
 from agentflow.contracts import Registry
 from serving.api.context import Context, encode, text_response
 from serving.api.openapi import Document, openapi_document
 from serving.api.operation import operation
+from serving.api.reference_page import page
 
 _POLICY: Final = (
     b"content-security-policy",
-    b"default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; frame-ancestors 'none'",
-)
-_STYLE: Final = (
-    "body{font:16px/1.5 system-ui;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "code{font:14px ui-monospace,monospace}h2{margin-top:2rem}table{border-collapse:collapse}"
-    "td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}"
-    ":root{color-scheme:light dark}"
+    (
+        b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
 )
 
 
@@ -53,8 +51,9 @@ def router(context: Context, reference: Reference) -> APIRouter:
         return text_response(encode(reference.document()), "application/json")
 
     @routes.get("/docs", include_in_schema=False)
-    async def read_docs() -> Response:
-        text = page(reference.document())
+    async def read_docs(request: Request) -> Response:
+        url = str(request.base_url).rstrip("/")
+        text = page(reference.document(), context.platform.registry, url=url)
         return text_response(text, "text/html; charset=utf-8", _POLICY)
 
     @routes.get(
@@ -65,42 +64,6 @@ def router(context: Context, reference: Reference) -> APIRouter:
         return text_response(llms(context.platform.registry), "text/plain; charset=utf-8")
 
     return routes
-
-
-def page(document: Document) -> str:
-    """Return the API reference as one page that needs nothing else."""
-    sections = "".join(
-        _section(method, path, operation)
-        for path, operations in document["paths"].items()
-        for method, operation in operations.items()
-    )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>AgentFlow API</title>'
-        f"<style>{_STYLE}</style><h1>AgentFlow API</h1><p>{escape(document['info']['description'])}"
-        f'<p>The same for programs: <a href="/openapi.json">openapi.json</a>.{sections}</html>'
-    )
-
-
-def _section(method: str, path: str, operation: dict[str, Any]) -> str:
-    parameters = "".join(
-        f"<tr><td><code>{escape(item['name'])}</code><td>{item['in']}"
-        f"<td>{escape(item.get('description', ''))} {escape(_values(item['schema']))}"
-        for item in operation.get("parameters", ())
-    )
-    responses = "".join(
-        f"<tr><td>{status}<td>{escape(item['description'])}"
-        for status, item in sorted(operation["responses"].items())
-    )
-    table = f"<table><tr><th>parameter<th>in<th>{parameters}</table>" if parameters else ""
-    return (
-        f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['summary'])}. "
-        f"{escape(operation.get('description', ''))}{table}"
-        f"<table><tr><th>status<th>{responses}</table>"
-    )
-
-
-def _values(schema: dict[str, Any]) -> str:
-    return f"One of: {', '.join(map(str, schema['enum']))}." if "enum" in schema else ""
 
 
 def llms(registry: Registry) -> str:
