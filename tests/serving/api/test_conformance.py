@@ -32,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
 from agentflow.clock import SystemClock
 from agentflow.contracts import load
 from processing.wiring import open_platform
-from serving.api.app import create_app
+from serving.api.app import Doors, create_app
 from serving.api.keys import parse_keys
 from serving.api.protocol import hot_protocol
 from tests.serving.api.conftest import CONTRACTS, order
@@ -62,7 +62,8 @@ class Server:
         registry = load(CONTRACTS)
         platform = open_platform(directory, registry, clock=SystemClock())  # type: ignore[arg-type]
         keys = parse_keys("conformance:acme")
-        api = create_app(platform, keys=keys, load_contracts=lambda: registry)
+        patient = Doors(wrong_keys_per_minute=0)  # the checks send wrong keys on every route
+        api = create_app(platform, keys=keys, doors=patient, load_contracts=lambda: registry)
         await platform.start()
         config = uvicorn.Config(
             api, host="127.0.0.1", port=0, lifespan="off", log_level="critical",  # type: ignore[arg-type]
