@@ -102,12 +102,26 @@ def env(directory: Path) -> int:
         "AGENTFLOW_CONTRACTS_DIR": str(path.contracts),
         "FLINK": path.flink.url.removeprefix("http://"),
         "FLINK_LAKE": path.lake_flink.url.removeprefix("http://"),
-        "FLINK_PYTHON": str(path.flink.python),
+        "FLINK_PYTHON": str(_flink_python(path)),
         **{name: flink[name] for name in ("FLINK_HOME", "FLINK_CONF_DIR")},
     }
     for name, value in found.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
     return 0
+
+
+def _flink_python(path: StreamPath) -> Path:
+    """Write a program that is Flink's interpreter with the platform's wheel on its path.
+
+    In an environment for workers the wheel is installed; here it lies beside one that is shared.
+    """
+    program = path.directory / "flink-python"
+    settings = " ".join(
+        f"{name}={shlex.quote(value)}" for name, value in path.flink.client_environment.items()
+    )
+    program.write_text(f'#!/bin/sh\nexec env {settings} {path.flink.python} "$@"\n')
+    program.chmod(0o755)
+    return program
 
 
 def _path(directory: Path) -> StreamPath:
