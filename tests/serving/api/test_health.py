@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -64,12 +65,19 @@ def placed(name: str) -> dict[str, Any]:
     return {**order(name), "data": {"order_id": name}}
 
 
+TASKS = 1
+"""Expiry of idempotency keys, which runs once at the start and then sleeps for an hour."""
+
+
 @contextmanager
 def standing_still(data_dir: Path, orders: Registry, keys: str = "") -> Iterator[Served]:
     """Serve a platform in whose background nothing happens until its timers are advanced."""
-    with serving(
-        data_dir, registry=orders, keys=keys, timers=ManualTimers(ManualClock(NOW_US))
-    ) as served:
+    timers = ManualTimers(ManualClock(NOW_US))
+    with serving(data_dir, registry=orders, keys=keys, timers=timers) as served:
+        deadline = time.monotonic() + 30
+        while timers.sleepers < TASKS and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert timers.sleepers == TASKS
         yield served
 
 

@@ -408,7 +408,7 @@ def test_verify_proves_every_number(shop: Served) -> None:
         pages.append(shop.get(f"/v1/verify?limit=50&cursor={cursor}").json())
 
     assert all(page["verified"] for page in pages)
-    assert all(page["numbers"] > 0 for page in pages)
+    assert sum(page["numbers"] for page in pages) > 0  # a page of empty windows has none
     assert {(item["metric"], item["version"]) for page in pages for item in page["metrics"]} == set(
         shop.platform.registry.metrics
     )
