@@ -24,6 +24,7 @@ from serving.api.limits import Policy
 
 NOW_US = 1_790_000_000_000_000
 """2026-09-21T14:13:20Z."""
+PATIENCE_SECONDS = 30.0
 CONTRACTS = Path(__file__).parents[3] / "contracts"
 
 
@@ -164,14 +165,14 @@ class Wire:
             await self._queue.put(dict(message))
 
         self._task = asyncio.create_task(self._served.api(self._scope, receive, send))  # type: ignore[arg-type]
-        start = await asyncio.wait_for(self._queue.get(), 5)
+        start = await asyncio.wait_for(self._queue.get(), PATIENCE_SECONDS)
         self.status = start["status"]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._gone.set()
         assert self._task is not None
-        await asyncio.wait_for(self._task, 5)
+        await asyncio.wait_for(self._task, PATIENCE_SECONDS)
 
     async def messages(self, count: int) -> list[dict[str, Any]]:
         """Return the next *count* messages, each with `id`, `event` and decoded `data`."""
@@ -181,7 +182,7 @@ class Wire:
         while True:
             block, found, rest = self._text.partition(b"\n\n")
             if not found:
-                message = await asyncio.wait_for(self._queue.get(), 5)
+                message = await asyncio.wait_for(self._queue.get(), PATIENCE_SECONDS)
                 self._text += message.get("body", b"")
                 continue
             self._text = rest
@@ -193,7 +194,7 @@ class Wire:
 
     async def next_bytes(self) -> bytes:
         """Return what is written next."""
-        message = await asyncio.wait_for(self._queue.get(), 5)
+        message = await asyncio.wait_for(self._queue.get(), PATIENCE_SECONDS)
         body: bytes = message.get("body", b"")
         return body
 
