@@ -151,6 +151,8 @@ class _Places:
         for part in parts:
             first = self._choice(first, part.first)
         last = [place for part in parts for place in part.last]
+        if sum(part.empty for part in parts) > 1:
+            self._fork()  # two ways to read nothing are two ways on
         return _Part(first, last, any(part.empty for part in parts))
 
     def _repeat(self, low: int, high: int, inner: _Tree) -> _Part:
@@ -163,6 +165,8 @@ class _Places:
         if loops:
             self._join(part.last, part.first)
             self.exponential |= part.empty
+        elif part.empty:
+            self._fork()
         self._within -= loops
         self.loops.append(_Loop(low, high, range(start, self._count), self._times))
         return _Part(part.first, part.last, part.empty or low == 0)
@@ -200,10 +204,14 @@ class _Places:
         self, one: list[frozenset[int]], other: list[frozenset[int]]
     ) -> list[frozenset[int]]:
         if _alike(one, other):
-            self.exponential |= self._within > 0
-            for _ in range(min(self._times, 64)):
-                self.alternatives = min(self.alternatives * 2, _UNBOUNDED**2)
+            self._fork()
         return [*one, *other]
+
+    def _fork(self) -> None:
+        """Note that there are two ways on from one place."""
+        self.exponential |= self._within > 0
+        for _ in range(min(self._times, 64)):
+            self.alternatives = min(self.alternatives * 2, _UNBOUNDED**2)
 
 
 def _alike(one: list[frozenset[int]], other: list[frozenset[int]]) -> bool:

@@ -27,6 +27,10 @@ REFUSED = {
     "(a+)+$": "more than linear time",
     "^(a*)*$": "more than linear time",
     "^(a|ab|b)*c$": "more than linear time",
+    "^(?:[ab]|[ab])*$|^x$": "more than linear time",
+    "^(?:x(?:|))*$": "more than linear time",
+    "^(?:x(?:a?)?)*$": "more than linear time",
+    "^(?:x(?:a?|b?))*$": "more than linear time",
     "^(x?){30}x{30}$": "more than linear time",
     r"^[^@]+@[^@]+\.[a-z]+$": "more than linear time",
     "a+b": "more than linear time",
@@ -73,7 +77,8 @@ def test_a_length_admits_what_is_ambiguous_once() -> None:
     assert pattern_problem("^(a+)+$", max_length=254) is not None
 
 
-@settings(max_examples=300, deadline=None)
+# the same examples each time: no signal ends the engine within a pattern that is let through
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(pattern=PATTERNS, text=st.text("ab", max_size=8))
 def test_an_admitted_pattern_takes_no_longer_than_its_text(pattern: str, text: str) -> None:
     """Of ten thousand characters that almost match, each is looked at a few times."""
