@@ -21,7 +21,7 @@ from processing.definitions import Definitions
 from processing.intake_port import StreamState, Surroundings
 from processing.positions import LogVisibility, Visibility
 from processing.requests import Requests
-from processing.results import EventResult, Status, identified_by
+from processing.results import EventResult, Status, taken
 from processing.transformations.routing import Routed
 from processing.visible import Visible, counted
 from quality.gate import Gate
@@ -157,14 +157,5 @@ def _result(verdict: Accepted | Rejected, outcome: Outcome) -> EventResult:
         return EventResult(
             status, verdict.event_id, verdict.type, None, dead_letter, verdict.violations
         )
-    event = verdict.event
     offset = outcome.first_offset if isinstance(outcome, Duplicate) else outcome.offset
-    return EventResult(
-        status,
-        event.id,
-        event.type,
-        offset,
-        None,
-        verdict.warnings,
-        identified_by=identified_by(verdict),
-    )
+    return taken(verdict, status, offset)

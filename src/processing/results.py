@@ -38,3 +38,17 @@ class EventResult:
 def identified_by(accepted: Accepted) -> IdentifiedBy:
     """Return what makes another event the same one."""
     return "content" if accepted.identified_by_content else "id"
+
+
+def taken(verdict: Accepted, status: Status, offset: int | None) -> EventResult:
+    """Return what became of an event that the gate accepts: counted, or counted before."""
+    event = verdict.event
+    return EventResult(
+        status,
+        event.id,
+        event.type,
+        offset,
+        None,
+        verdict.warnings,
+        identified_by=identified_by(verdict),
+    )

@@ -25,7 +25,7 @@ from processing.intake import judge_in_slices
 from processing.intake_port import StreamState, Surroundings
 from processing.positions import Visibility
 from processing.requests import Requests
-from processing.results import EventResult, Status, identified_by
+from processing.results import EventResult, taken
 from processing.visible import Visible
 from quality.sameness import conflict
 from quality.verdict import Accepted, Rejected
@@ -186,7 +186,7 @@ class StreamIntake:
                 results.append(_rejected(conflict(verdict.event)))
                 continue
             known = offset is not None or under_way is not None
-            results.append(_taken(verdict, "duplicate" if known else "accepted", offset))
+            results.append(taken(verdict, "duplicate" if known else "accepted", offset))
         return results
 
     def _require_room(self) -> None:
@@ -302,19 +302,6 @@ class StreamIntake:
             paused=self._follower.paused,
             failure=self._follower.failure,
         )
-
-
-def _taken(verdict: Accepted, status: Status, offset: int | None) -> EventResult:
-    event = verdict.event
-    return EventResult(
-        status,
-        event.id,
-        event.type,
-        offset,
-        None,
-        verdict.warnings,
-        identified_by=identified_by(verdict),
-    )
 
 
 def _rejected(verdict: Rejected) -> EventResult:
