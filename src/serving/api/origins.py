@@ -1,4 +1,4 @@
-"""Who may ask a server that has no keys: this machine, and no web page of somebody else's.
+"""Who may ask a server that has no keys: this machine, and no web page of another origin.
 
 A browser sends requests to loopback for any page it shows. The page's own name then stands in
 `Host` (when it rebound that name to 127.0.0.1), or in `Origin` (when it wrote to another address).
@@ -6,12 +6,13 @@ A browser sends requests to loopback for any page it shows. The page's own name 
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 from serving.api.problems import Problem
-from serving.api.replies import Scope, header
+from serving.api.replies import Headers, Scope, header
 
 _MOST_KNOWN: Final = 64
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -48,6 +49,18 @@ class Origins:
             return None
         authority = origin.decode("latin-1").partition("://")[2]
         return None if host is not None and authority == host.decode("latin-1") else _ORIGIN
+
+
+def addressed(target: bytes, headers: Headers) -> Headers:
+    """Return headers in which `Host` is what a target in absolute form names (RFC 9112, 3.2.2).
+
+    >>> addressed(b"http://other.test:80/v1?a=http://b", [(b"host", b"localhost")])
+    [(b'host', b'other.test:80')]
+    """
+    authority = re.split(rb"[/?#]", target.partition(b"://")[2] or target, maxsplit=1)[0]
+    sent = [name for name, _ in headers]
+    given = headers if b"host" in sent else [*headers, (b"host", b"")]
+    return [(name, authority if name == b"host" else value) for name, value in given]
 
 
 def host_name(authority: str) -> str:

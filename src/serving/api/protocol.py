@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from serving.api.connections import Connections, network
 from serving.api.hot import HotPath
+from serving.api.origins import addressed
 from serving.api.problems import Problem
 from serving.api.reads import METRICS
 
@@ -163,6 +164,8 @@ class _HotProtocol(HttpToolsProtocol):
         if self._wire_bytes + self._arriving > self.open.limits.header_bytes and self._too_large():
             self._refuse(_header_too_large(self.open.limits.header_bytes))
             return
+        if not self.url.startswith((b"/", b"*")):
+            self.headers = addressed(self.url, self.headers)
         self._phase = _BODY
         if self.url.startswith(_TARGET) and self._may_answer() and self._answer():
             return

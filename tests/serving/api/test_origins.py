@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +40,32 @@ def test_a_rebound_name_is_not_answered_at_once_either(shared: Served) -> None:
         line.writer.write(request("GET", URL).replace(b"host: localhost\r\n", b""))
         assert (await line.read()).status == 403
 
+    told(shared, story)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://evil.test", 403),
+        ("http://evil.test:8000", 403),
+        ("HTTP://localhost@evil.test", 403),
+        ("http://localhost:8000", 200),
+        ("http://127.0.0.1", 200),
+    ],
+)
+def test_a_target_in_absolute_form_counts_as_its_host(
+    shared: Served, method: str, target: str, status: int
+) -> None:
+    """RFC 9112, 3.2.2: what it names replaces `Host`, which says localhost here."""
+    path = "/v1/dry-run" if method == "POST" else URL
+
+    async def story(_: Server, line: Line) -> None:
+        for _ in range(2):  # nothing is remembered either
+            line.writer.write(request(method, f"{target}{path}", body=body))
+            assert (await line.read(bodied=method != "HEAD")).status == status
+
+    body = json.dumps(order("A")) if method == "POST" else ""
     told(shared, story)
 
 
