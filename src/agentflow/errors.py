@@ -68,10 +68,15 @@ class FileProblem:
     message: str
     hint: str | None = None
 
+    @property
+    def place(self) -> str:
+        """Where it is, as `file:line`; the file alone when it is the whole of it."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
     def __str__(self) -> str:
         """Render as `file:line: message (hint)`."""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.file}:{self.line}: {self.message}{hint}"
+        return f"{self.place}: {self.message}{hint}"
 
 
 class ContractFilesError(ContractError):

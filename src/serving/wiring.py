@@ -22,10 +22,11 @@ import structlog
 import uvicorn
 
 from agentflow.clock import Clock, SystemClock
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.errors import ParameterError, UnavailableError
 from agentflow.settings import Settings
 from agentflow.supervision import ended
+from processing.compiling import load_compiled
 from processing.lake import Lake, Location, Progressed, open_lake
 from processing.memory import give_back, settle_allocator
 from processing.platform import Platform
@@ -78,7 +79,7 @@ def open_from(settings: Settings, *, clock: Clock) -> Platform:
 
 
 def _open(settings: Settings, *, clock: Clock) -> Platform:
-    registry = load(settings.contracts_dir)
+    registry = load_compiled(settings.contracts_dir)
     if settings.bus == "kafka":
         return _open_stream(settings, registry, clock=clock)
     interval = timedelta(seconds=settings.lake_interval_seconds)
@@ -164,7 +165,7 @@ def build_app(platform: Platform, settings: Settings) -> Api:
         platform,
         keys=parse_keys(settings.api_keys),
         policy=policy,
-        load_contracts=lambda: load(settings.contracts_dir),
+        load_contracts=lambda: load_compiled(settings.contracts_dir),
         doors=Doors(
             any_host=settings.without_keys,
             wrong_keys_per_minute=settings.wrong_keys_per_minute,

@@ -106,9 +106,10 @@ def _clock(_: Place) -> Iterator[Finding]:
 
 
 def _contracts(place: Place) -> Iterator[Finding]:
-    from agentflow.contracts import read_directory, read_lock, unlocked
+    from agentflow.contracts import read_lock, unlocked
+    from processing.compiling import read_compiled
 
-    reading = read_directory(place.contracts_dir)
+    reading = read_compiled(place.contracts_dir)
     if reading.problems:
         detail = f"{len(reading.problems)} problems in {place.contracts_dir}"
         first = f"; the first: {reading.problems[0]}"

@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from agentflow.contracts import load
-from agentflow.errors import AgentFlowError, ParameterError
+from agentflow.contracts import Registry, load
+from agentflow.errors import AgentFlowError, ContractFilesError, ParameterError
 from agentflow.settings import Settings
 from ingestion.cdc import Sources
 from ingestion.kafka.config import KafkaConfig
@@ -25,6 +25,7 @@ from processing.flink.lake_sql import LakeJob, written_tables
 from processing.flink.preflight import require_alone, require_catalog, require_tables
 from processing.flink.settings import GateSettings, JobSettings, SessionSettings
 from processing.flink.tables import security
+from quality.compilable import gate_problems
 
 if TYPE_CHECKING:
     from pyflink.common import JobClient
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _start_gate(chosen: argparse.Namespace) -> JobClient:
     directory = _contracts(chosen)
-    topics = Sources(load(directory)).topics
+    topics = Sources(_registry(directory)).topics
     settings = replace(configured(chosen, GateSettings), change_topics=topics)
     from processing.flink.job import submit
 
@@ -58,7 +59,7 @@ def _start_gate(chosen: argparse.Namespace) -> JobClient:
 
 def _start_sessions(chosen: argparse.Namespace) -> JobClient:
     settings = configured(chosen, SessionSettings)
-    registry = load(_contracts(chosen))
+    registry = _registry(_contracts(chosen))
     from processing.flink.session_job import submit
 
     return submit(settings, registry)
@@ -67,7 +68,7 @@ def _start_sessions(chosen: argparse.Namespace) -> JobClient:
 def _start_lake(chosen: argparse.Namespace) -> JobClient:
     known = Settings()
     job = lake_settings(known, _kafka(chosen, known), chosen.checkpoint_interval)
-    registry = load(_contracts(chosen))
+    registry = _registry(_contracts(chosen))
     require_catalog(job.catalog, token=job.token)
     require_tables(
         job.catalog, written_tables(layouts_of(registry)), warehouse=job.warehouse, token=job.token
@@ -88,6 +89,18 @@ def configured(chosen: argparse.Namespace, kind: type[_S]) -> _S:
     given = {name: value for name, value in vars(chosen).items() if value is not None}
     own = {each.name: given[each.name] for each in fields(kind) if each.name in given}
     return kind(kafka=_kafka(chosen, Settings()), **own)
+
+
+def _registry(directory: Path) -> Registry:
+    """Read contracts that the gate compiles: a job that cannot would restart without end.
+
+    Raises:
+        ContractFilesError: Something is wrong, or does not compile.
+    """
+    registry = load(directory)
+    if problems := tuple(gate_problems(registry)):
+        raise ContractFilesError(problems)
+    return registry
 
 
 def _contracts(chosen: argparse.Namespace) -> Path:

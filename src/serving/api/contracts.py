@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -121,7 +122,7 @@ def writing_router(context: Context) -> APIRouter:
         ),
     )
     async def publish_contracts() -> Response:
-        registry = context.load_contracts()
+        registry = await asyncio.to_thread(context.load_contracts)
         _refuse_breaking(context.platform.registry, registry)
         published = await publish(context.platform, registry)
         return respond(

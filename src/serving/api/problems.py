@@ -172,7 +172,7 @@ def problem_of(error: AgentFlowError) -> Problem:
     code = error.code if error.code in TABLE else "internal"
     if isinstance(error, ContractFilesError):
         errors = tuple(
-            Detail("contract_invalid", printable(item.message), pointer=f"{item.file}:{item.line}",
+            Detail("contract_invalid", printable(item.message), pointer=item.place,
                    hint=item.hint)
             for item in error.problems
         )  # fmt: skip

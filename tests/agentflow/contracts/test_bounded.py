@@ -52,7 +52,7 @@ def test_a_contract_of_3_gigabytes_is_a_problem_with_its_file(
     peak = peak_bytes(lambda: found.extend(read_directory(tmp_path).problems))
 
     assert [str(each) for each in found] == [
-        "events/huge.yaml:0: file is longer than 262144 bytes (Keep one contract to a file.)"
+        "events/huge.yaml: file is longer than 262144 bytes (Keep one contract to a file.)"
     ]
     assert peak < 64 << 20
 
@@ -60,16 +60,16 @@ def test_a_contract_of_3_gigabytes_is_a_problem_with_its_file(
 @pytest.mark.parametrize(
     ("name", "reads", "message"),
     [
-        ("contracts.lock", read_lock, "contracts.lock:0: file is longer than 16777216 bytes"),
+        ("contracts.lock", read_lock, "contracts.lock: file is longer than 16777216 bytes"),
         (
             "mappings/huge.yaml",
             lambda path: read_mappings(path, Registry.of([])),
-            "mappings/huge.yaml:0: file is longer than 262144 bytes",
+            "mappings/huge.yaml: file is longer than 262144 bytes",
         ),
         (
             "scenarios/huge.yaml",
             lambda path: read_world(path, Registry.of([])),
-            "scenarios/huge.yaml:0: file is longer than 262144 bytes",
+            "scenarios/huge.yaml: file is longer than 262144 bytes",
         ),
     ],
 )

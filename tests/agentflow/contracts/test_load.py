@@ -146,7 +146,7 @@ def test_a_name_and_version_is_given_once(pack: Pack) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "0: file is empty"),
+        ("", ": file is empty"),
         ("- a\n", "1: a contract is a mapping of keys to values"),
         ("a: &x 1\nb: *x\n", "1: YAML anchors are not read"),
         ("a: !!python/object:os.system {}\n", "1: YAML tag"),
@@ -156,7 +156,7 @@ def test_a_name_and_version_is_given_once(pack: Pack) -> None:
         ("a: \x07\n", "1: not YAML"),
         ("? [a, b]\n: 1\n", "1: a key must be plain text"),
         ("[" * 5000, "1: nested deeper than 20 levels"),
-        ("a: " + "x" * 300_000, "0: file is longer than 262144 bytes"),
+        ("a: " + "x" * 300_000, ": file is longer than 262144 bytes"),
         ('name: "\\ud800"\n', "1: not YAML"),
     ],
 )
@@ -201,9 +201,9 @@ def test_a_misspelt_folder_is_noticed(pack: Pack) -> None:
     pack.write("stray.yaml", "kind: metric\n")
 
     assert pack.problems() == [
-        'metric:0: folder is not read (Did you mean "metrics/"?)',
+        'metric: folder is not read (Did you mean "metrics/"?)',
         (
-            "stray.yaml:0: contract file is in none of the folders"
+            "stray.yaml: contract file is in none of the folders"
             " (Move it into events/, entities/, metrics/, sources/.)"
         ),
     ]

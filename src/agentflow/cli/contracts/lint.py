@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from agentflow.cli.failure import NO
 from agentflow.cli.options import contracts_directory, contracts_option, json_option
 from agentflow.cli.output import emit, say
+
+if TYPE_CHECKING:
+    from agentflow.errors import FileProblem
 
 
 @click.command()
@@ -19,13 +23,13 @@ def lint(*, contracts_dir: Path | None, as_json: bool) -> None:
 
     Writes `file:line: problem (hint)`; ends with exit code 1 when there is any.
     """
-    from agentflow.contracts import read_directory
     from agentflow.contracts.lock import read_lock, unlocked
-    from agentflow.errors import ContractFilesError, FileProblem
+    from agentflow.errors import ContractFilesError
     from ingestion.replay import read_mappings
+    from processing.compiling import read_compiled
 
     directory = contracts_directory(contracts_dir)
-    reading = read_directory(directory)
+    reading = read_compiled(directory)
     problems: list[FileProblem] = list(reading.problems)
     if not problems:
         try:
@@ -34,9 +38,7 @@ def lint(*, contracts_dir: Path | None, as_json: bool) -> None:
             problems += error.problems
     new = [] if problems else unlocked(reading.registry, read_lock(directory) or {})
     if as_json:
-        fields = ("file", "line", "message", "hint")
-        shown = [{name: getattr(problem, name) for name in fields} for problem in problems]
-        emit({"problems": shown, "unlocked": list(new)})
+        emit({"problems": [_fields(problem) for problem in problems], "unlocked": list(new)})
     else:
         for problem in problems:
             click.echo(f"{directory / problem.file}{str(problem).removeprefix(problem.file)}")
@@ -46,3 +48,12 @@ def lint(*, contracts_dir: Path | None, as_json: bool) -> None:
             say(f"not locked yet: {', '.join(new)}; run `agentflow contracts lock`")
     if problems:
         raise click.exceptions.Exit(NO)
+
+
+def _fields(problem: FileProblem) -> dict[str, object]:
+    return {
+        "file": problem.file,
+        "line": problem.line or None,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
