@@ -27,10 +27,12 @@ class Truncation:
     Attributes:
         place: What events of the table name as their source, `/cdc/<topic>`.
         dead_letter: Its offset among the dead letters; discarding it ends the matter.
+        received_us: When it became known.
     """
 
     place: str
     dead_letter: int
+    received_us: int
 
 
 class _Letter(msgspec.Struct):
@@ -67,16 +69,29 @@ class Truncations:
                 if offset not in decided or decided[offset].status not in _CLOSED
             )
 
-    def of(self, metric: MetricContract, registry: Registry) -> Truncation | None:
-        """Return an open truncation of a table whose rows the metric counts, if there is one."""
-        return next((each for each in self._open if _counts(metric, each, registry)), None)
+    def of(
+        self, metric: MetricContract, registry: Registry, *, as_of_us: int | None = None
+    ) -> Truncation | None:
+        """Return an open truncation of a table whose rows the metric counts, if there is one.
+
+        Args:
+            metric: The metric.
+            registry: The contracts; tables and what they emit are found there.
+            as_of_us: Ignore what became known after this instant; None ignores nothing.
+        """
+        known = (
+            each for each in self._open if as_of_us is None or each.received_us <= as_of_us
+        )
+        return next((each for each in known if _counts(metric, each, registry)), None)
 
     def _note(self, record: Record) -> None:
         if record.headers.get("reason") != REASON:
             return
         place = _letter(record.value).source
         if place is not None:
-            self._known[record.offset] = Truncation(place, record.offset)
+            self._known[record.offset] = Truncation(
+                place, record.offset, record.timestamp_us
+            )
 
 
 def _counts(metric: MetricContract, truncation: Truncation, registry: Registry) -> bool:

@@ -27,7 +27,7 @@ from serving.group_pages import page, write_cursor
 from serving.question import require_past
 from serving.series import Point, Steps, Touched, closed_status, points, require_few
 from serving.units import unit_of, unit_of_total
-from serving.warnings import WarningDocument, unseen
+from serving.warnings import WarningDocument, truncated, unseen
 
 EPOCH: Final = to_rfc3339(0)
 
@@ -155,6 +155,7 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
     watermark_us = platform.engine.watermark_us.get(tenant)
     history, plan = platform.parts.history, asked.plan
     contract = contract_document(plan, platform)
+    emptied = platform.truncations.of(plan.contract, platform.registry, as_of_us=span.as_of_us)
     grain_us = None if span.steps is None else span.steps.grain_us
 
     def question(by: tuple[str, ...], grain_us: int | None) -> Question:
@@ -195,7 +196,7 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         metric=plan.contract.name,
         value=None if total is None else wire(total.value),
         unit=unit_of_total(asked, [row.dimensions for row in groups]),
-        status="partial" if unknown else _status(span, shown, touched),
+        status="partial" if unknown or emptied else _status(span, shown, touched),
         window={"name": span.name, "start": _text(span.start_us), "end": _text(span.end_us)},
         dimensions=dict(asked.where),
         contract=contract,
@@ -205,7 +206,10 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         exact=True,
         error_bound=0.0,
         causes=[],
-        warnings=[] if events else await _warnings(platform, asked, tenant, span),
+        warnings=[
+            *truncated(emptied),
+            *([] if events else await _warnings(platform, asked, tenant, span)),
+        ],
         as_of=_text(span.as_of_us),
         known_from=_text(known_from_us) if unknown else None,
         grain=None if span.grain is None else {"length": span.grain, "aligned_to": EPOCH},

@@ -19,6 +19,7 @@ from processing.platform import Platform
 from processing.wiring import open_platform
 from serving.answer import Answerer
 from serving.asked import Asked
+from serving.past import answer_past, span_of
 from tests.ingestion.cdc.packs import load_pack
 from tests.ingestion.cdc.records import Logical, change_of, render, row
 
@@ -32,17 +33,17 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return load_pack(tmp_path_factory.mktemp("pack"))
 
 
-def change(platform: Platform, logical: Logical) -> None:
+def change(platform: Platform, logical: Logical, *, at_us: int = NOW_US) -> None:
     """Store what a change of the table becomes, as the stream does."""
     found = documents(
         change_of(render(logical, connector="postgresql")), Sources(platform.registry)
     )
     router, log = platform.definitions.router, platform.parts.log
     if isinstance(found, Refusal):
-        raw = RawEvent(b"{}", TENANT, NOW_US)
+        raw = RawEvent(b"{}", TENANT, at_us)
         log.commit(Batch([raw], [router.reject(raw, found.rejected())]))
         return
-    raws = [RawEvent(each, TENANT, NOW_US) for each in found]
+    raws = [RawEvent(each, TENANT, at_us) for each in found]
     log.commit(Batch(raws, [router.route(raw, platform.judge(raw)) for raw in raws]))
 
 
@@ -87,6 +88,43 @@ def test_a_truncated_table_makes_its_metrics_partial_until_that_is_dealt_with(
     fresh = {"status": "fresh", "events": 1, "warnings": []}
     partial = {"status": "partial", "events": 1, "warnings": ["source_truncated"]}
     assert asyncio.run(run()) == [fresh, partial, partial, fresh]
+
+
+def test_the_past_of_a_truncated_table_is_partial_since_the_truncation_is_known(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """A range, a series and `as_of` said `fresh`; before that instant nothing was missing."""
+    hour_us = 3_600_000_000
+
+    async def told_of(platform: Platform, *, as_of_us: int | None, grain: str | None) -> object:
+        plan = next(each for each in platform.definitions.plans.values() if each.id[0] == "rows")
+        asked = Asked(plan, "all", {}, ())
+        span = span_of(
+            asked,
+            now_us=NOW_US + hour_us,
+            start_us=NOW_US - hour_us,
+            end_us=NOW_US + hour_us,
+            as_of_us=as_of_us,
+            grain=grain,
+        )
+        answer = await answer_past(platform, asked, TENANT, span)
+        return answer.status, answer.events, [each.code for each in answer.warnings]
+
+    async def run() -> list[object]:
+        platform = open_platform(tmp_path, registry, clock=ManualClock(NOW_US))
+        change(platform, Logical("c", 7, None, row(7)))
+        change(platform, Logical("t", 7, None, None, order=2), at_us=NOW_US + 1)
+        await platform.start()
+        found = [
+            await told_of(platform, as_of_us=as_of_us, grain=grain)
+            for as_of_us in (None, NOW_US + 1, NOW_US)
+            for grain in (None, "1h")
+        ]
+        await platform.close()
+        return found
+
+    partial, before = ("partial", 1, ["source_truncated"]), ("fresh", 1, [])
+    assert asyncio.run(run()) == [*[partial] * 4, *[before] * 2]
 
 
 def test_other_metrics_and_facts_stay_fresh(registry: Registry, tmp_path: Path) -> None:
