@@ -26,15 +26,17 @@ Component = Literal["log", "lake", "control", "live"]
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Something that had to be repaired to start.
+    """Something that had to be repaired.
 
     Attributes:
         lost: Whether something may be gone for good.
+        when: To start, or while it ran.
     """
 
     component: Component
     detail: str
     lost: bool
+    when: Literal["at start", "meanwhile"] = "at start"
 
 
 def log_recovery(report: OpenReport) -> list[Recovery]:

@@ -128,11 +128,21 @@ def refill_covered(
     stored = reader.all_events(up_to=held.validated)
     events = _put(log, VALIDATED, (record(item.offset, item.event) for item in stored))
 
+    letters = (item for item in letters_of(reader) if item.offset < held.dead_letters)
+    return Refilled(events, _put(log, DEAD_LETTERS, letters), ()), held
+
+
+def letters_of(reader: LakeReader) -> Iterator[Placed]:
+    """Yield the dead letters of the lake, a file after another.
+
+    Raises:
+        StorageError: A file cannot be read.
+    """
+
     def cannot_read(_: DataFile, error: StorageError) -> None:
         raise error
 
-    letters = (item for item in _letters(reader, cannot_read) if item.offset < held.dead_letters)
-    return Refilled(events, _put(log, DEAD_LETTERS, letters), ()), held
+    return _letters(reader, cannot_read)
 
 
 class Placing:

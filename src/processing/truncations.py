@@ -79,9 +79,7 @@ class Truncations:
             registry: The contracts; tables and what they emit are found there.
             as_of_us: Ignore what became known after this instant; None ignores nothing.
         """
-        known = (
-            each for each in self._open if as_of_us is None or each.received_us <= as_of_us
-        )
+        known = (each for each in self._open if as_of_us is None or each.received_us <= as_of_us)
         return next((each for each in known if _counts(metric, each, registry)), None)
 
     def _note(self, record: Record) -> None:
@@ -89,9 +87,7 @@ class Truncations:
             return
         place = _letter(record.value).source
         if place is not None:
-            self._known[record.offset] = Truncation(
-                place, record.offset, record.timestamp_us
-            )
+            self._known[record.offset] = Truncation(place, record.offset, record.timestamp_us)
 
 
 def _counts(metric: MetricContract, truncation: Truncation, registry: Registry) -> bool:

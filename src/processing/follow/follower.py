@@ -74,6 +74,7 @@ class Follower:
         *,
         stand: Callable[[], tuple[Mapping[str, int], Accounts]],
         apply: Callable[[Followed], None],
+        bridge: Callable[[], None],
         supervisor: Supervisor | None = None,
     ) -> None:
         """Prepare to read on where the replica stands.
@@ -83,6 +84,7 @@ class Follower:
             replica: Where it is stored.
             stand: Returns the positions and accounts that the replica has stored.
             apply: Makes visible, on the event loop.
+            bridge: Brings the replica to where the stream can be read on; blocks.
             supervisor: What starts the thread again, whatever ends it.
         """
         self._stream = stream
@@ -91,6 +93,8 @@ class Follower:
         self._take_stand()
         self._shown = {topic: replica.end(topic) for topic in (VALIDATED, DEAD_LETTERS)}
         self._apply = apply
+        self._bridge = bridge
+        self._passed_by = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._suspects: Sequence[tuple[str, int]] = ()
         self._judged: Mapping[str, int] = {}
@@ -183,7 +187,8 @@ class Follower:
         try:
             return self._stream.poll()
         except OffsetLostError as error:
-            raise OffsetLostError(f"{error}; a restart rebuilds from the lake") from error
+            self._passed_by = True
+            raise OffsetLostError(f"{error}; what is missing is taken from the lake") from error
 
     def _begin_again(self) -> None:
         """Go back to what is stored, whatever was under way, and show what is not visible yet."""
@@ -191,6 +196,9 @@ class Follower:
         with self._turn:
             if self.paused is not None:
                 self._resume()
+            if self._passed_by:
+                self._bridge()
+                self._passed_by = False
             self._take_stand()
             self.adopt(*self._contracts)
             if not self._stopping.is_set():

@@ -19,6 +19,7 @@ from ingestion.control.opening import open_control
 from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.private import make_private
 from processing.definitions import Definitions
+from processing.follow.bridge import bridge
 from processing.follow.follower import Followed, Follower
 from processing.follow.intake import StreamEnds, StreamIntake
 from processing.follow.lag import Pressure
@@ -114,7 +115,7 @@ def _open(
     lake = options.open_lake((data_dir / "lake").absolute(), registry)
     reader = LakeReader(lake, gate)
     replica = open_replica(data_dir, broker, reader, registry, gate)
-    recoveries = (*replica.recoveries, *control_recovery(control.report))
+    recoveries = [*replica.recoveries, *control_recovery(control.report)]
     for recovery in recoveries:
         log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
     history = History(
@@ -124,6 +125,9 @@ def _open(
         registry=registry,
         activity=supervisor.activity("history", "history"),
     )
+
+    def take_from_lake() -> None:
+        recoveries.extend(bridge(replica.log, broker, reader, registry, gate))
 
     def keep_small() -> None:
         maintain(lake, clock=clock, min_files=SMALL_FILES, grace=REMOTE_GRACE)
@@ -152,7 +156,7 @@ def _open(
         close=close,
         recoveries=recoveries,
         supervisor=supervisor,
-        intake=_Intake(broker, replica, options),
+        intake=_Intake(broker, replica, options, take_from_lake),
     )
     return Platform(definitions, parts, clock=clock)
 
@@ -174,6 +178,7 @@ class _Intake:
     broker: Broker
     replica: Replica
     options: StreamOptions
+    bridge: Callable[[], None]
 
     def __call__(self, around: Surroundings) -> EventIntake:
         bell = _Bell()
@@ -185,6 +190,7 @@ class _Intake:
                 self.replica.log,
                 stand=self.replica.stand,
                 apply=apply,
+                bridge=self.bridge,
                 supervisor=around.supervisor,
             )
 

@@ -21,6 +21,10 @@ _LAGGING_SECONDS: Final = 5
 _ORDER: Final[tuple[Status, ...]] = ("ok", "degraded", "failing")
 _UNREADABLE: Final = frozenset({"lake-look", "lake-follower"})
 """When these fail, the lake cannot be read either."""
+_LOST_FIX: Final = {
+    "at start": "Look through the files that were moved aside; a restart clears this.",
+    "meanwhile": "Send these events again if their source has them; a restart clears this.",
+}
 _STARTED_AGAIN: Final = "It is tried again by itself; the server's log has the whole failure."
 
 
@@ -65,11 +69,11 @@ def _rank(status: str) -> int:
 
 
 def _recovered(component: ComponentShape, recovery: Recovery) -> ComponentShape:
-    """Say what had to be repaired to start, until the next start."""
-    detail = f"{component.detail}; repaired at start: {recovery.detail}"
+    """Say what had to be repaired, until the next start."""
+    detail = f"{component.detail}; repaired {recovery.when}: {recovery.detail}"
     if not recovery.lost:
         return ComponentShape(component.status, detail, component.fix)
-    fix = component.fix or "Look through the files that were moved aside; a restart clears this."
+    fix = component.fix or _LOST_FIX[recovery.when]
     return ComponentShape(max(component.status, "degraded", key=_rank), detail, fix)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,10 +20,12 @@ from agentflow.errors import (
     UnavailableError,
 )
 from ingestion.log.opening import open_log
-from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog, Record
+from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from ingestion.log.replica import Delivery, Replicated
 from processing.deadletters import Criteria
 from processing.lake import LakeWriter, Positions
+from processing.lake.source import LogSource
+from serving.api.components import components
 from tests.fakes.stream import FakeBroker
 from tests.processing.follow.conftest import NOW_US, Life, OpenLake, thing
 
@@ -309,7 +311,22 @@ def test_a_record_nobody_can_read_is_passed_over_and_counted(
     assert life.platform.intake.stream.unreadable == 2  # type: ignore[union-attr]
 
 
-def into_the_lake(life: Life, log: CommitLog | None = None) -> Positions:
+class Topics:
+    """The topics of a broker, as the job of the lake reads them."""
+
+    log_id = "cluster"
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self._topics = broker.topics
+
+    def end(self, topic: str) -> int:
+        return len(self._topics[topic])
+
+    def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
+        return [each for each in self._topics[topic][start : start + limit] if each is not None]
+
+
+def into_the_lake(life: Life, log: LogSource | None = None) -> Positions:
     """Do what the job of the lake does: write what was validated."""
     platform = life.platform
     log = log or platform.parts.log
@@ -376,6 +393,35 @@ def test_a_replica_the_stream_has_passed_is_made_anew(
 
     assert life.value() == 9
     assert [recovery.lost for recovery in life.platform.parts.recoveries] == [False]
+    life.close()
+
+
+@pytest.mark.parametrize("in_lake", [True, False])
+def test_what_a_stream_deleted_ahead_of_its_reader_is_taken_from_the_lake(
+    tmp_path: Path, registry: Registry, broker: FakeBroker, *, in_lake: bool
+) -> None:
+    """It read nothing more until somebody restarted it; what nobody holds is named as lost."""
+    life = Life(tmp_path, registry, broker)
+    life.reach(life.token_of(life.send(thing("a", 2), b"bad")))
+    into_the_lake(life)
+
+    broker.down = True
+    for value in (thing("b", 3), b"worse", thing("c", 4)):
+        broker.append_raw(0, value)
+    broker.work()
+    if in_lake:
+        into_the_lake(life, Topics(broker))
+    for records in broker.topics.values():
+        records[:2] = [None] * len(records[:2])
+    broker.checkpoint()
+    broker.down = False
+    token = life.token_of(life.send(thing("d", 5)))
+    life.reach(token)
+
+    assert life.value() == (14 if in_lake else 11)
+    assert [each.lost for each in life.platform.parts.recoveries] == [not in_lake] * 2
+    health = components(life.platform)
+    assert ("degraded" if not in_lake else "ok") == health["log"].status
     life.close()
 
 
