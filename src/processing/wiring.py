@@ -34,18 +34,20 @@ log = structlog.get_logger()
 LAKE_INTERVAL = timedelta(seconds=5)
 
 
-def open_platform(
+def open_platform(  # noqa: PLR0913 - each is another decision of who opens it
     data_dir: Path,
     registry: Registry,
     *,
     clock: Clock,
     lake_interval: timedelta = LAKE_INTERVAL,
     lake_location: Location | None = None,
+    small_files: int = SMALL_FILES,
     timers: Timers | None = None,
 ) -> Platform:
     """Open or create everything under *data_dir*; call `Platform.start` next.
 
-    The lake is there as well, unless *lake_location* names a catalog.
+    The lake is there as well, unless *lake_location* names a catalog. So many *small_files* of a
+    day are merged.
 
     Raises:
         DataDirectoryLockedError: Another process runs on that directory.
@@ -62,7 +64,7 @@ def open_platform(
             definitions,
             lock,
             supervisor=Supervisor(clock, timers),
-            lake=(lake_interval, lake_location),
+            lake=(lake_interval, lake_location, small_files),
         )
     except BaseException:
         lock.release()
@@ -75,7 +77,7 @@ def _open(
     lock: DataDirectoryLock,
     *,
     supervisor: Supervisor,
-    lake: tuple[timedelta, Location | None],
+    lake: tuple[timedelta, Location | None, int],
 ) -> Platform:
     clock = supervisor.clock
     registry, gate = definitions.registry, definitions.gate
@@ -86,7 +88,7 @@ def _open(
     recoveries = [*log_recovery(opened.report), *control_recovery(control.report)]
     for recovery in recoveries:
         log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
-    interval, location = lake
+    interval, location, small_files = lake
     beside = (
         open_lake_beside(opened.log, data_dir, registry, gate)
         if location is None
@@ -104,7 +106,7 @@ def _open(
     grace = GRACE if location is None else REMOTE_GRACE
 
     def keep_small() -> None:
-        maintain(beside.lake, clock=clock, min_files=SMALL_FILES, grace=grace)
+        maintain(beside.lake, clock=clock, min_files=small_files, grace=grace)
         give_back()
 
     def close() -> None:

@@ -66,6 +66,7 @@ class StreamOptions:
         watch_seconds: How often lag is measured.
         look_every: How often the lake is looked at.
         open_lake: Opens the lake that a job writes.
+        small_files: So many small files of a day are merged.
         timers: What the background waits with.
     """
 
@@ -73,6 +74,7 @@ class StreamOptions:
     watch_seconds: float = 1.0
     look_every: timedelta = LOOK_EVERY
     open_lake: Callable[[Path, Registry], Lake] = open_lake
+    small_files: int = SMALL_FILES
     timers: Timers = field(default_factory=SystemTimers)
 
 
@@ -130,7 +132,7 @@ def _open(
         recoveries.extend(bridge(replica.log, broker, reader, registry, gate))
 
     def keep_small() -> None:
-        maintain(lake, clock=clock, min_files=SMALL_FILES, grace=REMOTE_GRACE)
+        maintain(lake, clock=clock, min_files=options.small_files, grace=REMOTE_GRACE)
         give_back()
 
     def close() -> None:

@@ -57,10 +57,14 @@ examples:
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    directory = tmp_path_factory.mktemp("contracts")
+    return load_things(tmp_path_factory.mktemp("contracts"), METRIC)
+
+
+def load_things(directory: Path, metric: str) -> Registry:
+    """Write the event's contract and one of its metric; return them loaded."""
     for folder, name, text in (
         ("events", "thing.counted", EVENT),
-        ("metrics", "things", METRIC),
+        ("metrics", "things", metric),
     ):
         (directory / folder).mkdir()
         (directory / folder / f"{name}.v1.yaml").write_text(text.lstrip())
