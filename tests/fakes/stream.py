@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition
+from typing import Any
+
+from confluent_kafka import KafkaError
 
 from agentflow.contracts import Registry
 from agentflow.errors import OffsetLostError, UnavailableError
 from agentflow.supervision import Supervisor
+from ingestion.kafka.config import KafkaConfig
+from ingestion.kafka.producer import KafkaProducer
 from ingestion.log.port import NewRecord, Place, Record
 from processing.follow.port import FOLLOWED
 from tests.fakes.stream_job import PlainJob
@@ -122,6 +127,20 @@ class FakeBroker:
         return FakeSender(self)
 
 
+class ProducingBroker(FakeBroker):
+    """What is sent goes through the real producer first, to a broker in this process."""
+
+    def sender(self, supervisor: Supervisor) -> ProducingSender:
+        return ProducingSender(self, KafkaProducer(InProcess("unused:0"), supervisor=supervisor))
+
+
+class InProcess(KafkaConfig):
+    """The driver's own mock of a cluster."""
+
+    def client(self, heard: Callable[[KafkaError], None], **properties: object) -> dict[str, Any]:
+        return {**super().client(heard, **properties), "test.mock.num.brokers": 1}
+
+
 class FakeSender:
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
@@ -145,6 +164,19 @@ class FakeSender:
 
     def close(self) -> None:
         """There is nothing to deliver."""
+
+
+class ProducingSender(FakeSender):
+    def __init__(self, broker: FakeBroker, producer: KafkaProducer) -> None:
+        super().__init__(broker)
+        self.producer = producer
+
+    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+        await self.producer.send(topic, records)
+        return await super().send(topic, records)
+
+    def close(self) -> None:
+        self.producer.close()
 
 
 class FakeStream:

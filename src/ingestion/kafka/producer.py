@@ -17,7 +17,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from agentflow.errors import AgentFlowError, BacklogFullError, RecordTooLargeError, UnavailableError
-from agentflow.supervision import Supervisor
+from agentflow.supervision import Supervisor, reason_of
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.faults import DRIVER_ERRORS, Faults
 from ingestion.kafka.records import MICROS_PER_MILLI, size_bytes
@@ -173,7 +173,11 @@ class KafkaProducer:
         self, delivery: _Delivery, index: int, size: int, error: KafkaError | None, message: Message
     ) -> None:
         self._release(1, size)
-        delivery.arrived(index, error, message)
+        try:
+            delivery.arrived(index, error, message)
+        except BaseException as failure:
+            delivery.lost(failure)
+            raise
 
     def _serve(self) -> None:
         """Wait for what the broker says until the producer is closed and nothing is owed."""
@@ -209,6 +213,14 @@ class _Delivery:
             self._error = self._error or report
         if not self._missing:
             self._wake()
+
+    def lost(self, failure: BaseException) -> None:
+        """End the wait: a report could not be taken in, so nobody will ever complete it."""
+        self._error = UnavailableError(
+            f"what became of a record is not known: {reason_of(failure)}",
+            hint="Send it again; an event that was stored after all is counted once by its id.",
+        )
+        self._wake()
 
     def _wake(self) -> None:
         try:

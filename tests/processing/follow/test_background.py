@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Condition, current_thread
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -18,11 +18,13 @@ from agentflow.errors import AgentFlowError
 from agentflow.events import RawEvent
 from agentflow.supervision import Standing
 from agentflow.timers import SystemTimers
+from ingestion.kafka.producer import KafkaProducer
 from processing.lake import Positions
 from processing.platform import Platform
 from processing.wiring import open_platform
+from serving.api.components import components
 from serving.wiring import save_snapshots
-from tests.fakes.stream import FakeBroker
+from tests.fakes.stream import ProducingBroker
 from tests.processing.follow.conftest import NOW_US, Life, OpenLake, thing
 
 FAILURES = [
@@ -31,17 +33,27 @@ FAILURES = [
     asyncio.CancelledError(),
 ]
 _TURN_SECONDS = 0.02
+NAMED_WITHIN_US = 1_000_000
 
 
 class Saboteur(SystemTimers):
-    """Timers that kill the thread or task which waits next, by its name; waits are short."""
+    """Timers that kill the thread or task which waits next, by its name; waits are short.
+
+    Attributes:
+        struck: Whether something was killed since this was last set back.
+    """
 
     def __init__(self) -> None:
         self.armed: dict[str, BaseException] = {}
+        self.struck = False
 
     def _strike(self, name: str) -> None:
         if (failure := self.armed.pop(name, None)) is not None:
-            raise failure
+            self.kill(failure)
+
+    def kill(self, failure: BaseException) -> NoReturn:
+        self.struck = True
+        raise failure
 
     def wait(self, condition: Condition, until: float | None) -> None:
         self._strike(current_thread().name)
@@ -87,7 +99,7 @@ def waiting(name: str) -> Kill:
 def calling(find: Callable[[Platform], tuple[Any, str]], *, half: bool = False) -> Kill:
     """Kill what calls a method, before it has any effect, or after *half* of it."""
 
-    def kill(platform: Platform, _: Saboteur, failure: BaseException) -> None:
+    def kill(platform: Platform, timers: Saboteur, failure: BaseException) -> None:
         owner, name = find(platform)
         method = getattr(owner, name)
 
@@ -95,7 +107,7 @@ def calling(find: Callable[[Platform], tuple[Any, str]], *, half: bool = False) 
             setattr(owner, name, method)
             if half:
                 method(*arguments, **named)
-            raise failure
+            timers.kill(failure)
 
         setattr(owner, name, fail)
 
@@ -116,12 +128,12 @@ def maintenance(platform: Platform, timers: Saboteur, failure: BaseException) ->
     upkeep._every_seconds = 0.01  # noqa: SLF001
 
 
-def subscriber(platform: Platform, _: Saboteur, failure: BaseException) -> None:
+def subscriber(platform: Platform, timers: Saboteur, failure: BaseException) -> None:
     """Kill what follows the change feed."""
 
     def fail(_: object) -> None:
         leave()
-        raise failure
+        timers.kill(failure)
 
     leave = platform.changes.subscribe(fail)
 
@@ -132,6 +144,26 @@ def rebuilding(platform: Platform, timers: Saboteur, failure: BaseException) -> 
     calling(lambda platform: (platform, "_rebuild"))(platform, timers, failure)
 
 
+class Poisoned:
+    """The driver of the producer, whose thread dies when it next waits for the broker."""
+
+    def __init__(self, producer: KafkaProducer, kill: Callable[[], NoReturn]) -> None:
+        self._producer, self._kill, self._client = producer, kill, producer._client  # noqa: SLF001
+
+    def poll(self, _: float) -> NoReturn:
+        self._producer._client = self._client  # noqa: SLF001
+        self._kill()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._client, name)
+
+
+def producer(platform: Platform, timers: Saboteur, failure: BaseException) -> None:
+    """Kill the thread of the Kafka producer."""
+    found = platform.intake._ends.sender.producer  # type: ignore[attr-defined]  # noqa: SLF001
+    found._client = Poisoned(found, partial(timers.kill, failure))  # noqa: SLF001
+
+
 engine = calling(lambda platform: (platform.engine, "apply"), half=True)
 COMMON: Mapping[str, Kill] = {
     "change-feed": subscriber,
@@ -140,6 +172,7 @@ COMMON: Mapping[str, Kill] = {
     "live-engine": engine,
     "live-rebuild": rebuilding,
     "snapshots": waiting("snapshots"),
+    "truncations": waiting("truncations"),
 }
 EMBEDDED: Mapping[str, Kill] = COMMON | {
     "lake-look": calling(lambda platform: (platform.parts.lake._upkeep, "_look")),  # type: ignore[attr-defined]  # noqa: SLF001
@@ -147,12 +180,13 @@ EMBEDDED: Mapping[str, Kill] = COMMON | {
     "log-writer": calling(lambda platform: (platform.parts.log, "commit")),
 }
 STREAM: Mapping[str, Kill] = COMMON | {
+    "kafka-producer": producer,
     "lake-follower": waiting("lake-follower"),
     "stream-follower": calling(lambda platform: (platform.intake._follower._stream, "poll")),  # type: ignore[attr-defined]  # noqa: SLF001
     "stream-lag": calling(lambda platform: (platform.intake, "_heard")),
     "stream-watcher": waiting("stream-watcher"),
 }
-ELSEWHERE = {"control-store", "history", "lake-look", "truncations"}
+ELSEWHERE = {"control-store", "history", "lake-look"}
 """Proved by `tests/serving/api/test_health.py`; a follower's look is its own turn."""
 
 
@@ -162,6 +196,7 @@ class Victim:
     def __init__(self, life: Life, timers: Saboteur, failure: BaseException) -> None:
         self._life, self._timers, self._failure = life, timers, failure
         self._platform = life.platform
+        self._sending: asyncio.Task[bool] | None = None
         self.counted = 0
 
     def standings(self) -> Mapping[str, Standing]:
@@ -171,23 +206,46 @@ class Victim:
         """Kill each; see that it is named, comes back, and that the next event counts."""
         platform = self._platform
         for name, kill in kills.items():
-            before = self.standings()[name].failures
+            before = self.standings()[name]
+            self._timers.struck = False
             kill(platform, self._timers, self._failure)
             async with asyncio.timeout(20):
-                while self.standings()[name].failures == before:
-                    await self._send()
-                shown = self.standings()[name]
+                while not self._timers.struck:
+                    await self._turn()
+                struck_us = self._life.clock.now_us()
+                while not self._shown(before):
+                    await self._turn()
+                shown_us = self._life.clock.now_us()
                 while not platform.ready or self.standings()[name].state == "failing":
-                    await self._send()
-                while not await self._send():
+                    await self._turn()
+                while not await self._sent():
                     pass
             self.counted += 1
 
-            assert shown.reason is not None
-            assert name in shown.detail
+            assert shown_us - struck_us <= NAMED_WITHIN_US
             self._life.clock.advance(timedelta(seconds=10))
             assert self.standings()[name].state == "well"
         assert set(self.standings()) == set(kills) | ELSEWHERE
+
+    def _shown(self, before: Standing) -> bool:
+        """Tell whether health names it with its failure, and does not say that all is well."""
+        now = self.standings()[before.name]
+        part = components(self._platform)[before.part]
+        return now.failures > before.failures and part.status != "ok" and now.detail in part.detail
+
+    async def _turn(self) -> None:
+        """Let a fiftieth of a second pass, on the clock too, with an event on its way."""
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
+        done, _ = await asyncio.wait([self._sending], timeout=_TURN_SECONDS)
+        if done:
+            self._sending = None
+        self._life.clock.advance(timedelta(seconds=_TURN_SECONDS))
+
+    async def _sent(self) -> bool:
+        """Tell whether the event on its way was taken, or else the next one."""
+        sending, self._sending = self._sending, None
+        return await (self._send() if sending is None else sending)
 
     async def _send(self) -> bool:
         """Send the next event; one that is refused says so, and is sent again."""
@@ -231,7 +289,7 @@ def test_whatever_dies_beside_a_stream_comes_back_and_nothing_is_lost(
 ) -> None:
     """A follower that ended once needed a restart, and the numbers stood still until then."""
     timers = Saboteur()
-    broker = FakeBroker(registry)
+    broker = ProducingBroker(registry)
     life = Life(tmp_path, registry, broker, open_lake=empty_lake, timers=timers)
     saving = life.run(supervised_snapshots(life.platform))
 
