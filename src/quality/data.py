@@ -12,6 +12,7 @@ from quality import codes
 from quality.envelope import decode_members
 from quality.fields import kind_of, shortened
 from quality.repetition import repeated_member
+from quality.surrogates import lone_surrogate
 from quality.verdict import Violation
 
 ENCODED: Final = "data_base64"
@@ -51,6 +52,10 @@ def _decoded(members: Mapping[str, msgspec.Raw], found: list[Violation]) -> msgs
         message = f'attribute "{ENCODED}" is not Base64'
         hint = "Send the JSON in `data`, or encode it as RFC 4648 says."
         found.append(Violation(codes.ATTRIBUTE_INVALID, place, message, hint))
+        return None
+    if (half := lone_surrogate(data)) is not None:
+        message = f'attribute "{ENCODED}" holds {half.escape}, one half of a surrogate pair'
+        found.append(Violation(codes.MALFORMED_JSON, place, message, "Send both halves."))
         return None
     try:
         data.decode()

@@ -16,6 +16,7 @@ from quality.envelope import MAX_SIZE_BYTES, UNKNOWN_SOURCE, decode_members
 from quality.fields import did_you_mean, kind_of, shortened
 from quality.meaning import examine_data
 from quality.repetition import repeated_member
+from quality.surrogates import LoneSurrogate, lone_surrogate
 from quality.unmapped import row_unmapped
 from quality.verdict import Accepted, Rejected, Verdict, Violation
 
@@ -90,11 +91,7 @@ def _members(value: bytes) -> dict[str, msgspec.Raw] | Violation:
         message = f"the document is {kind_of(value.strip())}, not an object"
         return Violation(codes.NOT_AN_OBJECT, "", message, "Send one CloudEvents object.")
     except msgspec.DecodeError as error:
-        message = _explained(error) if value.strip() else "the document is empty"
-        hint = "Send RFC 8259 JSON; NaN and Infinity are not part of it."
-        if value.startswith(_BYTE_ORDER_MARK):
-            hint = "Leave out the byte order mark."
-        return Violation(codes.MALFORMED_JSON, "", message, hint)
+        return _malformed(value, error)
 
 
 def _repeated(value: bytes) -> list[Violation]:
@@ -104,6 +101,23 @@ def _repeated(value: bytes) -> list[Violation]:
     message = f'member "{shortened(pointer[1:])}" is there more than once'
     hint = "Send every member once: which of several values counts is not defined."
     return [Violation(codes.MEMBER_REPEATED, shortened(pointer), message, hint)]
+
+
+def _malformed(value: bytes, error: msgspec.DecodeError) -> Violation:
+    if (half := lone_surrogate(value)) is not None:
+        return _half_a_pair(half)
+    message = _explained(error) if value.strip() else "the document is empty"
+    hint = "Send RFC 8259 JSON; NaN and Infinity are not part of it."
+    if value.startswith(_BYTE_ORDER_MARK):
+        hint = "Leave out the byte order mark."
+    return Violation(codes.MALFORMED_JSON, "", message, hint)
+
+
+def _half_a_pair(half: LoneSurrogate) -> Violation:
+    where = f'"{shortened(half.pointer)}"' if half.pointer else "the document"
+    message = f"{where} has {half.escape}, one half of a surrogate pair, which is not a character"
+    hint = "Send the character itself in UTF-8, or both halves after each other."
+    return Violation(codes.MALFORMED_JSON, shortened(half.pointer), message, hint)
 
 
 def _explained(error: msgspec.DecodeError) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from quality.surrogates import escaped
+
 _DATA: Final = "data"
 
 
@@ -41,15 +43,43 @@ def repeated_member(value: bytes) -> str | None:
     if not deep or not isinstance(document, _Object):
         return None
     if document.repeated is not None:
-        return "/" + _escaped(document.repeated)
+        return "/" + escaped(document.repeated)
     data = document.get(_DATA)
     if isinstance(data, _Object) and data.repeated is not None:
-        return f"/{_DATA}/{_escaped(data.repeated)}"
+        return f"/{_DATA}/{escaped(data.repeated)}"
     return f"/{_DATA}"
 
 
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+def all_members(value: str) -> list[tuple[str, str]]:
+    """Return the members of a JSON object with their values as they are written, twice if so sent.
+
+    *value* is a JSON object.
+
+    >>> all_members('{"a": 1.50, "b": {"c": []}, "a": "x"}')
+    [('a', '1.50'), ('b', '{"c": []}'), ('a', '"x"')]
+    """
+    found = []
+    place = _next(value, 0) + 1
+    while value[place := _next(value, place)] != "}":
+        if value[place] == ",":
+            place += 1
+            continue
+        name, place = _scan(value, place)
+        start = _next(value, _next(value, place) + 1)
+        _, place = _scan(value, start)
+        found.append((name, value[start:place]))
+    return found
+
+
+_scan: Final = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
+_SPACE: Final = " \t\r\n"
+
+
+def _next(value: str, place: int) -> int:
+    """Return where the next character is that is no space."""
+    while value[place] in _SPACE:
+        place += 1
+    return place
 
 
 def surplus(value: bytes, quotes: int) -> bool:

@@ -6,14 +6,14 @@ that is no JSON object, or none of a known contract, says nothing that could be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from agentflow.contracts import EventContract
 from quality.envelope import ATTRIBUTES, decode_members
-from quality.repetition import repeated_member
+from quality.repetition import all_members
 
 MASK: Final = "***"
 _MASKED: Final = msgspec.Raw(msgspec.json.encode(MASK))
@@ -28,13 +28,11 @@ def masked(raw: str, contract: EventContract | None) -> str | None:
     '{"id":"1","ip":"***","data":{"name":"***"}}'
     """
     try:
-        members = decode_members(raw.encode())
-        shown = {name: _attribute(name, value, contract) for name, value in members.items()}
+        members = _members(raw.encode())
+        shown = [(name, _attribute(name, value, contract)) for name, value in members]
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
-    if shown == members and repeated_member(raw.encode()) is None:
-        return raw
-    return _encode(shown).decode()
+    return raw if shown == members else bytes(_object(shown)).decode()
 
 
 def _shown_fields(contract: EventContract | None) -> frozenset[str]:
@@ -60,16 +58,21 @@ def _data(value: msgspec.Raw, contract: EventContract | None) -> msgspec.Raw:
     if not bytes(value).startswith(b"{"):
         return _mask(value)
     shown = _shown_fields(contract)
-    members = decode_members(value)
-    kept = {
-        name: part if name in shown and _plain(part) else _mask(part)
-        for name, part in members.items()
-    }
-    return value if kept == members and repeated_member(bytes(value)) is None else _raw(kept)
+    members = _members(bytes(value))
+    kept = [
+        (name, part if name in shown and _plain(part) else _mask(part)) for name, part in members
+    ]
+    return value if kept == members else _object(kept)
 
 
-def _raw(members: Mapping[str, msgspec.Raw]) -> msgspec.Raw:
-    return msgspec.Raw(_encode(members))
+def _members(value: bytes) -> list[tuple[str, msgspec.Raw]]:
+    """Return the members of an object; one that is there twice is shown twice."""
+    decode_members(value)  # what is no object ends here
+    return [(name, msgspec.Raw(text.encode())) for name, text in all_members(value.decode())]
+
+
+def _object(members: Iterable[tuple[str, msgspec.Raw]]) -> msgspec.Raw:
+    return msgspec.Raw(b"{%b}" % b",".join(b"%b:%b" % (_encode(n), v) for n, v in members))
 
 
 def _plain(value: msgspec.Raw) -> bool:

@@ -337,6 +337,29 @@ def test_hints_name_what_would_have_worked(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "pointer", "escape"),
+    [
+        (b'{"type":"parcel.sent","data":{"parcel_id":"\\ud800"}}', "/data/parcel_id", r"\ud800"),
+        (b'{"type":"parcel.sent","data":{"parcel_id":"a\\uDC00b"}}', "/data/parcel_id", r"\udc00"),
+        (b'{"id":"\\ud83d and more text","type":"parcel.sent"}', "/id", r"\ud83d"),
+        (b'{"data":[{"a":"fine"},["\\ude00\\ud83d"]]}', "/data/1/0", r"\ude00"),
+        (b'{"data":{"\\ud800":1}}', "/data", r"\ud800"),
+        (b'"\\ud800"', "", r"\ud800"),
+    ],
+)
+def test_half_a_surrogate_pair_is_named_with_its_place(
+    gate: Gate, value: bytes, pointer: str, escape: str
+) -> None:
+    """The parser takes it for the end of the document, which is whole."""
+    verdict = judged(gate, value)
+
+    assert isinstance(verdict, Rejected)
+    (violation,) = verdict.violations
+    assert (violation.code, violation.pointer) == ("malformed_json", pointer)
+    assert f"{escape}, one half of a surrogate pair" in violation.message
+
+
+@pytest.mark.parametrize(
     ("value", "code"),
     [
         (b"", "malformed_json"),

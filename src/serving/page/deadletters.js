@@ -6,6 +6,7 @@ import { byId, el } from "./dom.js";
 import { title, when } from "./format.js";
 
 const PAGE = 20;
+const MASK = "***";
 
 export class DeadLetters {
   constructor() {
@@ -77,7 +78,8 @@ export class DeadLetters {
 
   inside(letter) {
     const text = el("textarea", { spellcheck: "false", "aria-label": `Event of dead letter ${letter.offset}` });
-    text.value = pretty(letter.raw);
+    text.value = pretty(letter);
+    const first = letter.conflicts_with;
     const hidden = letter.raw === null && letter.masked;
     if (hidden) text.placeholder = "What arrived may hold personal data and cannot be masked in part.";
     const reveal = el("button", { type: "button", onclick: () => this.reveal(letter, text, result, reveal) }, "Show all that arrived");
@@ -94,15 +96,17 @@ export class DeadLetters {
         {},
         el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Where"), el("th", { scope: "col" }, "What is wrong"))), el("tbody", {}, errors)),
         el("p", { class: "quiet" }, `Received ${when(letter.received_at)}, id ${letter.event_id ?? "unknown"}`),
+        first ? [el("h3", {}, "Accepted first, with the same id"), el("pre", { class: "first", tabindex: "0" }, JSON.stringify(first, null, 2))] : null,
       ),
       el(
         "div",
         {},
+        first ? el("h3", {}, "Refused") : null,
         text,
         el(
           "div",
           { class: "actions" },
-          el("button", { type: "button", class: "primary", onclick: () => run("fix", () => correction(letter.raw, text.value)) }, "Fix and replay"),
+          el("button", { type: "button", class: "primary", onclick: () => run("fix", () => correction(letter, text.value)) }, "Fix and replay"),
           el("button", { type: "button", onclick: () => run("replay", () => "{}") }, "Replay as it is"),
           el("button", { type: "button", onclick: () => run("discard", () => "{}") }, "Discard"),
           letter.masked ? reveal : null,
@@ -116,7 +120,7 @@ export class DeadLetters {
     try {
       const whole = await get(`v1/deadletter/${letter.offset}`, { reveal: true });
       letter.raw = whole.raw ?? null;
-      text.value = pretty(letter.raw ?? whole.raw_base64);
+      text.value = letter.raw === null ? (whole.raw_base64 ?? "") : pretty(letter);
       button.remove();
     } catch (problem) {
       result.textContent = problem.message;
@@ -147,7 +151,8 @@ export class DeadLetters {
 }
 
 /** Return the body of a fix: what was changed, or the whole event when it was no JSON before. */
-function correction(raw, text) {
+function correction(letter, text) {
+  const { raw } = letter;
   const after = parse(text);
   let changes = null;
   try {
@@ -156,13 +161,28 @@ function correction(raw, text) {
     // It could not be read, so nothing in it is masked either.
   }
   if (changes === null) return JSON.stringify({ event: after });
+  for (const pointer of repeated(letter)) choose(pointer, after, changes);
   if (!changes.remove.length && !Object.keys(changes.set).length) throw new Error("nothing was changed yet");
   return JSON.stringify(changes);
 }
 
-function pretty(raw) {
+/** Return where a member was sent twice: what stands there now is the choice, also when it is the last of them. */
+function repeated(letter) {
+  return (letter.errors ?? []).filter(({ code }) => code === "member_repeated").map(({ pointer }) => pointer);
+}
+
+function choose(pointer, after, changes) {
+  const names = pointer.split("/").slice(1).map((name) => name.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const value = names.reduce((inside, name) => inside?.[name], after);
+  if (value === MASK) throw new Error(`choose a value for ${pointer}: both are masked`);
+  if (value !== undefined && (typeof value !== "object" || value === null)) changes.set[pointer] = value;
+}
+
+function pretty(letter) {
+  const { raw } = letter;
   if (raw === null || raw === undefined) return "";
   if (typeof raw !== "string") return JSON.stringify(raw, null, 2);
+  if (repeated(letter).length) return raw; // read as JSON it would keep the last of them
   try {
     return JSON.stringify(parse(raw), null, 2);
   } catch {

@@ -352,6 +352,25 @@ def test_personal_data_in_a_dead_letter_is_masked(shop: Served) -> None:
     assert "U2" not in json.dumps(letter)
 
 
+def test_a_member_that_is_there_twice_is_shown_twice(served: Served) -> None:
+    """Which one counts is for who fixes it to say; where they are personal, both are masked."""
+    body = json.dumps(order("A", user_id="U2"))
+    body = body.replace('"amount": ', '"amount": "1.00", "amount": ')
+    body = body.replace('"user_id": ', '"user_id": "U7", "user_id": ')
+
+    served.post("/v1/events", content=body)
+    letter = served.get("/v1/deadletter/0").json()
+
+    assert letter["reason"] == "member_repeated"
+    assert letter["raw"].count('"amount":') == letter["raw"].count('"user_id":"***"') == 2
+    assert letter["raw"].index('"1.00"') < letter["raw"].index('"10.00"')
+    assert "U7" not in letter["raw"]
+    fixed = served.post(
+        "/v1/deadletter/0/fix", json={"set": {"/data/amount": "1.00", "/data/user_id": "U7"}}
+    )
+    assert fixed.json()["status"] == "accepted"
+
+
 def test_a_dead_letter_is_fixed_and_counts(served: Served) -> None:
     """Its id is kept, so it counts once however often it is sent again."""
     served.send(order("A", amount="x"))

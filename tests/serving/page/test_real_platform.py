@@ -58,6 +58,41 @@ def test_rejected_event_is_fixed_on_the_page(page: Page, up: Up) -> None:
     assert user.status_code == 200
 
 
+def order(amount: str) -> str:
+    data = f'"order_id":"C","user_id":"U1","amount":{amount},"currency":"EUR","channel":"web"'
+    return f'{{"id":"C","source":"shop","type":"order.created","data":{{{data},"country":"DE"}}}}'
+
+
+def test_conflicting_contents_are_shown_beside_each_other(page: Page, up: Up) -> None:
+    """One identity, two contents: what was refused means nothing without what was accepted."""
+    for amount in ('"10.00"', '"99.00"'):
+        up.http.post("/v1/events", content=order(amount))
+    page.goto(up.url)
+
+    letter = page.locator(".letter", has_text="Id conflict").first
+    letter.locator("summary").click()
+
+    expect(letter.locator("pre.first")).to_contain_text('"amount": "10.00"')
+    expect(letter.locator("pre.first")).to_contain_text('"user_id": "***"')
+    assert '"amount": "99.00"' in letter.locator("textarea").input_value()
+
+
+def test_one_of_two_values_is_chosen_on_the_page(page: Page, up: Up) -> None:
+    """A reader of JSON keeps the last of them: the text is shown as it came."""
+    body = order('"10.00","amount":"20.00"').replace('"C"', '"D"')
+    up.http.post("/v1/events", content=body)
+    page.goto(up.url)
+
+    letter = page.locator(".letter", has_text="Member repeated").first
+    letter.locator("summary").click()
+    text = letter.locator("textarea").input_value()
+    letter.get_by_role("button", name="Fix and replay").click()
+
+    assert '"10.00"' in text
+    assert '"20.00"' in text
+    expect(page.locator("#deadletter-note")).to_contain_text("was accepted")
+
+
 def test_graph_and_health_are_drawn(page: Page, up: Up) -> None:
     """Nodes for every contract, and a platform that is well."""
     page.goto(up.url)
