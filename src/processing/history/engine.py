@@ -22,8 +22,22 @@ SET lock_configuration = true;
 """
 
 
-class TookTooLongError(UnavailableError):
-    """A question asked for more than can be answered in time; nothing is wrong with the history."""
+class QuestionError(UnavailableError):
+    """A question cannot be answered for a reason of its own; nothing is wrong with the history."""
+
+
+class TookTooLongError(QuestionError):
+    """A question asked for more than can be answered in time."""
+
+
+_OF_THE_QUESTION: Final = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.DataError,
+    duckdb.NotImplementedException,
+    duckdb.ParserException,
+)
+"""What DuckDB raises while every file can be read."""
 
 
 class Session:
@@ -110,13 +124,21 @@ class Engine:
 
         Raises:
             StorageError: A file cannot be read.
-            UnavailableError: DuckDB could not run the query.
+            QuestionError: DuckDB could not run this query.
+            UnavailableError: DuckDB does not work.
         """
         session = self._idle.pop() if self._idle else self._new()
         try:
             yield session
         except duckdb.IOException as error:
             raise StorageError(f"the lake cannot be read: {error}") from error
+        except duckdb.OutOfMemoryException as error:
+            raise QuestionError(
+                "the history query needs more memory than it may have",
+                hint="Ask for a shorter range, or for fewer dimensions.",
+            ) from error
+        except _OF_THE_QUESTION as error:
+            raise QuestionError(f"the history query failed: {error}") from error
         except duckdb.Error as error:
             raise UnavailableError(f"the history query failed: {error}") from error
         self._idle.append(session)

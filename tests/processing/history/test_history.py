@@ -13,12 +13,14 @@ from threading import Thread
 import pytest
 
 from agentflow.contracts import Registry, load
-from agentflow.errors import StorageError, UnavailableError
+from agentflow.errors import StorageError, UnavailableError, ValueTooLargeError
 from agentflow.metrics.plan import MetricPlan, plan_metric
 from agentflow.metrics.sql import Question
+from agentflow.supervision import Supervisor
 from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.history import DeadLetterCount, History, MetricRow
+from processing.history.engine import QuestionError
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, open_lake
 from processing.lake.commit import Span, append
 from processing.lake.rows import Stored, rows_of
@@ -246,6 +248,41 @@ def test_a_query_is_stopped_at_its_deadline(world: World) -> None:
         session.rows(endless, {}, deadline=timedelta(milliseconds=50))
 
     assert world.euros() == Decimal("10.00")
+
+
+def test_a_question_that_fails_for_its_own_reason_says_nothing_of_the_history(
+    world: World,
+) -> None:
+    """Else one greedy question makes health say that the lake cannot be read."""
+    greedy = "SELECT count(*) FROM (SELECT DISTINCT range FROM range(5000000))"
+    supervisor = Supervisor()
+    history = History(
+        LakeReader(world.lake, world.gate),
+        world.log,
+        gate=world.gate,
+        registry=world.registry,
+        activity=supervisor.activity("history", "history"),
+        memory_limit_mib=8,
+    )
+    asked = (greedy, "SELECT * FROM nothing", "SELECT make_timestamp(9223372036854775807)")
+    world.publish(order(1))
+    world.flush()
+
+    for text in asked:
+        with (
+            pytest.raises((QuestionError, ValueTooLargeError)),
+            history._noted(),  # noqa: SLF001 - as every question is
+            history._engine.session() as session,  # noqa: SLF001 - no metric asks for so much
+        ):
+            session.rows(text, {}, deadline=timedelta(seconds=20))
+    after_questions = [each.state for each in supervisor.standings()]
+    for file in world.lake.directory.rglob("*.parquet"):
+        file.write_bytes(b"PAR1 and no more")
+    with pytest.raises((StorageError, UnavailableError)):
+        history.answer(world.plan("revenue", 2), EVERYTHING)
+
+    assert after_questions == ["well"]
+    assert [each.state for each in supervisor.standings()] == ["failing"]
 
 
 def test_a_missing_file_is_a_storage_error(world: World) -> None:
