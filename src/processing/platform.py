@@ -359,20 +359,24 @@ class Platform:
                 hint="Retry in a second; GET /v1/health/ready says when.",
             )
 
-    def status(self, plan: MetricPlan) -> Literal["fresh", "stale", "partial"]:
-        """Return how a live number of *plan* may be read now.
+    def status(self, plan: MetricPlan, tenant: str) -> Literal["fresh", "stale", "partial"]:
+        """Return how a live number of *plan* may be read now by *tenant*.
 
         Stale: for longer than the contract's freshness allows, an event waits to become visible,
         or nobody can say whether one does. Partial: live state is not complete, or a table whose
         rows it counts was truncated.
         """
-        if not self.ready or self.truncations.of(plan.contract, self.registry) is not None:
+        if not self.ready or self.truncations.of(plan.contract, self.registry, tenant) is not None:
             return "partial"
+        return "stale" if self.stale(plan) else "fresh"
+
+    def stale(self, plan: MetricPlan) -> bool:
+        """Tell whether events have waited for longer than the contract's freshness allows."""
         waiting_since_us = self.intake.waiting_since_us
         if waiting_since_us is None:
-            return "fresh"
+            return False
         limit_us = duration(plan.contract.freshness.p95) // MICROSECOND
-        return "stale" if self.clock.now_us() - waiting_since_us > limit_us else "fresh"
+        return self.clock.now_us() - waiting_since_us > limit_us
 
     def lake_lag(self) -> LakeLag:
         """Return how far the lake is behind the log, from what is known here."""
@@ -442,10 +446,10 @@ class Platform:
         lake, goal = self.parts.lake, Positions(next_offset, 0)
         if lake.covered.reaches(goal) or lake.flush(goal, timeout=FLUSH_TIMEOUT):
             return
-        held, failure = lake.covered.validated, lake.failure
+        failure = lake.failure
         reason = f"; its last attempt failed: {failure}" if failure is not None else ""
         raise UnavailableError(
-            f"the lake is behind: it holds {held} of {next_offset} events of the log"
+            f"the lake is behind: it does not hold all events of the log"
             f" after {FLUSH_TIMEOUT.total_seconds():g} s{reason}",
             hint="See lake in GET /v1/health; ask again once it has caught up.",
         )

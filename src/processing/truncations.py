@@ -28,11 +28,13 @@ class Truncation:
         place: What events of the table name as their source, `/cdc/<topic>`.
         dead_letter: Its offset among the dead letters; discarding it ends the matter.
         received_us: When it became known.
+        tenant: Whose dead letter it is.
     """
 
     place: str
     dead_letter: int
     received_us: int
+    tenant: str
 
 
 class _Letter(msgspec.Struct):
@@ -70,33 +72,48 @@ class Truncations:
             )
 
     def of(
-        self, metric: MetricContract, registry: Registry, *, as_of_us: int | None = None
+        self,
+        metric: MetricContract,
+        registry: Registry,
+        tenant: str,
+        *,
+        as_of_us: int | None = None,
     ) -> Truncation | None:
-        """Return an open truncation of a table whose rows the metric counts, if there is one.
+        """Return an open truncation of a table whose rows the metric counts for *tenant*.
 
         Args:
             metric: The metric.
             registry: The contracts; tables and what they emit are found there.
+            tenant: Whose numbers are read.
             as_of_us: Ignore what became known after this instant; None ignores nothing.
         """
         known = (each for each in self._open if as_of_us is None or each.received_us <= as_of_us)
-        return next((each for each in known if _counts(metric, each, registry)), None)
+        return next((each for each in known if _counts(metric, each, registry, tenant)), None)
 
     def _note(self, record: Record) -> None:
         if record.headers.get("reason") != REASON:
             return
         place = _letter(record.value).source
         if place is not None:
-            self._known[record.offset] = Truncation(place, record.offset, record.timestamp_us)
+            self._known[record.offset] = Truncation(
+                place, record.offset, record.timestamp_us, record.headers["tenant"]
+            )
 
 
-def _counts(metric: MetricContract, truncation: Truncation, registry: Registry) -> bool:
-    """Tell whether a metric counts rows of a table whose deletion it would take back."""
+def _counts(
+    metric: MetricContract, truncation: Truncation, registry: Registry, tenant: str
+) -> bool:
+    """Tell whether a metric counts rows of a table whose deletion it would take back.
+
+    The rows of a table are of one tenant, or of those that a column names.
+    """
     moved_by = {EventRef.parse(text) for text in metric.moved_by}
     return any(
         emission.ref in moved_by
         for table in registry.tables.values()
-        if f"/cdc/{table.topic}" == truncation.place and (table.write or table.delete)
+        if f"/cdc/{table.topic}" == truncation.place
+        and (table.write or table.delete)
+        and (not isinstance(table.tenant, str) or table.tenant == tenant)
         for emissions in table.emissions.values()
         for emission in emissions
     )

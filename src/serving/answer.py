@@ -26,6 +26,7 @@ from processing.platform import Platform
 from serving.asked import Asked
 from serving.causes import CauseDocument, Causes, Place
 from serving.group_pages import page, write_cursor
+from serving.offsets import Offsets
 from serving.units import unit_of, unit_of_total
 from serving.warnings import WarningDocument, truncated, unseen
 
@@ -113,8 +114,9 @@ def _since(instant_us: int | None, now_us: int) -> bytes:
 class Answerer:
     """Answers from live state. Belongs to the platform's event loop."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, offsets: Offsets | None = None) -> None:
         self._platform = platform
+        self._offsets = offsets or Offsets()
         self._encode = msgspec.json.Encoder(enc_hook=_text).encode
         self._causes: dict[MetricId, tuple[MetricPlan, Causes]] = {}
 
@@ -159,7 +161,7 @@ class Answerer:
             metric=plan.contract.name,
             value=wire(total.value) if total else None,
             unit=unit_of_total(asked, cells),
-            status=platform.status(plan),
+            status=platform.status(plan, tenant),
             window={
                 "name": asked.window,
                 "start": None if unbounded else to_rfc3339(start_us),
@@ -174,7 +176,11 @@ class Answerer:
             error_bound=0.0,
             causes=causes,
             warnings=[
-                *truncated(platform.truncations.of(plan.contract, platform.registry)),
+                *truncated(
+                    platform.truncations.of(plan.contract, platform.registry, tenant),
+                    tenant,
+                    self._offsets,
+                ),
                 *([] if events else unseen(plan, platform.registry, asked.where, state.values)),
             ],
             groups=groups if asked.by else msgspec.UNSET,

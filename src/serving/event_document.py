@@ -13,15 +13,18 @@ from agentflow.clock import to_rfc3339
 from agentflow.contracts import Registry
 from agentflow.contracts.scope import attribute_of, full_scope
 from agentflow.events import Event, EventRef
+from ingestion.log.port import VALIDATED
+from serving.offsets import Offsets
 
 _KNOWN_TYPES: Final = 1_024
 
 
 class EventDocuments:
-    """Renders events of one registry; compiled once for each event type."""
+    """Renders events of one registry for their tenants; compiled once for each event type."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, offsets: Offsets) -> None:
         self.registry = registry
+        self._offsets = offsets
         self._fields = lru_cache(maxsize=_KNOWN_TYPES)(self._compile)
         self._encode = msgspec.json.Encoder(enc_hook=as_text).encode
 
@@ -46,7 +49,7 @@ class EventDocuments:
             "ingested_at": to_rfc3339(event.ingested_us),
             "subject": event.subject,
             "correlation_id": event.correlation_id,
-            "offset": offset,
+            "offset": self._offsets.shown(event.tenant, VALIDATED, offset),
             "data": self.data(event),
         }
 

@@ -21,6 +21,7 @@ from processing.platform import Platform
 from processing.positions import PARTITION
 from processing.tokens import Token
 from serving.event_document import EventDocuments
+from serving.offsets import Offsets
 
 RING_EVENTS: Final = 8_192
 AT_ONCE: Final = 256
@@ -61,10 +62,13 @@ class EventPages:
         rendered: How many events were turned into text.
     """
 
-    def __init__(self, platform: Platform, *, ring_events: int = RING_EVENTS) -> None:
+    def __init__(
+        self, platform: Platform, offsets: Offsets, *, ring_events: int = RING_EVENTS
+    ) -> None:
         self._platform = platform
+        self._offsets = offsets
         self._ring_events = ring_events
-        self._documents = EventDocuments(platform.registry)
+        self._documents = EventDocuments(platform.registry, offsets)
         self._ring: list[_Message] = []
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-pages")
         self._logged: OrderedDict[int, _Logged] = OrderedDict()
@@ -77,7 +81,7 @@ class EventPages:
     def extend(self, events: Iterable[tuple[int, Event]]) -> None:
         """Remember the newest events."""
         if self._documents.registry is not self._platform.registry:
-            self._documents = EventDocuments(self._platform.registry)
+            self._documents = EventDocuments(self._platform.registry, self._offsets)
             self._logged.clear()
             for message in self._ring:
                 message.text = b""

@@ -15,6 +15,7 @@ from processing.platform import Platform
 from processing.positions import PARTITION
 from processing.tokens import Token
 from serving.event_pages import RING_EVENTS, EventPages
+from serving.offsets import Offsets
 from serving.subscribers import HEARTBEAT, RETRY, Pulse, Subscribers
 
 
@@ -30,9 +31,10 @@ class EventStreams:
         platform: Platform,
         subscribers: Subscribers | None = None,
         *,
+        offsets: Offsets | None = None,
         ring_events: int = RING_EVENTS,
     ) -> None:
-        self.pages = EventPages(platform, ring_events=ring_events)
+        self.pages = EventPages(platform, offsets or Offsets(), ring_events=ring_events)
         self._platform = platform
         self._subscribers = Subscribers() if subscribers is None else subscribers
         self._woken: set[asyncio.Event] = set()

@@ -24,6 +24,7 @@ from serving.answer import contract_document, wire
 from serving.asked import Asked
 from serving.causes import CauseDocument
 from serving.group_pages import page, write_cursor
+from serving.offsets import Offsets
 from serving.question import require_past
 from serving.series import Point, Steps, Touched, closed_status, points, require_few
 from serving.units import unit_of, unit_of_total
@@ -141,8 +142,10 @@ def span_of(
     return Span(name, start_us, end_us, as_of_us, known_us, grain, steps)
 
 
-async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span) -> PastAnswer:
-    """Compute an answer in a thread.
+async def answer_past(
+    platform: Platform, asked: Asked, tenant: str, span: Span, *, offsets: Offsets | None = None
+) -> PastAnswer:
+    """Compute an answer in a thread; *offsets* are the numbers by which the tenant knows them.
 
     Raises:
         UnavailableError: It took too long, or the platform is not ready.
@@ -155,7 +158,9 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
     watermark_us = platform.engine.watermark_us.get(tenant)
     history, plan = platform.parts.history, asked.plan
     contract = contract_document(plan, platform)
-    emptied = platform.truncations.of(plan.contract, platform.registry, as_of_us=span.as_of_us)
+    emptied = platform.truncations.of(
+        plan.contract, platform.registry, tenant, as_of_us=span.as_of_us
+    )
     grain_us = None if span.steps is None else span.steps.grain_us
 
     def question(by: tuple[str, ...], grain_us: int | None) -> Question:
@@ -207,7 +212,7 @@ async def answer_past(platform: Platform, asked: Asked, tenant: str, span: Span)
         error_bound=0.0,
         causes=[],
         warnings=[
-            *truncated(emptied),
+            *truncated(emptied, tenant, offsets or Offsets()),
             *([] if events else await _warnings(platform, asked, tenant, span)),
         ],
         as_of=_text(span.as_of_us),

@@ -18,6 +18,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -211,7 +212,9 @@ class MetricStreams:
                     told = self._resume(subscription, last_id)
                 subscription.mark_expired(clock.now_us())
                 if pulse.due or not subscription.fresh or self._something_waits(clock.now_us()):
-                    subscription.mark_status(self._platform.status)
+                    subscription.mark_status(
+                        partial(self._platform.status, tenant=subscription.tenant)
+                    )
                 end = self._platform.engine.next_offset
                 text = self._messages(subscription, told, end)
                 told = end
@@ -247,7 +250,8 @@ class MetricStreams:
         parts = []
         for index in changed:
             prepared = self._answers.get(subscription.asked[index], subscription.tenant)
-            if prepared.answer.document.status != self._platform.status(prepared.asked.plan):
+            plan, tenant = prepared.asked.plan, subscription.tenant
+            if prepared.answer.document.status != self._platform.status(plan, tenant):
                 prepared.refresh(now_us)
             known = subscription.told.get(index)
             subscription.told[index] = _told(prepared)

@@ -9,8 +9,10 @@ import msgspec
 from agentflow.contracts import Registry
 from agentflow.dimension_values import nearest, spelled
 from agentflow.metrics import MetricPlan
+from ingestion.log.port import DEAD_LETTERS
 from processing.truncations import Truncation
 from serving.asked import allowed_values
+from serving.offsets import Offsets
 
 _MOST_SHOWN = 80
 
@@ -32,14 +34,24 @@ class WarningDocument(msgspec.Struct, frozen=True):
     nearest: list[str | int]
 
 
-def truncated(truncation: Truncation | None) -> list[WarningDocument]:
-    """Return a warning of a table that was emptied, while what was counted of it still counts."""
+def truncated(
+    truncation: Truncation | None, tenant: str, offsets: Offsets
+) -> list[WarningDocument]:
+    """Return a warning of a table that was emptied, while what was counted of it still counts.
+
+    Args:
+        truncation: What was found, if anything.
+        tenant: Who is told; its dead letter is named to whom it belongs.
+        offsets: The numbers by which the tenant knows dead letters.
+    """
     if truncation is None:
         return []
     table = truncation.place.removeprefix("/cdc/")
     message = f'table "{table}" was truncated; its rows are still counted'
-    offset = truncation.dead_letter
-    hint = f"Compare with SELECT; discard dead letter {offset} once metric and table agree again."
+    hint = "Compare with SELECT; once metric and table agree again, its dead letter is discarded."
+    if truncation.tenant == tenant:
+        number = offsets.shown(tenant, DEAD_LETTERS, truncation.dead_letter)
+        hint = f"Compare with SELECT; discard dead letter {number} once they agree again."
     return [WarningDocument("source_truncated", table, message, hint, [])]
 
 

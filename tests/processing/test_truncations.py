@@ -142,8 +142,16 @@ def test_other_metrics_and_facts_stay_fresh(registry: Registry, tmp_path: Path) 
         )
         other = contract.model_copy(update={"moved_by": ("something.else@1",)})
         of = platform.truncations.of
-        found = [of(contract, registry), of(contract, facts), of(other, registry)]
+        theirs = Registry.of(
+            each.model_copy(update={"tenant": "umbrella"}) for each in registry.tables.values()
+        )
+        found = [
+            of(contract, registry, TENANT),
+            of(contract, facts, TENANT),
+            of(other, registry, TENANT),
+            of(contract, theirs, TENANT),
+        ]
         await platform.close()
         return [each is not None for each in found]
 
-    assert asyncio.run(run()) == [True, False, False]
+    assert asyncio.run(run()) == [True, False, False, False]

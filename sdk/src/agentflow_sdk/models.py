@@ -75,8 +75,9 @@ class EventOutcome(Model):
 
     Attributes:
         index: Its place among those that were sent, from 0.
-        offset: Where it stands in the log; of a duplicate, where it was first accepted.
-        dead_letter: Where it waits among the dead letters, when it was rejected.
+        offset: Names its place in the log; of a duplicate, where it was first accepted. With API
+            keys it is a number of the tenant's own, in no order.
+        dead_letter: Names its place among the dead letters, when it was rejected.
         identified_by: What makes another event the same one: its source and id or, when it was
             sent without an id, its content.
     """

@@ -47,6 +47,7 @@ from serving.api.telemetry import Telemetry
 from serving.api.wrong_keys import WrongKeys
 from serving.asked import Asked, ask
 from serving.event_stream import EventStreams
+from serving.offsets import Offsets
 from serving.prepared import PreparedAnswers
 from serving.stream import MetricStreams
 from serving.subscribers import MAX_STREAMS_OF_ONE, MAX_SUBSCRIBERS, Subscribers
@@ -108,7 +109,8 @@ def create_app(
         doors: Who is let in at all; as documented unless told otherwise.
     """
     known, doors = tuple(keys), doors or Doors()
-    platform.seal = Seal(token_secret(doors.token_secret, known))
+    secret = token_secret(doors.token_secret, known)
+    platform.seal = Seal(secret)
     guard = Guard(
         Keys(known, secret=secrets.token_bytes(32)),
         None if policy is None else RateLimiter(policy, quotas or LocalQuotas(policy)),
@@ -121,6 +123,7 @@ def create_app(
         load_contracts or _no_contracts,
         Subscribers(doors.streams, each=doors.streams_per_key),
         guard.keys,
+        Offsets(secret if known else b""),
     )
     framework = build_framework(context, keyed=bool(known))
     request_ids = RequestIds()
@@ -149,9 +152,10 @@ def build_context(
     load_contracts: Callable[[], Registry],
     subscribers: Subscribers,
     keys: Keys,
+    offsets: Offsets,
 ) -> Context:
     """Build what the routes share."""
-    answerer = Answerer(platform)
+    answerer = Answerer(platform, offsets)
     answers = PreparedAnswers(platform, answerer)
     figures = health.PlatformFigures(platform)
     return Context(
@@ -159,8 +163,9 @@ def build_context(
         answerer=answerer,
         answers=answers,
         cursors=Cursors(platform.seal),
+        offsets=offsets,
         metric_streams=MetricStreams(platform, answers, subscribers),
-        event_streams=EventStreams(platform, subscribers),
+        event_streams=EventStreams(platform, subscribers, offsets=offsets),
         telemetry=Telemetry(lambda: (figures,)),
         load_contracts=load_contracts,
         caller_of=keys.caller,

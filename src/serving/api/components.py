@@ -93,7 +93,7 @@ def _live(platform: Platform) -> ComponentShape:
     if not platform.ready:
         return ComponentShape("failing", "live state is being rebuilt", "Wait; it ends by itself.")
     plans = platform.definitions.plans.values()
-    stale = [plan.contract.name for plan in plans if platform.status(plan) == "stale"]
+    stale = [plan.contract.name for plan in plans if platform.stale(plan)]
     if stale:
         shown = ", ".join(sorted(stale)[:3]) + (" …" if len(stale) > 3 else "")  # noqa: PLR2004
         detail = f"{len(stale)} of {len(plans)} metrics are stale: {shown}"

@@ -21,6 +21,7 @@ from serving.api.replies import JSON, Headers, Reply
 from serving.api.telemetry import Telemetry
 from serving.event_document import EventDocuments, as_text
 from serving.event_stream import EventStreams
+from serving.offsets import Offsets
 from serving.prepared import PreparedAnswers
 from serving.stream import MetricStreams
 
@@ -40,6 +41,7 @@ class Context:
     answerer: Answerer
     answers: PreparedAnswers
     cursors: Cursors
+    offsets: Offsets
     metric_streams: MetricStreams
     event_streams: EventStreams
     telemetry: Telemetry
@@ -52,13 +54,13 @@ class Context:
         """Renders events by the contracts in force."""
         registry = self.platform.registry
         if self._documents is None or self._documents.registry is not registry:
-            self._documents = EventDocuments(registry)
+            self._documents = EventDocuments(registry, self.offsets)
         return self._documents
 
-    def may_see_details(self, key: str | None) -> bool:
-        """Tell whether the holder of *key*, or a caller without one, may read how things stand."""
+    def scopes_of(self, key: str | None) -> frozenset[Scope]:
+        """Return what the holder of *key*, or a caller without one, may do."""
         caller = self.caller_of(None if key is None else key.encode("latin-1"))
-        return caller is not None and Scope.READ in caller.scopes
+        return frozenset() if caller is None else caller.scopes
 
     def now(self) -> str:
         """Return the present instant as text."""
@@ -69,6 +71,12 @@ def tenant_of(request: Request) -> str:
     """Return the tenant of the key that the request came with."""
     caller: Caller = request.scope["caller"]
     return caller.tenant
+
+
+def may_count_all(request: Request) -> bool:
+    """Tell whether the caller may see figures that count the events of all tenants."""
+    caller: Caller = request.scope["caller"]
+    return Scope.OPERATE in caller.scopes
 
 
 def who(request: Request) -> str:

@@ -13,9 +13,10 @@ from pydantic import Field, JsonValue
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentflow.errors import ParameterError
+from agentflow.errors import NotFoundError, ParameterError
 from ingestion.control.port import TriageStatus
-from processing.deadletters import Criteria, Fix
+from ingestion.log.port import DEAD_LETTERS, VALIDATED
+from processing.deadletters import Criteria, Fix, Triaged
 from processing.results import EventResult
 from serving.api.context import Context, respond, tenant_of, who
 from serving.api.event_results import detail_of
@@ -106,9 +107,9 @@ def router(context: Context) -> APIRouter:
     ) -> Response:
         if reveal:
             _may_reveal(request)
-        item = context.platform.dead_letters.get(tenant_of(request), offset)
+        item = _found(context, request, offset)
         if reveal:
-            log.info("dead_letter.revealed", offset=offset, who=who(request))
+            log.info("dead_letter.revealed", offset=item.offset, who=who(request))
         return respond(letter_shape(context, item, reveal=reveal))
 
     return routes
@@ -129,7 +130,7 @@ def writing_router(context: Context) -> APIRouter:
         results = await context.platform.dead_letters.replay_all(
             tenant_of(request), criteria, who=who(request)
         )
-        shapes = [_replay(offset, result) for offset, result in results]
+        shapes = [_replay(context, tenant_of(request), *each) for each in results]
         refused = sum(shape.status == "rejected" for shape in shapes)
         return respond(ReplaysShape(len(shapes) - refused, refused, shapes))
 
@@ -144,23 +145,25 @@ def writing_router(context: Context) -> APIRouter:
                 'a fix is either a whole "event", or members to "set" and "remove"',
                 hint='As in {"set": {"/data/amount": "1.00"}}.',
             )
+        item = _found(context, request, offset)
         result = await context.platform.dead_letters.fix(
-            tenant_of(request),
-            offset,
+            item.letter.tenant,
+            item.offset,
             Fix(event=body.event, changes=body.set, removals=body.remove, note=body.note),
             who=who(request),
         )
-        return respond(_replay(offset, result))
+        return respond(_replay(context, item.letter.tenant, item.offset, result))
 
     @routes.post(
         "/v1/deadletter/{offset}/replay",
         **operation("Send a dead letter again as it is", ReplayShape, *codes, sends=True),
     )
     async def replay(offset: Offset, request: Request) -> Response:
+        item = _found(context, request, offset)
         result = await context.platform.dead_letters.replay(
-            tenant_of(request), offset, who=who(request)
+            item.letter.tenant, item.offset, who=who(request)
         )
-        return respond(_replay(offset, result))
+        return respond(_replay(context, item.letter.tenant, item.offset, result))
 
     @routes.post(
         "/v1/deadletter/{offset}/discard",
@@ -168,8 +171,9 @@ def writing_router(context: Context) -> APIRouter:
     )
     async def discard(offset: Offset, request: Request) -> Response:
         body = await body_of(request, DiscardBody)
+        found = _found(context, request, offset)
         item = context.platform.dead_letters.discard(
-            tenant_of(request), offset, who=who(request), note=body.note
+            found.letter.tenant, found.offset, who=who(request), note=body.note
         )
         return respond(letter_shape(context, item))
 
@@ -196,13 +200,28 @@ def _counts(context: Context, tenant: str) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _replay(offset: int, result: EventResult) -> ReplayShape:
+def _found(context: Context, request: Request, number: int) -> Triaged:
+    """Return the dead letter that the caller knows by *number*.
+
+    Raises:
+        NotFoundError: The caller's tenant has none.
+    """
+    tenant = tenant_of(request)
+    offset = context.offsets.meant(tenant, DEAD_LETTERS, number)
+    try:
+        return context.platform.dead_letters.get(tenant, offset)
+    except NotFoundError as error:
+        raise NotFoundError(f"dead letter {number} does not exist", hint=error.hint) from None
+
+
+def _replay(context: Context, tenant: str, offset: int, result: EventResult) -> ReplayShape:
     rejected = result.status == "rejected"
+    seen = context.offsets
     return ReplayShape(
-        dead_letter=offset,
+        dead_letter=seen.shown(tenant, DEAD_LETTERS, offset),
         status=result.status,
         id=result.id,
         type=result.type,
-        offset=result.offset,
+        offset=seen.shown_or_none(tenant, VALIDATED, result.offset),
         errors=[detail_of(item) for item in result.violations] if rejected else [],
     )

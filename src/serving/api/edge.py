@@ -28,6 +28,7 @@ from serving.api.guard import (
     Guard,
     RequestIds,
     exempt,
+    key_sent,
     needed_scope,
     request_id_header,
 )
@@ -131,7 +132,7 @@ class Edge:
             return
         if not exempt(path):
             checked = await self._guard.check(
-                header(scope, b"x-api-key"),
+                key_sent(scope),
                 needed_scope(scope["method"], path),
                 request_id=request_id,
                 address=network((scope.get("client") or ("",))[0]),

@@ -171,6 +171,6 @@ def _entry(context: Context, offset: int, event: Event) -> TimelineShape:
         type=event.type,
         occurred_at=to_rfc3339(event.occurred_us),
         ingested_at=to_rfc3339(event.ingested_us),
-        offset=offset,
+        offset=context.offsets.shown(event.tenant, VALIDATED, offset),
         data=context.documents.data(event),
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final, Literal, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from agentflow.clock import Clock
 from agentflow.events import RawEvent
+from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.results import EventResult
 from quality.verdict import Violation
 from serving.api.problems import Detail, Problem
@@ -27,8 +29,11 @@ from serving.intake import (
     split,
     structured,
 )
+from serving.offsets import Offsets
 
 ListDetail = Literal["all", "errors"]
+Seen: TypeAlias = Callable[[str, int | None], int | None]
+"""Returns the number by which the sender knows an offset of a topic."""
 DEPRECATED: Final = (b"deprecation", b"@0")
 _encode = msgspec.json.Encoder().encode
 
@@ -48,6 +53,7 @@ class EventsPort(Protocol):
 async def take_events(  # noqa: PLR0913 - each is another part of one request
     port: EventsPort,
     clock: Clock,
+    offsets: Offsets,
     *,
     tenant: str,
     headers: Iterable[tuple[bytes, bytes]],
@@ -69,9 +75,10 @@ async def take_events(  # noqa: PLR0913 - each is another part of one request
     raws = [RawEvent(value, tenant, now_us) for value in values]
     results = await port.ingest(raws)
     token = port.token_of(results)
+    seen = partial(offsets.shown_or_none, tenant)
     if single and results[0].status == "rejected":
-        return rejection(results[0], token).reply(request_id)
-    return _reply(results, token, detail)
+        return _rejection(results[0], token, seen).reply(request_id)
+    return _reply(results, token, detail, seen)
 
 
 def _parts(
@@ -102,7 +109,7 @@ def repeated_header(error: RepeatedHeaderError) -> Problem:
     return Problem("header_invalid", message, "Send it once.")
 
 
-def _reply(results: Sequence[EventResult], token: str, detail: ListDetail) -> Reply:
+def _reply(results: Sequence[EventResult], token: str, detail: ListDetail, seen: Seen) -> Reply:
     counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
     deprecated = False
     items = []
@@ -111,36 +118,37 @@ def _reply(results: Sequence[EventResult], token: str, detail: ListDetail) -> Re
         if result.violations and result.status != "rejected":
             deprecated |= any(item.code == "event_deprecated" for item in result.violations)
         if detail == "all" or result.status != "accepted":
-            items.append(_item(index, result))
+            items.append(_item(index, result, seen))
     answer = EventsShape(token, counts["accepted"], counts["duplicate"], counts["rejected"], items)
     headers = (JSON, DEPRECATED) if deprecated else (JSON,)
     return Reply(207 if counts["rejected"] else 200, headers, _encode(answer))
 
 
-def _item(index: int, result: EventResult) -> EventItem:
+def _item(index: int, result: EventResult, seen: Seen) -> EventItem:
     rejected = result.status == "rejected"
     return EventItem(
         index,
         result.id,
         result.type,
         result.status,
-        result.offset,
+        seen(VALIDATED, result.offset),
         () if rejected else result.violations,
         result.violations if rejected else (),
-        result.dead_letter,
+        seen(DEAD_LETTERS, result.dead_letter),
         result.identified_by,
     )
 
 
-def rejection(result: EventResult, token: str) -> Problem:
+def _rejection(result: EventResult, token: str, seen: Seen) -> Problem:
     """Return the problem of a single event that was rejected: everything wrong with it at once."""
     first = result.violations[0]
+    dead_letter = seen(DEAD_LETTERS, result.dead_letter)
     return Problem(
         "event_rejected",
-        f"{first.message}; the event is {_named(result.dead_letter)}",
+        f"{first.message}; the event is {_named(dead_letter)}",
         first.hint,
         tuple(detail_of(item) for item in result.violations),
-        {"dead_letter": result.dead_letter, "token": token},
+        {"dead_letter": dead_letter, "token": token},
     )
 
 

@@ -85,6 +85,7 @@ def taker(context: Context) -> Direct:
         return await take_events(
             platform,
             platform.clock,
+            context.offsets,
             tenant=scope["caller"].tenant,
             headers=scope["headers"],
             body=body,

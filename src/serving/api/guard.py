@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,19 +12,25 @@ from serving.api.keys import Caller, Keys, Scope
 from serving.api.limits import RateLimiter, Refused
 from serving.api.origins import Origins
 from serving.api.problems import Detail, Problem
-from serving.api.replies import Headers, Reply
+from serving.api.replies import Headers, Reply, header
 from serving.api.replies import Scope as AsgiScope
 from serving.api.wrong_keys import WrongKeys
 
 _MAX_REQUEST_ID: Final = 128
+_ID_BYTES: Final = 10
+_DRAWN_AT_ONCE: Final = 256
 _REQUEST_ID_CHARACTERS: Final = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 )
 _EXEMPT: Final = frozenset(
-    {"/", "/docs", "/openapi.json", "/metrics", "/llms.txt", "/favicon.ico", "/v1/health"}
+    {"/", "/docs", "/openapi.json", "/llms.txt", "/favicon.ico", "/v1/health"}
 )
+FIGURES: Final = "/metrics"
+"""Counts what all tenants send, and is asked for by Prometheus."""
 _EXEMPT_PREFIXES: Final = ("/v1/health/", "/page/")
-_ONCE: Final = frozenset({b"x-api-key", b"host", b"content-type", b"idempotency-key"})
+_ONCE: Final = frozenset(
+    {b"authorization", b"content-type", b"host", b"idempotency-key", b"x-api-key"}
+)
 _READING_POSTS: Final = frozenset({"/v1/batch", "/v1/dry-run"})
 
 
@@ -37,21 +43,28 @@ class Passed:
 
 
 class RequestIds:
-    """Ids for requests that bring none: random once, then counted, so each costs next to nothing.
+    """Ids for requests that bring none. They are random: numbers would count everybody's requests.
 
     An id that a caller sends is kept when it is short and plain, and replaced when it is not:
     it ends up in logs.
+
+    Args:
+        draw: Makes that many random bytes; called for many ids at once.
     """
 
-    def __init__(self, prefix: str | None = None) -> None:
-        self._prefix = prefix or secrets.token_hex(6)
-        self._numbers: Iterator[int] = iter(range(1, 2**63))
+    def __init__(self, draw: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self._draw = draw
+        self._drawn: list[str] = []
 
     def of(self, sent: bytes | None) -> str:
         """Return the id of a request."""
         if sent and len(sent) <= _MAX_REQUEST_ID and _REQUEST_ID_CHARACTERS.issuperset(sent):
             return sent.decode()
-        return f"{self._prefix}-{next(self._numbers):x}"
+        if not self._drawn:
+            text = self._draw(_ID_BYTES * _DRAWN_AT_ONCE).hex()
+            size = 2 * _ID_BYTES
+            self._drawn = [text[start : start + size] for start in range(0, len(text), size)]
+        return self._drawn.pop()
 
 
 class Guard:
@@ -112,8 +125,19 @@ def exempt(path: str) -> bool:
     return path in _EXEMPT or path.startswith(_EXEMPT_PREFIXES)
 
 
+def key_sent(scope: AsgiScope) -> bytes | None:
+    """Return the API key of a request: as its header or, for figures, as Prometheus sends it."""
+    key = header(scope, b"x-api-key")
+    if key is not None or scope["path"] != FIGURES:
+        return key
+    scheme, _, token = (header(scope, b"authorization") or b"").partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else None
+
+
 def needed_scope(method: str, path: str) -> Scope:
     """Return the scope a request needs; anything that changes contracts or dead letters: admin."""
+    if path == FIGURES:
+        return Scope.OPERATE
     if method in {"GET", "HEAD", "OPTIONS"} or path in _READING_POSTS:
         return Scope.READ
     if path == "/v1/events":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,8 +16,16 @@ from processing.lake.health import LakeHealth
 from processing.platform import Platform
 from serving.api.components import components, worst
 from serving.api.context import Context, respond, text_response
+from serving.api.keys import Scope
 from serving.api.operation import operation
-from serving.api.shapes import AliveShape, HealthShape, LagShape, StreamShape, TableShape
+from serving.api.shapes import (
+    AliveShape,
+    ComponentShape,
+    HealthShape,
+    LagShape,
+    StreamShape,
+    TableShape,
+)
 from serving.api.telemetry import CONTENT_TYPE
 
 
@@ -26,9 +35,14 @@ def router(context: Context) -> APIRouter:
 
     @routes.get("/v1/health", **operation("See whether everything works", HealthShape, keyed=False))
     async def read_health(request: Request) -> Response:
-        found = health(context.platform)
-        if context.may_see_details(request.headers.get("x-api-key")):
+        found, scopes = (
+            health(context.platform),
+            context.scopes_of(request.headers.get("x-api-key")),
+        )
+        if Scope.OPERATE in scopes:
             return respond(found)
+        if Scope.READ in scopes:
+            return respond(health_of_one(found))
         return respond(HealthShape(found.status))
 
     @routes.get("/v1/health/live", **operation("Is the process alive?", AliveShape, keyed=False))
@@ -43,13 +57,13 @@ def router(context: Context) -> APIRouter:
         found = readiness(context.platform)
         if found == "ready":
             return respond(AliveShape(found))
-        told = context.may_see_details(request.headers.get("x-api-key"))
+        told = Scope.READ in context.scopes_of(request.headers.get("x-api-key"))
         shown = AliveShape(found if told else "not_ready")
         return respond(shown, status=503, headers=[(b"retry-after", b"1")])
 
     @routes.get(
         "/metrics",
-        **operation("Figures for Prometheus", None, media="text/plain", keyed=False),
+        **operation("Figures for Prometheus", None, media="text/plain"),
     )
     async def read_metrics() -> Response:
         return text_response(context.telemetry.render(), CONTENT_TYPE.decode())
@@ -66,9 +80,24 @@ def health(platform: Platform) -> HealthShape:
         status=worst(parts.values()),
         components=parts,
         lake=_tables(platform.parts.lake.seen),
-        lag=LagShape(lag.events, round(lag.seconds, 3)),
+        lag=LagShape(round(lag.seconds, 3), lag.events),
         token=platform.token(),
         stream=None if stream is None else _stream_shape(stream),
+    )
+
+
+def health_of_one(found: HealthShape) -> HealthShape:
+    """Return what a tenant sees of the health of all: nothing that counts what others send."""
+    parts = {} if found.components is msgspec.UNSET else found.components
+    lag, stream = found.lag, found.stream
+    return HealthShape(
+        status=found.status,
+        components={name: ComponentShape(part.status) for name, part in parts.items()},
+        lag=lag if lag is msgspec.UNSET else LagShape(float(round(lag.seconds))),
+        token=found.token,
+        stream=StreamShape(stream.connected, float(round(stream.seconds)))
+        if isinstance(stream, StreamShape)
+        else stream,
     )
 
 

@@ -18,10 +18,11 @@ _PARTS: Final = (2, 3)
 
 
 class Scope(StrEnum):
-    """What a key may do: ask, send, or change what the platform is made of."""
+    """What a key may do: ask, send, see all that runs, or change what the platform is made of."""
 
     READ = "read"
     WRITE = "write"
+    OPERATE = "operate"
     ADMIN = "admin"
 
 
@@ -142,4 +143,4 @@ def _key(entry: str, number: int) -> ApiKey:
     return ApiKey(parts[0], parts[1], scopes)
 
 
-_HINT = "Write key:tenant or key:tenant:read+write; scopes are read, write and admin."
+_HINT = "Write key:tenant or key:tenant:read+write; scopes are read, write, operate and admin."

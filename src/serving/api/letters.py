@@ -6,7 +6,7 @@ from agentflow.clock import to_rfc3339
 from agentflow.contracts import EventContract, Registry
 from agentflow.errors import StorageCorruptError, UnknownContractError
 from agentflow.events import EventRef, identity_key
-from ingestion.log.port import VALIDATED
+from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.deadletters import Triaged
 from processing.transformations import DeadLetter
 from quality.codes import ID_CONFLICT
@@ -18,12 +18,12 @@ from serving.masking import masked, masked_data
 
 def letter_shape(context: Context, item: Triaged, *, reveal: bool = False) -> DeadLetterShape:
     """Return what is shown of a dead letter; with *reveal*, all that arrived."""
-    letter = item.letter
+    letter, seen = item.letter, context.offsets
     shown = letter.raw
     if shown is not None and not reveal:
         shown = masked(shown, _contract(letter, context.platform.registry))
     return DeadLetterShape(
-        offset=item.offset,
+        offset=seen.shown(letter.tenant, DEAD_LETTERS, item.offset),
         received_at=to_rfc3339(item.received_us),
         reason=letter.reason,
         type=letter.type,
@@ -31,7 +31,7 @@ def letter_shape(context: Context, item: Triaged, *, reveal: bool = False) -> De
         errors=[detail_of(violation) for violation in letter.violations],
         status=item.triage.status,
         note=item.triage.note,
-        replayed_as=item.triage.replayed_as,
+        replayed_as=seen.shown_or_none(letter.tenant, VALIDATED, item.triage.replayed_as),
         size_bytes=letter.size_bytes,
         raw=shown,
         raw_base64=letter.raw_base64 if reveal else None,

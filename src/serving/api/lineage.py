@@ -17,7 +17,7 @@ from ingestion.log.port import RAW, VALIDATED, Record
 from processing.lake.reader import planned
 from quality.envelope import UNKNOWN_SOURCE
 from serving.answer import contract_document
-from serving.api.context import Context, respond, tenant_of
+from serving.api.context import Context, may_count_all, respond, tenant_of
 from serving.api.operation import operation
 from serving.api.shapes import EventLineageShape, HopShape, MetricLineageShape, MetricSource
 
@@ -51,9 +51,13 @@ def router(context: Context) -> APIRouter:
         ),
     )
     async def trace_metric(
-        name: str, version: Annotated[int | None, Query(ge=1, le=999_999_999)] = None
+        name: str,
+        request: Request,
+        version: Annotated[int | None, Query(ge=1, le=999_999_999)] = None,
     ) -> Response:
-        return respond(await asyncio.to_thread(metric_lineage, context, name, version))
+        counted = may_count_all(request)
+        found = await asyncio.to_thread(metric_lineage, context, name, version, counted=counted)
+        return respond(found)
 
     return routes
 
@@ -74,7 +78,8 @@ def event_lineage(context: Context, tenant: str, source: str, event_id: str) -> 
         )
     record = records[0]
     hops = [HopShape("received", at=to_rfc3339(record.timestamp_us)), *_raw(context, record)]
-    hops.append(HopShape("validated", topic=VALIDATED, offset=record.offset))
+    number = _number(context, record, VALIDATED, record.offset)
+    hops.append(HopShape("validated", topic=VALIDATED, offset=number))
     hops += [*_live(context, record), *_lake(context, record)]
     return EventLineageShape(event_id, source, record.headers["type"], hops)
 
@@ -85,10 +90,15 @@ def _raw(context: Context, record: Record) -> list[HopShape]:
     raw_offset = int(headers.get("raw_offset", "-1"))
     if "raw_topic" in headers:
         place = f"{headers['raw_topic']}/{headers.get('raw_partition', '0')}"
-        return [HopShape("raw", topic=place, offset=raw_offset)]
+        number = _number(context, record, place, raw_offset)
+        return [HopShape("raw", topic=place, offset=number)]
     if context.platform.parts.log.read_offsets(RAW, [raw_offset]):
-        return [HopShape("raw", topic=RAW, offset=raw_offset)]
+        return [HopShape("raw", topic=RAW, offset=_number(context, record, RAW, raw_offset))]
     return []
+
+
+def _number(context: Context, record: Record, topic: str, offset: int) -> int:
+    return context.offsets.shown(record.headers["tenant"], topic, offset)
 
 
 def _ref(record: Record) -> EventRef:
@@ -100,7 +110,8 @@ def _live(context: Context, record: Record) -> list[HopShape]:
     if record.offset >= platform.engine.next_offset:
         return []
     moved = [f"{m.name}@{m.version}" for m in platform.registry.moved_by(_ref(record))]
-    return [HopShape("live", offset=record.offset, metrics=moved)]
+    number = _number(context, record, VALIDATED, record.offset)
+    return [HopShape("live", offset=number, metrics=moved)]
 
 
 def _lake(context: Context, record: Record) -> list[HopShape]:
@@ -110,7 +121,7 @@ def _lake(context: Context, record: Record) -> list[HopShape]:
     return [
         HopShape(
             "lake",
-            offset=record.offset,
+            offset=_number(context, record, VALIDATED, record.offset),
             table=located.table,
             snapshot_id=located.snapshot_id,
             file=located.file,
@@ -118,8 +129,12 @@ def _lake(context: Context, record: Record) -> list[HopShape]:
     ]
 
 
-def metric_lineage(context: Context, name: str, version: int | None) -> MetricLineageShape:
+def metric_lineage(
+    context: Context, name: str, version: int | None, *, counted: bool
+) -> MetricLineageShape:
     """Return what a metric is computed from; reads the lake's metadata.
+
+    With *counted*, how much it holds of all tenants.
 
     Raises:
         UnknownContractError: There is no such metric.
@@ -139,8 +154,8 @@ def metric_lineage(context: Context, name: str, version: int | None) -> MetricLi
                 event=str(ref),
                 table=".".join(table_name),
                 snapshot_id=None if snapshot is None else snapshot.snapshot_id,
-                rows=sum(file.rows for file in files),
-                files=len(files),
+                rows=sum(file.rows for file in files) if counted else None,
+                files=len(files) if counted else None,
             )
         )
     return MetricLineageShape(
@@ -148,6 +163,6 @@ def metric_lineage(context: Context, name: str, version: int | None) -> MetricLi
         version=contract.version,
         contract=contract_document(plan, platform),
         sources=sources,
-        live_offset=platform.engine.next_offset,
-        lake_offset=platform.parts.lake.covered.validated,
+        live_offset=platform.engine.next_offset if counted else None,
+        lake_offset=platform.parts.lake.covered.validated if counted else None,
     )

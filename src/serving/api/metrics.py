@@ -140,7 +140,7 @@ async def _past(context: Context, asked: Asked, tenant: str, question: MetricQue
         as_of_us=question.as_of_us,
         grain=question.grain,
     )
-    answer = await answer_past(context.platform, asked, tenant, span)
+    answer = await answer_past(context.platform, asked, tenant, span, offsets=context.offsets)
     contract = asked.plan.contract
     return respond(answer, headers=deprecation(contract.status, contract.sunset))
 

@@ -21,8 +21,8 @@ class EventItem(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         index: Its place in the request, from 0.
-        offset: Its place in the log; for a duplicate, where it was first accepted.
-        dead_letter: Its place among the dead letters, when it was rejected.
+        offset: Names its place in the log; for a duplicate, where it was first accepted.
+        dead_letter: Names its place among the dead letters, when it was rejected.
         identified_by: `id`, or `content` when it came without one: an equal event is a duplicate.
     """
 
@@ -384,24 +384,33 @@ class EventLineageShape(msgspec.Struct, frozen=True):
 
 
 class MetricSource(msgspec.Struct, frozen=True):
-    """An event type a metric is computed from, and where its history is."""
+    """An event type a metric is computed from, and where its history is.
+
+    Attributes:
+        rows: Rows of all tenants; null to a key without the scope `operate`, as `files` is.
+    """
 
     event: str
     table: str
     snapshot_id: int | None
-    rows: int
-    files: int
+    rows: int | None
+    files: int | None
 
 
 class MetricLineageShape(msgspec.Struct, frozen=True):
-    """What a metric is made of, now."""
+    """What a metric is made of, now.
+
+    Attributes:
+        live_offset: Up to where live state holds the log of all tenants; null to a key without the
+            scope `operate`, as `lake_offset` is.
+    """
 
     metric: str
     version: int
     contract: Json
     sources: list[MetricSource]
-    live_offset: int
-    lake_offset: int
+    live_offset: int | None
+    lake_offset: int | None
 
 
 class ChangelogEntry(msgspec.Struct, frozen=True):
@@ -545,12 +554,12 @@ class VerificationShape(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-class ComponentShape(msgspec.Struct, frozen=True):
-    """The state of one part, and what to do about it."""
+class ComponentShape(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The state of one part, and what to do about it; a key without `operate` sees its status."""
 
     status: str
-    detail: str
-    fix: str | None
+    detail: str = ""
+    fix: str | None = None
 
 
 class TableShape(msgspec.Struct, frozen=True):
@@ -564,26 +573,33 @@ class TableShape(msgspec.Struct, frozen=True):
 
 
 class LagShape(msgspec.Struct, frozen=True):
-    """How far the lake is behind the log."""
+    """How far the lake is behind the log; a key without `operate` sees whole seconds alone."""
 
-    events: int
     seconds: float
+    events: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class StreamShape(msgspec.Struct, frozen=True):
-    """How far behind the stream is what reads can see; present when events come over one."""
+    """How far behind the stream is what reads can see; present when events come over one.
+
+    A key without `operate` sees whether it is connected, and whole seconds.
+    """
 
     connected: bool
-    events: int
-    unread: int
     seconds: float
-    drained_per_second: float
-    skipped_offsets: int
-    unreadable: int
+    events: int | msgspec.UnsetType = msgspec.UNSET
+    unread: int | msgspec.UnsetType = msgspec.UNSET
+    drained_per_second: float | msgspec.UnsetType = msgspec.UNSET
+    skipped_offsets: int | msgspec.UnsetType = msgspec.UNSET
+    unreadable: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class HealthShape(msgspec.Struct, frozen=True):
-    """Whether the platform does what it is for; whoever has no key is told the status alone."""
+    """Whether the platform does what it is for.
+
+    Without a key there is the status alone. A key with the scope `read` sees the status of each
+    part, one with `operate` everything: details count the events of all tenants.
+    """
 
     status: str
     components: dict[str, ComponentShape] | msgspec.UnsetType = msgspec.UNSET

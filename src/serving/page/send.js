@@ -97,7 +97,7 @@ export class SendBox {
 
   showReceipt(receipt) {
     const [outcome] = receipt.events ?? [];
-    const words = outcome?.status === "duplicate" ? "Already counted: this id was sent before." : `Accepted, number ${outcome?.offset ?? ""} in the log.`;
+    const words = outcome?.status === "duplicate" ? "Already counted: this id was sent before." : `Accepted, offset ${outcome?.offset ?? ""}.`;
     const warnings = (outcome?.warnings ?? []).map((warning) => el("p", { class: "quiet" }, `Warning: ${warning.message}`));
     byId("send-result").replaceChildren(el("p", { class: "note" }, words), ...warnings);
     this.freshKey();

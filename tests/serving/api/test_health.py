@@ -89,11 +89,11 @@ def part(served: Served, name: str) -> dict[str, Any]:
 
 def test_a_stranger_is_told_the_status_alone(tmp_path: Path, orders: Registry) -> None:
     """Offsets, tables and errors are nobody's business who may not read."""
-    keys = "reads:acme:read,writes:acme:write"
+    keys = "reads:acme:read,writes:acme:write,runs:ops:read+operate"
     with standing_still(tmp_path, orders, keys) as served:
         answers = {
             key: served.get("/v1/health", headers={"x-api-key": key} if key else {})
-            for key in ("", "guessed", "writes", "reads")
+            for key in ("", "guessed", "writes", "reads", "runs")
         }
         served.platform.ready = False
         ready = [
@@ -107,7 +107,8 @@ def test_a_stranger_is_told_the_status_alone(tmp_path: Path, orders: Registry) -
     )
     for key in ("", "guessed", "writes"):
         assert set(answers[key].json()) == {"status"}
-    assert {"components", "lake", "lag", "token"} < set(answers["reads"].json())
+    assert set(answers["reads"].json()) == {"status", "components", "lag", "token", "stream"}
+    assert {"components", "lake", "lag", "token"} < set(answers["runs"].json())
     assert [answer.json()["status"] for answer in ready] == ["not_ready", "rebuilding"]
 
 
@@ -128,7 +129,7 @@ def test_it_is_not_ready_while_the_lake_is_behind_its_budget(
     assert (within[0].status_code, within[1]["status"]) == (200, "ok")
     assert (beyond.status_code, beyond.json()["status"]) == (503, "lake_behind")
     assert (behind["status"], "its budget is 300 s" in behind["detail"]) == ("degraded", True)
-    assert lag == {"events": 1, "seconds": 301.0}
+    assert lag == {"seconds": 301.0, "events": 1}
     assert (after[0].status_code, after[1]["status"]) == (200, "ok")
 
 

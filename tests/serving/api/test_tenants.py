@@ -12,7 +12,8 @@ from serving.api.limits import Policy
 from tests.serving.api.conftest import Served, order, serving
 
 CANARY = "canary-7f3a"
-KEYS = "k-acme:acme,k-umbrella:umbrella,k-read:acme:read,k-write:acme:write"
+KEYS = "k-acme:acme,k-umbrella:umbrella,k-read:acme:read,k-write:acme:write,k-ops:ops:operate,"
+KEYS += "k-both:acme:read+operate"
 ACME = {"X-API-Key": "k-acme"}
 UMBRELLA = {"X-API-Key": "k-umbrella"}
 
@@ -75,7 +76,8 @@ def test_the_owner_sees_it_on_those_routes(served: Served) -> None:
     """Else the test above would prove nothing."""
     assert served.get(f"/v1/entity/order/{CANARY}", headers=ACME).status_code == 200
     assert served.get(f"/v1/lineage/event/{CANARY}?source=/shop", headers=ACME).status_code == 200
-    assert served.get("/v1/deadletter/0", headers=ACME).status_code == 200
+    number = served.get("/v1/deadletter", headers=ACME).json()["dead_letters"][-1]["offset"]
+    assert served.get(f"/v1/deadletter/{number}", headers=ACME).status_code == 200
     answer = served.get("/v1/metrics/revenue?window=all&currency=EUR", headers=ACME).json()
     assert answer["value"] == "77123.45"
 
@@ -90,10 +92,11 @@ def test_an_entity_tag_of_one_tenant_is_not_the_others(served: Served) -> None:
 
 
 def test_nobody_can_decide_about_another_tenants_dead_letters(served: Served) -> None:
-    """They do not exist for anybody else."""
+    """They do not exist for anybody else, whichever number is sent."""
+    number = served.get("/v1/deadletter", headers=ACME).json()["dead_letters"][-1]["offset"]
     for action in ("fix", "replay", "discard"):
         body = {"set": {"/data/amount": "1.00"}} if action == "fix" else {}
-        response = served.post(f"/v1/deadletter/0/{action}", json=body, headers=UMBRELLA)
+        response = served.post(f"/v1/deadletter/{number}/{action}", json=body, headers=UMBRELLA)
         assert response.status_code == 404, action
     assert served.post("/v1/deadletter/replay", json={}, headers=UMBRELLA).json()["results"] == []
 
@@ -145,12 +148,63 @@ def test_a_request_without_the_right_key_is_refused(
 
 
 @pytest.mark.parametrize(
-    "url", ["/v1/health", "/v1/health/live", "/v1/health/ready", "/metrics", "/docs",
+    "url", ["/v1/health", "/v1/health/live", "/v1/health/ready", "/docs",
             "/openapi.json", "/llms.txt"]
 )  # fmt: skip
 def test_what_says_that_it_lives_needs_no_key(served: Served, url: str) -> None:
-    """Probes and scrapers have none."""
+    """Probes have none."""
     assert served.get(url).status_code == 200
+
+
+def test_figures_of_all_tenants_need_a_key_that_may_see_them(served: Served) -> None:
+    """They count what everybody sends. Prometheus sends its key as a bearer token."""
+    asked = {
+        "nothing": {},
+        "read": {"X-API-Key": "k-read"},
+        "operate": {"X-API-Key": "k-ops"},
+        "bearer": {"Authorization": "Bearer k-ops"},
+        "admin": {"Authorization": "bearer k-acme"},
+        "basic": {"Authorization": "Basic k-ops"},
+        "elsewhere": {"Authorization": "Bearer k-ops"},
+    }
+    answers = {
+        name: served.get("/v1/metrics" if name == "elsewhere" else "/metrics", headers=headers)
+        for name, headers in asked.items()
+    }
+
+    assert {name: answer.status_code for name, answer in answers.items()} == {
+        "nothing": 401, "read": 403, "operate": 200, "bearer": 200, "admin": 200, "basic": 401,
+        "elsewhere": 401,
+    }  # fmt: skip
+    assert "agentflow_ingestion_log_events" in answers["bearer"].text
+
+
+def test_health_counts_nothing_to_a_key_of_one_tenant(served: Served) -> None:
+    """Details, tables and lag count the events of all."""
+    seen = {
+        key: served.get("/v1/health", headers={"X-API-Key": key}).json()
+        for key in ("k-read", "k-ops")
+    }
+    traced = {
+        key: served.get("/v1/lineage/metric/revenue", headers={"X-API-Key": key}).json()
+        for key in ("k-read", "k-both")
+    }
+
+    assert {tuple(part) for part in seen["k-read"]["components"].values()} == {("status",)}
+    assert seen["k-read"]["lag"].keys() == {"seconds"}
+    assert "lake" not in seen["k-read"]
+    assert "the next offset is" in seen["k-ops"]["components"]["log"]["detail"]
+    assert seen["k-ops"]["lag"].keys() == {"seconds", "events"}
+    assert traced["k-read"]["live_offset"] is None
+    assert {source["rows"] for source in traced["k-read"]["sources"]} == {None}
+    assert traced["k-both"]["live_offset"] > 0
+
+
+def test_ids_of_requests_count_nothing(served: Served) -> None:
+    """A counter would tell each caller how much the others ask."""
+    ids = [served.get("/v1/catalog", headers=ACME).headers["x-request-id"] for _ in range(3)]
+
+    assert len({each[:8] for each in ids}) == 3
 
 
 @pytest.mark.parametrize("url", ["/v1/metrics/order_count", "/v1/metrics", "/v1/catalog"])

@@ -217,7 +217,7 @@ def test_a_lake_that_is_behind_is_named(shop: Served, url: str) -> None:
 
     assert response.status_code == 503
     assert response.json()["detail"] == (
-        "the lake is behind: it holds 0 of 2 events of the log after 60 s;"
+        "the lake is behind: it does not hold all events of the log after 60 s;"
         " its last attempt failed: no space left on device"
     )
 
