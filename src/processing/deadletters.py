@@ -7,14 +7,17 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import msgspec
 
 from agentflow.clock import Clock
 from agentflow.errors import NotFoundError
 from agentflow.events import RawEvent
+from ingestion.cdc import Sources
 from ingestion.control.port import Triage, TriageStatus, TriageStore
 from ingestion.log.port import DEAD_LETTERS, RAW, CommitLog, Record
+from processing.change_letters import change_events, means_changes
 from processing.pointers import edited
 from processing.results import EventResult
 from processing.transformations.dead_letter import DeadLetter
@@ -29,7 +32,11 @@ Judge = Callable[[RawEvent], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Triaged:
-    """A dead letter and where it stands. `raw_offset` is where all that arrived is kept."""
+    """A dead letter and where it stands.
+
+    Attributes:
+        raw_offset: Where the log keeps all that arrived; None when that is in a stream.
+    """
 
     offset: int
     letter: DeadLetter
@@ -68,16 +75,25 @@ class DeadLetters:
     A replay keeps the event's id: an event that was meanwhile accepted counts once all the same,
     and one whose id belongs to another event is refused until a fix gives it an id of its own.
     What would be refused again is not sent: it would only make another dead letter, and a
-    replay of all of them would double their number each time.
+    replay of all of them would double their number each time. A refused change of a database is
+    read again by the source contract in force, and becomes the events it means.
     """
 
     def __init__(
-        self, log: CommitLog, triage: TriageStore, ingest: Ingest, judge: Judge, *, clock: Clock
+        self,
+        log: CommitLog,
+        triage: TriageStore,
+        ingest: Ingest,
+        judge: Judge,
+        sources: Callable[[], Sources],
+        *,
+        clock: Clock,
     ) -> None:
         self._log = log
         self._triage = triage
         self._ingest = ingest
         self._judge = judge
+        self._sources = sources
         self._clock = clock
 
     def page(
@@ -188,16 +204,7 @@ class DeadLetters:
     async def _send(
         self, item: Triaged, value: bytes, *, status: TriageStatus, who: str, note: str
     ) -> EventResult:
-        # lateness is judged by when the event first arrived: triage may take weeks
-        letter = item.letter
-        raw = RawEvent(value, letter.tenant, item.received_us, letter.of_any_age)
-        verdict = self._judge(raw)
-        if isinstance(verdict, Rejected):
-            result = EventResult(
-                "rejected", verdict.event_id, verdict.type, None, None, verdict.violations
-            )
-        else:
-            (result,) = await self._ingest([raw])
+        result = await self._taken(item, value)
         refused = result.status == "rejected"
         decision = Triage(
             offset=item.offset,
@@ -211,6 +218,24 @@ class DeadLetters:
         if decision != replace(item.triage, who=who, decided_us=decision.decided_us):
             await asyncio.to_thread(self._triage.decide, decision)
         return result
+
+    async def _taken(self, item: Triaged, value: bytes) -> EventResult:
+        """Send what *value* means, if the gate takes all of it; return what became of the first."""
+        raws = self._means(item, value)
+        verdicts = [raws] if isinstance(raws, Rejected) else map(self._judge, raws)
+        for verdict in verdicts:
+            if isinstance(verdict, Rejected):
+                return _refused(verdict)
+        assert not isinstance(raws, Rejected)  # noqa: S101 - it is among the verdicts
+        results = await self._ingest(raws) if raws else [_NOTHING]
+        return next((each for each in results if each.status == "rejected"), results[0])
+
+    def _means(self, item: Triaged, value: bytes) -> Sequence[RawEvent] | Rejected:
+        # lateness is judged by when the event first arrived: triage may take weeks
+        letter, received_us = item.letter, item.received_us
+        if means_changes(letter, value):
+            return change_events(letter, value, self._sources(), received_us=received_us)
+        return [RawEvent(value, letter.tenant, received_us, letter.of_any_age)]
 
     def _raw(self, item: Triaged) -> bytes:
         """Return what arrived: all of it from the raw topic, else what the dead letter holds."""
@@ -253,9 +278,18 @@ class DeadLetters:
         ]
 
 
+_NOTHING: Final = EventResult("accepted", None, None, None, None, ())
+"""What becomes of a change that means no event any more."""
+
+
+def _refused(verdict: Rejected) -> EventResult:
+    return EventResult("rejected", verdict.event_id, verdict.type, None, None, verdict.violations)
+
+
 def _raw_offset(record: Record) -> int | None:
+    """Return where in this log's own raw topic it is kept; that of a stream is elsewhere."""
     text = record.headers.get("raw_offset")
-    return None if text is None else int(text)
+    return None if text is None or "raw_topic" in record.headers else int(text)
 
 
 def _matches(record: Record, tenant: str, criteria: Criteria) -> bool:

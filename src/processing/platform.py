@@ -18,6 +18,7 @@ from agentflow.errors import TokenError, UnavailableError
 from agentflow.events import RawEvent
 from agentflow.metrics import MetricPlan, MetricState
 from agentflow.supervision import Supervisor, ended
+from ingestion.cdc import Sources
 from ingestion.control.port import ControlStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
 from processing.aside import aside
@@ -110,7 +111,12 @@ class Platform:
             )
         )
         self.dead_letters = DeadLetters(
-            parts.log, parts.control, self.ingest, self.judge_again, clock=clock
+            parts.log,
+            parts.control,
+            self.ingest,
+            self.judge_again,
+            lambda: Sources(self.registry),
+            clock=clock,
         )
         self.truncations = Truncations(parts.log, parts.control)
         self.changes.subscribe(self._follow)

@@ -21,7 +21,7 @@ from ingestion.cdc.unavailable import may_be_unsent
 
 Means = Literal["insert", "update", "delete"]
 FULL_IDENTITY = "Set REPLICA IDENTITY FULL; `agentflow connectors export` prints the statement."
-TOGETHER = "Bring the source contract and the table together, then send the dead letter again."
+TOGETHER = "Bring the source contract and the table together, then replay the dead letter."
 _CALENDAR = frozenset(
     {"date", "timestamp", "timestamp_millis", "timestamp_micros", "timestamp_nanos"}
 )
