@@ -26,6 +26,7 @@ from serving.offsets import Offsets
 RING_EVENTS: Final = 8_192
 AT_ONCE: Final = 256
 _PAGES_KEPT: Final = 8
+_TEXTS_KEPT: Final = 16
 _offset = attrgetter("offset")
 
 
@@ -55,6 +56,15 @@ class _Logged(NamedTuple):
     end: int
 
 
+class _Wanted(NamedTuple):
+    """Which messages, by the first and the last that was looked at, and for whom."""
+
+    first: int
+    last: int
+    tenant: str
+    types: frozenset[str]
+
+
 class EventPages:
     """What streams of events are made of. One event loop; `close` ends its thread.
 
@@ -72,6 +82,7 @@ class EventPages:
         self._ring: list[_Message] = []
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-pages")
         self._logged: OrderedDict[int, _Logged] = OrderedDict()
+        self._texts: dict[_Wanted, bytes] = {}
         self.rendered = 0
 
     def close(self) -> None:
@@ -83,6 +94,7 @@ class EventPages:
         if self._documents.registry is not self._platform.registry:
             self._documents = EventDocuments(self._platform.registry, self._offsets)
             self._logged.clear()
+            self._texts.clear()
             for message in self._ring:
                 message.text = b""
         self._ring += [_Message(offset, event) for offset, event in events]
@@ -103,7 +115,20 @@ class EventPages:
             behind = messages[-1].offset + 1 if messages else end
         return Page(self._text(messages, tenant, types), behind)
 
-    def _text(self, messages: Iterable[_Message], tenant: str, types: frozenset[str]) -> bytes:
+    def _text(self, messages: Sequence[_Message], tenant: str, types: frozenset[str]) -> bytes:
+        """Return the text of a page; streams that keep up want the same one, one after another."""
+        if not messages:
+            return b""
+        wanted = _Wanted(messages[0].offset, messages[-1].offset, tenant, types)
+        text = self._texts.get(wanted)
+        if text is None:
+            text = self._joined(messages, tenant, types)
+            if len(self._texts) >= _TEXTS_KEPT:
+                del self._texts[next(iter(self._texts))]
+            self._texts[wanted] = text
+        return text
+
+    def _joined(self, messages: Iterable[_Message], tenant: str, types: frozenset[str]) -> bytes:
         return b"".join(
             [
                 message.text or self._render(message)

@@ -11,7 +11,17 @@ import msgspec
 
 from tests.bench.figures import Measure
 
-MEASUREMENTS = ("pipeline", "engine", "saving", "volume", "batches", "reads", "latency", "memory")
+MEASUREMENTS = (
+    "pipeline",
+    "engine",
+    "saving",
+    "volume",
+    "batches",
+    "reads",
+    "latency",
+    "fan_out",
+    "memory",
+)
 """Modules of this package with a `measure`, in the order they are run."""
 
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -41,10 +42,15 @@ class Served:
 
 
 @contextmanager
-def platform_server(*, before: str = "pass") -> Iterator[Served]:
+def platform_server(
+    *,
+    before: str = "pass",
+    settings: Mapping[str, str] | None = None,
+    contracts: Path = CONTRACTS,
+) -> Iterator[Served]:
     """Run the platform on an empty data directory, with an API key and a rate limit in force.
 
-    *before* is Python that is run first in its process.
+    *before* is Python that is run first in its process; *settings* are added to its own.
     """
     SCRATCH.mkdir(parents=True, exist_ok=True)
     data_dir = tempfile.mkdtemp(prefix="data-", dir=SCRATCH)
@@ -56,11 +62,11 @@ def platform_server(*, before: str = "pass") -> Iterator[Served]:
             "up",
             "--json",
         ),
-        *("--port", "0", "--data-dir", data_dir, "--contracts-dir", str(CONTRACTS)),
+        *("--port", "0", "--data-dir", data_dir, "--contracts-dir", str(contracts)),
     ]
-    settings = {"AGENTFLOW_API_KEYS": f"{KEY}:default", "AGENTFLOW_RATE_LIMIT": "1000000000"}
+    own = {"AGENTFLOW_API_KEYS": f"{KEY}:default", "AGENTFLOW_RATE_LIMIT": "1000000000"}
     try:
-        with child(command, settings) as (process, line):
+        with child(command, {**own, **(settings or {})}) as (process, line):
             address = urlsplit(json.loads(line)["url"])
             yield Served(address.hostname or "", address.port or 0, psutil.Process(process.pid))
     finally:
