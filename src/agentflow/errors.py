@@ -32,6 +32,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agentflow.wording import counted
+
 
 class AgentFlowError(Exception):
     """Base of every deliberate error.
@@ -87,7 +89,7 @@ class ContractFilesError(ContractError):
     def __init__(self, problems: Iterable[FileProblem]) -> None:
         self.problems = tuple(problems)
         lines = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__(f"{len(self.problems)} problems in contract files\n{lines}")
+        super().__init__(f"{counted(len(self.problems), 'problem')} in contract files\n{lines}")
 
 
 class ExpressionError(ContractError):

@@ -11,6 +11,7 @@ import structlog
 
 from agentflow.contracts import Registry
 from agentflow.errors import ContractError
+from agentflow.wording import counted
 from ingestion.control.opening import ControlReport
 from ingestion.log.recovery import OpenReport
 from processing.lake import Lake, LakeReader, Location, Recorded, open_lake
@@ -163,7 +164,8 @@ def _refilled(
 ) -> Recovery:
     found = refill(source, reader, registry, gate)
     detail = (
-        f"{found.events} events and {found.dead_letters} dead letters were put back from the lake; "
+        f"{counted(found.events, 'event')} and {counted(found.dead_letters, 'dead letter')}"
+        " came back from the lake; "
         "what was not in it yet, and the raw bytes, are lost"
     )
     if found.unread:

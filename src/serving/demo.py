@@ -16,6 +16,7 @@ from rich.progress import Progress, TaskID
 
 from agentflow.events import RawEvent
 from agentflow.settings import Settings
+from agentflow.wording import counted
 from ingestion.generate import Profile, paced, read_world
 from processing.platform import Platform
 from processing.rebuild import Progress as ProgressTold
@@ -135,8 +136,9 @@ async def demonstrate(
     style = "green" if outcome.verified else "red"
     said = "equal" if outcome.verified else "NOT equal"
     console.print(
-        f"[{style}]{outcome.numbers_compared:,} numbers {said} to the recompute from the lake"
-        f"[/{style}]  [dim]{outcome.events:,} events, {outcome.rejected:,} rejected, "
+        f"[{style}]{counted(outcome.numbers_compared, 'number')} {said}"
+        " to the recompute from the lake"
+        f"[/{style}]  [dim]{counted(outcome.events, 'event')}, {outcome.rejected:,} rejected, "
         f"fresh within {_percentiles_text(outcome.freshness_ms)}[/dim]"
     )
     if as_json:
@@ -212,7 +214,8 @@ async def _show(platform: Platform, console: Console) -> None:
 def _announce(run: Running, console: Console) -> None:
     rebuilt = run.platform.rebuilt
     if rebuilt is not None and rebuilt.events:
-        console.print(f"[dim]live state: {rebuilt.events:,} events from the {rebuilt.source}[/dim]")
+        events = counted(rebuilt.events, "event")
+        console.print(f"[dim]live state: {events} from the {rebuilt.source}[/dim]")
     console.print(f"[bold]{run.url}[/bold]  [dim]page ·[/dim] {run.url}/docs  [dim]API[/dim]")
 
 

@@ -76,7 +76,7 @@ def test_a_lost_log_is_filled_from_the_lake(nursery: Nursery, data_dir: Path, se
 
     server = nursery.run(data_dir)
     client = server.client()
-    assert "put back from the lake" in told(server, "log")
+    assert "came back from the lake" in told(server, "log")
     assert "storage.recovered" in server.log
     refused = client.get(f"/v1/metrics/order_count?at_least={token}")
     assert (refused.status, refused.json["code"]) == (400, "token_invalid")

@@ -10,6 +10,7 @@ import click
 
 from agentflow.cli.options import json_option
 from agentflow.cli.output import Watch, emit, progress, say
+from agentflow.wording import counted
 
 if TYPE_CHECKING:
     from agentflow.settings import Settings
@@ -92,14 +93,14 @@ def _tell(manifest: Manifest, *, as_json: bool, done: str) -> None:
     if as_json:
         emit(manifest.model_dump(mode="json", exclude={"files"}) | _sums(manifest))
         return
-    say(f"{done}: {len(manifest.files)} files, {manifest.size_bytes:,} bytes")
+    say(f"{done}: {counted(len(manifest.files), 'file')}, {manifest.size_bytes:,} bytes")
     say(f"as of {manifest.made_at}")
     if manifest.log is not None:
         held = manifest.log
-        say(f"log: {held.validated:,} events, {held.dead_letters:,} dead letters")
+        say(f"log: {counted(held.validated, 'event')}, {counted(held.dead_letters, 'dead letter')}")
     if manifest.lake is not None:
         rest = "" if manifest.lake == manifest.log else "; the rest is written to it after a start"
-        say(f"lake: {manifest.lake.validated:,} events{rest}")
+        say(f"lake: {counted(manifest.lake.validated, 'event')}{rest}")
     for part in manifest.leaves_out:
         say(f"not in it: {part}")
 

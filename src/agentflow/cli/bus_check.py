@@ -30,4 +30,4 @@ def examine_bus(configured: Settings) -> Iterator[Finding]:
         detail = f"{configured.kafka_bootstrap} has no topic {', '.join(missing)}"
         yield Finding("kafka", "problem", detail, "agentflow topics apply")
     else:
-        yield Finding("kafka", "ok", f"{configured.kafka_bootstrap} has all {len(wanted)} topics")
+        yield Finding("kafka", "ok", f"{configured.kafka_bootstrap} has all topics, {len(wanted)}")

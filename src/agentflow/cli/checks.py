@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from agentflow.clock import SystemClock, to_datetime
 from agentflow.errors import AgentFlowError
+from agentflow.wording import counted
 
 _PYTHON = ((3, 11), (3, 12))
 _LITTLE_SPACE_BYTES = 1 << 30
@@ -111,7 +112,7 @@ def _contracts(place: Place) -> Iterator[Finding]:
 
     reading = read_compiled(place.contracts_dir)
     if reading.problems:
-        detail = f"{len(reading.problems)} problems in {place.contracts_dir}"
+        detail = f"{counted(len(reading.problems), 'problem')} in {place.contracts_dir}"
         first = f"; the first: {reading.problems[0]}"
         fix = f"agentflow contracts lint --contracts-dir {place.contracts_dir}"
         yield Finding("contracts", "problem", detail + first, fix)
@@ -173,10 +174,10 @@ def _platform(place: Place) -> Iterator[Finding]:
             yield Finding("platform", "problem", str(error), error.hint or "")
             return
     yield from _health(place, health)
-    yield _in_force(place, catalog)
+    yield in_force(place.contracts_dir, catalog)
 
 
-def _in_force(place: Place, catalog: Mapping[str, Any]) -> Finding:
+def in_force(contracts_dir: Path, catalog: Mapping[str, Any]) -> Finding:
     """Compare the contracts the platform goes by with the files here."""
     from agentflow.contracts import read_directory
 
@@ -185,7 +186,7 @@ def _in_force(place: Place, catalog: Mapping[str, Any]) -> Finding:
         for contracts in catalog.values()
         for contract in contracts
     }
-    reading = read_directory(place.contracts_dir)
+    reading = read_directory(contracts_dir)
     registry = reading.registry
     ours = {
         f"{contract.kind} {contract.name}@{contract.version}": registry.fingerprint(contract)
@@ -194,14 +195,14 @@ def _in_force(place: Place, catalog: Mapping[str, Any]) -> Finding:
     }
     differing = sorted(name for name in theirs | ours if theirs.get(name) != ours.get(name))
     if not differing or reading.problems or not ours:
-        beside = "" if differing else f", those in {place.contracts_dir}"
-        return Finding("in force", "ok", f"{len(theirs)} contracts{beside}")
+        beside = "" if differing else f", those in {contracts_dir}"
+        return Finding("in force", "ok", f"{counted(len(theirs), 'contract')}{beside}")
     shown = ", ".join(differing[:_SHOWN])
     more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
     return Finding(
         "in force",
         "note",
-        f"the platform goes by other contracts than {place.contracts_dir}: {shown}{more}",
+        f"the platform goes by other contracts than {contracts_dir}: {shown}{more}",
         "agentflow contracts publish, when the platform reads that directory",
     )
 

@@ -12,6 +12,7 @@ import click
 from agentflow.cli.failure import NO
 from agentflow.cli.options import contracts_directory, contracts_option, json_option, pairs
 from agentflow.cli.output import emit, say
+from agentflow.wording import counted
 
 if TYPE_CHECKING:
     from ingestion.connectors import Connector, Drift
@@ -121,7 +122,8 @@ def status(contracts_dir: Path | None, connect_url: str, *, restart: bool, as_js
     for each in ailments if not as_json else ():
         click.echo(f"{each.connector} {each.part} {each.state}: {each.problem}")
         click.echo(f"  fix: {each.fix}")
-    say(f"{len(wanted)} connectors, {len({each.connector for each in ailments})} with problems")
+    ill = len({each.connector for each in ailments})
+    say(f"{counted(len(wanted), 'connector')}, {ill} with problems")
     if restart:
         for name in dict.fromkeys(each.connector for each in ailments if each.state == "FAILED"):
             client.restart(name)

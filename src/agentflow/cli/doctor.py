@@ -15,6 +15,7 @@ from agentflow.cli.options import (
     settings,
 )
 from agentflow.cli.output import emit, say
+from agentflow.wording import counted
 
 _MARKS = {"ok": ("ok", "green"), "note": ("note", "blue"), "problem": ("problem", "red")}
 
@@ -59,6 +60,6 @@ def doctor(
             if finding.fix:
                 click.echo(f"         fix: {finding.fix}")
     problems = sum(finding.status == "problem" for finding in findings)
-    say(f"{problems} problems" if problems else "nothing is wrong")
+    say(counted(problems, "problem") if problems else "nothing is wrong")
     if problems:
         raise click.exceptions.Exit(NO)

@@ -10,6 +10,7 @@ import click
 from agentflow.cli.connection import connected
 from agentflow.cli.options import Instant, json_option, server_options
 from agentflow.cli.output import emit, say, write_table
+from agentflow.wording import counted
 
 if TYPE_CHECKING:
     from agentflow_sdk import Entity, Session
@@ -52,7 +53,7 @@ def _write(found: Entity) -> None:
         by = found.set_by.get(name)
         rows.append((name, value, f"{by.type} {by.occurred_at.isoformat()}" if by else ""))
     write_table(("attribute", "value", "set by"), rows)
-    say(f"{found.entity} {found.id}: {found.events:,} events")
+    say(f"{found.entity} {found.id}: {counted(found.events, 'event')}")
     if found.sessions:
         say("\nsessions")
         write_table(("start", "end", "events", "lasted", "attributes"), map(_row, found.sessions))

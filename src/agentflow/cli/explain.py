@@ -11,6 +11,7 @@ from agentflow.cli.failure import NO, Failure
 from agentflow.cli.options import filters, json_option, server_options
 from agentflow.cli.output import emit, number, say, waiting
 from agentflow.cli.shown import write_answer, write_causes
+from agentflow.wording import counted
 
 if TYPE_CHECKING:
     from agentflow_sdk import Answer
@@ -68,7 +69,8 @@ def _proof(answer: Answer, *, sql: bool) -> None:
         return
     verdict = "equal" if recompute.equal else "DIFFERENT"
     tables = ", ".join(f"{table}@{snapshot}" for table, snapshot in recompute.snapshots.items())
-    say(f"\nrecomputed from the lake: {verdict}, {recompute.rows:,} rows, {recompute.ms:.0f} ms")
+    rows = counted(recompute.rows, "row")
+    say(f"\nrecomputed from the lake: {verdict}, {rows}, {recompute.ms:.0f} ms")
     if tables:
         say(f"snapshots: {tables}")
     if sql and recompute.sql:

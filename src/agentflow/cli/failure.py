@@ -16,6 +16,7 @@ from agentflow.errors import (
     StorageError,
     UnavailableError,
 )
+from agentflow.wording import counted
 
 NO: Final = 1
 """It ran, and the answer is no: a problem was found, a number differs, an example fails."""
@@ -74,7 +75,7 @@ def failing() -> Iterator[None]:
     except ContractFilesError as error:
         details = tuple(str(problem) for problem in error.problems)
         count = len(error.problems)
-        message = f"{count} problem{'s' if count > 1 else ''} in contract files"
+        message = f"{counted(count, 'problem')} in contract files"
         raise Failure(message, exit_code=NO, code=error.code, details=details) from error
     except AgentFlowError as error:
         raise Failure(

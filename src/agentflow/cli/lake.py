@@ -9,6 +9,7 @@ import click
 
 from agentflow.cli.options import contracts_directory, contracts_option, json_option, settings
 from agentflow.cli.output import emit, say
+from agentflow.wording import counted
 
 
 @click.group()
@@ -47,4 +48,4 @@ def apply(*, contracts_dir: Path | None, as_json: bool) -> None:
         return
     for name in names:
         click.echo(name)
-    say(f"{len(names)} tables are as wanted in {location.warehouse}")
+    say(f"{counted(len(names), 'table')} as wanted in {location.warehouse}")

@@ -23,6 +23,7 @@ from agentflow.cli.options import (
 from agentflow.cli.output import Watch, emit, progress, say
 from agentflow.cli.sending import Sender, Transport
 from agentflow.errors import AgentFlowError
+from agentflow.wording import counted
 
 if TYPE_CHECKING:
     from agentflow_sdk import AgentFlow
@@ -72,7 +73,7 @@ def replay(  # noqa: PLR0913  # the options of the command
                 with suppress(KeyboardInterrupt):
                     while batch := list(islice(events, sender.batch_size)):
                         sender.send(batch)
-                        watch.note(f"{sender.counts.total():,} events sent")
+                        watch.note(f"{counted(sender.counts.total(), 'event')} sent")
             except (AgentFlowError, PlatformError):
                 _say_how_far(sender)
                 raise
@@ -94,7 +95,8 @@ def _transport(client: AgentFlow, watch: Watch) -> Transport:
 
 def _say_how_far(sender: Sender) -> None:
     if sender.counts.total():
-        say(f"{sender.counts.total():,} events were sent; run the same again: none counts twice")
+        sent = counted(sender.counts.total(), "event")
+        say(f"{sent} sent so far; run it again: nothing counts twice")
 
 
 def _events(
@@ -129,10 +131,11 @@ def _report(sender: Sender, seconds: float, *, as_json: bool) -> None:
             click.echo(f"{name:<10}  {count:,}")
         if sender.rejected_before:
             say(f"{sender.rejected_before:,} of the rejected were dead letters before this run")
-        say(f"{total:,} events in {seconds:.1f} s, {total / max(seconds, 1e-9):,.0f} a second")
+        speed = total / max(seconds, 1e-9)
+        say(f"{counted(total, 'event')} in {seconds:.1f} s, {speed:,.0f} a second")
     if counts["rejected"]:
         raise Failure(
-            f"{counts['rejected']:,} of {total:,} events were rejected",
+            f"{counts['rejected']:,} of {counted(total, 'event')} rejected",
             exit_code=NO,
             code="events_rejected",
             hint="They wait among the dead letters: see `agentflow deadletter list`.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from agentflow.cli.output import number, say, signed, write_table
+from agentflow.wording import counted
 
 if TYPE_CHECKING:
     from agentflow_sdk import Answer, Point
@@ -52,7 +53,7 @@ def trust(answer: Answer) -> str:
     contract = f"contract v{answer.contract.version} {answer.contract.status}"
     exact = "exact" if answer.exact else f"within {100 * (answer.error_bound or 0):.2g} %"
     window = answer.window.name or "the whole range"
-    events = f"{answer.events:,} event{'' if answer.events == 1 else 's'}"
+    events = counted(answer.events, "event")
     moved = "" if answer.series or answer.as_of is not None else f"{_moved(answer)}, "
     return f"{answer.metric}, {window}: {answer.status}, {moved}{events}, {exact}, {contract}"
 

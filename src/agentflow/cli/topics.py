@@ -11,6 +11,7 @@ import click
 from agentflow.cli.failure import USAGE
 from agentflow.cli.options import contracts_option, json_option, settings
 from agentflow.cli.output import emit, say
+from agentflow.wording import counted
 
 if TYPE_CHECKING:
     from ingestion.kafka.admin import KafkaAdmin
@@ -121,9 +122,10 @@ def _show_drift(found: TopicPlan) -> None:
 
 def _show_count(found: TopicPlan, wanted: tuple[Topic, ...]) -> None:
     if found.settled:
-        say(f"{len(wanted)} topics are as wanted")
+        say(f"{counted(len(wanted), 'topic')} as wanted")
     else:
-        say(f"{len(found.changes)} changes to apply, {len(found.drift)} differences to mend")
+        changes = counted(len(found.changes), "change")
+        say(f"{changes} to apply, {counted(len(found.drift), 'difference')} to mend")
 
 
 def _document(found: TopicPlan) -> dict[str, object]:

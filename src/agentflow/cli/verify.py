@@ -13,6 +13,7 @@ from agentflow.cli.failure import NO, Failure
 from agentflow.cli.options import json_option, server_options
 from agentflow.cli.output import counting, emit, number, say, write_table
 from agentflow.cli.shown import dimensions
+from agentflow.wording import counted
 
 if TYPE_CHECKING:
     from agentflow_sdk import Verification
@@ -56,9 +57,11 @@ def _verdict(result: Verification) -> str:
         any(not window.equal and window.reason is None for window in metric.windows)
         for metric in result.metrics
     )
-    parts = [f"{unequal} of {len(result.metrics)} metrics differ from the lake"] if unequal else []
+    parts = []
+    if unequal:
+        parts.append(f"{unequal} of {counted(len(result.metrics), 'metric')} not equal to the lake")
     if result.failed:
-        parts.append(f"{result.failed} of {result.checks} checks could not be done")
+        parts.append(f"{result.failed} of {counted(result.checks, 'check')} could not be done")
     return "; ".join(parts)
 
 
@@ -86,7 +89,8 @@ def _write(result: Verification) -> None:
                 say(f"{metric.metric} {check.window} {where}: {values}")
     if result.verified:
         say(
-            f"verified: {len(result.metrics)} metrics equal the lake in {result.numbers} numbers,"
+            f"verified: {counted(len(result.metrics), 'metric')} equal to the lake in"
+            f" {counted(result.numbers, 'number')},"
             f" {result.seconds:.1f} s"
         )
 

@@ -62,14 +62,14 @@ def read_directory(directory: Path | str, *, locked: bool = True) -> Reading:
     problems: list[FileProblem] = []
     contracts: dict[Key, Contract] = {}
     sources: dict[Key, Source] = {}
-    unreadable: set[str] = set()
+    unreadable: set[tuple[str, str]] = set()
     problems.extend(_folder_problems(directory))
     for file, kind in _files(directory):
         document = read_file(file.relative_to(directory).as_posix(), file)
         contract, found = _contract(document, kind)
         problems.extend(found)
         if contract is None:
-            unreadable |= _claimed(document, file)
+            unreadable |= {(kind, name) for name in _claimed(document, file)}
             continue
         key = key_of(contract)
         if key in contracts:
@@ -99,7 +99,8 @@ def _lock_problems(directory: Path, registry: Registry) -> tuple[FileProblem, ..
 def _folder_problems(directory: Path) -> Iterator[FileProblem]:
     if not directory.is_dir():
         hint = "Point --contracts-dir at a directory with events/, entities/ and metrics/."
-        yield FileProblem(".", 0, f'contracts directory "{directory.name}" does not exist', hint)
+        what = "is a file, not a directory" if directory.exists() else "does not exist"
+        yield FileProblem(".", 0, f'contracts directory "{directory.name}" {what}', hint)
         return
     for child in sorted(directory.iterdir()):
         misread = child.suffix in _SUFFIXES and child.is_file()
@@ -122,7 +123,7 @@ def _files(directory: Path) -> Iterator[tuple[Path, Kind]]:
 
 def _claimed(document: Document, file: Path) -> set[str]:
     """Return the names a broken file probably has, so that nobody is blamed for using them."""
-    names = {file.stem, _VERSION_SUFFIX.sub("", file.stem)}
+    names = {_VERSION_SUFFIX.sub("", file.stem)}
     if isinstance(document.value, dict) and isinstance(name := document.value.get("name"), str):
         names.add(name)
     return names

@@ -14,6 +14,7 @@ from pathlib import Path
 from agentflow.contracts.model import Contract, EventContract
 from agentflow.contracts.registry import Registry
 from agentflow.errors import BreakingChangeError, ContractFilesError, FileProblem
+from agentflow.wording import counted
 
 LOCK_NAME = "contracts.lock"
 _FORMAT = 1
@@ -98,7 +99,7 @@ def lock_text(
     if changed and not accept_changes:
         problems = "\n".join(f"  {problem}" for problem in changed)
         raise BreakingChangeError(
-            f"{len(changed)} contracts changed their meaning\n{problems}",
+            f"{counted(len(changed), 'contract')} changed in meaning\n{problems}",
             hint="Give each a new version, or accept the changes on purpose.",
         )
     entries = {**locked, **lock_entries(registry)}

@@ -15,6 +15,8 @@ from re import _constants as ops  # type: ignore[attr-defined]  # not in typeshe
 from re import _parser  # type: ignore[attr-defined]  # not in typeshed
 from typing import Any
 
+from agentflow.contracts.pattern_refusals import RefusedError, inline_flags, unsupported
+
 MAX_STEPS = 100_000
 """Ways to be tried for one text, at most: some milliseconds."""
 MAX_PLACES = 2_000
@@ -32,10 +34,6 @@ _Item = tuple[Any, Any]  # as the standard library's parser gives it: an opcode 
 _Tree = list[_Item]
 
 
-class _RefusedError(Exception):
-    """The pattern has a part that other engines do not have, or that cannot be bounded."""
-
-
 def pattern_problem(pattern: str, *, max_length: int | None) -> tuple[str, str | None] | None:
     """Return why a pattern is refused and what would work, or None.
 
@@ -49,8 +47,8 @@ def pattern_problem(pattern: str, *, max_length: int | None) -> tuple[str, str |
         places.of(tree)
     except (re.error, OverflowError) as error:
         return f"pattern does not compile, {error}", None
-    except _RefusedError as error:
-        return f"pattern is refused: {error}", None
+    except RefusedError as error:
+        return f"pattern is refused: {error}", error.hint
     except RecursionError:
         return "pattern is nested too deep", None
     longest = _UNBOUNDED if max_length is None else max_length
@@ -66,7 +64,7 @@ def _tree(pattern: str) -> _Tree:
     re.compile(pattern, re.ASCII)
     tree = _parser.parse(pattern, re.ASCII)
     if tree.state.flags != re.ASCII.value:
-        raise _RefusedError("flags inside it are not read")
+        raise inline_flags()
     return list(tree)
 
 
@@ -133,11 +131,14 @@ class _Places:
         match item:
             case (ops.AT, place):
                 if place not in _PLACES:
-                    raise _RefusedError("only ^, $ and \\b stand for places")
+                    raise RefusedError(
+                        "of the places in a text only ^, $ and \\b are supported",
+                        "Write ^ and $ for the beginning and the end.",
+                    )
                 return _Part([], [], empty=True)
             case (ops.SUBPATTERN, (_, on, off, inner)):
                 if on or off:
-                    raise _RefusedError("flags inside it are not read")
+                    raise inline_flags()
                 return self.of(list(inner))
             case (ops.BRANCH, (_, branches)):
                 return self._branches([self.of(list(branch)) for branch in branches])
@@ -188,7 +189,7 @@ class _Places:
 
     def _character(self, characters: frozenset[int]) -> _Part:
         if self._count == MAX_PLACES:
-            raise _RefusedError(f"it reads at more than {MAX_PLACES} places")
+            raise RefusedError(f"it reads at more than {MAX_PLACES} places")
         self._follow.append([])
         self._count += 1
         return _Part([characters], [self._count - 1], empty=False)
@@ -231,8 +232,8 @@ def _characters(item: _Item) -> frozenset[int]:
             return _ALL - {ord("\n")}
         case (ops.IN, parts):
             return _class(list(parts))
-        case (op, _):
-            raise _RefusedError(f"{str(op).lower()} is not read")
+        case (op, arguments):
+            raise unsupported(op, arguments)
 
 
 _OTHER = 128

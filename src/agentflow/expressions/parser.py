@@ -393,7 +393,10 @@ class _Parser:
         token = self._current
         if token.kind != "name":
             known = ", ".join(sorted(self._events))
-            hint = f"Name the events to count. Known events: {known}." if known else None
+            example = f"count({min(self._events, default='order.created')})"
+            hint = f"Name the event to count, as in {example}."
+            if len(self._events) > 1:
+                hint += f" Known events: {known}."
             raise self._unexpected("an event name", hint=hint)
         if token.text not in self._events:
             raise self._unknown_event(token, token.text)

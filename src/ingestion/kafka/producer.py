@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from agentflow.errors import AgentFlowError, BacklogFullError, RecordTooLargeError, UnavailableError
 from agentflow.supervision import Supervisor, reason_of
+from agentflow.wording import counted
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.faults import DRIVER_ERRORS, Faults
 from ingestion.kafka.records import MICROS_PER_MILLI, size_bytes
@@ -158,7 +159,7 @@ class KafkaProducer:
                 raise UnavailableError("the producer is closed", hint="The process is stopping.")
             if self._records + len(sizes) > room.records or self._bytes + total > room.size_bytes:
                 raise BacklogFullError(
-                    f"{self._records} records already wait for kafka",
+                    f"{counted(self._records, 'record')} already waiting for kafka",
                     hint="Send again in a second; slow down if it happens often.",
                 )
             self._records += len(sizes)

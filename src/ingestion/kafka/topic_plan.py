@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from agentflow.wording import counted
 from ingestion.kafka.topics import CLEANUP, Topic, policies
 
 
@@ -28,7 +29,8 @@ class Create:
     def __str__(self) -> str:
         """Say it as a line of a plan."""
         topic = self.topic
-        return f'create "{topic.name}": {topic.partitions} partitions, {topic.replication} replicas'
+        partitions = counted(topic.partitions, "partition")
+        return f'create "{topic.name}": {partitions}, {counted(topic.replication, "replica")}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Grow:
 
     def __str__(self) -> str:
         """Say it as a line of a plan."""
-        return f'grow "{self.name}": {self.found} to {self.wanted} partitions'
+        return f'grow "{self.name}": {self.found} to {counted(self.wanted, "partition")}'
 
 
 @dataclass(frozen=True, slots=True)

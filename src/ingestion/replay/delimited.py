@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from agentflow.wording import counted
 from ingestion.replay.files import MAX_LINE_BYTES, OpenFile
 from ingestion.replay.rows import BadRow, Row
 from ingestion.replay.shape import Delimited
@@ -19,6 +21,10 @@ _PROBLEMS: Final = {
     "new-line character": "a line ends with a carriage return alone",
 }
 _ENCODINGS: Final = {"utf-8": "utf-8-sig"}
+
+
+_UNREADABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""What no text holds: NUL, and bytes that could not be decoded."""
 
 
 class DelimitedRows:
@@ -46,6 +52,9 @@ class DelimitedRows:
             hint = "Or name them in the mapping: `csv: {header: […]}`."
             raise file.error("it is empty and needs a line of column names", hint=hint)
         self.columns: tuple[str, ...] | None = names
+        if any(_UNREADABLE.search(name) for name in names):
+            hint = "Say how it is written: `csv: {encoding: …}` in the mapping, or unpack it first."
+            raise file.error(f"it is not text in {written.encoding}", line=1, hint=hint)
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             listed = ", ".join(f'"{name}"' for name in sorted(twice))
@@ -63,7 +72,8 @@ class DelimitedRows:
                 yield Row(number, dict(zip(columns, cells, strict=True)))
             else:
                 line = self._reader.line_num
-                problem = f"line {line} has {len(cells)} cells, there are {len(columns)} columns"
+                found, wanted = counted(len(cells), "cell"), counted(len(columns), "column")
+                problem = f"line {line} has {found} for {wanted}"
                 yield BadRow(number, self._reader.dialect.delimiter.join(cells), problem)
 
     def _record(self) -> Sequence[str] | None:

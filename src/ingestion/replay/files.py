@@ -14,6 +14,7 @@ from shutil import copyfileobj
 from typing import IO, Final, cast
 
 from agentflow.errors import NotFoundError, ParameterError
+from agentflow.wording import counted
 
 MAX_LINE_BYTES: Final = 8 * 1024 * 1024
 _FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -66,6 +67,9 @@ def open_file(path: Path) -> OpenFile:
         NotFoundError: There is no such file.
         ParameterError: It is of a kind that cannot be replayed.
     """
+    if path.is_dir():
+        hint = "Name a file in it; several are replayed one after the other."
+        raise ParameterError(f'"{path}" is a directory, not a file', hint=hint)
     if not path.is_file():
         raise NotFoundError(f'file "{path}" does not exist', hint="Name a file that is there.")
     name = path.stem if path.suffix.lower() == ".gz" else path.name
@@ -126,7 +130,7 @@ def _member(path: Path, raw: IO[bytes]) -> tuple[str, IO[bytes]]:
     names = [name for name in archive.namelist() if not name.endswith("/")]
     if len(names) != 1:
         hint = "Replay them one by one."
-        message = f'file "{path.name}" holds {len(names)} files, one is needed'
+        message = f'file "{path.name}" holds {counted(len(names), "file")}, one is needed'
         raise ParameterError(message, hint=hint)
     try:
         return names[0], _checked(archive.open(names[0]), path)

@@ -12,6 +12,7 @@ from agentflow.contracts import Registry
 from agentflow.contracts.shape import checked
 from agentflow.contracts.source import Document, read_file
 from agentflow.errors import ContractFilesError, FileProblem, ParameterError, UnknownContractError
+from agentflow.wording import counted
 from ingestion.replay.check import problems_of
 from ingestion.replay.mapping import RowMapping
 from ingestion.replay.shape import MappingContract
@@ -61,13 +62,18 @@ def mapping_for(
     matching = [
         mapping
         for mapping in mappings.values()
-        if any(fnmatch(file.name, pattern) for pattern in mapping.contract.files)
+        if any(fnmatch(name, each) for name in _names(file) for each in mapping.contract.files)
     ]
     if len(matching) > 1:
         names = ", ".join(mapping.contract.name for mapping in matching)
         hint = f"Name the one you mean: {names}."
         raise ParameterError(f'several mappings are for files like "{file.name}"', hint=hint)
     return matching[0] if matching else None
+
+
+def _names(file: Path) -> tuple[str, ...]:
+    """Return the names that patterns are for: its own, and that of what is packed in it."""
+    return (file.name, file.stem) if file.suffix.lower() in {".gz", ".zip"} else (file.name,)
 
 
 def _checked(
@@ -100,7 +106,7 @@ def _table(file: Path) -> Iterator[tuple[str, str]]:
     _record(lines, begins=1)
     while (cells := _record(lines, begins=(line := lines.line_num + 1))) is not None:
         if len(cells) != _COLUMNS:
-            raise _LookupError(f"has {len(cells)} columns in line {line}, not 2")
+            raise _LookupError(f"has {counted(len(cells), 'column')} in line {line}, not 2")
         yield cells[0], cells[1]
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from agentflow.errors import BacklogFullError
 from agentflow.events import RawEvent
+from agentflow.wording import counted
 from ingestion.kafka.records import raw_record
 from ingestion.log.port import DEAD_LETTERS, RAW, VALIDATED
 from ingestion.log.replica import ReplicaLog
@@ -194,8 +195,8 @@ class StreamIntake:
         seconds = self._pressure.retry_seconds(behind, self._lag.drain.per_second)
         if seconds is not None:
             raise BacklogFullError(
-                f"{behind} events wait to become visible, more than intake lets pile up",
-                hint=f"Send again in {seconds} seconds; slow down if it happens often.",
+                f"{counted(behind, 'event')} not visible yet, more than intake lets pile up",
+                hint=f"Send again in {counted(seconds, 'second')}; slow down if it happens often.",
                 retry_seconds=seconds,
             )
 

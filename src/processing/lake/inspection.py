@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from pyiceberg.table import StaticTable, Table
 
 from agentflow.errors import StorageError, StorageFullError
+from agentflow.wording import counted
 from ingestion.log.faults import DRIVER_ERRORS, damaged
 from processing.lake.catalog import BATCH_TABLE, TableName
 from processing.lake.coverage import covered
@@ -178,7 +179,7 @@ def _unreadable(name: TableName, files: Sequence[DataFile], *, every: bool) -> l
             require_damage(error)
             problem = f"{type(error).__name__} {error}"
         if problem:
-            text = f'file "{Path(file.path).name}" ({file.rows} events): {problem}'
+            text = f'file "{Path(file.path).name}" ({counted(file.rows, "event")}): {problem}'
             damages.append(Damage(name, text, listed=True))
     return damages
 

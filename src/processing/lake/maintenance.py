@@ -20,6 +20,7 @@ from pyiceberg.table.snapshots import ancestors_of
 
 from agentflow.clock import MICROSECOND, Clock, to_datetime
 from agentflow.errors import StorageCorruptError
+from agentflow.wording import counted
 from processing.lake.bounds import Bounds
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
 from processing.lake.commit import KEPT_SNAPSHOTS, attempt, expire
@@ -182,7 +183,7 @@ def _merge(table: Table, *, name: TableName, run: Run) -> int:
     rows = scan.to_arrow()
     if rows.num_rows != declared:
         raise StorageCorruptError(
-            f'table "{".".join(name)}" has {rows.num_rows} rows on day '
+            f'table "{".".join(name)}" has {counted(rows.num_rows, "row")} on day '
             f"{to_datetime(run.day * DAY_US):%Y-%m-%d}, its files declare {declared}"
         )
     _rewrite(table, _each_once(rows), within)

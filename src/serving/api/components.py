@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from agentflow.supervision import Standing
+from agentflow.wording import counted
 from ingestion.log.port import VALIDATED
 from processing.intake_port import StreamState
 from processing.lake.follower import LakeFollower
@@ -96,14 +97,14 @@ def _live(platform: Platform) -> ComponentShape:
     stale = [plan.contract.name for plan in plans if platform.stale(plan)]
     if stale:
         shown = ", ".join(sorted(stale)[:3]) + (" …" if len(stale) > 3 else "")  # noqa: PLR2004
-        detail = f"{len(stale)} of {len(plans)} metrics are stale: {shown}"
+        detail = f"{len(stale)} of {counted(len(plans), 'metric')} stale: {shown}"
         fix = "Events wait to become visible: see the other parts for what holds them up."
         return ComponentShape("degraded", detail, fix)
     waiting = platform.intake.backlog_events
     source = platform.rebuilt.source if platform.rebuilt else "nothing"
     why = platform.rebuilt.reason if platform.rebuilt else None
     started = f"started from the {source}{f' because {why}' if why else ''}"
-    return ComponentShape("ok", f"{started}; {waiting} events wait", None)
+    return ComponentShape("ok", f"{started}; {counted(waiting, 'event')} waiting", None)
 
 
 def _lake(platform: Platform, standings: Iterable[Standing]) -> ComponentShape:
@@ -128,7 +129,7 @@ def _lake(platform: Platform, standings: Iterable[Standing]) -> ComponentShape:
 
 def _behind(platform: Platform) -> ComponentShape:
     lag = platform.lake_lag()
-    behind = f"{lag.events} events behind the log"
+    behind = f"{counted(lag.events, 'event')} behind the log"
     if lag.seconds > platform.lake_budget.total_seconds():
         budget = f"{platform.lake_budget.total_seconds():g}"
         detail = f"{behind}, by {lag.seconds:.0f} s; its budget is {budget} s"
@@ -160,7 +161,7 @@ def _history(standings: Iterable[Standing]) -> ComponentShape:
 
 
 def _stream(stream: StreamState) -> ComponentShape:
-    behind = f"{stream.raw_events} events behind, {stream.seconds or 0:.1f} s"
+    behind = f"{counted(stream.raw_events, 'event')} behind, {stream.seconds or 0:.1f} s"
     if stream.failure is not None:
         return ComponentShape("failing", stream.failure, _STARTED_AGAIN)
     if stream.paused is not None:

@@ -15,6 +15,7 @@ from agentflow.contracts import Contract, Registry, breaking, diff
 from agentflow.contracts.export import FORMATS, export
 from agentflow.errors import ParameterError, UnknownContractError
 from agentflow.events import RawEvent
+from agentflow.wording import counted
 from processing.publication import publish
 from quality.verdict import Accepted
 from serving.api.catalog import document_of
@@ -260,7 +261,7 @@ def _refuse_breaking(old: Registry, new: Registry) -> None:
         raise ProblemError(
             Problem(
                 "contract_breaking",
-                f"{len(broken)} changes would break readers; nothing was published",
+                f"{counted(len(broken), 'change')} would break readers; nothing was published",
                 "Give a breaking change a new major version beside the old one.",
                 errors,
             )

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from agentflow.errors import AgentFlowError, BacklogFullError, ContractFilesError
+from agentflow.wording import counted
 from serving.api.replies import PROBLEM, Reply
 
 TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
@@ -176,7 +177,8 @@ def problem_of(error: AgentFlowError) -> Problem:
                    hint=item.hint)
             for item in error.problems
         )  # fmt: skip
-        return Problem(code, f"{len(errors)} problems in contract files", error.hint, errors)
+        message = f"{counted(len(errors), 'problem')} in contract files"
+        return Problem(code, message, error.hint, errors)
     retry_seconds = error.retry_seconds if isinstance(error, BacklogFullError) else None
     return Problem(code, str(error), error.hint, retry_seconds=retry_seconds)
 

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, el } from "./dom.js";
-import { direction, inWords, moved, title, when } from "./format.js";
+import { counted, direction, inWords, moved, title, when } from "./format.js";
 import { rowsOf } from "./tile.js";
 
 export async function openDetail(tile) {
@@ -111,7 +111,7 @@ function proof(metric, window) {
 
 function verdict({ equal, rows, ms, sql }) {
   const words = equal ? "Equal to the live value" : "Different from the live value";
-  const note = `${words}: ${rows} rows of the lake, ${Math.round(ms)} ms.`;
+  const note = `${words}: ${counted(rows, "row")} of the lake, ${Math.round(ms)} ms.`;
   return [el("p", { class: equal ? "note" : "note bad" }, note), ...(sql ? [el("pre", {}, sql)] : [])];
 }
 

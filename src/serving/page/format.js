@@ -39,7 +39,7 @@ export function age(ms) {
   if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s ago`;
   if (ms < 60 * MINUTE) return `${Math.floor(ms / MINUTE)} min ago`;
   if (ms < 48 * 60 * MINUTE) return `${Math.floor(ms / (60 * MINUTE))} h ago`;
-  return `${Math.floor(ms / (24 * 60 * MINUTE))} days ago`;
+  return `${counted(Math.floor(ms / (24 * 60 * MINUTE)), "day")} ago`;
 }
 
 export function when(instant) {
@@ -56,4 +56,9 @@ function duration(ms) {
   if (ms >= 2 * MINUTE) return { text: one.format(ms / MINUTE), unit: "min" };
   if (ms >= 10 * SECOND) return { text: one.format(ms / SECOND), unit: "s" };
   return { text: one.format(ms), unit: "ms" };
+}
+
+/** Return a count with its noun: "1 event", "2,000 events". */
+export function counted(count, noun) {
+  return `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
 }

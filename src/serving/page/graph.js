@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, svg } from "./dom.js";
+import { counted } from "./format.js";
 
 const COLUMN = { entity: 150, event: 470, metric: 800 };
 const WIDTH = 1060;
@@ -116,7 +117,7 @@ export class Graph {
 
   label({ id, kind, name, version: number }) {
     const count = this.edges.filter(({ from, to }) => from === id || to === id).length;
-    return `${kind} ${name} version ${number}, ${count} arrows`;
+    return `${kind} ${name} version ${number}, ${counted(count, "arrow")}`;
   }
 
   highlight(id) {

@@ -2,6 +2,7 @@
 
 import { call } from "./api.js";
 import { byId, el } from "./dom.js";
+import { counted } from "./format.js";
 
 export async function showHealth() {
   let health;
@@ -18,7 +19,7 @@ export async function showHealth() {
   byId("health").replaceChildren(
     part(health.status, words),
     ...ill.map(([name, { status, detail, fix }]) => part(status, `${name}: ${detail ?? status}`, fix)),
-    ...(!health.lake ? [] : [part(null, `${rows.toLocaleString()} rows in the lake`), part(null, lag(health.lag))]),
+    ...(!health.lake ? [] : [part(null, `${counted(rows, "row")} in the lake`), part(null, lag(health.lag))]),
   );
 }
 
@@ -27,5 +28,5 @@ function part(status, words, fix) {
 }
 
 function lag({ events = 0 } = {}) {
-  return events === 0 ? "nothing waiting" : `${events.toLocaleString()} events waiting`;
+  return events === 0 ? "nothing waiting" : `${counted(events, "event")} waiting`;
 }

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { byId, el } from "./dom.js";
-import { direction, inWords, moved, title } from "./format.js";
+import { counted, direction, inWords, moved, title } from "./format.js";
 
 const EVENT = { contentType: "application/cloudevents+json" };
 const LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -115,7 +115,7 @@ export class SendBox {
         el("td", { class: "number" }, inWords(move.after, move.unit), el("div", { class: direction(move.moved) }, moved(move.moved, move.unit))),
       ),
     );
-    const words = duplicate ? "It was counted already: nothing would move." : moves.length ? `It would move ${moves.length} numbers.` : "It would move nothing.";
+    const words = duplicate ? "It was counted already: nothing would move." : moves.length ? `It would move ${counted(moves.length, "number")}.` : "It would move nothing.";
     const head = ["Metric", "Before", "After"].map((name, index) => el("th", { scope: "col", class: index ? "number" : null }, name));
     const table = moves.length ? [el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows))] : [];
     byId("send-result").replaceChildren(el("p", { class: "note" }, words), ...table);

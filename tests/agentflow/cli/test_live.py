@@ -318,6 +318,18 @@ def test_doctor_compares_the_contracts_in_force_with_the_files(live: Run) -> Non
     assert "contracts publish" in differing["fix"]
 
 
+def test_publish_says_when_the_platform_reads_other_files(live: Run) -> None:
+    """It cannot be told which: an edit somewhere else would seem to be published."""
+    same = live("contracts", "publish", "--contracts-dir", "contracts")
+    other = live("contracts", "publish", "--contracts-dir", "examples/flights/contracts")
+    absent = live("contracts", "publish", "--contracts-dir", "nowhere")
+
+    assert (same.exit_code, same.stderr.splitlines()[-1]) == (0, "0 changes published")
+    assert "other contracts than examples/flights/contracts" in other.stderr
+    assert absent.exit_code == 1
+    assert 'contracts directory "nowhere" does not exist' in absent.stderr
+
+
 def test_doctor_is_content(live: Run) -> None:
     """A running platform answers for its own parts."""
     result = live("doctor")

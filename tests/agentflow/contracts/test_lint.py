@@ -121,6 +121,18 @@ def test_what_does_not_fit_is_refused_at_its_file(
     assert any(each.startswith(f"{file}:") and said in each for each in found), found
 
 
+def test_known_events_are_events(pack: Pack) -> None:
+    """The names of other broken files are no help to who counts."""
+    pack.edit(TAKINGS, "sum(order.paid.amount)", "count(*)")
+    pack.write("metrics/broken.yaml", "name: [")
+    pack.write("entities/broken.v2.yaml", "name: [")
+
+    (found,) = (each for each in pack.problems() if each.startswith(TAKINGS))
+
+    assert "Name the event to count, as in count(order.changed)." in found
+    assert "Known events: order.changed, order.paid, order.voided." in found
+
+
 @pytest.mark.parametrize("name", sorted(RESERVED_DIMENSIONS))
 def test_no_dimension_has_the_name_of_a_query_parameter(pack: Pack, name: str) -> None:
     """The hint says what would have worked: a derived field."""

@@ -191,8 +191,12 @@ def test_countries_dates_and_the_word_on_stay_text() -> None:
 
 def test_a_directory_that_is_not_there_says_so(tmp_path: Path) -> None:
     """A typo in --contracts-dir must not start an empty platform."""
+    (tmp_path / "one.yaml").write_text("")
+
     with pytest.raises(ContractFilesError, match='contracts directory "nowhere" does not exist'):
         load(tmp_path / "nowhere")
+    with pytest.raises(ContractFilesError, match="is a file, not a directory"):
+        load(tmp_path / "one.yaml")
 
 
 def test_a_misspelt_folder_is_noticed(pack: Pack) -> None:

@@ -80,7 +80,7 @@ def test_changes_are_locked_only_on_purpose(pack: Pack) -> None:
     pack.edit(TAKINGS, "sum(order.paid.amount)", "max(order.paid.amount)")
     changed = read_directory(pack.directory, locked=False).registry
 
-    with pytest.raises(BreakingChangeError, match="1 contracts changed their meaning"):
+    with pytest.raises(BreakingChangeError, match="1 contract changed in meaning"):
         write_lock(pack.directory, changed)
     write_lock(pack.directory, changed, accept_changes=True)
 

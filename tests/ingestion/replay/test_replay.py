@@ -155,7 +155,7 @@ def test_typed_parquet_columns_need_no_parsing(tmp_path: Path, mapping: RowMappi
         ("P4,2026-07-01,14:00,-,1,true", "no event of the mapping wants this row"),
         ("P4,2026-07-01,14:00,1.00,1.5,true", 'column "pieces": "1.5" is not a whole number'),
         ("P4,2026-07-01,14:00,1.00,1,yes", 'column "fragile": "yes" is neither true nor false'),
-        ("P4,2026-07-01", "line 5 has 2 cells, there are 6 columns"),
+        ("P4,2026-07-01", "line 5 has 2 cells for 6 columns"),
         ("P\udcff,2026-07-01,14:00,1.00,1,true", "bytes that are not UTF-8"),
     ],
 )
@@ -214,6 +214,8 @@ def test_what_cannot_be_replayed_says_why(tmp_path: Path, mapping: RowMapping) -
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "a.parquet").write_text("PAR1 or not")
     (tmp_path / "a.zip").write_text("PK or not")
+    (tmp_path / "binary.csv").write_bytes(b"\xab\x00,\xff\n1,2\n")
+    (tmp_path / "folder.csv").mkdir()
 
     for name, message in {
         "a.xlsx": "of no kind that can be replayed",
@@ -221,9 +223,13 @@ def test_what_cannot_be_replayed_says_why(tmp_path: Path, mapping: RowMapping) -
         "empty.csv": "is empty",
         "a.parquet": "is not Parquet",
         "a.zip": "is not a ZIP archive",
+        "binary.csv": "line 1: it is not text in utf-8",
+        "folder.csv": "is a directory, not a file",
     }.items():
-        with pytest.raises(ParameterError, match=message):
+        with pytest.raises(ParameterError, match=message) as refused:
             replay(tmp_path / name, mapping)
+        told = f"{refused.value} {refused.value.hint}"
+        assert "\\udc" not in ascii(told)
     with pytest.raises(NotFoundError):
         replay(tmp_path / "absent.csv", mapping)
     with pytest.raises(ParameterError, match="no mapping says"):
@@ -235,7 +241,9 @@ def test_a_mapping_is_found_by_name_or_by_the_name_of_the_file(mapping: RowMappi
     mappings = {"parcels": mapping}
 
     assert mapping_for(Path("parcels_2026.csv"), mappings) is mapping
+    assert mapping_for(Path("parcels_2026.csv.gz"), mappings) is mapping
     assert mapping_for(Path("other.csv"), mappings) is None
+    assert mapping_for(Path("other.csv.gz"), mappings) is None
     assert mapping_for(Path("other.csv"), mappings, name="parcels") is mapping
     with pytest.raises(UnknownContractError, match='mapping "letters" does not exist'):
         mapping_for(Path("other.csv"), mappings, name="letters")
@@ -275,7 +283,7 @@ def test_a_mapping_wrong_in_many_ways_reports_each_with_its_line(contracts_dir: 
     [
         (None, "cannot be read: no such file or directory"),
         (b'key,value\na,b\nc,"d\ne,f\n', "has a quote that does not close well in line 3"),
-        (b"key,value\na\n", "has 1 columns in line 2, not 2"),
+        (b"key,value\na\n", "has 1 column in line 2, not 2"),
         (b"key,value\n\xff,b\n", "is not UTF-8"),
     ],
 )

@@ -164,7 +164,7 @@ def test_a_metric_that_is_stale_is_a_part_that_is_not_well(
         after = part(served, "live")
 
     assert found["status"] == "degraded"
-    assert found["detail"] == "1 of 1 metrics are stale: orders"
+    assert found["detail"] == "1 of 1 metric stale: orders"
     assert after["status"] == "ok"
 
 

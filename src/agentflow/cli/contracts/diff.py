@@ -11,6 +11,7 @@ import click
 from agentflow.cli.failure import USAGE
 from agentflow.cli.options import contracts_directory, contracts_option, json_option
 from agentflow.cli.output import emit, say
+from agentflow.wording import counted
 
 if TYPE_CHECKING:
     from agentflow.contracts import Registry
@@ -46,7 +47,7 @@ def diff(*, old: str, new: Path | None, contracts_dir: Path | None, as_json: boo
         for change in changes:
             words = str(change).removeprefix(change.impact)
             click.echo(click.style(change.impact, fg=_COLOURS[change.impact]) + words)
-        say(f"{len(changes)} changes, {len(broken)} of them breaking")
+        say(f"{counted(len(changes), 'change')}, {len(broken)} breaking")
     if broken:
         raise click.exceptions.Exit(USAGE)
 

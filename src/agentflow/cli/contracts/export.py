@@ -8,6 +8,7 @@ import click
 
 from agentflow.cli.options import contracts_directory, contracts_option, json_option
 from agentflow.cli.output import emit, say
+from agentflow.wording import counted
 
 
 @click.command()
@@ -37,7 +38,7 @@ def export(
         out.mkdir(parents=True, exist_ok=True)
         for file, text in files.items():
             (out / file).write_text(text, "utf-8")
-        say(f"{len(files)} files written to {out}")
+        say(f"{counted(len(files), 'file')} written to {out}")
     if as_json:
         emit({"files": sorted(files) if out is not None else files})
         return

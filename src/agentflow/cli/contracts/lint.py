@@ -10,6 +10,7 @@ import click
 from agentflow.cli.failure import NO
 from agentflow.cli.options import contracts_directory, contracts_option, json_option
 from agentflow.cli.output import emit, say
+from agentflow.wording import counted
 
 if TYPE_CHECKING:
     from agentflow.errors import FileProblem
@@ -43,7 +44,7 @@ def lint(*, contracts_dir: Path | None, as_json: bool) -> None:
         for problem in problems:
             click.echo(f"{directory / problem.file}{str(problem).removeprefix(problem.file)}")
         count = len(reading.registry.contracts())
-        say(f"{count} contracts, {len(problems)} problems")
+        say(f"{counted(count, 'contract')}, {counted(len(problems), 'problem')}")
         if new:
             say(f"not locked yet: {', '.join(new)}; run `agentflow contracts lock`")
     if problems:

@@ -9,6 +9,7 @@ import click
 from agentflow.cli.failure import NO, USAGE, Failure
 from agentflow.cli.options import contracts_directory, contracts_option, json_option
 from agentflow.cli.output import emit, say
+from agentflow.wording import counted
 
 
 @click.command()
@@ -32,7 +33,7 @@ def lock(*, check: bool, accept_changes: bool, contracts_dir: Path | None, as_js
     changed = check_lock(reading.registry, locked)
     if changed and not accept_changes:
         raise Failure(
-            f"{len(changed)} contracts changed their meaning",
+            f"{counted(len(changed), 'contract')} changed in meaning",
             exit_code=USAGE,
             code="contract_breaking",
             hint="Give each a new version, or accept the changes on purpose: --accept-changes.",

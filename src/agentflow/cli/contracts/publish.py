@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import click
 
 from agentflow.cli.connection import connected
 from agentflow.cli.failure import NO, Failure
-from agentflow.cli.options import json_option, server_options
+from agentflow.cli.options import (
+    contracts_directory,
+    contracts_option,
+    json_option,
+    server_options,
+)
 from agentflow.cli.output import emit, say, waiting, write_table
+from agentflow.wording import counted
 
 
 @click.command()
+@contracts_option
 @server_options
 @json_option
-def publish(*, url: str | None, api_key: str | None, as_json: bool) -> None:
+def publish(
+    *, contracts_dir: Path | None, url: str | None, api_key: str | None, as_json: bool
+) -> None:
     """Let the platform read its contracts again: backfill, compare, swap; events keep arriving.
 
+    It reads the directory it was started with. The files here are checked first when
+    --contracts-dir names them, and compared with what is in force afterwards.
     Ends with exit code 1 when a backfilled metric differs from its recompute.
     """
-    with connected(url, api_key) as client, waiting("backfilling from the lake"):
-        result = client.publish()
+    from agentflow.contracts import load
+
+    directory = contracts_directory(contracts_dir)
+    if contracts_dir is not None:
+        load(contracts_dir)
+    with connected(url, api_key) as client:
+        with waiting("backfilling from the lake"):
+            result = client.publish()
+        catalog = client.catalog() if directory.is_dir() else None
     if as_json:
         emit(result)
     else:
@@ -36,6 +58,16 @@ def publish(*, url: str | None, api_key: str | None, as_json: bool) -> None:
         ]
         if rows:
             write_table(("metric", "events", "verdict", "catch-up"), rows)
-        say(f"{len(result.get('published', ()))} changes published")
+        say(f"{counted(len(result.get('published', ())), 'change')} published")
+    if catalog is not None:
+        _say_what_differs(directory, catalog)
     if not all(metric.get("equal", True) for metric in result.get("metrics", ())):
         raise Failure("a backfilled metric differs", exit_code=NO, code="not_equal")
+
+
+def _say_what_differs(directory: Path, catalog: Mapping[str, Any]) -> None:
+    from agentflow.cli.checks import in_force
+
+    found = in_force(directory, catalog)
+    if found.status != "ok":
+        say(f"{found.detail}; it reads the directory that `agentflow up` was started with")

@@ -10,6 +10,7 @@ import click
 from agentflow.cli.failure import NO
 from agentflow.cli.options import contracts_directory, contracts_option, json_option
 from agentflow.cli.output import emit, number, say
+from agentflow.wording import counted
 
 
 @click.command()
@@ -59,7 +60,10 @@ def test(
     without = [f"{m.name}@{m.version}" for m in chosen if not m.examples]
     if without:
         say(f"without examples: {', '.join(without)}")
-    say(f"{len(results) - len(failed)} of {len(results)} expectations of {len(chosen)} metrics met")
+    say(
+        f"{len(results) - len(failed)} of {counted(len(results), 'expectation')} of"
+        f" {counted(len(chosen), 'metric')} met"
+    )
     if failed:
         raise click.exceptions.Exit(NO)
 

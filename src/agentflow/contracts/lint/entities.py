@@ -77,7 +77,7 @@ def _relations(entity: EntityContract, place: Place) -> Iterator[FileProblem]:
     entities = sorted({other.name for other in place.registry.entities.values()})
     attributes = {attribute for source in entity.sources for attribute in source.sets}
     for name, relation in entity.relations.items():
-        if relation.to not in entities and relation.to not in place.unreadable:
+        if relation.to not in entities and relation.to not in place.unreadable_entities:
             message = f'entity "{relation.to}" does not exist'
             hint = did_you_mean(relation.to, entities)
             yield place.problem("relations", name, "to", message=message, hint=hint)

@@ -73,15 +73,16 @@ def metric_problems(metric: MetricContract, place: Place) -> Iterator[FileProble
         if ref not in known:
             yield from place.no_event("moved_by", index, ref=ref)
     try:
-        node = parse_metric(metric.value, events={ref.type for ref in known} | place.unreadable)
+        events = {ref.type for ref in known} | place.unreadable_events
+        node = parse_metric(metric.value, events=events)
     except ExpressionError as error:
         yield place.problem("value", message=str(error), hint=error.hint)
         return
     yield from _types(metric, node, place)
     if not {ref.type for ref in known}.issuperset(events_of(node)):
         return  # it reads an event whose file is reported already
-    events = [known[ref] for name in events_of(node) for ref in pins(metric, name, known)]
-    yield from _dimensions(metric, events, place)
+    read = [known[ref] for name in events_of(node) for ref in pins(metric, name, known)]
+    yield from _dimensions(metric, read, place)
     yield from money_problems(metric, node, place)
     with suppress(ExpressionError):  # of a derived field: its own file reports it
         yield from _moved_by(metric, implied(metric, known), place)

@@ -20,12 +20,17 @@ class Place:
     """One contract under check, among the others.
 
     Attributes:
-        unreadable: Names claimed by files that could not be read; speaking of them is no mistake.
+        unreadable_events: Names claimed by files that could not be read; speaking of them is no
+            mistake.
+        unreadable_entities: The same, of entities.
     """
 
-    def __init__(self, contract: Contract, registry: Registry, unreadable: frozenset[str]) -> None:
+    def __init__(
+        self, contract: Contract, registry: Registry, unreadable: frozenset[tuple[str, str]]
+    ) -> None:
         self.registry = registry
-        self.unreadable = unreadable
+        self.unreadable_events = {name for kind, name in unreadable if kind == "event"}
+        self.unreadable_entities = {name for kind, name in unreadable if kind == "entity"}
         self._source: Source = registry.source(contract)
 
     def problem(self, *path: str | int, message: str, hint: str | None = None) -> FileProblem:
@@ -38,7 +43,7 @@ class Place:
 
     def no_event(self, *path: str | int, ref: EventRef) -> Iterator[FileProblem]:
         """Yield the problem that an event does not exist, unless its file is already reported."""
-        if ref.type in self.unreadable:
+        if ref.type in self.unreadable_events:
             return
         known = [str(known) for known in self.registry.events]
         yield self.problem(

@@ -16,13 +16,13 @@ from agentflow.errors import FileProblem
 
 
 def lint(
-    registry: Registry, *, unreadable: frozenset[str] = frozenset()
+    registry: Registry, *, unreadable: frozenset[tuple[str, str]] = frozenset()
 ) -> tuple[FileProblem, ...]:
     """Return everything that does not fit together, in the order of the files.
 
     Args:
         registry: The contracts that have the right shape.
-        unreadable: Names of contracts whose files have other problems already.
+        unreadable: Kinds and names of contracts whose files have other problems already.
     """
     found = [
         problem

@@ -1,0 +1,12 @@
+"""Numbers in sentences: the noun agrees with its count."""
+
+from __future__ import annotations
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a count with its noun, as in "1 event" and "2,000 events".
+
+    >>> counted(1, "event"), counted(2_000, "event"), counted(0, "entity", "entities")
+    ('1 event', '2,000 events', '0 entities')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
