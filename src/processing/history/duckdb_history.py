@@ -19,7 +19,7 @@ from agentflow.metrics.rows import row_answer
 from agentflow.metrics.sql import Question, metric_query
 from agentflow.supervision import Activity, Supervisor
 from ingestion.log.port import DEAD_LETTERS
-from processing.history.engine import Engine, QuestionError, Session
+from processing.history.engine import ClosedError, Engine, QuestionError, Session
 from processing.history.tail import Tail
 from processing.history.views import dead_letter_view, event_view
 from processing.lake.reader import LakeReader, Slice
@@ -209,7 +209,7 @@ class History:
     def _noted(self) -> Iterator[None]:
         try:
             yield
-        except QuestionError:
+        except (ClosedError, QuestionError):
             raise
         except (StorageError, UnavailableError) as error:
             self._activity.failed(error, expected=True)

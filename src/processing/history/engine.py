@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Condition, Lock, Timer
 from typing import Final
 
 import duckdb
@@ -15,6 +16,7 @@ import duckdb
 from agentflow.errors import StorageError, UnavailableError, ValueTooLargeError
 from processing.lake.rows import ArrowTable
 
+_CLOSE_SECONDS: Final = 10.0
 _LOCK: Final = """
 SET GLOBAL TimeZone = 'UTC';
 SET enable_external_access = false;
@@ -28,6 +30,10 @@ class QuestionError(UnavailableError):
 
 class TookTooLongError(QuestionError):
     """A question asked for more than can be answered in time."""
+
+
+class ClosedError(UnavailableError):
+    """The platform stops; nothing is wrong with the history."""
 
 
 _OF_THE_QUESTION: Final = (
@@ -45,6 +51,7 @@ class Session:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._stopped = False
         self._views: dict[str, object] = {}
         self._relations: dict[str, ArrowTable] = {}
 
@@ -66,9 +73,11 @@ class Session:
         """Run a query and return its rows.
 
         Raises:
-            UnavailableError: It was not done at the deadline.
+            UnavailableError: It was not done at the deadline, or the engine closes.
             ValueTooLargeError: A number in it has more digits than DuckDB holds.
         """
+        if self._stopped:
+            raise _closed()
         guard = Lock()
         done = False
 
@@ -83,6 +92,8 @@ class Session:
         try:
             return self._connection.execute(text, dict(parameters)).fetchall()
         except duckdb.InterruptException as error:
+            if self._stopped:
+                raise _closed() from error
             seconds = deadline.total_seconds()
             raise TookTooLongError(
                 f"the history query ran longer than {seconds:g} s and was stopped",
@@ -99,9 +110,18 @@ class Session:
                 done = True
             timer.join()  # else it may drop the last reference to the connection while Python exits
 
+    def stop(self) -> None:
+        """End the query that runs and refuse others; from another thread."""
+        self._stopped = True
+        self._connection.interrupt()
+
+
+def _closed() -> ClosedError:
+    return ClosedError("the history is closed, the platform stops", hint="Ask again when it runs.")
+
 
 class Engine:
-    """An in-memory DuckDB that can read the lake's folder and nothing else."""
+    """An in-memory DuckDB that can read the lake's folder and nothing else. Any thread."""
 
     def __init__(self, lake_directory: Path, *, threads: int, memory_limit_mib: int) -> None:
         self._database = duckdb.connect(
@@ -117,6 +137,9 @@ class Engine:
         self._database.execute("SET allowed_directories = $1", [[str(lake_directory)]])
         self._database.execute(_LOCK)
         self._idle: deque[Session] = deque()
+        self._lent: set[Session] = set()
+        self._open = True
+        self._returned = Condition()
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -125,11 +148,13 @@ class Engine:
         Raises:
             StorageError: A file cannot be read.
             QuestionError: DuckDB could not run this query.
-            UnavailableError: DuckDB does not work.
+            UnavailableError: DuckDB does not work, or it is closed.
         """
-        session = self._idle.pop() if self._idle else self._new()
+        session = self._lend()
+        whole = False
         try:
             yield session
+            whole = True
         except duckdb.IOException as error:
             raise StorageError(f"the lake cannot be read: {error}") from error
         except duckdb.OutOfMemoryException as error:
@@ -141,12 +166,29 @@ class Engine:
             raise QuestionError(f"the history query failed: {error}") from error
         except duckdb.Error as error:
             raise UnavailableError(f"the history query failed: {error}") from error
-        self._idle.append(session)
+        finally:
+            with self._returned:
+                self._lent.discard(session)
+                if whole and self._open:
+                    self._idle.append(session)
+                self._returned.notify_all()
 
-    def _new(self) -> Session:
-        return Session(self._database.cursor())
+    def _lend(self) -> Session:
+        with self._returned:
+            if not self._open:
+                raise _closed()
+            session = self._idle.pop() if self._idle else Session(self._database.cursor())
+            self._lent.add(session)
+            return session
 
     def close(self) -> None:
-        """Release the memory."""
-        self._idle.clear()
-        self._database.close()
+        """End what runs and release the memory: a thread may still compute what nobody awaits."""
+        until = time.monotonic() + _CLOSE_SECONDS
+        with self._returned:
+            self._open = False
+            while self._lent and time.monotonic() < until:
+                for session in self._lent:
+                    session.stop()
+                self._returned.wait(0.05)
+            self._idle.clear()
+            self._database.close()
