@@ -111,7 +111,7 @@ def _connector(
     if "time.precision.mode" not in changed:
         _units_agree(tables)
     config = {**_COMMON, **_access(server), **_snapshot(tables), **special, **changed}
-    statements = tuple(_statements(tables)) if postgres else ()
+    statements = _statements(tables[0].connector, tables)
     keyless = tuple(sorted(each.table for each in tables if postgres and not each.key))
     return Connector(f"agentflow-{server}", dict(sorted(config.items())), statements, keyless)
 
@@ -192,7 +192,19 @@ def _units_agree(tables: Iterable[SourceContract]) -> None:
                 raise ContractError(message, hint=hint)
 
 
-def _statements(tables: Iterable[SourceContract]) -> Iterator[str]:
+def _statements(connector: str, tables: Iterable[SourceContract]) -> tuple[str, ...]:
+    """Return what a server has to be told, or it writes down less than its tables' changes."""
+    match connector:
+        case "postgres":
+            return tuple(_replica_identities(tables))
+        case "mariadb":
+            # Debezium 3.5 passes over row events that are packed, and says nothing.
+            return ("SET GLOBAL log_bin_compress = OFF;",)
+        case _:
+            return ()
+
+
+def _replica_identities(tables: Iterable[SourceContract]) -> Iterator[str]:
     """Yield what lets PostgreSQL tell a row as it was, and what it did not send.
 
     Without a key and without it, PostgreSQL refuses the application's own UPDATE and DELETE as soon

@@ -38,7 +38,7 @@ def test_one_connector_for_each_server(shop: Registry) -> None:
         "ALTER TABLE public.orders REPLICA IDENTITY FULL;",
         "ALTER TABLE public.payments REPLICA IDENTITY FULL;",
     )
-    assert found["agentflow-warehouse"].statements == ()
+    assert found["agentflow-warehouse"].statements == ("SET GLOBAL log_bin_compress = OFF;",)
 
 
 def test_only_tables_whose_rows_count_are_in_the_snapshot() -> None:
