@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -39,9 +39,10 @@ from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progre
 from processing.recovery import Recovery
 from processing.results import EventResult
 from processing.sealing import Seal
+from processing.slices import at_once
 from processing.tokens import Token
 from processing.truncations import Truncations
-from processing.verification import Check, Cut, question, take_cut
+from processing.verification import Check, Cut, Cutting, question
 from quality.verdict import Accepted, Verdict
 
 log = structlog.get_logger()
@@ -422,9 +423,22 @@ class Platform:
         where: Mapping[str, object] | None = None,
     ) -> Cut:
         """Return one window of one metric as it stands, for a comparison with the lake."""
-        state = self.engine.read(metric, tenant, now_us=self.clock.now_us())
-        return take_cut(
-            state,
+        cutting = self.cutting(metric, tenant, window=window, by=by, where=where)
+        at_once(cutting.steps())
+        return cutting.cut
+
+    def cutting(
+        self,
+        metric: MetricId,
+        tenant: str,
+        *,
+        window: str,
+        by: tuple[str, ...] = (),
+        where: Mapping[str, object] | None = None,
+    ) -> Cutting:
+        """Begin to take such a cut, of this instant."""
+        return Cutting(
+            self.engine.read(metric, tenant, now_us=self.clock.now_us()),
             tenant=tenant,
             window=window,
             next_offset=self.engine.next_offset,
@@ -432,8 +446,10 @@ class Platform:
             where=where or {},
         )
 
-    def recompute(self, cut: Cut) -> list[MetricRow]:
+    def recompute(self, cut: Cut) -> Iterator[MetricRow]:
         """Compute a cut from the lake alone, which is first brought up to it; blocks.
+
+        Rows are yielded as they come: close it, if not all are wanted.
 
         Raises:
             UnavailableError: The lake did not follow in time, or the query was stopped.
@@ -441,7 +457,7 @@ class Platform:
             ValueTooLargeError: A number has more digits than a recompute holds.
         """
         self.flush_lake(cut.next_offset)
-        return self.parts.history.answer(cut.plan, question(cut), tail=False)
+        yield from self.parts.history.rows(cut.plan, question(cut), tail=False)
 
     def flush_lake(self, next_offset: int) -> None:
         """Block until the lake holds everything before *next_offset*; not on the event loop.

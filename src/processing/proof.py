@@ -7,7 +7,7 @@ on. No more than one window of one metric is held at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
@@ -18,7 +18,8 @@ from agentflow.errors import AgentFlowError
 from agentflow.metrics import MetricPlan
 from processing.history import MetricRow
 from processing.live import MetricId
-from processing.verification import Check, Cut, compare, paired
+from processing.slices import in_slices
+from processing.verification import Check, Cut, Cutting, compare, paired
 
 log = structlog.get_logger()
 
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 class Provable(Protocol):
     """Live state, and the lake it is compared with."""
 
-    def cut(
+    def cutting(
         self,
         metric: MetricId,
         tenant: str,
@@ -34,12 +35,12 @@ class Provable(Protocol):
         window: str,
         by: tuple[str, ...] = (),
         where: Mapping[str, object] | None = None,
-    ) -> Cut:
-        """Return one window of one metric as it stands."""
+    ) -> Cutting:
+        """Begin to read one window of one metric as it stands."""
         ...
 
-    def recompute(self, cut: Cut) -> Sequence[MetricRow]:
-        """Compute a cut from the lake alone; blocks."""
+    def recompute(self, cut: Cut) -> Iterator[MetricRow]:
+        """Compute a cut from the lake alone, row by row; blocks."""
         ...
 
 
@@ -87,33 +88,70 @@ async def prove(
     by: tuple[str, ...],
     where: Mapping[str, object] | None = None,
 ) -> Check:
-    """Compare one window cell by cell, and what it says over all cells.
+    """Compare one window cell by cell, and what it says over all cells; see `Proof.check`."""
+    return await Proof(platform, window, by=by, where=where).check()
 
-    Raises:
-        UnavailableError: The lake did not follow in time, or the query was stopped.
-        StorageError: A file of the lake cannot be read.
-        ValueTooLargeError: A number has more digits than a recompute holds; names the metric.
-    """
-    started = perf_counter()
-    plan, where = window.plan, where or {}
-    currency = () if plan.currency is None or plan.currency in where else (plan.currency,)
-    cells = platform.cut(plan.id, window.tenant, window=window.name, by=by, where=where)
-    total = cells
-    if by != currency:
-        total = platform.cut(plan.id, window.tenant, window=window.name, by=currency, where=where)
-        if not total.cells:  # of no currency there is nothing: 0, or null
-            total = platform.cut(plan.id, window.tenant, window=window.name, where=where)
-    check = await asyncio.to_thread(_checked, platform, cells, total)
-    return replace(check, seconds=perf_counter() - started)
+
+class Proof:
+    """A comparison that is being made, with what is live at the instant at which it began."""
+
+    def __init__(
+        self,
+        platform: Provable,
+        window: Window,
+        *,
+        by: tuple[str, ...],
+        where: Mapping[str, object] | None = None,
+    ) -> None:
+        self._platform = platform
+        self._started = perf_counter()
+        plan, where = window.plan, where or {}
+        currency = () if plan.currency is None or plan.currency in where else (plan.currency,)
+
+        def cutting(by: tuple[str, ...]) -> Cutting:
+            return platform.cutting(plan.id, window.tenant, window=window.name, by=by, where=where)
+
+        self._cells = cutting(by)
+        self._total = None if by == currency else cutting(currency)
+
+    async def check(self) -> Check:
+        """Compare.
+
+        Raises:
+            UnavailableError: The lake did not follow in time, or the query was stopped.
+            StorageError: A file of the lake cannot be read.
+            ValueTooLargeError: A number has more digits than a recompute holds; names the metric.
+        """
+        try:
+            for each in self._parts():
+                await in_slices(each.steps())
+        finally:
+            self.close()
+        cut = self._cells.cut
+        total = cut
+        if self._total is not None:
+            total = self._total.cut
+            if not total.cells:  # of no currency there is nothing: 0, or null
+                total = self._total.nothing
+        check = await asyncio.to_thread(_checked, self._platform, cut, total)
+        return replace(check, seconds=perf_counter() - self._started)
+
+    def close(self) -> None:
+        """Let go of what is live."""
+        for each in self._parts():
+            each.close()
+
+    def _parts(self) -> list[Cutting]:
+        return [self._cells] if self._total is None else [self._cells, self._total]
 
 
 def _checked(platform: Provable, cells: Cut, total: Cut) -> Check:
     """Recompute and compare; blocks, as long as there are cells, and holds nobody else up."""
-    rows = platform.recompute(cells)
-    check = compare(cells, rows)
-    if total is not cells:
-        rows = platform.recompute(total)
-    return replace(check, totals=list(paired(total, rows)))
+    if total is cells:  # one number, or one for each currency
+        rows = list(platform.recompute(cells))
+        return replace(compare(cells, rows), totals=list(paired(cells, rows)))
+    check = compare(cells, platform.recompute(cells))
+    return replace(check, totals=list(paired(total, platform.recompute(total))))
 
 
 def _failed(window: Window, error: Exception, *, seconds: float) -> Check:

@@ -156,7 +156,7 @@ def _compare(platform: Platform, trial: LiveEngine, history: History) -> list[Ch
                     by=plan.dimensions,
                     where={},
                 )
-                checks.append(compare(cut, history.answer(plan, question(cut), tail=False)))
+                checks.append(compare(cut, history.rows(plan, question(cut), tail=False)))
     wrong = [check for check in checks if not check.equal]
     if wrong:
         names = sorted({check.cut.plan.contract.name for check in wrong})

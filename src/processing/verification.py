@@ -16,6 +16,7 @@ from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.sql import Question
 from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
+from processing.slices import at_once
 
 Dimensions = tuple[object, ...]
 MOST_DIFFERENCES: Final = 100
@@ -60,6 +61,7 @@ class Check:
     Attributes:
         cut: What was compared; its cells are let go.
         numbers: How many cells were compared.
+        events: How many events the live ones are made of.
         differing: How many of them differ.
         differences: Those that differ, at most `MOST_DIFFERENCES`.
         totals: The numbers over all cells: one, or one for each currency.
@@ -69,6 +71,7 @@ class Check:
 
     cut: Cut
     numbers: int
+    events: int = 0
     differing: int = 0
     differences: Sequence[Compared] = ()
     totals: Sequence[Compared] = ()
@@ -82,6 +85,52 @@ class Check:
         return self.failure is None and not self.differing and totals_equal
 
 
+class Cutting:
+    """A cut that is being taken: of the instant at which it began, whatever moves meanwhile.
+
+    Go through `steps`, then ask for the `cut`; `close` it in any case.
+    """
+
+    def __init__(
+        self,
+        state: MetricState,
+        *,
+        tenant: str,
+        window: str,
+        next_offset: int,
+        by: tuple[str, ...],
+        where: Mapping[str, object],
+    ) -> None:
+        """Begin with one window of a refreshed state."""
+        plan = state.plan
+        start_us, end_us = state.bounds(window)
+        self._groups = state.groups(window, by=by, where=where)
+        self._cut = Cut(
+            plan, tenant, window, start_us, end_us, next_offset, by, where, self._groups.found
+        )
+        self._nothing = measure(plan, state.merged(()))
+
+    def steps(self) -> Iterator[None]:
+        """Measure, a cell in each step."""
+        return self._groups.steps()
+
+    @property
+    def cut(self) -> Cut:
+        """What was there."""
+        if not self._cut.by and not self._groups.found:
+            return self.nothing
+        return self._cut
+
+    @property
+    def nothing(self) -> Cut:
+        """The cut of nothing, which has a value: 0, or null."""
+        return replace(self._cut, by=(), cells={(): self._nothing})
+
+    def close(self) -> None:
+        """Measure nothing any more."""
+        self._groups.close()
+
+
 def take_cut(
     state: MetricState,
     *,
@@ -91,15 +140,12 @@ def take_cut(
     by: tuple[str, ...],
     where: Mapping[str, object],
 ) -> Cut:
-    """Read one window of a refreshed state."""
-    start_us, end_us = state.bounds(window)
-    cells = {
-        dimensions: measure(state.plan, cell)
-        for dimensions, cell in state.group(window, by=by, where=where).items()
-    }
-    if not by and not cells:
-        cells[()] = measure(state.plan, state.merged(()))  # nothing has a value: 0, or null
-    return Cut(state.plan, tenant, window, start_us, end_us, next_offset, by, where, cells)
+    """Read one window of a refreshed state at once."""
+    cutting = Cutting(
+        state, tenant=tenant, window=window, next_offset=next_offset, by=by, where=where
+    )
+    at_once(cutting.steps())
+    return cutting.cut
 
 
 def question(cut: Cut) -> Question:
@@ -117,24 +163,27 @@ def question(cut: Cut) -> Question:
 
 def compare(cut: Cut, rows: Iterable[MetricRow]) -> Check:
     """Compare a cut with the answer to its `question`."""
-    numbers = differing = 0
+    numbers = events = differing = 0
     kept: list[Compared] = []
     for pair in paired(cut, rows):
         numbers += 1
+        events += pair.live_events
         if not pair.equal:
             differing += 1
             if len(kept) < MOST_DIFFERENCES:
                 kept.append(pair)
-    return Check(replace(cut, cells={}), numbers, differing, kept)
+    return Check(replace(cut, cells={}), numbers, events, differing, kept)
 
 
 def paired(cut: Cut, rows: Iterable[MetricRow]) -> Iterator[Compared]:
     """Put every number of a cut beside the recomputed one, one after another."""
-    recomputed = {row.dimensions: row for row in rows if row.events or not cut.by}
-    for dimensions in cut.cells:
-        yield _pair(cut, dimensions, recomputed.pop(dimensions, None))
-    for dimensions, row in recomputed.items():
-        yield _pair(cut, dimensions, row)
+    left = dict.fromkeys(cut.cells)
+    for row in rows:
+        if row.events or not cut.by:
+            left.pop(row.dimensions, None)
+            yield _pair(cut, row.dimensions, row)
+    for dimensions in left:
+        yield _pair(cut, dimensions, None)
 
 
 def _pair(cut: Cut, dimensions: Dimensions, row: MetricRow | None) -> Compared:

@@ -7,29 +7,32 @@ the metric nor time moved events through its window, the same bytes are right, b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
 from agentflow.clock import to_rfc3339
 from agentflow.contracts.model import duration
 from agentflow.contracts.scope import attribute_of
-from agentflow.metrics import Measured, MetricPlan, MetricState, measure
+from agentflow.metrics import Measured, MetricPlan, MetricState, Page
 from agentflow.metrics.arithmetic import Value
-from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.windows import BEGINNING_US
 from processing.live import MetricId
 from processing.platform import Platform
+from processing.slices import at_once, in_slices
 from serving.asked import Asked
 from serving.causes import CauseDocument, Causes, Place
-from serving.group_pages import page, write_cursor
+from serving.group_pages import write_cursor
 from serving.offsets import Offsets
 from serving.units import unit_of, unit_of_total
 from serving.warnings import WarningDocument, truncated, unseen
 
+MANY_CELLS: Final = 500
+"""A question that looks at more cells is answered in slices, not at once."""
 _AGES = b'"age_ms":null,"source_idle_ms":null'
 
 
@@ -75,6 +78,7 @@ class Answer:
     Attributes:
         etag: Changes when an event moves the metric for the tenant, or leaves its window.
         valid_until_us: When the window moves on; the answer must be made again after it.
+        state: What it was made from.
         moves: The revision of the metric it was made from.
         moved_at_us: When the newest event came that moved this number, in the cell and window
             asked; None if none of the newest that moved the metric did.
@@ -83,6 +87,7 @@ class Answer:
 
     etag: str
     valid_until_us: int
+    state: MetricState
     moves: int
     moved_at_us: int | None
     arrived_us: int | None
@@ -117,76 +122,33 @@ class Answerer:
     def __init__(self, platform: Platform, offsets: Offsets | None = None) -> None:
         self._platform = platform
         self._offsets = offsets or Offsets()
-        self._encode = msgspec.json.Encoder(enc_hook=_text).encode
         self._causes: dict[MetricId, tuple[MetricPlan, Causes]] = {}
 
     def answer(self, asked: Asked, tenant: str) -> Answer:
-        """Answer a question now."""
-        platform = self._platform
-        now_us = platform.clock.now_us()
-        state = platform.engine.read(asked.plan.id, tenant, now_us=now_us)
-        start_us, end_us = state.bounds(asked.window)
-        where = {attribute_of(name): value for name, value in asked.where.items()}
-        place = Place(where, start_us, end_us)
-        causes, moved_at_us = self._causes_of(asked.plan).of(state.causes, place)
-        document = self._document(asked, tenant, state, causes)
-        body = self._encode(document)
-        head, _, tail = body.rpartition(_AGES)
-        return Answer(
-            etag=etag(asked, tenant, state, platform),
-            valid_until_us=end_us,
-            moves=state.moves,
-            moved_at_us=moved_at_us,
-            arrived_us=platform.engine.arrived_us(tenant, asked.plan.contract.refs),
-            document=document,
-            _head=head,
-            _tail=tail,
-        )
+        """Answer a question now, however long it takes."""
+        answering = self.begin(asked, tenant)
+        at_once(answering.steps())
+        return answering.answer()
 
-    def _document(
-        self, asked: Asked, tenant: str, state: MetricState, causes: list[CauseDocument]
-    ) -> AnswerDocument:
-        plan, platform = asked.plan, self._platform
-        cells = state.group(asked.window, by=asked.by, where=asked.where)
-        keys, left_out = page(cells.keys(), after=asked.after, limit=asked.limit)
-        groups = [
-            _group(plan, dict(zip(asked.by, key, strict=True)), asked, cells[key]) for key in keys
-        ]
-        total = self._total(asked, state, cells)
-        start_us, end_us = state.bounds(asked.window)
-        unbounded = start_us == BEGINNING_US
-        watermark_us = platform.engine.watermark_us.get(tenant)
-        events = sum(cell[-1] for cell in cells.values())
-        return AnswerDocument(
-            metric=plan.contract.name,
-            value=wire(total.value) if total else None,
-            unit=unit_of_total(asked, cells),
-            status=platform.status(plan, tenant),
-            window={
-                "name": asked.window,
-                "start": None if unbounded else to_rfc3339(start_us),
-                "end": None if unbounded else to_rfc3339(end_us),
-            },
-            dimensions=dict(asked.where),
-            contract=contract_document(plan, platform),
-            watermark=None if watermark_us is None else to_rfc3339(watermark_us),
-            token=platform.token(),
-            events=events,
-            exact=True,
-            error_bound=0.0,
-            causes=causes,
-            warnings=[
-                *truncated(
-                    platform.truncations.of(plan.contract, platform.registry, tenant),
-                    tenant,
-                    self._offsets,
-                ),
-                *([] if events else unseen(plan, platform.registry, asked.where, state.values)),
-            ],
-            groups=groups if asked.by else msgspec.UNSET,
-            left_out=left_out if asked.by else msgspec.UNSET,
-            next_cursor=write_cursor(asked.by, keys[-1]) if left_out else None,
-        )
+    def begin(self, asked: Asked, tenant: str) -> Answering:
+        """Begin to answer a question as of this instant."""
+        causes = self._causes_of(asked.plan)
+        return Answering(self._platform, asked, tenant, causes, offsets=self._offsets)
+
+    async def prepare(self, asked: Asked, tenant: str) -> None:
+        """Get ready what would take long at the beginning: the order of the groups."""
+        plan = asked.plan
+        if asked.by and asked.by == plan.dimensions and not asked.where:
+            state = self._platform.engine.settled(plan.id, tenant)
+            await in_slices(state.order(asked.window).steps())
+
+    def quick(self, asked: Asked, tenant: str) -> bool:
+        """Tell whether a question is answered so quickly that nobody waits long meanwhile."""
+        ready = {asked.plan.currency} if asked.plan.currency else set()
+        if set(asked.by) <= ready and asked.where.keys() <= ready:
+            return True
+        state = self._platform.engine.state(asked.plan.id, tenant)
+        return state.width(asked.window) <= MANY_CELLS
 
     def _causes_of(self, plan: MetricPlan) -> Causes:
         held = self._causes.get(plan.id)
@@ -194,21 +156,99 @@ class Answerer:
             held = self._causes[plan.id] = (plan, Causes(plan))
         return held[1]
 
-    def _total(
-        self, asked: Asked, state: MetricState, cells: Mapping[tuple[object, ...], Cell]
-    ) -> Measured | None:
-        """Return the one number, or None where adding would mix currencies."""
-        plan = asked.plan
-        if plan.currency is not None and plan.currency not in asked.where:
-            position = asked.by.index(plan.currency)
-            if len({key[position] for key in cells}) > 1:
-                return None
-        if len(cells) > 1:  # the total is kept ready; adding up large sets takes milliseconds
-            ready = (plan.currency,) if plan.currency else ()
-            cells = state.group(asked.window, by=ready, where=asked.where)
-        if len(cells) == 1:
-            return measure(plan, next(iter(cells.values())))
-        return measure(plan, state.merged(cells.values()))
+
+class Answering:
+    """An answer that is being made: of the instant at which it began, whatever moves meanwhile.
+
+    Go through `steps`, then ask for the `answer`; `close` it in any case.
+    """
+
+    def __init__(
+        self, platform: Platform, asked: Asked, tenant: str, causes: Causes, *, offsets: Offsets
+    ) -> None:
+        plan, self._asked, self._platform = asked.plan, asked, platform
+        now_us = platform.clock.now_us()
+        state = self._state = platform.engine.read(plan.id, tenant, now_us=now_us)
+        self._bounds = state.bounds(asked.window)
+        where = {attribute_of(name): value for name, value in asked.where.items()}
+        self._causes, self._moved_at_us = causes.of(state.causes, Place(where, *self._bounds))
+        self._etag = etag(asked, tenant, state, platform)
+        self._moves = state.moves
+        self._arrived_us = platform.engine.arrived_us(tenant, plan.contract.refs)
+        self._status = platform.status(plan, tenant)
+        self._watermark_us = platform.engine.watermark_us.get(tenant)
+        self._token = platform.token()
+        emptied = platform.truncations.of(plan.contract, platform.registry, tenant)
+        self._emptied = truncated(emptied, tenant, offsets)
+        self._contract = contract_document(plan, platform)
+        page = Page(asked.after, asked.limit)
+        self._groups = state.groups(asked.window, by=asked.by, where=asked.where, page=page)
+        self._documents: list[GroupDocument] = []
+
+    def steps(self) -> Iterator[None]:
+        """Work, a group or less in each step."""
+        yield from self._groups.steps()
+        if self._asked.by:
+            for key, measured in self._groups.found.items():
+                self._documents.append(_group(self._asked, key, measured))
+                yield
+
+    def close(self) -> None:
+        """Follow no changes any more."""
+        self._groups.close()
+
+    def answer(self) -> Answer:
+        """Return the answer, once all steps are done."""
+        document = self._document()
+        head, _, tail = _encode(document).rpartition(_AGES)
+        return Answer(
+            etag=self._etag,
+            valid_until_us=self._bounds[1],
+            state=self._state,
+            moves=self._moves,
+            moved_at_us=self._moved_at_us,
+            arrived_us=self._arrived_us,
+            document=document,
+            _head=head,
+            _tail=tail,
+        )
+
+    def _document(self) -> AnswerDocument:
+        asked, plan, found = self._asked, self._asked.plan, self._groups
+        start_us, end_us = self._bounds
+        unbounded = start_us == BEGINNING_US
+        mixed = len(found.units) > 1
+        total = None if mixed else found.total
+        unseen_values = (
+            []
+            if found.events
+            else unseen(plan, self._platform.registry, asked.where, self._state.values)
+        )
+        return AnswerDocument(
+            metric=plan.contract.name,
+            value=wire(total.value) if total else None,
+            unit=unit_of_total(asked, found.units),
+            status=self._status,
+            window={
+                "name": asked.window,
+                "start": None if unbounded else to_rfc3339(start_us),
+                "end": None if unbounded else to_rfc3339(end_us),
+            },
+            dimensions=dict(asked.where),
+            contract=self._contract,
+            watermark=None if self._watermark_us is None else to_rfc3339(self._watermark_us),
+            token=self._token,
+            events=found.events,
+            exact=True,
+            error_bound=0.0,
+            causes=self._causes,
+            warnings=[*self._emptied, *unseen_values],
+            groups=self._documents if asked.by else msgspec.UNSET,
+            left_out=found.left_out if asked.by else msgspec.UNSET,
+            next_cursor=(
+                write_cursor(asked.by, next(reversed(found.found))) if found.left_out else None
+            ),
+        )
 
 
 def etag(asked: Asked, tenant: str, state: MetricState, platform: Platform) -> str:
@@ -240,14 +280,12 @@ def wire(value: Value) -> int | str | None:
     return f"{value:f}" if isinstance(value, Decimal) else value
 
 
-def _group(
-    plan: MetricPlan, dimensions: dict[str, object], asked: Asked, cell: Cell
-) -> GroupDocument:
-    measured = measure(plan, cell)
+def _group(asked: Asked, key: tuple[object, ...], measured: Measured) -> GroupDocument:
+    dimensions = dict(zip(asked.by, key, strict=True))
     return GroupDocument(
         dimensions=dimensions,
         value=wire(measured.value),
-        unit=unit_of(plan, {**asked.where, **dimensions}),
+        unit=unit_of(asked.plan, {**asked.where, **dimensions}),
         events=measured.events,
     )
 
@@ -256,3 +294,6 @@ def _text(value: object) -> object:
     if isinstance(value, Decimal):
         return f"{value:f}"
     raise NotImplementedError(type(value))
+
+
+_encode = msgspec.json.Encoder(enc_hook=_text).encode

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from agentflow.errors import ParameterError
+from agentflow.metrics import key_place
 
 PAGE_GROUPS: Final = 1_000
 MAX_GROUPS: Final = 10_000
@@ -34,9 +35,9 @@ def page(keys: Collection[Key], *, after: Key | None, limit: int) -> tuple[list[
     ([('b',), ('c',)], 1)
     """
     if after is not None:
-        place = _order(after)
-        keys = [key for key in keys if _order(key) > place]
-    return nsmallest(limit, keys, key=_order), max(len(keys) - limit, 0)
+        place = key_place(after)
+        keys = [key for key in keys if key_place(key) > place]
+    return nsmallest(limit, keys, key=key_place), max(len(keys) - limit, 0)
 
 
 def write_cursor(by: tuple[str, ...], last: Key) -> str:
@@ -62,7 +63,3 @@ def read_cursor(cursor: str, by: tuple[str, ...]) -> Key:
             hint="Pass next_cursor back unchanged, with the same by, or start without a cursor.",
         )
     return tuple(place.values)
-
-
-def _order(key: Key) -> tuple[tuple[bool, str], ...]:
-    return tuple((part is None, str(part)) for part in key)

@@ -84,6 +84,27 @@ class _Rows(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class _Found:
+    """What the history says of a question.
+
+    Attributes:
+        last: The last group of the page, if more come after it.
+        unknown: Whether nothing that can move the metric was known at the instant.
+    """
+
+    total: MetricRow | None
+    events: int
+    currencies: set[object]
+    groups: list[PastGroup]
+    last: tuple[object, ...] | None
+    left_out: int
+    series: list[Point] | None
+    touched: Touched
+    known_from_us: int | None
+    unknown: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """The range and the instant an answer is about; None is without bound.
 
@@ -178,51 +199,64 @@ async def answer_past(
     def rows(*, by: tuple[str, ...], grain_us: int | None) -> Sequence[MetricRow]:
         return history.answer(plan, question(by, grain_us))
 
-    groups = await asyncio.to_thread(rows, by=asked.by, grain_us=None)
-    series: Sequence[MetricRow] = ()
-    if grain_us is not None:
-        series = await asyncio.to_thread(rows, by=asked.by, grain_us=grain_us)
-    total = await _total(asked, groups, rows)
-    touched: Touched = {}
-    if span.end_us is not None:  # what has no end never closes
-        by = asked.by if span.steps is not None else ()
-        touched = await asyncio.to_thread(history.touched, plan, question(by, grain_us))
-    events = sum(row.events for row in groups)
-    held = {row.dimensions: row for row in groups}
-    # A series also shows groups that became empty again.
-    named = held.keys() | {key for _, key in touched} if span.steps else held.keys()
-    keys, left_out = page(named, after=asked.after, limit=asked.limit) if asked.by else ([()], 0)
-    shown = points(span.steps, keys, asked, series, touched) if span.steps else msgspec.UNSET
-    known_from_us, unknown = None, False
-    if span.as_of_us is not None and not events:
-        known_from_us = await asyncio.to_thread(history.first_known_us, plan, tenant)
-        unknown = known_from_us is None or span.as_of_us < known_from_us
+    def found() -> _Found:
+        groups, by = rows(by=asked.by, grain_us=None), asked.by
+        series = rows(by=by, grain_us=grain_us) if grain_us is not None else ()
+        total = _total(asked, groups, rows)
+        touched: Touched = {}
+        if span.end_us is not None:  # what has no end never closes
+            by = asked.by if span.steps is not None else ()
+            touched = history.touched(plan, question(by, grain_us))
+        events = sum(row.events for row in groups)
+        held = {row.dimensions: row for row in groups}
+        # A series also shows groups that became empty again.
+        named = held.keys() | {key for _, key in touched} if span.steps else held.keys()
+        after, limit = asked.after, asked.limit
+        keys, left_out = page(named, after=after, limit=limit) if asked.by else ([()], 0)
+        known_from_us, unknown = None, False
+        if span.as_of_us is not None and not events:
+            known_from_us = history.first_known_us(plan, tenant)
+            unknown = known_from_us is None or span.as_of_us < known_from_us
+        return _Found(
+            total=total,
+            events=events,
+            currencies=_currencies(asked, groups),
+            groups=[_group(asked, held[key]) for key in keys if key in held],
+            last=keys[-1] if left_out else None,
+            left_out=left_out,
+            series=points(span.steps, keys, asked, series, touched) if span.steps else None,
+            touched=touched,
+            known_from_us=known_from_us,
+            unknown=unknown,
+        )
+
+    # Also what is made of the rows: there may be as many groups as a dimension has values.
+    it = await asyncio.to_thread(found)
+    shown = msgspec.UNSET if it.series is None else it.series
     return PastAnswer(
         metric=plan.contract.name,
-        value=None if total is None else wire(total.value),
-        unit=unit_of_total(asked, [row.dimensions for row in groups]),
-        status="partial" if unknown or emptied else _status(span, shown, touched),
+        value=None if it.total is None else wire(it.total.value),
+        unit=unit_of_total(asked, it.currencies),
+        status="partial" if it.unknown or emptied else _status(span, it.series or (), it.touched),
         window={"name": span.name, "start": _text(span.start_us), "end": _text(span.end_us)},
         dimensions=dict(asked.where),
         contract=contract,
         watermark=_text(watermark_us),
         token=token,
-        events=events,
+        events=it.events,
         exact=True,
         error_bound=0.0,
         causes=[],
         warnings=[
             *truncated(emptied, tenant, offsets or Offsets()),
-            *([] if events else await _warnings(platform, asked, tenant, span)),
+            *([] if it.events else await _warnings(platform, asked, tenant, span)),
         ],
         as_of=_text(span.as_of_us),
-        known_from=_text(known_from_us) if unknown else None,
+        known_from=_text(it.known_from_us) if it.unknown else None,
         grain=None if span.grain is None else {"length": span.grain, "aligned_to": EPOCH},
-        groups=[_group(asked, held[key]) for key in keys if key in held]
-        if asked.by
-        else msgspec.UNSET,
-        left_out=left_out if asked.by else msgspec.UNSET,
-        next_cursor=write_cursor(asked.by, keys[-1]) if left_out else None,
+        groups=it.groups if asked.by else msgspec.UNSET,
+        left_out=it.left_out if asked.by else msgspec.UNSET,
+        next_cursor=None if it.last is None else write_cursor(asked.by, it.last),
         series=shown,
     )
 
@@ -243,13 +277,13 @@ async def _warnings(
     return await asyncio.to_thread(unseen, plan, registry, asked.where, ever)
 
 
-async def _total(asked: Asked, groups: Sequence[MetricRow], rows: _Rows) -> MetricRow | None:
+def _total(asked: Asked, groups: Sequence[MetricRow], rows: _Rows) -> MetricRow | None:
     """Return the one number, or None where adding would mix currencies."""
     if not asked.by:
         return groups[0] if groups else None
     if len(_currencies(asked, groups)) > 1:
         return None
-    found = await asyncio.to_thread(rows, by=(), grain_us=None)
+    found = rows(by=(), grain_us=None)
     return found[0] if found else None
 
 
@@ -267,12 +301,9 @@ def _group(asked: Asked, row: MetricRow) -> PastGroup:
     return PastGroup(dimensions, wire(row.value), unit, row.events)
 
 
-def _status(
-    span: Span, series: list[Point] | msgspec.UnsetType, touched: Touched
-) -> Literal["fresh", "restated"]:
+def _status(span: Span, series: Sequence[Point], touched: Touched) -> Literal["fresh", "restated"]:
     """Tell whether the range, or a point of its series, changed after it had closed."""
-    shown = [] if series is msgspec.UNSET else series
-    if any(point.status == "restated" for point in shown):
+    if any(point.status == "restated" for point in series):
         return "restated"
     return closed_status(span.end_us, max(touched.values(), default=None))
 

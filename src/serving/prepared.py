@@ -7,15 +7,24 @@ so nothing can be forgotten.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
+import msgspec
+
+from agentflow.errors import UnavailableError
 from agentflow.metrics import MetricState
 from processing.definitions import Definitions
 from processing.platform import Platform
-from serving.answer import Answer, Answerer
+from processing.slices import in_slices
+from serving.answer import Answer, Answerer, Answering
 from serving.asked import Asked
 
 MAX_KEPT: Final = 4_096
+MAX_KEPT_GROUPS: Final = 100_000
+_LONG_AT_ONCE: Final = 4
 _RECHECK_US: Final = 200_000
 
 
@@ -25,47 +34,84 @@ class Prepared:
     `status` (fresh, stale) can change without an event, so no answer is kept for long.
     """
 
-    __slots__ = ("_answerer", "_definitions", "_platform", "_state", "_until_us", "answer", "asked",
-                 "etag", "tenant")  # fmt: skip
+    __slots__ = ("_platform", "_state", "_until_us", "answer", "asked", "definitions", "etag",
+                 "tenant")  # fmt: skip
 
-    def __init__(self, asked: Asked, tenant: str, platform: Platform, answerer: Answerer) -> None:
+    def __init__(self, asked: Asked, tenant: str, platform: Platform) -> None:
         self.asked = asked
         self.tenant = tenant
         self._platform = platform
-        self._answerer = answerer
-        self._definitions: Definitions = platform.definitions
-        self.refresh(platform.clock.now_us())
+        self.definitions: Definitions = platform.definitions
 
     @property
     def outdated(self) -> bool:
         """Whether the contracts changed since the question was checked against them."""
-        return self._platform.definitions is not self._definitions
+        return self._platform.definitions is not self.definitions
 
     def current(self, now_us: int) -> bool:
         """Tell whether the answer is still right."""
         return (
             self._state.moves == self.answer.moves
             and now_us < self._until_us
-            and self._platform.definitions is self._definitions
+            and self._platform.definitions is self.definitions
         )
 
-    def refresh(self, now_us: int) -> None:
-        """Answer again."""
-        self.answer: Answer = self._answerer.answer(self.asked, self.tenant)
-        self._state: MetricState = self._platform.engine.state(self.asked.plan.id, self.tenant)
-        self._until_us = min(self.answer.valid_until_us, now_us + _RECHECK_US)
-        status = self.answer.document.status
+    def take(self, answer: Answer, now_us: int) -> None:
+        """Hold another answer, which is of the instant *now_us*."""
+        self.answer = answer
+        self._state: MetricState = answer.state
+        self._until_us = min(answer.valid_until_us, now_us + _RECHECK_US)
+        status = answer.document.status
         mark = "" if status == "fresh" else f".{status}"
-        self.etag = f'"{self.answer.etag}{mark}"'.encode()
+        self.etag = f'"{answer.etag}{mark}"'.encode()
+
+    @property
+    def groups(self) -> int:
+        """How many groups the answer holds: what it costs to keep."""
+        groups = self.answer.document.groups
+        return 0 if isinstance(groups, msgspec.UnsetType) else len(groups)
+
+
+class Begun:
+    """A question whose answer is ready, or is being made of the instant at which it was asked."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        answering: Answering | None,
+        *,
+        now_us: int,
+        keep: Callable[[Prepared], None],
+    ) -> None:
+        self._prepared = prepared
+        self._answering = answering
+        self._now_us = now_us
+        self._keep = keep
+
+    async def finish(self) -> Prepared:
+        """Return the answer; others are answered meanwhile."""
+        if self._answering is not None:
+            await in_slices(self._answering.steps())
+            self._prepared.take(self._answering.answer(), self._now_us)
+            self._answering = None
+            self._keep(self._prepared)
+        return self._prepared
+
+    def close(self) -> None:
+        """Give up what is not finished."""
+        if self._answering is not None:
+            self._answering.close()
 
 
 class PreparedAnswers:
-    """The questions asked lately; forgets all of them rather than grow beyond `MAX_KEPT`."""
+    """The questions asked lately; forgets all of them rather than grow beyond what is allowed."""
 
     def __init__(self, platform: Platform, answerer: Answerer) -> None:
         self._platform = platform
         self._answerer = answerer
         self._kept: dict[tuple[object, ...], Prepared] = {}
+        self._groups = 0
+        self._long = asyncio.Semaphore(_LONG_AT_ONCE)
 
     @property
     def ready(self) -> bool:
@@ -76,21 +122,100 @@ class PreparedAnswers:
         """Tell whether a token is one of this log, and everything behind it is visible."""
         return self._platform.covers(text)
 
-    def get(self, asked: Asked, tenant: str) -> Prepared:
-        """Return the current answer to a question.
+    def at_once(self, asked: Asked, tenant: str) -> Prepared | None:
+        """Return the current answer to a question; None if it takes long to make.
 
         Raises:
             UnavailableError: The platform is starting or stopping.
         """
         self._platform.require_ready()
-        key = (tenant, asked.key)
-        prepared = self._kept.get(key)
+        prepared = self._kept.get((tenant, asked.key))
         if prepared is None or prepared.outdated or prepared.asked.plan is not asked.plan:
-            if len(self._kept) >= MAX_KEPT:
-                self._kept.clear()
-            prepared = self._kept[key] = Prepared(asked, tenant, self._platform, self._answerer)
+            if not self._answerer.quick(asked, tenant):
+                return None
+            prepared = Prepared(asked, tenant, self._platform)
+            self._refresh(prepared)
+            self._keep(prepared)
             return prepared
+        return prepared if self.refresh(prepared, self._platform.clock.now_us()) else None
+
+    def refresh(self, prepared: Prepared, now_us: int) -> bool:
+        """Answer again, unless the answer is current; False if it takes long to make."""
+        if prepared.current(now_us):
+            return True
+        if not self._answerer.quick(prepared.asked, prepared.tenant):
+            return False
+        self._refresh(prepared)
+        return True
+
+    def _refresh(self, prepared: Prepared) -> None:
         now_us = self._platform.clock.now_us()
-        if not prepared.current(now_us):
-            prepared.refresh(now_us)
+        prepared.take(self._answerer.answer(prepared.asked, prepared.tenant), now_us)
+
+    async def get(self, asked: Asked, tenant: str) -> Prepared:
+        """Return the current answer to a question, however long it takes to make.
+
+        Raises:
+            UnavailableError: The platform is starting or stopping.
+        """
+        prepared = self.at_once(asked, tenant)
+        if prepared is None:
+            async with self.together([asked], tenant) as (begun,):
+                prepared = await begun.finish()
         return prepared
+
+    @asynccontextmanager
+    async def together(
+        self, questions: Sequence[Asked], tenant: str
+    ) -> AsyncIterator[Sequence[Begun]]:
+        """Begin to answer all of *questions* at one instant: the one at which the body begins.
+
+        Only a few are answered in slices at a time, for what that costs in memory and patience.
+
+        Raises:
+            UnavailableError: The platform is starting or stopping.
+        """
+        self._platform.require_ready()
+        if all(self._answerer.quick(asked, tenant) for asked in questions):
+            yield [self._begin(asked, tenant) for asked in questions]
+            return
+        async with self._long:
+            for asked in questions:
+                self._require_bound(asked)
+                await self._answerer.prepare(asked, tenant)
+            for asked in questions:
+                self._require_bound(asked)
+            begun = [self._begin(asked, tenant) for asked in questions]
+            try:
+                yield begun
+            finally:
+                for each in begun:
+                    each.close()
+
+    def _begin(self, asked: Asked, tenant: str) -> Begun:
+        now_us = self._platform.clock.now_us()
+        prepared = self.at_once(asked, tenant)
+        if prepared is not None:
+            status = self._platform.status(asked.plan, tenant)
+            if prepared.answer.document.status != status and self._answerer.quick(asked, tenant):
+                self._refresh(prepared)
+            if prepared.answer.document.status == status:
+                return Begun(prepared, None, now_us=now_us, keep=self._keep)
+        prepared = Prepared(asked, tenant, self._platform)
+        answering = self._answerer.begin(asked, tenant)
+        return Begun(prepared, answering, now_us=now_us, keep=self._keep)
+
+    def _require_bound(self, asked: Asked) -> None:
+        """Refuse a question whose contract changed while it waited."""
+        self._platform.require_ready()
+        if self._platform.definitions.plans.get(asked.plan.id) is not asked.plan:
+            raise UnavailableError(
+                "the contracts changed while the question waited", hint="Ask it again."
+            )
+
+    def _keep(self, prepared: Prepared) -> None:
+        self._groups += prepared.groups
+        if len(self._kept) >= MAX_KEPT or self._groups > MAX_KEPT_GROUPS:
+            self._kept.clear()
+            self._groups = prepared.groups
+        self._kept[prepared.tenant, prepared.asked.key] = prepared

@@ -22,7 +22,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from agentflow.errors import AgentFlowError
+from agentflow.errors import AgentFlowError, UnavailableError
 from agentflow.metrics import MetricPlan
 from agentflow.metrics.windows import parse_window
 from processing.changes import Change
@@ -215,9 +215,7 @@ class MetricStreams:
                     subscription.mark_status(
                         partial(self._platform.status, tenant=subscription.tenant)
                     )
-                end = self._platform.engine.next_offset
-                text = self._messages(subscription, told, end)
-                told = end
+                text, told = await self._messages(subscription, told)
                 if text or pulse.due:
                     pulse.written()
                     yield text or HEARTBEAT
@@ -240,19 +238,24 @@ class MetricStreams:
         finally:
             found.discard(subscription)
 
-    def _messages(self, subscription: Subscription, told: int, end: int) -> bytes:
-        """Return one message for each changed answer, all from one instant."""
+    async def _messages(self, subscription: Subscription, told: int) -> tuple[bytes, int]:
+        """Return one message for each changed answer, all from one instant, and its offset."""
         if not subscription.changed:
-            return b""
+            return b"", self._platform.engine.next_offset
         changed, subscription.changed = sorted(subscription.changed), set()
-        now_us = self._platform.clock.now_us()
+        questions = [subscription.asked[index] for index in changed]
+        try:
+            async with self._answers.together(questions, subscription.tenant) as begun:
+                end, now_us = self._platform.engine.next_offset, self._platform.clock.now_us()
+                found = [await each.finish() for each in begun]
+        except UnavailableError:
+            if subscription.definitions is self._platform.definitions:
+                raise
+            subscription.changed.update(changed)  # to be asked under other contracts
+            return b"", told
         log_id = self._platform.parts.log.log_id
         parts = []
-        for index in changed:
-            prepared = self._answers.get(subscription.asked[index], subscription.tenant)
-            plan, tenant = prepared.asked.plan, subscription.tenant
-            if prepared.answer.document.status != self._platform.status(plan, tenant):
-                prepared.refresh(now_us)
+        for index, prepared in zip(changed, found, strict=True):
             known = subscription.told.get(index)
             subscription.told[index] = _told(prepared)
             if known is None or known.etag != prepared.etag:
@@ -262,7 +265,7 @@ class MetricStreams:
                 body = prepared.answer.render(now_us)
                 parts.append(b"id: %b\nevent: metric\ndata: %b\n\n" % (name, body))
         subscription.fresh = all(told.status == "fresh" for told in subscription.told.values())
-        return b"".join(parts)
+        return b"".join(parts), end
 
     def _opened(self, last_id: str | None) -> str | None:
         try:
@@ -281,8 +284,11 @@ class MetricStreams:
         for index, asked in enumerate(subscription.asked):
             if self._lacks(subscription.tenant, index, asked, position, now_us):
                 subscription.changed.add(index)
+                continue
+            prepared = self._answers.at_once(asked, subscription.tenant)
+            if prepared is None:  # it takes long to make, and may move meanwhile
+                subscription.changed.add(index)
             else:
-                prepared = self._answers.get(asked, subscription.tenant)
                 subscription.told[index] = _told(prepared)
         return position.told
 

@@ -20,11 +20,10 @@ def unit_of(plan: MetricPlan, dimensions: Mapping[str, object]) -> str | None:
     return None if held is None else str(held)
 
 
-def unit_of_total(asked: Asked, groups: Collection[tuple[object, ...]]) -> str | None:
-    """Return the unit of the one number over *groups*, whose keys are in the order of `by`."""
+def unit_of_total(asked: Asked, currencies: Collection[object]) -> str | None:
+    """Return the unit of the one number over all groups, which are of these currencies."""
     currency = asked.plan.currency
     if currency is None or currency in asked.where:
         return unit_of(asked.plan, asked.where)
-    position = asked.by.index(currency)
-    held = {key[position] for key in groups}
+    held = set(currencies)
     return unit_of(asked.plan, {currency: held.pop()} if len(held) == 1 else {})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.shares import Part, Share, Values
+from agentflow.metrics.shares import Part, Share, Stood, Values
 
 Key = tuple[object, ...]
 
@@ -91,8 +91,29 @@ class Distincts:
             for values in totals:
                 values.forget()
 
+    def standing(self, slot: int) -> Callable[[Cell], Cell]:
+        """Return what puts the values of a slot, as they are now, in the place of a cell's parts.
+
+        It looks at all values, once; cells that move meanwhile are read as they were.
+        """
+        if not self.atoms:
+            return _same
+        now = {
+            id(values): values.split(slot) for totals in self._totals.values() for values in totals
+        }
+
+        def stood(cell: Cell) -> Cell:
+            parts = [now[id(cell[n].of.values)].get(cell[n].of.number, {}) for n in self.atoms]
+            return self.fill(cell[:], list(map(Stood, parts)))
+
+        return stood
+
     def fill(self, cell: Cell, parts: Sequence[object]) -> Cell:
         """Put *parts* in their places in a cell, and return it."""
         for index, part in zip(self.atoms, parts, strict=True):
             cell[index] = part
         return cell
+
+
+def _same(cell: Cell) -> Cell:
+    return cell

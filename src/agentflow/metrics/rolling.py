@@ -9,14 +9,16 @@ totals: a bucket is added when it enters and subtracted when it leaves, so a rea
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from agentflow.metrics.distincts import Distincts, Key
 from agentflow.metrics.evaluator import BUCKET_US, Cell, CellFunctions
+from agentflow.metrics.groups import Groups, Page
 from agentflow.metrics.image import image, restored
+from agentflow.metrics.key_order import KeyOrder
 from agentflow.metrics.plan import MetricPlan
 from agentflow.metrics.sums import Cells, Sum
 from agentflow.metrics.tiers import Tiers
@@ -277,6 +279,32 @@ class MetricState:
                 self._gather(groups, key, cell, copied)
         running.sum.forget()
         return {key: cell for key, cell in groups.items() if cell[-1]}
+
+    def groups(
+        self,
+        window: str,
+        *,
+        by: Sequence[str],
+        where: Mapping[str, object],
+        page: Page | None = None,
+    ) -> Groups:
+        """Begin to read the groups of a window as they stand, little by little; see `Groups`.
+
+        Call `refresh` first.
+        """
+        held = self._running[window].sum
+        return Groups(self.plan, self._functions, held, by=by, where=where, page=page)
+
+    def order(self, window: str) -> KeyOrder:
+        """Return the keys of a window's cells in order, to be brought up to date by its steps."""
+        held = self._running[window].sum
+        if held.order is None:
+            held.order = KeyOrder(held.cells)
+        return held.order
+
+    def width(self, window: str) -> int:
+        """Return how many cells a window holds."""
+        return len(self._running[window].sum.cells)
 
     def _gather(self, groups: Cells, key: Key, cell: Cell, copied: set[Key]) -> None:
         """Add a cell to its group; a group of one is the cell itself, and copying it is saved."""

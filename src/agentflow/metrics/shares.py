@@ -264,3 +264,10 @@ class Part:
     def size(self) -> int:
         """Return the number of different values."""
         return self.of.seen[self.slot]
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """The counted values of one cell at an instant, to be merged."""
+
+    values: Counting

@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from agentflow.metrics.distincts import Distincts, Key
 from agentflow.metrics.evaluator import Cell, CellFunctions
+from agentflow.metrics.key_order import KeyOrder
 from agentflow.metrics.state import Multiset
 
 Cells = dict[Key, Cell]
 Merge = Callable[[Cell, Cell], None]
 
 
+class Watcher(Protocol):
+    """Looks at cells while they move."""
+
+    def changing(self, dims: Key) -> None:
+        """Look at a cell before it changes."""
+        ...
+
+
 class Sum:
     """The cells of a window and their total (per currency); *holders* windows share it.
 
     Distinct values are not in here: all sums of a metric have them together, each in its *slot*.
+
+    Attributes:
+        scans: They are told of a cell before it changes.
+        order: The keys of the cells in order, once pages of them were asked for.
     """
 
-    __slots__ = ("_distincts", "_functions", "cells", "holders", "slot", "totals")
+    __slots__ = (
+        "_distincts", "_functions", "cells", "holders", "order", "scans", "slot", "totals",
+    )  # fmt: skip
 
     def __init__(self, functions: CellFunctions, distincts: Distincts, slot: int) -> None:
         self.cells: Cells = {}
         self.totals: Cells = {}
         self.holders = 0
         self.slot = slot
+        self.scans: list[Watcher] = []
+        self.order: KeyOrder | None = None
         self._functions = functions
         self._distincts = distincts
 
@@ -33,12 +51,17 @@ class Sum:
         cell = self.cells.get(dims)
         if cell is None:
             cell = self.cells[dims] = self._functions.empty()
+            if self.order is not None:
+                self._reorder(dims, there=True)
             if self._distincts.atoms:
                 self._distincts.fill(cell, self._distincts.enter(dims, self.slot))
         return cell
 
     def merge(self, dims: Key, cell: Cell, merge: Merge) -> None:
         """Merge a cell into the one of its dimensions and into the total; `settle` it then."""
+        if self.scans:
+            for scan in self.scans:
+                scan.changing(dims)
         merge(self.enter(dims), cell)
         key = self._distincts.total_key(dims)
         total = self.totals.get(key)
@@ -54,6 +77,8 @@ class Sum:
         """Drop the cell if no event is left in it."""
         if self.cells[dims][-1] == 0:
             del self.cells[dims]
+            if self.order is not None:
+                self._reorder(dims, there=False)
             if self._distincts.atoms:
                 self._distincts.leave(dims, self.slot)
 
@@ -81,6 +106,14 @@ class Sum:
             for key, cell in self.totals.items()
         }
         return own
+
+    def standing(self) -> Callable[[Cell], Cell]:
+        """Return what makes a cell mergeable as it is now; see `Distincts.standing`."""
+        return self._distincts.standing(self.slot)
+
+    def _reorder(self, dims: Key, *, there: bool) -> None:
+        if self.order is not None and not self.order.change(dims, there=there):
+            self.order = None  # nobody has asked for pages for long
 
     def forget(self) -> None:
         """Give back the memory of having looked at the values of single cells."""

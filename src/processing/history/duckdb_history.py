@@ -136,16 +136,30 @@ class History:
             StorageError: A file of the lake cannot be read.
             ValueTooLargeError: A number has more digits than a recompute holds; names the metric.
         """
+        return list(self.rows(plan, question, tail=tail, deadline=deadline))
+
+    def rows(
+        self,
+        plan: MetricPlan,
+        question: Question,
+        *,
+        tail: bool = True,
+        deadline: timedelta = DEADLINE,
+    ) -> Iterator[MetricRow]:
+        """Yield the rows of `answer` as they are fetched, a few at a time.
+
+        A session is lent for as long as that takes: go through all of them, or close it.
+        """
         query = metric_query(plan, question, events=self._registry.events)
         with self._noted(), self._engine.session() as session:
             held = self._slices(plan, question, query.reads)
             self._show(session, held, up_to=question.up_to_offset, tail=tail)
             try:
-                rows = session.rows(query.text, query.parameters, deadline=deadline)
+                for row in session.stream(query.text, query.parameters, deadline=deadline):
+                    yield _row(plan, question, row)
             except ValueTooLargeError as error:
                 message = f'metric "{plan.contract.name}" cannot be computed again: {error}'
                 raise ValueTooLargeError(message, hint=error.hint) from error
-        return [_row(plan, question, row) for row in rows]
 
     def touched(
         self, plan: MetricPlan, question: Question, *, deadline: timedelta = DEADLINE

@@ -23,6 +23,8 @@ SET enable_external_access = false;
 SET lock_configuration = true;
 """
 
+_FETCHED_AT_ONCE: Final = 500
+
 
 class QuestionError(UnavailableError):
     """A question cannot be answered for a reason of its own; nothing is wrong with the history."""
@@ -70,10 +72,20 @@ class Session:
     def rows(
         self, text: str, parameters: Mapping[str, object], *, deadline: timedelta
     ) -> list[tuple[object, ...]]:
-        """Run a query and return its rows.
+        """Run a query and return its rows; see `stream`."""
+        return list(self.stream(text, parameters, deadline=deadline))
+
+    def stream(
+        self, text: str, parameters: Mapping[str, object], *, deadline: timedelta
+    ) -> Iterator[tuple[object, ...]]:
+        """Run a query and yield its rows; few of them are held at once.
+
+        DuckDB has the interpreter to itself while it makes rows: fetched all at once, 100,000 of
+        them kept every other thread waiting for half a second.
 
         Raises:
-            UnavailableError: It was not done at the deadline, or the engine closes.
+            UnavailableError: It was not done, with all its rows fetched, at the deadline, or the
+                engine closes.
             ValueTooLargeError: A number in it has more digits than DuckDB holds.
         """
         if self._stopped:
@@ -90,7 +102,9 @@ class Session:
         timer.daemon = True
         timer.start()
         try:
-            return self._connection.execute(text, dict(parameters)).fetchall()
+            result = self._connection.execute(text, dict(parameters))
+            while rows := result.fetchmany(_FETCHED_AT_ONCE):
+                yield from rows
         except duckdb.InterruptException as error:
             if self._stopped:
                 raise _closed() from error

@@ -11,12 +11,13 @@ from starlette.responses import Response
 from agentflow.clock import to_rfc3339
 from agentflow.dimension_values import spelled
 from agentflow.errors import AgentFlowError
+from serving.answer import Answer
 from serving.api.context import Context, respond, tenant_of
 from serving.api.metrics import reach
 from serving.api.operation import Body, body_of, operation
 from serving.api.problems import problem_of
 from serving.api.shapes import BatchShape
-from serving.asked import ask
+from serving.asked import Asked, ask
 from serving.group_pages import MAX_GROUPS
 
 MAX_ITEMS = 100
@@ -59,25 +60,27 @@ def router(context: Context) -> APIRouter:
         body = await body_of(request, BatchBody)
         await reach(context, request, body.at_least)
         context.platform.require_ready()
-        now_us = context.platform.clock.now_us()
         tenant = tenant_of(request)
-        # No await from here on: nothing can move between two answers.
-        token = context.platform.token()
-        answers = [
-            _answer(context, item, tenant, request.scope["request_id"]) for item in body.items
+        request_id = request.scope["request_id"]
+        items = [_asked(context, item, request_id) for item in body.items]
+        questions = [item for item in items if isinstance(item, Asked)]
+        async with context.answers.together(questions, tenant) as begun:
+            now_us, token = context.platform.clock.now_us(), context.platform.token()
+            answers = [(await each.finish()).answer for each in begun]
+        rendered = iter(answers)
+        found = [
+            _rendered(next(rendered), now_us, token) if isinstance(item, Asked) else item
+            for item in items
         ]
-        for answer in answers:
-            if "token" in answer:
-                answer["token"] = token  # one cut, whenever each answer was prepared
-        return respond(BatchShape(token, to_rfc3339(now_us), answers))
+        return respond(BatchShape(token, to_rfc3339(now_us), found))
 
     return routes
 
 
-def _answer(context: Context, item: BatchItem, tenant: str, request_id: str) -> dict[str, object]:
-    """Return an answer, or the problem of one question; the others are not concerned."""
+def _asked(context: Context, item: BatchItem, request_id: str) -> Asked | dict[str, object]:
+    """Return a question, or its problem; the others are not concerned."""
     try:
-        asked = ask(
+        return ask(
             context.platform.definitions,
             item.metric,
             version=item.version,
@@ -87,11 +90,12 @@ def _answer(context: Context, item: BatchItem, tenant: str, request_id: str) -> 
             limit=item.limit,
             cursor=item.cursor,
         )
-        prepared = context.answers.get(asked, tenant)
     except AgentFlowError as error:
         problem: dict[str, object] = msgspec.to_builtins(problem_of(error).document(request_id))
         return problem
-    rendered: dict[str, object] = msgspec.json.decode(
-        prepared.answer.render(context.platform.clock.now_us())
-    )
-    return rendered
+
+
+def _rendered(answer: Answer, now_us: int, token: str) -> dict[str, object]:
+    """Return an answer with the token of all: they are one cut, whenever each was prepared."""
+    rendered: dict[str, object] = msgspec.json.decode(answer.render(now_us))
+    return {**rendered, "token": token}

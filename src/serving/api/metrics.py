@@ -17,7 +17,7 @@ from agentflow.contracts import MetricContract
 from agentflow.errors import UnknownDimensionError
 from agentflow.metrics import parse_window
 from agentflow.metrics.sql import metric_query
-from processing.proof import Window, prove
+from processing.proof import Proof, Window
 from processing.verification import Check
 from processing.verification import question as recompute_of
 from serving.answer import wire
@@ -64,7 +64,7 @@ def router(context: Context) -> APIRouter:
             return await _explained(context, asked, tenant_of(request))
         if not question.live and not _only_waits(question):
             return await _past(context, asked, tenant_of(request), question)
-        prepared = context.answers.get(asked, tenant_of(request))
+        prepared = await context.answers.get(asked, tenant_of(request))
         return live_response(context, prepared, header(request.scope, b"if-none-match"))
 
     return routes
@@ -149,19 +149,22 @@ async def _explained(context: Context, asked: Asked, tenant: str) -> Response:
     """Answer, and compute the same cut again from the lake alone."""
     platform = context.platform
     platform.require_ready()
-    answer = context.answerer.answer(asked, tenant)
-    cut = platform.cut(asked.plan.id, tenant, window=asked.window, by=asked.by, where=asked.where)
-    query = metric_query(asked.plan, recompute_of(cut), events=platform.registry.events)
-    check = await prove(
-        platform, Window(tenant, asked.plan, asked.window), by=asked.by, where=asked.where
-    )
+    window = Window(tenant, asked.plan, asked.window)
+    async with context.answers.together([asked], tenant) as (begun,):
+        proof = Proof(platform, window, by=asked.by, where=asked.where)  # of the same instant
+        try:
+            answer = (await begun.finish()).answer
+            check = await proof.check()
+        finally:
+            proof.close()
+    query = metric_query(asked.plan, recompute_of(check.cut), events=platform.registry.events)
     document = msgspec.to_builtins(answer.document)
     rendered = msgspec.json.decode(answer.render(platform.clock.now_us()))
     document |= {name: rendered[name] for name in ("age_ms", "source_idle_ms")}
     document["recompute"] = RecomputeShape(
         value=_recomputed(check),
         equal=check.equal,
-        rows=sum(cell.events for cell in cut.cells.values()),
+        rows=check.events,
         snapshots=_snapshots(context, asked),
         ms=round(check.seconds * 1000, 3),
         sql=query.text,

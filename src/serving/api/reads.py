@@ -106,8 +106,8 @@ class PlainReads:
         read = self._known.get(name)
         if read is None or read.prepared.outdated or not self._answers.ready:
             return None
-        if not read.prepared.current(now_us):
-            read.prepared.refresh(now_us)
+        if not self._answers.refresh(read.prepared, now_us):
+            return None
         read.stamp()
         return read
 
@@ -139,8 +139,10 @@ class PlainReads:
                 limit=question.limit,
                 cursor=question.cursor,
             )
-            prepared = self._answers.get(asked, tenant)
+            prepared = self._answers.at_once(asked, tenant)
         except AgentFlowError:
+            return None
+        if prepared is None:
             return None
         if len(self._known) >= MAX_KEPT:
             self._known.clear()

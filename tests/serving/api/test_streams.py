@@ -277,7 +277,7 @@ def test_many_subscribers_share_one_rendering(served: Served) -> None:
     """Two hundred pages open cost two hundred writes, not two hundred answers."""
     streams = served.api.context.metric_streams
 
-    async def follow() -> set[int]:
+    async def follow() -> set[object]:
         found = [
             streams.open(
                 "default",
@@ -292,11 +292,12 @@ def test_many_subscribers_share_one_rendering(served: Served) -> None:
             await anext(stream)
         await send(served, order("A"))
         texts = [await anext(stream) for stream in found]
-        answers = {id(served.api.context.answers.get(_asked(served, "order_count")[0], "default"))}
-        assert len({_value(text) for text in texts}) == 1
-        return answers
+        return {_value(text) for text in texts}
 
+    answers = served.api.context.answers
+    question = _asked(served, "order_count")[0]
     assert len(served.run(follow())) == 1
+    assert answers.at_once(question, "default") is answers.at_once(question, "default")
     assert served.clock.now_us() == NOW_US
 
 

@@ -54,10 +54,10 @@ class FailingFor:
     metric: str
     error: Exception
 
-    def answer(self, plan: MetricPlan, question: Question, *, tail: bool) -> list[MetricRow]:
+    def rows(self, plan: MetricPlan, question: Question, *, tail: bool) -> Iterator[MetricRow]:
         if plan.contract.name == self.metric:
             raise self.error
-        return self.history.answer(plan, question, tail=tail)
+        return self.history.rows(plan, question, tail=tail)
 
 
 @dataclass
@@ -68,21 +68,10 @@ class Unhurried:
     comparing: threading.Event = field(default_factory=threading.Event)
     answered: threading.Event = field(default_factory=threading.Event)
 
-    def answer(self, plan: MetricPlan, question: Question, *, tail: bool) -> Rows:
-        return Rows(self.history.answer(plan, question, tail=tail), self)
-
-
-class Rows(list[MetricRow]):
-    """Rows of an unhurried history."""
-
-    def __init__(self, rows: list[MetricRow], held: Unhurried) -> None:
-        super().__init__(rows)
-        self.held = held
-
-    def __iter__(self) -> Iterator[MetricRow]:
-        self.held.comparing.set()
-        assert self.held.answered.wait(10), "no read was answered meanwhile"
-        return super().__iter__()
+    def rows(self, plan: MetricPlan, question: Question, *, tail: bool) -> Iterator[MetricRow]:
+        self.comparing.set()
+        assert self.answered.wait(10), "no read was answered meanwhile"
+        return self.history.rows(plan, question, tail=tail)
 
 
 @dataclass

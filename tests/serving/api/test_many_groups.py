@@ -1,0 +1,93 @@
+"""A dimension with very many values keeps nobody else waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentflow.contracts import Registry, load
+from tests.processing.follow.conftest import EVENT, METRIC
+from tests.serving.api.conftest import Served, serving
+
+GROUPS = 6_000
+THINGS = "/v1/metrics/things?window=all"
+
+
+def contracts(directory: Path) -> Registry:
+    metric = METRIC.replace("[shelf]", "[shelf, amount]")
+    for folder, name, text in (("events", "thing.counted", EVENT), ("metrics", "things", metric)):
+        (directory / folder).mkdir()
+        (directory / folder / f"{name}.v1.yaml").write_text(text.lstrip())
+    return load(directory)
+
+
+def thing(number: int) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"t{number}",
+        "source": "/t",
+        "type": "thing.counted",
+        "data": {"shelf": f"shelf {number % GROUPS:06}", "amount": 1},
+    }
+
+
+@pytest.fixture(scope="module")
+def shelves(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Things on as many shelves."""
+    registry = contracts(tmp_path_factory.mktemp("contracts"))
+    with serving(tmp_path_factory.mktemp("shelves"), registry=registry) as found:
+        for start in range(0, GROUPS, 1_000):
+            found.send(*map(thing, range(start, start + 1_000)))
+        yield found
+
+
+def turns(served: Served, url: str) -> int:
+    """Return how often others had their turn on the loop during a request."""
+    taken = 0
+
+    async def others() -> None:
+        nonlocal taken
+        while True:
+            await asyncio.sleep(0)
+            taken += 1
+
+    async def run() -> None:
+        task = asyncio.create_task(others())
+        response = await served.client.get(url)
+        task.cancel()
+        assert response.status_code == 200
+
+    served.run(run())
+    return taken
+
+
+@pytest.mark.parametrize("query", ["by=shelf", "by=amount,shelf&limit=2000", "amount=1"])
+def test_others_have_their_turn_while_many_cells_are_read(shelves: Served, query: str) -> None:
+    """The loop was held for as long as it took; now for some milliseconds at a time."""
+    shelves.send(thing(GROUPS))  # else the answer is ready
+
+    few, many = turns(shelves, THINGS), turns(shelves, f"{THINGS}&{query}")
+
+    assert many > few + 2
+
+
+def test_the_answers_of_many_groups_are_of_one_instant(shelves: Served) -> None:
+    """Events that come while groups are read are in all parts of the next answer."""
+
+    async def run() -> list[dict[str, Any]]:
+        async def moving() -> None:
+            for number in range(4):
+                event = thing(GROUPS * (number + 2))
+                await shelves.client.post("/v1/events", json=[event])
+
+        reads = [shelves.client.get(f"{THINGS}&by=shelf&limit=10000") for _ in range(2)]
+        *found, _ = await asyncio.gather(*reads, moving())
+        return [each.json() for each in found]
+
+    for answer in shelves.run(run()):
+        values = [group["value"] for group in answer["groups"]]
+        assert sum(values) == answer["value"] == answer["events"]
