@@ -105,6 +105,8 @@ class Session:
             result = self._connection.execute(text, dict(parameters))
             while rows := result.fetchmany(_FETCHED_AT_ONCE):
                 yield from rows
+                if self._stopped:  # an interrupt between two fetches ends nothing
+                    raise _closed()
         except duckdb.InterruptException as error:
             if self._stopped:
                 raise _closed() from error
