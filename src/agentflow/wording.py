@@ -1,4 +1,4 @@
-"""Numbers in sentences: the noun agrees with its count."""
+"""Numbers and names in sentences: a noun agrees with its count, a name stands in quotes."""
 
 from __future__ import annotations
 
@@ -10,3 +10,17 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     ('1 event', '2,000 events', '0 entities')
     """
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotes that it does not hold itself.
+
+    >>> print(quoted("revenue"), quoted('7"'))
+    "revenue" '7"'
+    """
+    if '"' not in text:
+        return f'"{text}"'
+    if "'" not in text:
+        return f"'{text}'"
+    escaped = text.replace('"', '\\"')
+    return f'"{escaped}"'

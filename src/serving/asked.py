@@ -12,6 +12,7 @@ from agentflow.contracts.model import EventContract
 from agentflow.dimension_values import nearest, read_value
 from agentflow.errors import ParameterError, UnknownDimensionError, UnknownWindowError
 from agentflow.metrics import MetricPlan
+from agentflow.wording import quoted
 from processing.definitions import Definitions
 from serving.group_pages import MAX_GROUPS, PAGE_GROUPS, read_cursor
 
@@ -124,7 +125,7 @@ def wanted_value(plan: MetricPlan, registry: Registry, dimension: str, text: str
     except ValueError:
         article = "an" if kind == "integer" else "a"
         raise ParameterError(
-            f'dimension "{dimension}" is {article} {kind}, "{_short(text)}" is not one',
+            f'dimension "{dimension}" is {article} {kind}, {quoted(_short(text))} is not one',
             hint=_HINTS[kind],
         ) from None
     allowed = allowed_values(plan, registry, dimension)
@@ -133,7 +134,7 @@ def wanted_value(plan: MetricPlan, registry: Registry, dimension: str, text: str
         guess = f'Did you mean "{close[0]}"? ' if close else ""
         more = ", …" if len(allowed) > _MOST_LISTED else ""
         raise ParameterError(
-            f'dimension "{dimension}" has no value "{_short(text)}"',
+            f'dimension "{dimension}" has no value {quoted(_short(text))}',
             hint=f"{guess}Its values: {', '.join(allowed[:_MOST_LISTED])}{more}.",
         )
     return value

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.wording import counted
+from agentflow.wording import counted, quoted
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -27,6 +27,14 @@ PLURAL = re.compile(rf" ({NOUNS})s\b")
 def test_a_noun_agrees_with_its_count(count: int, text: str) -> None:
     """English has two forms."""
     assert counted(count, "event") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a", '"a"'), ('7"', "'7\"'"), ("'", '"\'"'), ("'\"", '"\'\\""')]
+)
+def test_a_text_stands_in_quotes_that_it_does_not_hold(text: str, said: str) -> None:
+    """Where the name ends must be seen."""
+    assert quoted(text) == said
 
 
 def test_every_counted_noun_agrees() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Mapping
 from typing import TypeVar
@@ -94,7 +95,7 @@ class Session:
 
 def unreachable(base_url: httpx2.URL, error: httpx2.TransportError) -> UnreachableError:
     """Return our error for a broken or impossible connection."""
-    reason = str(error) or type(error).__name__
+    reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
     return UnreachableError(
         f"{base_url} cannot be reached: {reason}",
         hint="Start the platform with `agentflow up`, or point the client at where it runs.",

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from agentflow.clock import SystemClock, to_datetime
+from agentflow.wording import quoted
 
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _KEY_LENGTH = 6
@@ -48,7 +49,7 @@ def data_of(contract: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, 
         raw = name.endswith(":")
         name = name.removesuffix(":")
         if not equals or not name:
-            raise click.UsageError(f'"{argument}" is not of the form name=value')
+            raise click.UsageError(f"{quoted(argument)} is not of the form name=value")
         if raw:
             data[name] = _json(name, text)
         elif name in fields:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from agentflow.wording import quoted
+
 if TYPE_CHECKING:
     from agentflow.settings import Settings
 
@@ -71,7 +73,9 @@ class Instant(click.ParamType[datetime]):
         try:
             instant = datetime.fromisoformat(str(value))
         except ValueError:
-            self.fail(f'"{value}" is no instant; write 2026-01-31T12:00:00Z', param, ctx)
+            self.fail(
+                f"{quoted(str(value))} is not an instant; write 2026-01-31T12:00:00Z", param, ctx
+            )
         if instant.tzinfo is None:
             self.fail(f'"{value}" has no zone; write {value}Z for UTC', param, ctx)
         return instant.astimezone(UTC)
@@ -105,6 +109,6 @@ def pairs(given: tuple[str, ...]) -> dict[str, str]:
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f'"{text}" is not of the form name=value')
+            raise click.BadParameter(f"{quoted(text)} is not of the form name=value")
         found[name] = value
     return found

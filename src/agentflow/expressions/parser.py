@@ -30,6 +30,7 @@ from agentflow.expressions.nodes import (
     depth,
 )
 from agentflow.expressions.tokens import Token, tokenize
+from agentflow.wording import quoted
 
 _COMPARISONS = {"=": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _AGGREGATES: dict[str, AggregateKind] = {
@@ -124,7 +125,7 @@ class _Parser:
     def _expect(self, text: str) -> Token:
         token = self._take(text)
         if token is None:
-            raise self._unexpected(f'"{text}"')
+            raise self._unexpected(quoted(text))
         return token
 
     def expect_end(self) -> None:
@@ -134,7 +135,7 @@ class _Parser:
 
     def _unexpected(self, wanted: str, *, hint: str | None = None) -> ExpressionError:
         token = self._current
-        found = f'"{token.text}"' if token.text else "the end"
+        found = quoted(token.text) if token.text else "the end"
         return ExpressionError(
             f"expected {wanted} but found {found} at position {token.position + 1}",
             position=token.position,

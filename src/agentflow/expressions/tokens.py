@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentflow.errors import ExpressionError
+from agentflow.wording import quoted
 
 TokenKind = Literal["name", "number", "text", "operator", "end"]
 
@@ -54,7 +55,7 @@ def tokenize(text: str) -> tuple[Token, ...]:
         found = _TOKEN.match(text, position)
         if found is None:
             raise ExpressionError(
-                f'unexpected character "{text[position]}" at position {position + 1}',
+                f"unexpected character {quoted(text[position])} at position {position + 1}",
                 position=position,
                 hint=_HINTS.get(text[position], "Text goes in single quotes: status = 'paid'."),
             )

@@ -179,7 +179,7 @@ def test_what_other_languages_say_is_answered_with_what_this_one_says(text: str,
     ("text", "hint"),
     [
         ("count(*)", "Known events: order.created, payment.refunded."),
-        ("count()", "Name the events to count"),
+        ("count()", "Name the event to count"),
         ("revenue / count(order.created)", "A metric is made of events"),
         ("order.created.amount", "A metric is made of events"),
         ("median(order.created.amount)", "quantile(sale.amount, 0.5)"),

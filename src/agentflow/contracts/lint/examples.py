@@ -9,6 +9,7 @@ from agentflow.contracts.lint.values import enums_of
 from agentflow.contracts.model import MetricContract
 from agentflow.errors import FileProblem
 from agentflow.events import EventRef
+from agentflow.wording import quoted
 
 ENVELOPE_KEYS = frozenset({"time", "id", "tenant", "source"})
 
@@ -60,6 +61,6 @@ def _filter(key: str, index: int, metric: MetricContract, place: Place) -> Itera
             continue
         enums = enums_of([place.registry.events[r] for r in metric.refs if place.event(r)])
         if name in enums and value not in enums[name]:
-            message = f'"{name}" is never "{value}", its enum does not have it'
+            message = f'"{name}" is never {quoted(value)}, its enum does not have it'
             hint = did_you_mean(value, list(enums[name]))
             yield place.problem("examples", index, "then", key, message=message, hint=hint)

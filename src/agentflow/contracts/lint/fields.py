@@ -15,6 +15,7 @@ from agentflow.contracts.scope import ENVELOPE_COLUMNS
 from agentflow.errors import ExpressionError, FileProblem
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.nodes import FieldReference
+from agentflow.wording import quoted
 
 _NUMERIC = frozenset({"integer", "decimal", "number"})
 _MAX_INTEGER = 2**63 - 1
@@ -109,13 +110,13 @@ def _enum(
         yield place.problem("fields", name, "enum", message=message)
     for index, value in enumerate(values):
         if value in values[:index]:
-            message = f'"{name}": enum says "{value}" twice'
+            message = f'"{name}": enum says {quoted(value)} twice'
             yield place.problem("fields", name, "enum", index, message=message)
         refused = (pattern is not None and not pattern.search(value)) or not (
             low <= len(value) <= (high if high is not None else len(value))
         )
         if refused:
-            message = f'"{name}": enum value "{value}" does not fit its own pattern or length'
+            message = f'"{name}": enum value {quoted(value)} does not fit its own pattern or length'
             yield place.problem("fields", name, "enum", index, message=message)
 
 

@@ -18,6 +18,7 @@ from agentflow.expressions.nodes import (
     children,
 )
 from agentflow.expressions.reach import Reach, metric_reach, scalar_reach
+from agentflow.wording import quoted
 
 MAX_VALUE_DIGITS = 64
 """A million million such values add up to the 76 digits that sums are exact to."""
@@ -60,7 +61,7 @@ def refuse_unknown_values(node: Node, enums: Enums) -> None:
     """
     for name, value in _compared(node):
         if name in enums and value not in enums[name]:
-            message = f'"{name}" is never "{value}", its enum does not have it'
+            message = f'"{name}" is never {quoted(value)}, its enum does not have it'
             raise ExpressionError(message, hint=did_you_mean(value, list(enums[name])))
 
 
