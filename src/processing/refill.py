@@ -6,13 +6,15 @@ nothing had been lost; only the raw bytes are gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from operator import attrgetter
 from typing import Protocol
 
+import msgspec
 import pyarrow.parquet as pq
 
 from agentflow.clock import from_datetime
@@ -25,7 +27,8 @@ from ingestion.log.salvage import floor_behind
 from processing.lake import LakeReader, Positions
 from processing.lake.catalog import DEAD_LETTER_TABLE
 from processing.lake.reader import DataFile, planned
-from processing.transformations import Linker
+from processing.transformations import DeadLetter, Linker
+from processing.transformations.dead_letter import identity_of
 from quality import Gate, attribute_of
 
 _PUT_AT_ONCE = 5_000
@@ -49,6 +52,10 @@ class RefillableLog(Protocol):
 
     def refill(self, topic: str, placed: Sequence[Placed]) -> int:
         """Store records at the offsets they had."""
+        ...
+
+    def remember(self, identities: Iterable[tuple[bytes, int]]) -> None:
+        """Make known (identity, first offset) pairs."""
         ...
 
     def skip_to(self, floors: Mapping[str, int]) -> None:
@@ -195,8 +202,20 @@ def _letter(row: Mapping[str, object]) -> Placed:
     return Placed(offset, NewRecord(None, detail, headers, from_datetime(received_at)))
 
 
+def _refused(letters: Sequence[Placed]) -> Iterator[tuple[bytes, int]]:
+    """Yield by what an event that was refused before is known again."""
+    for item in letters:
+        with suppress(msgspec.MsgspecError):
+            identity = identity_of(msgspec.json.decode(item.record.value, type=DeadLetter))
+            if identity is not None:
+                yield identity, item.offset
+
+
 def _put(log: RefillableLog, topic: str, placed: Iterator[Placed]) -> int:
     total = 0
     while batch := list(islice(placed, _PUT_AT_ONCE)):
-        total += log.refill(topic, sorted(batch, key=attrgetter("offset")))
+        ordered = sorted(batch, key=attrgetter("offset"))
+        total += log.refill(topic, ordered)
+        if topic == DEAD_LETTERS:
+            log.remember(_refused(ordered))
     return total

@@ -15,7 +15,7 @@ IDENTITIES: Final = "identities"
 LINKS: Final = "links"
 
 REMEMBERED: Final = "remembered"
-"""A topic of our own, whose chunks hold identities from elsewhere instead of records."""
+"""A topic of our own: its chunks hold identities of dead letters or from elsewhere, no records."""
 
 _REBUILD_ENTRIES: Final = 500_000
 """Most entries to hold in memory while an index is made from the whole log."""

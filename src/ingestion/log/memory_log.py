@@ -65,11 +65,18 @@ class MemoryLog:
             ends = Ends(self.end(RAW), self.end(VALIDATED), self.end(DEAD_LETTERS))
             stored = self._records.get(VALIDATED, [])
             firsts = {offset: stored[offset] for offset in self._known(batch)}
-            plan = plan_commit(batch, known=self._identities, ends=ends, firsts=firsts)
+            plan = plan_commit(
+                batch,
+                known=self._identities,
+                ends=ends,
+                firsts=firsts,
+                letter_at=self._identities.get,
+            )
             self._append(RAW, plan.raw)
             self._append(VALIDATED, plan.validated)
             self._append(DEAD_LETTERS, plan.dead_letters)
             self._identities.update(zip(plan.identities, plan.committed.validated, strict=True))
+            self._identities.update(plan.letters)
             for link, offset in plan.links:
                 self._links.setdefault(link, []).append(offset)
             self._positions[PIPELINE, RAW] = plan.committed.raw.stop

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from agentflow.events import RawEvent
@@ -20,6 +20,7 @@ from ingestion.log.port import (
 )
 
 _NOTHING: Mapping[int, Record] = {}
+_UNKNOWN: Mapping[bytes, int] = {}
 
 
 class Ends(NamedTuple):
@@ -33,7 +34,8 @@ class Ends(NamedTuple):
 class Plan(NamedTuple):
     """What to append, and what to answer once that is durable.
 
-    `identities` has one digest per record in `validated`; `links` are (digest, offset) by offset.
+    `identities` has one digest per record in `validated`; `links` and, of dead letters, `letters`
+    are (digest, offset) by offset.
     """
 
     raw: list[NewRecord]
@@ -41,6 +43,7 @@ class Plan(NamedTuple):
     dead_letters: list[NewRecord]
     identities: list[bytes]
     links: list[tuple[bytes, int]]
+    letters: list[tuple[bytes, int]]
     committed: Committed
 
 
@@ -50,21 +53,23 @@ def plan_commit(
     known: Mapping[bytes, int],
     ends: Ends,
     firsts: Mapping[int, Record] = _NOTHING,
+    letter_at: Callable[[bytes], int | None] = _UNKNOWN.get,
 ) -> Plan:
     """Give every raw event its outcome and every record its offset.
 
     *known* maps identities that were accepted before to their `validated` offset; an identity that
     repeats inside the batch belongs to its first occurrence. *firsts* are the records at these
     offsets; where one is missing (it was never in this log), its repetitions are duplicates.
+    *letter_at* returns where in `dead_letters` what is refused now was refused before, or None.
     """
     raw: list[NewRecord] = []
     validated: list[NewRecord] = []
-    dead_letters: list[NewRecord] = []
     links: list[tuple[bytes, int]] = []
     outcomes: list[Outcome] = []
     fresh: dict[bytes, int] = {}
+    letters = _Letters(ends.dead_letters, letter_at)
     tenants: dict[str, dict[str, str]] = {}
-    next_offset, next_dead = ends.validated, ends.dead_letters
+    next_offset = ends.validated
     for raw_offset, (event, verdict) in enumerate(
         zip(batch.raws, batch.verdicts, strict=True), ends.raw
     ):
@@ -82,9 +87,8 @@ def plan_commit(
             if before is not None and (conflict := verdict.conflict(before)) is not None:
                 verdict = conflict  # noqa: PLW2901 - another event has its identity
         if isinstance(verdict, Reject):
-            dead_letters.append(dead_letter_record(event, verdict, {"raw_offset": str(raw_offset)}))
-            outcomes.append(DeadLettered(raw_offset, next_dead))
-            next_dead += 1
+            offset = letters.take(event, verdict, {"raw_offset": str(raw_offset)})
+            outcomes.append(DeadLettered(raw_offset, offset))
             continue
         if first is not None:
             outcomes.append(Duplicate(raw_offset, first))
@@ -99,9 +103,33 @@ def plan_commit(
         outcomes=outcomes,
         raw=range(ends.raw, ends.raw + len(raw)),
         validated=range(ends.validated, next_offset),
-        dead_letters=range(ends.dead_letters, next_dead),
+        dead_letters=range(ends.dead_letters, letters.next),
     )
-    return Plan(raw, validated, dead_letters, list(fresh), links, committed)
+    known_letters = list(letters.fresh.items())
+    return Plan(raw, validated, letters.records, list(fresh), links, known_letters, committed)
+
+
+class _Letters:
+    """The dead letters of a commit: one for all that is the same, also of earlier commits."""
+
+    def __init__(self, first: int, at: Callable[[bytes], int | None]) -> None:
+        self.next = first
+        self.records: list[NewRecord] = []
+        self.fresh: dict[bytes, int] = {}
+        self._at = at
+
+    def take(self, event: RawEvent, verdict: Reject, place: Mapping[str, str]) -> int:
+        """Return where the dead letter of an event is, which may be that of an earlier one."""
+        same = verdict.identity
+        if same is not None:
+            known = self.fresh.get(same)
+            known = self._at(same) if known is None else known
+            if known is not None:
+                return known
+            self.fresh[same] = self.next
+        self.records.append(dead_letter_record(event, verdict, place))
+        self.next += 1
+        return self.next - 1
 
 
 def accepted_record(event: RawEvent, verdict: Accept, place: Mapping[str, str]) -> NewRecord:

@@ -146,13 +146,19 @@ class Accept(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):
-    """The gate's no: what to append to `dead_letters`. `detail` is a JSON document."""
+    """The gate's no: what to append to `dead_letters`. `detail` is a JSON document.
+
+    Attributes:
+        identity: 16 bytes, equal where the same arrived and was refused for the same reason; its
+            dead letter stands for every repetition. None: each is a dead letter of its own.
+    """
 
     tenant: str
     reason: str
     detail: bytes
     type: str | None = None
     event_id: str | None = None
+    identity: bytes | None = None
 
 
 Verdict = Accept | Reject
@@ -180,7 +186,10 @@ class Duplicate(msgspec.Struct, frozen=True, gc=False):
 
 
 class DeadLettered(msgspec.Struct, frozen=True, gc=False):
-    """The event was refused, or conflicts with another: `offset` is its place in `dead_letters`."""
+    """The event was refused, or conflicts with another: `offset` is its place in `dead_letters`.
+
+    What was refused before is not stored again: `offset` is that of the first time.
+    """
 
     raw_offset: int
     offset: int

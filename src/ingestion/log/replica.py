@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -48,7 +48,11 @@ class ReplicaLog(CommitLog, Protocol):
         ...
 
     def find_identities(self, identities: Sequence[bytes]) -> Mapping[bytes, int]:
-        """Return where in `validated` each identity was first accepted, where it was."""
+        """Return where each identity was first accepted, or refused, where it was."""
+        ...
+
+    def remember(self, identities: Iterable[tuple[bytes, int]]) -> None:
+        """Make known what refused events are equal to, with the offset of their dead letter."""
         ...
 
     def positions(self, consumers: Sequence[str]) -> Mapping[tuple[str, str], int]:

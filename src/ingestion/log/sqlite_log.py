@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -28,6 +28,7 @@ from ingestion.log.port import (
     NewRecord,
     Place,
     Record,
+    Reject,
     Verdict,
     the_only,
 )
@@ -93,7 +94,11 @@ class SqliteLog:
         with self._lock:
             known = self._known(batch.verdicts)
             plan = plan_commit(
-                batch, known=known, ends=self._commit_ends(), firsts=self._firsts(known)
+                batch,
+                known=known,
+                ends=self._commit_ends(),
+                firsts=self._firsts(known),
+                letter_at=self._letters(batch.verdicts),
             )
             if plan.raw:
                 with self._transaction():
@@ -105,6 +110,23 @@ class SqliteLog:
         return self._first_offsets(
             verdict.identity for verdict in verdicts if isinstance(verdict, Accept)
         )
+
+    def _letters(self, verdicts: Sequence[Verdict]) -> Callable[[bytes], int | None]:
+        """Return what knows dead letters: most at once, those of conflicts one by one."""
+        asked = [
+            verdict.identity
+            for verdict in verdicts
+            if isinstance(verdict, Reject) and verdict.identity is not None
+        ]
+        known = self._first_offsets(asked) if asked else {}
+        asked_for = frozenset(asked)
+
+        def letter_at(identity: bytes) -> int | None:
+            if identity in asked_for:
+                return known.get(identity)
+            return self._first_offsets([identity]).get(identity)
+
+        return letter_at
 
     def _firsts(self, known: Mapping[bytes, int]) -> dict[int, Record]:
         """Return what was accepted under identities that come again, where it can be read.
@@ -142,6 +164,8 @@ class SqliteLog:
             VALIDATED, validated, plan.validated, identities=plan.identities, links=plan.links
         )
         self._insert(DEAD_LETTERS, dead_letters, plan.dead_letters)
+        if plan.letters:
+            self._remember(plan.letters)
         self._connection.execute(_STORE_POSITION, (PIPELINE, RAW, plan.committed.raw.stop))
         self._identities.merge_some(self._connection, upto=validated)
         self._links.merge_some(self._connection, upto=validated)
@@ -167,6 +191,7 @@ class SqliteLog:
         self._ends[RAW] = committed.raw.stop
         self._ends[VALIDATED] = committed.validated.stop
         self._ends[DEAD_LETTERS] = committed.dead_letters.stop
+        self._ends[REMEMBERED] += len(plan.letters)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -228,12 +253,15 @@ class SqliteLog:
         if not pairs:
             return
         with self._lock:
-            first = self._ends[REMEMBERED]
             with self._transaction():
-                chunk = encode_entries(first, pairs)
-                schema.insert_chunk(self._connection, REMEMBERED, chunk)
-                self._identities.insert(self._connection, pairs)
-            self._ends[REMEMBERED] = first + len(pairs)
+                self._remember(pairs)
+            self._ends[REMEMBERED] += len(pairs)
+
+    def _remember(self, pairs: Sequence[tuple[bytes, int]]) -> None:
+        """Write pairs that no chunk of `validated` has: of dead letters, or from elsewhere."""
+        chunk = encode_entries(self._ends[REMEMBERED], pairs)
+        schema.insert_chunk(self._connection, REMEMBERED, chunk)
+        self._identities.insert(self._connection, pairs)
 
     def refill(self, topic: str, placed: Sequence[Placed]) -> int:
         """Store records at the offsets they had in a file that was lost; return how many were new.

@@ -240,6 +240,7 @@ class Follower:
         rows.update(self._accounts.changes())
         stored = self._replicate(Delivery(unpacked.validated, unpacked.dead_letters, rows))
         if stored is not None:
+            self._replica.remember(unpacked.letters)
             self._hand_over(_followed(unpacked, stored, self.standing))
 
     def _pass_over_judged(self) -> int:

@@ -27,6 +27,7 @@ from processing.intake_port import StreamState, Surroundings
 from processing.positions import Visibility
 from processing.requests import Requests
 from processing.results import EventResult, taken
+from processing.transformations.dead_letter import letter_identity
 from processing.visible import Visible
 from quality.sameness import conflict
 from quality.verdict import Accepted, Rejected
@@ -150,16 +151,38 @@ class StreamIntake:
         expected = self._expected(judged, contents)  # before any of them can come back
         keys = [verdict.key if isinstance(verdict, Accepted) else None for verdict in judged]
         taken_us = self._clock.now_us()
-        places = await self._ends.sender.send(RAW, list(map(raw_record, raws, keys)))
-        results = []
-        sent = zip(judged, contents, expected, places, strict=True)
-        for verdict, content, result, place in sent:
+        results = self._refused_before(raws, expected)
+        sent = [index for index, result in enumerate(results) if result.dead_letter is None]
+        records = [raw_record(raws[index], keys[index]) for index in sent]
+        places = await self._ends.sender.send(RAW, records) if records else ()
+        for index, place in zip(sent, places, strict=True):
+            verdict, content = judged[index], contents[index]
             name = place_name(self._ends.raw_topic, place.partition)
-            results.append(replace(result, raw=(name, place.offset)))
+            results[index] = replace(results[index], raw=(name, place.offset))
             self._lag.observe({name: place.offset + 1}, at_us=taken_us)
             if isinstance(verdict, Accepted):
                 self._in_flight.add(verdict.identity, content, place=name, offset=place.offset)
         self._stand(self._standing)  # the outcome of some may have been faster than the answer
+        return results
+
+    def _refused_before(
+        self, raws: Sequence[RawEvent], expected: Sequence[EventResult]
+    ) -> list[EventResult]:
+        """Return what becomes of events, with the dead letters of those that were refused before.
+
+        These are not sent: the job would make another dead letter of each.
+        """
+        same = {
+            index: letter_identity(raw.tenant, result.violations[0].code, raw.value)
+            for index, (raw, result) in enumerate(zip(raws, expected, strict=True))
+            if result.status == "rejected"
+        }
+        known = self._ends.replica.find_identities(list(same.values())) if same else {}
+        results = list(expected)
+        for index, identity in same.items():
+            if (offset := known.get(identity)) is not None:
+                results[index] = replace(results[index], dead_letter=offset)
+                self.counts["rejected"] += 1
         return results
 
     def _expected(

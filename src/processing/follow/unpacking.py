@@ -23,7 +23,7 @@ from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, R
 from ingestion.log.refill import Placed
 from processing.follow.accounting import Accounts
 from processing.follow.port import place_name
-from processing.transformations.dead_letter import DeadLetter
+from processing.transformations.dead_letter import DeadLetter, identity_of
 from processing.transformations.links import Linker
 from quality.gate import Gate
 
@@ -37,12 +37,14 @@ class Unpacked:
 
     Attributes:
         events: (offset, event) of the accepted ones whose contract is in force.
+        letters: (identity, offset) of dead letters that hold all that arrived.
         unreadable: How many were passed over.
     """
 
     validated: list[Placed] = field(default_factory=list)
     dead_letters: list[Placed] = field(default_factory=list)
     events: list[tuple[int, Event]] = field(default_factory=list)
+    letters: list[tuple[bytes, int]] = field(default_factory=list)
     duplicates: int = 0
     unreadable: int = 0
     positions: dict[str, int] = field(default_factory=dict)
@@ -100,9 +102,12 @@ class Unpacker:
         if record.topic == VALIDATED:
             self._accepted(record, found)
         elif record.topic == DEAD_LETTERS:
-            letter = _letter(record)
+            held = msgspec.json.decode(record.value, type=DeadLetter)
+            letter = _letter(record, held)
             if self._letters.new(letter):
                 found.dead_letters.append(Placed(record.offset, letter))
+                if (identity := identity_of(held)) is not None:
+                    found.letters.append((identity, record.offset))
         elif record.topic == DUPLICATES:
             found.duplicates += 1
 
@@ -135,9 +140,8 @@ def _new(record: Record, timestamp_us: int) -> NewRecord:
     return NewRecord(record.key, record.value, record.headers, timestamp_us)
 
 
-def _letter(record: Record) -> NewRecord:
+def _letter(record: Record, letter: DeadLetter) -> NewRecord:
     """Return a dead letter with the instant its event arrived; the broker's has no microseconds."""
-    letter = msgspec.json.decode(record.value, type=DeadLetter)
     record.headers["tenant"], record.headers["reason"]
     received_at = datetime.fromisoformat(letter.received_at)
     return _new(record, from_datetime(received_at))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from hashlib import blake2b
 
 import msgspec
 
@@ -58,6 +59,27 @@ def dead_letter(rejected: Rejected, raw: RawEvent, *, personal: tuple[str, ...] 
         personal=personal,
         of_any_age=raw.of_any_age,
     )
+
+
+def letter_identity(tenant: str, reason: str, value: bytes) -> bytes:
+    """Return what is equal where the same bytes were refused for the same reason.
+
+    >>> letter_identity("a", "type_unknown", b"{}") == letter_identity("a", "type_unknown", b"{}")
+    True
+    """
+    digest = blake2b(digest_size=16, person=b"agentflow-letter")
+    for part in (tenant.encode("utf-8", "surrogatepass"), reason.encode()):
+        digest.update(b"%d:%b" % (len(part), part))
+    digest.update(value)
+    return digest.digest()
+
+
+def identity_of(letter: DeadLetter) -> bytes | None:
+    """Return the identity of what became *letter*; None when it does not hold all of that."""
+    value = b64decode(letter.raw_base64 or "") if letter.raw is None else letter.raw.encode()
+    if len(value) != letter.size_bytes:
+        return None
+    return letter_identity(letter.tenant, letter.reason, value)
 
 
 def personal_pointers(contract: EventContract) -> tuple[str, ...]:

@@ -8,7 +8,11 @@ from agentflow.contracts import Registry
 from agentflow.errors import StorageCorruptError, UnknownContractError
 from agentflow.events import Event, EventRef, RawEvent
 from ingestion.log.port import Accept, NewRecord, Record, Reject
-from processing.transformations.dead_letter import dead_letter, personal_pointers
+from processing.transformations.dead_letter import (
+    dead_letter,
+    letter_identity,
+    personal_pointers,
+)
 from processing.transformations.links import Linker
 from quality import Accepted, Gate, Rejected, Verdict
 from quality.record import Named, named
@@ -95,7 +99,8 @@ class Router:
         if verdict.type is not None and verdict.version is not None:
             personal = self._personal.get(EventRef(verdict.type, verdict.version), ())
         detail = msgspec.json.encode(dead_letter(verdict, raw, personal=personal))
-        return Reject(raw.tenant, verdict.reason, detail, verdict.type, verdict.event_id)
+        same = letter_identity(raw.tenant, verdict.reason, raw.value)
+        return Reject(raw.tenant, verdict.reason, detail, verdict.type, verdict.event_id, same)
 
 
 def _no_links(_event: Event) -> tuple[bytes, ...]:

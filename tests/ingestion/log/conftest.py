@@ -32,8 +32,10 @@ class Make:
             links=tuple(self.digest(link) for link in links),
         )
 
-    def reject(self, reason: str = "schema") -> Reject:
-        return Reject(tenant="t", reason=reason, detail=b'{"pointer":"/data"}', type="x")
+    def reject(self, reason: str = "schema", *, same: object = None) -> Reject:
+        detail = b'{"pointer":"/data"}'
+        identity = None if same is None else self.digest(("letter", same))
+        return Reject(tenant="t", reason=reason, detail=detail, type="x", identity=identity)
 
     def batch(self, *verdicts: Accept | Reject) -> Batch:
         raws = [RawEvent(b"raw %d" % n, "t", n) for n in range(len(verdicts))]

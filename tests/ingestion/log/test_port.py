@@ -90,6 +90,21 @@ def test_dead_letters_carry_why_and_which(log: CommitLog, make: Make) -> None:
     assert record.value == b'{"pointer":"/data"}'
 
 
+def test_what_was_refused_before_is_one_dead_letter(log: CommitLog, make: Make) -> None:
+    """A file that is sent again, and one batch that holds a row twice, add nothing."""
+    first = log.commit(make.batch(make.reject(same="a"), make.reject(), make.reject(same="a")))
+    later = log.commit(
+        make.batch(make.reject(same="b"), make.reject(same="a"), make.accept("a"), make.reject())
+    )
+
+    assert first.outcomes == [DeadLettered(0, 0), DeadLettered(1, 1), DeadLettered(2, 0)]
+    assert later.outcomes == [
+        DeadLettered(3, 2), DeadLettered(4, 0), Stored(5, 0), DeadLettered(6, 3)
+    ]  # fmt: skip
+    assert (first.dead_letters, later.dead_letters) == (range(2), range(2, 4))
+    assert (log.end(RAW), log.end(DEAD_LETTERS), log.end(VALIDATED)) == (7, 4, 1)
+
+
 def test_the_pipeline_position_moves_with_the_commit(log: CommitLog, make: Make) -> None:
     """After a crash nothing of `raw` is judged twice or skipped."""
     log.commit(make.accepts("a", "b"))
