@@ -15,10 +15,13 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 from ingestion.log.port import DEAD_LETTERS, RAW, VALIDATED
 from ingestion.log.reader import LogReader
+from serving.api.keys import token_secret
+from serving.offsets import Offsets
 from tests.chaos.expected import FORMULAS, Cell, cells, settled
-from tests.chaos.servers import Client, Json
+from tests.chaos.servers import SECRET, Client, Json
 from tests.chaos.shop import Document
 
+_OFFSETS = Offsets(token_secret(SECRET, ()))
 Name = tuple[str, str]
 """Tenant and event id."""
 
@@ -33,15 +36,16 @@ class Sent:
 
 @dataclass
 class Ledger:
-    """Thread-safe. Refused events have no identity: they are only counted.
+    """Thread-safe.
 
     Attributes:
+        refused_acknowledged: Dead letters, by tenant; what is refused again is none of its own.
         unanswered: Events that were stored although their sender was not told so at first.
     """
 
     events: dict[Name, Sent] = field(default_factory=dict)
     refused_sent: int = 0
-    refused_acknowledged: int = 0
+    refused_acknowledged: set[tuple[str, int]] = field(default_factory=set)
     acknowledged: int = 0
     duplicates: int = 0
     unanswered: int = 0
@@ -52,7 +56,14 @@ class Ledger:
         """Return one that goes on by itself."""
         with self.lock:
             events = {name: Sent(sent.document, sent.offset) for name, sent in self.events.items()}
-            return replace(self, events=events, problems=list(self.problems), lock=Lock())
+            letters = set(self.refused_acknowledged)
+            return replace(
+                self,
+                events=events,
+                refused_acknowledged=letters,
+                problems=list(self.problems),
+                lock=Lock(),
+            )
 
     def sending(self, tenant: str, documents: Iterable[Document | bytes]) -> None:
         """Note what is about to be sent."""
@@ -68,19 +79,18 @@ class Ledger:
         with self.lock:
             for outcome in outcomes:
                 if outcome["status"] == "rejected":
-                    self.refused_acknowledged += 1
+                    self.refused_acknowledged.add((tenant, outcome["dead_letter"]))
                     continue
+                at = _OFFSETS.meant(tenant, VALIDATED, outcome["offset"])
                 sent = self.events[tenant, outcome["id"]]
-                if sent.offset is not None and outcome["offset"] != sent.offset:
-                    self.problems.append(
-                        f"{outcome['id']} was at {sent.offset}, is at {outcome['offset']}"
-                    )
+                if sent.offset is not None and at != sent.offset:
+                    self.problems.append(f"{outcome['id']} was at {sent.offset}, is at {at}")
                 if sent.offset is not None and outcome["status"] == "accepted":
                     self.problems.append(f"{outcome['id']} was accepted twice")
                 self.acknowledged += sent.offset is None
                 self.unanswered += sent.offset is None and outcome["status"] == "duplicate"
                 self.duplicates += outcome["status"] == "duplicate"
-                sent.offset = outcome["offset"]
+                sent.offset = at
 
     def kept(self, tenant: str, names: Iterable[Name]) -> list[Document]:
         """Return the documents, as they were sent, of those of *names* that are the tenant's."""
@@ -162,7 +172,8 @@ def require_same(ledger: Ledger, log: Stored, lake: Stored) -> None:
         assert not lost, f"{len(lost)} acknowledged events are not in the {what}: {lost[:5]}"
         assert not stored.doubled, f"in the {what} twice: {stored.doubled[:5]}"
         assert stored.offsets.keys() <= ledger.events.keys(), f"the {what} made something up"
-        assert ledger.refused_acknowledged <= stored.refused <= ledger.refused_sent, what
+        acknowledged_letters = len(ledger.refused_acknowledged)
+        assert acknowledged_letters <= stored.refused <= ledger.refused_sent, what
     assert log.offsets == lake.offsets
     assert log.refused == lake.refused
 

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"acme": "key-of-acme", "globex": "key-of-globex"}
+SECRET = "of the chaos"  # noqa: S105 - of tests
 START_SECONDS = 60.0
 """Promise 19: whatever the files look like, this is the longest a start may take."""
 
@@ -184,6 +185,7 @@ class Nursery:
             ],
             "environment": {
                 "AGENTFLOW_API_KEYS": ",".join(f"{key}:{name}" for name, key in KEYS.items()),
+                "AGENTFLOW_TOKEN_SECRET": SECRET,
                 "AGENTFLOW_LAKE_INTERVAL_SECONDS": str(lake_seconds),
                 "AGENTFLOW_SNAPSHOT_INTERVAL_SECONDS": str(snapshot_seconds),
                 **(environment or {}),
