@@ -66,9 +66,6 @@ def metric_query(
     return emitter.query()
 
 
-_NEWEST = "MAX(ingested_us) AS newest_us"
-
-
 class _Emitter:
     """Holds the parameters while the parts of one query are written."""
 
@@ -105,7 +102,7 @@ class _Emitter:
         found = enumerate(reads(self._plan.reading))
         outputs = [f"{self._atom(read)} AS r{number}" for number, read in found]
         outputs.append("COUNT(DISTINCT log_offset) AS events")
-        return outputs if self._question.grain_us is None else [*outputs, _NEWEST]
+        return outputs
 
     # -- events, with corrections applied
 
@@ -126,11 +123,12 @@ class _Emitter:
         used = frozenset[str]().union(*(fields_of(item.value) for item in items))
         used = used.union(self._question.by, self._question.where)
         used = used.union(*(fields_of(item.where) for item in items))
-        envelope = ["occurred_us", "log_offset"]
-        if self._question.grain_us is not None:
-            envelope.append("ingested_us")
         effective = effective_events(
-            ref, events=self._events, used=used, known=self._cut(), envelope=envelope
+            ref,
+            events=self._events,
+            used=used,
+            known=self._cut(),
+            envelope=("occurred_us", "log_offset"),
         )
         self._reads.update(dict.fromkeys(effective.reads))
         return f"{_effective_name(ref)} AS (\n{indented(effective.text)}\n)"
@@ -158,10 +156,9 @@ class _Emitter:
         columns = ["log_offset"]
         if self._question.grain_us is not None:
             grain = self._question.grain_us
-            columns += [
-                f"occurred_us - (occurred_us % {grain} + {grain}) % {grain} AS bucket_us",
-                "ingested_us",
-            ]
+            columns.append(
+                f"occurred_us - (occurred_us % {grain} + {grain}) % {grain} AS bucket_us"
+            )
         columns += [quote_name(name) for name in self._question.by]
         for index, atom in enumerate(self._plan.atoms):
             columns.append(f"{self._input(atom, chosen.get(index), ref)} AS a{index}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -53,14 +53,12 @@ class MetricRow:
         dimensions: Values of the dimensions the question groups by, in that order.
         value: As `agentflow.metrics.rows.row_answer` gives it: int, Decimal or None.
         events: How many events it is made of.
-        newest_us: When the newest of them was ingested, when the question has a grain.
     """
 
     bucket_us: int | None
     dimensions: tuple[object, ...]
     value: Value
     events: int
-    newest_us: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,14 +268,12 @@ class History:
 
 
 def _row(plan: MetricPlan, question: Question, row: tuple[object, ...]) -> MetricRow:
-    *found, events = row if question.grain_us is None else row[:-1]
-    newest = None if question.grain_us is None else row[-1]
+    *found, events = row
     bucket = found.pop(0) if question.grain_us is not None else None
     groups, values = found[: len(question.by)], found[len(question.by) :]
     assert isinstance(events, int)  # noqa: S101 - a count
     assert bucket is None or isinstance(bucket, int)  # noqa: S101 - computed from an integer
-    assert newest is None or isinstance(newest, int)  # noqa: S101 - an instant
-    return MetricRow(bucket, tuple(map(_held, groups)), row_answer(plan, values), events, newest)
+    return MetricRow(bucket, tuple(map(_held, groups)), row_answer(plan, values), events)
 
 
 def _held(value: object) -> object:

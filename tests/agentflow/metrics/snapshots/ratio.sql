@@ -7,16 +7,14 @@ WITH
 "effective payment.failed@1" AS (
   SELECT
     base.occurred_us,
-    base.log_offset,
-    base.ingested_us
+    base.log_offset
   FROM "payment.failed@1" AS base
   WHERE base.tenant = $tenant
 ),
 "effective payment.captured@1" AS (
   SELECT
     base.occurred_us,
-    base.log_offset,
-    base.ingested_us
+    base.log_offset
   FROM "payment.captured@1" AS base
   WHERE base.tenant = $tenant
 ),
@@ -24,7 +22,6 @@ moved AS (
   SELECT
     log_offset,
     occurred_us - (occurred_us % 3600000000 + 3600000000) % 3600000000 AS bucket_us,
-    ingested_us,
     CAST(1 AS BIGINT) AS a0,
     CAST(1 AS BIGINT) AS a1
   FROM "effective payment.failed@1"
@@ -35,7 +32,6 @@ moved AS (
   SELECT
     log_offset,
     occurred_us - (occurred_us % 3600000000 + 3600000000) % 3600000000 AS bucket_us,
-    ingested_us,
     CAST(NULL AS BIGINT) AS a0,
     CAST(1 AS BIGINT) AS a1
   FROM "effective payment.captured@1"
@@ -47,8 +43,7 @@ SELECT
   bucket_us,
   CAST(COUNT(a0) AS DECIMAL(38, 0)) AS r0,
   CAST(COUNT(a1) AS DECIMAL(38, 0)) AS r1,
-  COUNT(DISTINCT log_offset) AS events,
-  MAX(ingested_us) AS newest_us
+  COUNT(DISTINCT log_offset) AS events
 FROM moved
 GROUP BY bucket_us
 ORDER BY bucket_us
