@@ -185,6 +185,21 @@ def test_another_event_under_a_known_id_is_a_dead_letter(life: Life, broker: Fak
     assert known[0].dead_letter in {item.offset for item in letters}
 
 
+def test_another_event_after_the_time_to_live_is_told_and_counts_nothing(
+    life: Life, broker: FakeBroker
+) -> None:
+    """The job validates it again; offsets of dead letters are the job's to give (gate-job.md)."""
+    life.reach(life.token_of(life.send(thing("a"))))
+    broker.job.forget()
+    (told,) = life.send(thing("a", 7))
+    life.caught_up()
+
+    assert (told.status, told.violations[0].code) == ("rejected", "id_conflict")
+    assert life.value() == 1
+    letters, _ = life.platform.dead_letters.page("acme", Criteria(), below=None, limit=9)
+    assert letters == []
+
+
 def test_what_was_refused_before_is_not_sent_again(
     tmp_path: Path, registry: Registry, broker: FakeBroker
 ) -> None:
