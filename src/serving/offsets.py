@@ -17,7 +17,8 @@ from typing import Final
 
 _BITS: Final = 48
 _WORD: Final = 0xFFFF
-_ROUNDS: Final = 12
+_ROUNDS: Final = 4
+_WORDS: Final = 3
 _TABLE_BYTES: Final = 2 * (_WORD + 1)
 _MASK_BYTES: Final = _BITS // 8
 _SPACES: Final = 4_096
@@ -35,7 +36,7 @@ class Offsets:
 
     def __init__(self, secret: bytes = b"") -> None:
         self._secret = secret
-        self._tables = _tables(secret) if secret else ()
+        self._rounds = _rounds(secret) if secret else ()
         self._masks = lru_cache(maxsize=_SPACES)(self._masks_of)
 
     def shown(self, tenant: str, topic: str, offset: int) -> int:
@@ -51,8 +52,10 @@ class Offsets:
         before, after = self._masks(tenant, topic)
         mixed = offset ^ before
         a, b, c = mixed >> 32, mixed >> 16 & _WORD, mixed & _WORD
-        for table in self._tables:
-            a, b, c = b, c, a ^ table[b]
+        for first, second, third in self._rounds:
+            a ^= first[b]
+            b ^= second[c]
+            c ^= third[a]
         return (a << 32 | b << 16 | c) ^ after
 
     def shown_or_none(self, tenant: str, topic: str, offset: int | None) -> int | None:
@@ -66,8 +69,10 @@ class Offsets:
         before, after = self._masks(tenant, topic)
         mixed = number ^ after
         a, b, c = mixed >> 32, mixed >> 16 & _WORD, mixed & _WORD
-        for table in reversed(self._tables):
-            a, b, c = c ^ table[a], a, b
+        for first, second, third in reversed(self._rounds):
+            c ^= third[a]
+            b ^= second[c]
+            a ^= first[b]
         return (a << 32 | b << 16 | c) ^ before
 
     def _masks_of(self, tenant: str, topic: str) -> tuple[int, int]:
@@ -79,12 +84,13 @@ class Offsets:
         return int.from_bytes(before, "big"), int.from_bytes(after, "big")
 
 
-def _tables(secret: bytes) -> Sequence[array[int]]:
-    drawn = shake_256(b"agentflow offsets" + secret).digest(_ROUNDS * _TABLE_BYTES)
+def _rounds(secret: bytes) -> Sequence[tuple[array[int], array[int], array[int]]]:
+    """Return three tables for each round: of what each word is mixed with."""
+    drawn = shake_256(b"agentflow offsets" + secret).digest(_ROUNDS * _WORDS * _TABLE_BYTES)
     tables = []
     for start in range(0, len(drawn), _TABLE_BYTES):
         table = array("H", drawn[start : start + _TABLE_BYTES])
         if sys.byteorder == "big":
             table.byteswap()
         tables.append(table)
-    return tuple(tables)
+    return tuple(zip(tables[::3], tables[1::3], tables[2::3], strict=True))
