@@ -25,7 +25,7 @@ from ingestion.kafka.topic_plan import plan_topics
 from ingestion.kafka.topics import TopicPolicy, change_topics, wanted_topics
 from processing.lake import Progressed
 from processing.lake.remote import open_remote_lake
-from serving.wiring import lake_location
+from processing.lake.wiring import lake_location
 from stack.errors import StackError
 from stack.jobs import cancel, install_wheel, last_checkpoint, start, state_of
 from stack.probe import http_json, wait_until

@@ -41,6 +41,7 @@ class StreamState:
     """How the platform stands to the stream it follows.
 
     Attributes:
+        broker: What the stream is on, as messages name it.
         connected: Whether the broker answers.
         raw_events: Raw events whose outcome is not visible yet, as far as that is known.
         unread_events: Outcomes in the stream that are not visible yet.
@@ -52,6 +53,7 @@ class StreamState:
         failure: Why nothing is read; reading begins again by itself.
     """
 
+    broker: str
     connected: bool
     raw_events: int
     unread_events: int

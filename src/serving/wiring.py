@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from math import inf
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
@@ -27,7 +27,7 @@ from agentflow.errors import ParameterError, UnavailableError
 from agentflow.settings import Settings
 from agentflow.supervision import ended
 from processing.compiling import load_compiled
-from processing.lake import Lake, Location, Progressed, open_lake
+from processing.lake.wiring import lake_location, lake_that_is_followed
 from processing.memory import give_back, settle_allocator
 from processing.platform import Platform
 from processing.publication import record_changes
@@ -39,6 +39,9 @@ from serving.api.keys import parse_keys
 from serving.api.limits import Policy
 from serving.api.origins import loopback
 from serving.api.protocol import hot_protocol
+
+if TYPE_CHECKING:
+    from processing.follow.opening import Broker
 
 log = structlog.get_logger()
 
@@ -71,7 +74,7 @@ def open_from(settings: Settings, *, clock: Clock) -> Platform:
     Raises:
         ContractFilesError: The contract files are wrong.
         StorageError: The data directory cannot be used.
-        UnavailableError: Kafka does not answer, and there is no replica to serve from.
+        UnavailableError: The broker does not answer, and there is no replica to serve from.
     """
     platform = _open(settings, clock=clock)
     platform.lake_budget = timedelta(seconds=settings.lake_budget_seconds)
@@ -80,7 +83,7 @@ def open_from(settings: Settings, *, clock: Clock) -> Platform:
 
 def _open(settings: Settings, *, clock: Clock) -> Platform:
     registry = load_compiled(settings.contracts_dir)
-    if settings.bus == "kafka":
+    if settings.bus != "embedded":
         return _open_stream(settings, registry, clock=clock)
     interval = timedelta(seconds=settings.lake_interval_seconds)
     return open_platform(
@@ -92,38 +95,25 @@ def _open(settings: Settings, *, clock: Clock) -> Platform:
     )
 
 
-def lake_location(settings: Settings) -> Location | None:
-    """Return where the lake is, or None when it is in the data directory.
-
-    Raises:
-        ParameterError: A catalog is named, and no warehouse.
-    """
-    if not settings.lake_catalog:
-        return None
-    if not settings.lake_warehouse:
-        raise ParameterError(
-            "AGENTFLOW_LAKE_CATALOG is set and AGENTFLOW_LAKE_WAREHOUSE is not",
-            hint="Set it to where the tables are, for example s3://lake/agentflow.",
-        )
-    return Location(
-        catalog=settings.lake_catalog,
-        warehouse=settings.lake_warehouse,
-        endpoint=settings.lake_s3_endpoint,
-        access_key=settings.lake_s3_access_key,
-        secret_key=settings.lake_s3_secret_key,
-        region=settings.lake_s3_region,
-        token=settings.lake_catalog_token,
-    )
-
-
 def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Platform:
+    from processing.follow.opening import StreamOptions, open_stream_platform
+
+    options = StreamOptions(
+        backlog_events=settings.backlog_events,
+        look_every=timedelta(seconds=settings.lake_interval_seconds),
+        open_lake=lake_that_is_followed(settings),
+    )
+    broker = _redis(settings) if settings.bus == "redis" else _kafka(settings, registry)
+    return open_stream_platform(settings.data_dir, registry, broker, clock=clock, options=options)
+
+
+def _kafka(settings: Settings, registry: Registry) -> Broker:
     from ingestion.kafka.broker import KafkaBroker
     from ingestion.kafka.wiring import kafka_config
-    from processing.follow.opening import StreamOptions, open_stream_platform
     from processing.follow.port import FOLLOWED
     from processing.transformations.stream import StreamGate
 
-    broker = KafkaBroker(
+    return KafkaBroker(
         kafka_config(settings),
         FOLLOWED,
         changes=StreamGate(registry).change_topics,
@@ -131,27 +121,14 @@ def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Pla
         max_message_bytes=settings.kafka_max_message_bytes,
         delivery_timeout=timedelta(seconds=settings.kafka_delivery_timeout_seconds),
     )
-    options = StreamOptions(
-        backlog_events=settings.backlog_events,
-        look_every=timedelta(seconds=settings.lake_interval_seconds),
-        open_lake=_lake_of_the_job(lake_location(settings)),
-    )
-    return open_stream_platform(settings.data_dir, registry, broker, clock=clock, options=options)
 
 
-def _lake_of_the_job(location: Location | None) -> Callable[[Path, Registry], Lake]:
-    """Return what opens the lake a job writes, given the folder of a lake on this machine."""
-    if location is None:
-        return open_lake
-    from processing.lake.remote import open_remote_lake  # an embedded start needs no REST client
+def _redis(settings: Settings) -> Broker:
+    from ingestion.redis.broker import RedisBroker
+    from ingestion.redis.wiring import redis_config
+    from processing.follow.port import FOLLOWED
 
-    return lambda folder, registry: open_remote_lake(
-        location,
-        registry,
-        cache=folder.with_name("lake-cache"),
-        coverage=Progressed(),
-        patient=True,
-    )
+    return RedisBroker(redis_config(settings), FOLLOWED)
 
 
 def build_app(platform: Platform, settings: Settings) -> Api:

@@ -14,7 +14,7 @@ _SERVER = Program("redis-server", "redis-server")
 
 
 class Redis(Service):
-    """One server of 128 MB at most; the oldest keys with a time to live go first."""
+    """One server of 128 MB at most, which writes before it answers and evicts nothing."""
 
     name = "redis"
     version = "7.0"
@@ -42,9 +42,10 @@ class Redis(Service):
             "port": self.port(),
             "dir": self.directory / "data",
             "appendonly": "yes",
+            "appendfsync": "always",
             "save": "",
             "maxmemory": "128mb",
-            "maxmemory-policy": "volatile-ttl",
+            "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
         arguments = (word for key, value in options.items() for word in (f"--{key}", str(value)))

@@ -1,6 +1,6 @@
 """Forks platforms from one process that has imported everything: a start costs no imports.
 
-Run as a script; each line on stdin asks for one `agentflow up`, each line on stdout is its pid.
+Run as a script; each line on stdin asks for one command, each line on stdout is its pid.
 When stdin ends, the platforms that are left are killed.
 """
 
@@ -19,10 +19,10 @@ import pyarrow.parquet
 
 import serving.demo
 import serving.wiring
+from agentflow.cli import gate, service, up
 from agentflow.cli import main as agentflow
-from agentflow.cli import service, up
 
-USED = (pyarrow.dataset, pyarrow.parquet, serving.demo, serving.wiring, service, up)
+USED = (pyarrow.dataset, pyarrow.parquet, serving.demo, serving.wiring, gate, service, up)
 
 
 def child(asked: dict[str, Any]) -> NoReturn:
@@ -38,7 +38,7 @@ def child(asked: dict[str, Any]) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     code = 1
     try:
-        agentflow(args=["up", *asked["arguments"]], prog_name="agentflow")
+        agentflow(args=asked["arguments"], prog_name="agentflow")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 - the child must never go on as a nursery

@@ -127,6 +127,14 @@ class Server:
             self._signal(signal.SIGKILL)
             self.ended()
 
+    def pause(self) -> None:
+        """Suspend it, as a long collection or a machine without processors would."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let a suspended one go on."""
+        self._signal(signal.SIGCONT)
+
     def stop(self, *, seconds: float = 60) -> int:
         """Ask it to end; return its exit code."""
         if self.exit_code is None:
@@ -165,7 +173,7 @@ class Nursery:
         )
         assert _line(self._process.stdout) == "ready"
 
-    def start(
+    def start(  # noqa: PLR0913 - what a test can say of a process
         self,
         data_dir: Path,
         *,
@@ -174,13 +182,15 @@ class Nursery:
         snapshot_seconds: float = 0.5,
         largest_file_bytes: int | None = None,
         environment: Mapping[str, str] | None = None,
+        command: str = "up",
     ) -> Server:
         """Begin a start; see `Server.ready`."""
         life = next(self._lives)
+        port = ("--port", "0") if command == "up" else ()
         out, err, code = _files(self._folder, life)
         asked = {
             "arguments": [
-                *("--port", "0", "--json", "--data-dir", str(data_dir)),
+                *(command, *port, "--json", "--data-dir", str(data_dir)),
                 *("--contracts-dir", str(contracts_dir)),
             ],
             "environment": {

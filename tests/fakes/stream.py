@@ -42,6 +42,7 @@ class FakeBroker:
         at_once: Most records one poll returns.
     """
 
+    name = "Kafka"
     raw_topic = RAW_TOPIC
 
     def __init__(self, registry: Registry, *, partitions: int = 2) -> None:

@@ -86,6 +86,9 @@ def _elsewhere(settings: Settings) -> tuple[str, ...]:
     if settings.bus == "kafka":
         topics = f"events: they are in Kafka, in the topics {settings.kafka_prefix}.*"
         return (topics, lake) if settings.lake_catalog else (topics,)
+    if settings.bus == "redis":
+        keys = f"events that the lake does not have: they are in Redis, {settings.redis_prefix}:*"
+        return (keys, lake) if settings.lake_catalog else (keys,)
     return (lake,) if settings.lake_catalog else ()
 
 

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "doctor": Lazy("agentflow.cli.doctor:doctor", "Say what is missing, and how to fix it."),
     "entity": Lazy("agentflow.cli.entity:entity", "Show what is known of an order, a user…"),
     "explain": Lazy("agentflow.cli.explain:explain", "Show why a metric is what it is."),
+    "gate": Lazy("agentflow.cli.gate:command", "Judge events that come over Redis."),
     "lake": Lazy("agentflow.cli.lake:lake", "Make the tables of a lake behind a catalog."),
     "metric": Lazy("agentflow.cli.metric:metric", "Show a metric, or list all."),
     "replay": Lazy("agentflow.cli.replay:replay", "Send a file of the past as events."),

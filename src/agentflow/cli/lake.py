@@ -31,7 +31,7 @@ def apply(*, contracts_dir: Path | None, as_json: bool) -> None:
     from agentflow.contracts import load
     from processing.lake import Progressed
     from processing.lake.remote import open_remote_lake
-    from serving.wiring import lake_location
+    from processing.lake.wiring import lake_location
 
     location = lake_location(settings())
     if location is None:

@@ -50,6 +50,11 @@ class KafkaBroker:
         self._delivery_timeout = delivery_timeout
         self.raw_topic = config.topic_name(RAW)
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return "Kafka"
+
     def cluster_id(self) -> str | None:
         """Return the id of the cluster; None when nobody answers."""
         try:

@@ -1,31 +1,31 @@
-"""The bus on Redis Streams: a stream for each partition, whose ids are its offsets.
-
-The id of entry n is `0-<n + 1>`: Redis counts the second part by itself (`XADD key 0-*`), keeps
-counting after old entries were trimmed, and does so under concurrent writers.
-"""
+"""The bus on Redis Streams: a stream for each partition, whose ids are its offsets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from agentflow.errors import ParameterError
 from ingestion.log.port import ONLY, NewRecord, Place, Record
 from ingestion.log.topic_names import checked_topic
 from ingestion.partitioner import partition_of
+from ingestion.redis.entries import fields_of, record_of
 from ingestion.redis.faults import translated
+from ingestion.redis.names import (
+    NEXT,
+    id_at,
+    log_id_key,
+    offset_of,
+    positions_key,
+    reader_field,
+    stream_key,
+)
 
 if TYPE_CHECKING:
     from redis import Redis
 
-_KEY: Final = b"k"
-_VALUE: Final = b"v"
-_HEADERS: Final = b"h"
-_TIME: Final = b"t"
-_headers = msgspec.msgpack.Decoder(dict[str, str]).decode
-_encode = msgspec.msgpack.Encoder().encode
+Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
+"""Ids and fields."""
 
 
 class RedisBus:
@@ -74,10 +74,11 @@ class RedisBus:
         parts = [partition_of(record.key or b"", count) for record in records]
         with translated(self._place), self._client.pipeline(transaction=True) as pipeline:
             for record, partition in zip(records, parts, strict=True):
-                pipeline.xadd(self._stream(topic, partition), _fields(record), id="0-*")
+                pipeline.xadd(self._stream(topic, partition), fields_of(record), id=NEXT)
             ids = pipeline.execute()
         return [
-            Place(partition, _offset(stored)) for partition, stored in zip(parts, ids, strict=True)
+            Place(partition, offset_of(stored))
+            for partition, stored in zip(parts, ids, strict=True)
         ]
 
     def read(
@@ -88,8 +89,35 @@ class RedisBus:
         if limit < 1:
             return []
         with translated(self._place):
-            entries = self._client.xrange(stream, min=f"0-{start + 1}", max="+", count=limit)
-        return [_record(topic, partition, entry, fields) for entry, fields in entries]
+            entries = self._client.xrange(stream, min=id_at(start), max="+", count=limit)
+        return [record_of(topic, partition, entry, fields) for entry, fields in entries]
+
+    def read_after(
+        self, streams: Mapping[str, str], *, limit: int, wait_ms: int
+    ) -> Sequence[tuple[str, Entries]]:
+        """Wait until a stream has entries behind its id; return those there are, by stream.
+
+        Args:
+            streams: Keys of streams and ids.
+            limit: Most entries of each.
+            wait_ms: Return with none after so long.
+        """
+        with translated(self._place):
+            found = self._client.xread(dict(streams), count=limit, block=wait_ms)
+        return [(key.decode(), entries) for key, entries in found if entries]
+
+    def current_log_id(self) -> str | None:
+        """Return the name of the log the server holds now; None when it lost it."""
+        with translated(self._place):
+            found = self._client.get(log_id_key(self._prefix))
+        return None if found is None else str(found.decode())
+
+    def start(self, topic: str, partition: int = ONLY) -> int:
+        """Return the first offset there is; the end when there is none."""
+        stream = self._checked(topic, partition)
+        with translated(self._place):
+            first = self._client.xrange(stream, count=1)
+        return offset_of(first[0][0]) if first else self.end(topic, partition)
 
     def end(self, topic: str, partition: int = ONLY) -> int:
         """Return the offset the next record will be given."""
@@ -98,27 +126,27 @@ class RedisBus:
             if not self._client.exists(stream):
                 return 0
             last: bytes = self._client.xinfo_stream(stream)["last-generated-id"]
-        return _offset(last) + 1
+        return offset_of(last) + 1
 
     def position(self, consumer: str, topic: str, partition: int = ONLY) -> int:
         """Return the next offset *consumer* has to read; 0 when it never stored one."""
         self._checked(topic, partition)
         with translated(self._place):
-            found = self._client.hget(self._positions, _reader(consumer, topic, partition))
+            found = self._client.hget(self._positions, reader_field(consumer, topic, partition))
         return 0 if found is None else int(found)
 
     def store_position(self, consumer: str, topic: str, offset: int, partition: int = ONLY) -> None:
         """Remember durably that *consumer* is done with everything before *offset*."""
         self._checked(topic, partition)
         with translated(self._place):
-            self._client.hset(self._positions, _reader(consumer, topic, partition), offset)
+            self._client.hset(self._positions, reader_field(consumer, topic, partition), offset)
 
     @property
     def _positions(self) -> str:
-        return f"{self._prefix}:positions"
+        return positions_key(self._prefix)
 
     def _stream(self, topic: str, partition: int) -> str:
-        return f"{self._prefix}:{topic}:{partition}"
+        return stream_key(self._prefix, topic, partition)
 
     def _checked(self, topic: str, partition: int) -> str:
         """Return the stream of a partition that exists."""
@@ -133,36 +161,3 @@ class RedisBus:
     def close(self) -> None:
         """Let connections go."""
         self._client.close()
-
-
-def _reader(consumer: str, topic: str, partition: int) -> str:
-    return f"{topic}/{partition}/{consumer}"
-
-
-def _fields(record: NewRecord) -> dict[bytes, bytes | int]:
-    fields: dict[bytes, bytes | int] = {
-        _VALUE: record.value,
-        _HEADERS: _encode(dict(record.headers)),
-        _TIME: record.timestamp_us,
-    }
-    if record.key is not None:
-        fields[_KEY] = record.key
-    return fields
-
-
-def _record(topic: str, partition: int, entry: bytes, fields: Mapping[bytes, bytes]) -> Record:
-    return Record(
-        topic,
-        partition,
-        _offset(entry),
-        fields.get(_KEY),
-        fields[_VALUE],
-        _headers(fields[_HEADERS]),
-        int(fields[_TIME]),
-    )
-
-
-def _offset(entry: bytes | str) -> int:
-    """Return the offset of an id, whatever the driver was told to decode."""
-    text = entry.decode() if isinstance(entry, bytes) else entry
-    return int(text.partition("-")[2]) - 1

@@ -41,12 +41,14 @@ class StreamEnds:
     """Both ends of a stream: where events go in, and how outcomes come back.
 
     Attributes:
+        broker: What the stream is on, as messages name it.
         raw_topic: The broker's name of the raw topic, as tokens have it.
         settled: Whether accounts are complete from the beginning; otherwise once it has caught up.
         follow: Makes the follower, given what applies its effects.
         watch: Makes the watcher, given who is told of ends, and of silence.
     """
 
+    broker: str
     raw_topic: str
     sender: RawSender
     replica: ReplicaLog
@@ -316,6 +318,7 @@ class StreamIntake:
         since_us = self._lag.waiting_since_us
         ends, positions = self._lag.ends(), self._standing.positions
         return StreamState(
+            broker=self._ends.broker,
             connected=self._lag.connected,
             raw_events=self._behind,
             unread_events=sum(max(ends.get(t, 0) - at, 0) for t, at in positions.items()),

@@ -44,6 +44,11 @@ class Broker(Source, Protocol):
     """Everything that is needed of a stream; made for one platform."""
 
     @property
+    def name(self) -> str:
+        """What it is called in messages: `Kafka`, `Redis`."""
+        ...
+
+    @property
     def raw_topic(self) -> str:
         """The broker's name of the raw topic."""
         ...
@@ -209,6 +214,7 @@ class _Intake:
             return watcher
 
         ends = StreamEnds(
+            broker=self.broker.name,
             raw_topic=self.broker.raw_topic,
             sender=self.broker.sender(around.supervisor),
             replica=self.replica.log,

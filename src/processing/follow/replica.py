@@ -84,7 +84,7 @@ def open_replica(
     if cluster_id is None and not path.exists():
         raise UnavailableError(
             "the stream cannot be reached, and there is no replica to serve from yet",
-            hint="Check AGENTFLOW_KAFKA_BOOTSTRAP and that a broker runs; then start again.",
+            hint="Check that the broker runs, and the setting that says where; then start again.",
         )
     opened, reasons = _opened(path, cluster_id)
     reasons += [] if reasons else _unfit(opened, bounds)

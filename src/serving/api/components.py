@@ -167,7 +167,8 @@ def _stream(stream: StreamState) -> ComponentShape:
     if stream.paused is not None:
         return ComponentShape("degraded", f"paused: {stream.paused}", "Free some disk space.")
     if not stream.connected:
-        detail = f"Kafka does not answer; what is shown may be {stream.seconds or 0:.1f} s old"
+        age = f"{stream.seconds or 0:.1f} s"
+        detail = f"{stream.broker} does not answer; what is shown may be {age} old"
         return ComponentShape("degraded", detail, "Start a broker: it reads on by itself.")
     if (stream.seconds or 0) > _LAGGING_SECONDS:
         fix = "See that the job that judges events runs and keeps up."

@@ -1,0 +1,68 @@
+"""From settings to the lake, for who writes it and for who reads what another process writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from agentflow.contracts import Registry
+from agentflow.errors import ParameterError
+from agentflow.settings import Settings
+from processing.lake.catalog import Lake
+from processing.lake.coverage import Coverage, Progressed, Recorded
+from processing.lake.embedded import open_lake
+from processing.lake.location import Location
+
+
+def lake_location(settings: Settings) -> Location | None:
+    """Return where the lake is, or None when it is in the data directory.
+
+    Raises:
+        ParameterError: A catalog is named, and no warehouse.
+    """
+    if not settings.lake_catalog:
+        return None
+    if not settings.lake_warehouse:
+        raise ParameterError(
+            "AGENTFLOW_LAKE_CATALOG is set and AGENTFLOW_LAKE_WAREHOUSE is not",
+            hint="Set it to where the tables are, for example s3://lake/agentflow.",
+        )
+    return Location(
+        catalog=settings.lake_catalog,
+        warehouse=settings.lake_warehouse,
+        endpoint=settings.lake_s3_endpoint,
+        access_key=settings.lake_s3_access_key,
+        secret_key=settings.lake_s3_secret_key,
+        region=settings.lake_s3_region,
+        token=settings.lake_catalog_token,
+    )
+
+
+def lake_that_is_followed(settings: Settings) -> Callable[[Path, Registry], Lake]:
+    """Return what opens the lake another process writes, given the folder of one on this machine.
+
+    On Kafka a Flink job writes it, over Redis `agentflow gate`: each leaves marks of its own kind.
+    """
+    coverage = Recorded() if settings.bus == "redis" else Progressed()
+    return _opening(lake_location(settings), coverage, patient=True)
+
+
+def lake_that_is_written(settings: Settings) -> Callable[[Path, Registry], Lake]:
+    """Return what opens the lake that this process writes."""
+    return _opening(lake_location(settings), Recorded(), patient=False)
+
+
+def _opening(
+    location: Location | None, coverage: Coverage, *, patient: bool
+) -> Callable[[Path, Registry], Lake]:
+    if location is None:
+        return open_lake
+    from processing.lake.remote import open_remote_lake  # an embedded start needs no REST client
+
+    return lambda folder, registry: open_remote_lake(
+        location,
+        registry,
+        cache=folder.with_name("lake-cache"),
+        coverage=coverage,
+        patient=patient,
+    )

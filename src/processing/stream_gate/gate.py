@@ -1,0 +1,149 @@
+"""The loop of the gate: read raw records, judge them, store what becomes of them, read on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from threading import Condition
+from typing import Final
+
+import structlog
+
+from agentflow.contracts import Registry
+from agentflow.errors import UnavailableError
+from agentflow.supervision import Supervisor
+from ingestion.gate_port import GateBus, Settlement, Standing, SupersededError
+from ingestion.log.port import Record
+from processing.transformations.stream import (
+    Identities,
+    StreamGate,
+    StreamOutput,
+    StreamRecord,
+)
+
+log = structlog.get_logger()
+
+AT_ONCE: Final = 500
+"""Records of one commit: small enough that nobody waits long behind it."""
+
+_FOLLOWING_SECONDS: Final = 0.5
+"""How often a gate that does not lead asks whether it may."""
+
+
+class GateThread:
+    """Judges in a thread of its own; whatever it raises, it is started again and shown.
+
+    Delivery: each raw record is answered for once, across kill -9 and a second gate: outcomes,
+    identities and progress are one commit. Order: of each raw partition.
+    """
+
+    def __init__(
+        self, bus: GateBus, registry: Registry, *, raw_topic: str, supervisor: Supervisor
+    ) -> None:
+        self._bus = bus
+        self._gate = StreamGate(registry)
+        self._raw_topic = raw_topic
+        self._timers = supervisor.timers
+        self._changed = Condition()
+        self._stopping = False
+        self._leads = False
+        self.judged = 0
+        self._thread = supervisor.thread("gate", "stream", self._run)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this gate is the one that works; another one may be."""
+        return self._leads
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish the commit under way and end; blocks."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.stop()
+
+    def _run(self) -> None:
+        standing: Standing | None = None
+        while not self._stopping:
+            try:
+                if not self._lead():
+                    standing = None
+                    self._pause(_FOLLOWING_SECONDS)
+                    continue
+                standing = self._bus.standing() if standing is None else standing
+                standing = self._judge(standing)
+            except SupersededError:
+                log.warning("gate.superseded")
+                standing = None
+            except UnavailableError as error:
+                self._thread.activity.failed(error, expected=True)
+                standing = None  # a commit whose answer was lost may have been stored
+                self._pause(_FOLLOWING_SECONDS)
+            else:
+                self._thread.activity.well()
+        if self._leads:
+            self._bus.resign()
+
+    def _lead(self) -> bool:
+        leads = self._bus.lead()
+        if leads != self._leads:
+            log.info("gate.leads" if leads else "gate.waits")
+        self._leads = leads
+        if not leads:
+            self._thread.activity.well()
+        return leads
+
+    def _judge(self, standing: Standing) -> Standing:
+        records = self._bus.read(standing.positions, limit=AT_ONCE)
+        if not records:
+            return standing
+        outputs = [output for record in records for output in self._outputs(record)]
+        known = self._bus.known({o.identity for o in outputs if o.identity is not None})
+        settlement = settled(self._gate, records, outputs, known)
+        reached = self._bus.commit(standing, settlement)
+        self.judged += len(records)
+        return reached
+
+    def _outputs(self, record: Record) -> Sequence[StreamOutput]:
+        headers = {name: value.encode() for name, value in record.headers.items()}
+        return self._gate.outputs(
+            StreamRecord(
+                self._raw_topic,
+                record.partition,
+                record.offset,
+                record.timestamp_us,
+                record.key,
+                record.value,
+                headers,
+            )
+        )
+
+    def _pause(self, seconds: float) -> None:
+        due = self._timers.seconds() + seconds
+        with self._changed:
+            while not self._stopping and self._timers.seconds() < due:
+                self._timers.wait(self._changed, due)
+
+
+def settled(
+    gate: StreamGate,
+    records: Sequence[Record],
+    outputs: Sequence[StreamOutput],
+    known: Mapping[bytes, bytes],
+) -> Settlement:
+    """Decide what becomes of a batch, given the identities that were counted before."""
+    identities = Identities(gate)
+    identities.known = dict(known)
+    outcomes = [identities.settled(output) for output in outputs]
+    fresh = {
+        identity: content or b""
+        for identity, content in identities.known.items()
+        if identity not in known
+    }
+    positions: dict[int, int] = {}
+    for record in records:
+        positions[record.partition] = max(positions.get(record.partition, 0), record.offset + 1)
+    return Settlement([(each.topic, each.record) for each in outcomes], fresh, positions)

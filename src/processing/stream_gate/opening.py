@@ -1,0 +1,101 @@
+"""Builds the gate process of a stream from its bus and its lake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from agentflow.contracts import Registry
+from agentflow.supervision import Supervisor
+from ingestion.gate_port import GateBus
+from ingestion.log.lock import DataDirectoryLock
+from ingestion.log.private import make_private
+from processing.lake import Lake, LakeThread, LakeWriter, lake_health
+from processing.lake.source import LogSource
+from processing.lake.upkeep import Upkeep
+from processing.stream_gate.gate import GateThread
+from processing.stream_gate.process import GateParts, GateProcess
+from quality import Gate
+
+FOLDER = "gate"
+"""In the data directory: the lock, so that a platform may run on the same directory."""
+
+
+class LogOfStream(LogSource, Protocol):
+    """The stream that is judged, as the lake writer reads it."""
+
+    def close(self) -> None:
+        """Let connections go."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """What a deployment decides about its gate.
+
+    Attributes:
+        raw_topic: The broker's name of the raw topic.
+        open_lake: Opens the lake that this process writes.
+        keep_events: Records that each topic keeps beyond what was judged, or the lake covers; 0 for
+            all there ever were.
+    """
+
+    raw_topic: str
+    open_lake: Callable[[Registry], Lake]
+    keep_events: int = 0
+    lake_interval: timedelta = timedelta(seconds=5)
+
+
+def open_gate(
+    data_dir: Path,
+    registry: Registry,
+    bus: GateBus,
+    log: LogOfStream,
+    *,
+    supervisor: Supervisor,
+    options: GateOptions,
+) -> GateProcess:
+    """Open the gate; call `GateProcess.start` next.
+
+    Raises:
+        DataDirectoryLockedError: Another gate runs on that directory.
+        StorageError: The lake cannot be used, or is ahead of the stream.
+        ContractError: A contract cannot be stored beside what the lake holds.
+    """
+    make_private(data_dir)
+    make_private(data_dir / FOLDER)
+    lock = DataDirectoryLock(data_dir / FOLDER)
+    lock.acquire()
+    try:
+        lake = options.open_lake(registry)
+        writer = LakeWriter(lake, log, Gate(registry))
+    except BaseException:
+        lock.release()
+        raise
+
+    def close() -> None:
+        lake.close()
+        bus.close()
+        log.close()
+        lock.release()
+
+    return GateProcess(
+        GateParts(
+            gate=GateThread(bus, registry, raw_topic=options.raw_topic, supervisor=supervisor),
+            bus=bus,
+            topics=log,
+            lake=LakeThread(
+                writer,
+                interval=options.lake_interval,
+                upkeep=Upkeep(supervisor, look=partial(lake_health, lake)),
+                supervisor=supervisor,
+            ),
+            keep_events=options.keep_events,
+            supervisor=supervisor,
+            close=close,
+        )
+    )

@@ -1,0 +1,66 @@
+"""From settings to the gate of the light bus."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from agentflow.clock import SystemClock
+from agentflow.errors import ParameterError
+from agentflow.settings import Settings
+from agentflow.supervision import Supervisor
+from ingestion.log.opening import random_id
+from ingestion.redis.gate_bus import RedisGateBus
+from ingestion.redis.opening import opened_bus
+from ingestion.redis.wiring import redis_config
+from processing.compiling import load_compiled
+from processing.lake.wiring import lake_that_is_written
+from processing.stream_gate.opening import GateOptions, open_gate
+from processing.stream_gate.process import GateProcess
+
+
+def gate_from(settings: Settings) -> GateProcess:
+    """Open the gate *settings* describe.
+
+    Raises:
+        ParameterError: Events do not come over Redis.
+        UnavailableError: Redis does not answer.
+        StorageError: Redis would lose events, or the lake cannot be used.
+    """
+    if settings.bus != "redis":
+        raise ParameterError(
+            f'events come over "{settings.bus}", where this command has nothing to do',
+            hint="Set AGENTFLOW_BUS=redis; on Kafka the gate is a Flink job, embedded it is part "
+            "of `agentflow up`.",
+        )
+    config = redis_config(settings)
+    folder = (settings.data_dir / "lake").absolute()
+    return open_gate(
+        settings.data_dir,
+        load_compiled(settings.contracts_dir),
+        RedisGateBus(config, holder=random_id()),
+        opened_bus(config),
+        supervisor=Supervisor(SystemClock()),
+        options=GateOptions(
+            raw_topic=config.raw_topic,
+            open_lake=partial(lake_that_is_written(settings), folder),
+            keep_events=settings.redis_keep_events,
+            lake_interval=timedelta(seconds=settings.lake_interval_seconds),
+        ),
+    )
+
+
+async def run_gate(settings: Settings, *, ready: Callable[[], None]) -> int:
+    """Run the gate until a signal ends it; return the exit code."""
+    process = gate_from(settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await process.start()
+    ready()
+    await stop.wait()
+    await process.close()
+    return 0
