@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 STRUCTURE = ("docs/architecture.md", "docs/style.md", "docs/reference/configuration.md")
 PACKAGES = ("agentflow", "ingestion", "processing", "quality", "serving")
 PLACES = (ROOT, ROOT / "src", ROOT / "docs", ROOT / "src/ingestion/log")
-MADE = frozenset({"lake/", "lake-cache/", "catalog.sqlite", "dist/", ".agentflow/"})
+MADE = frozenset({"gate/", "lake/", "lake-cache/", "catalog.sqlite", "dist/", ".agentflow/"})
 """What the platform makes in its data directory; `test_the_data_directory_…` looks at the names."""
 
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?")
