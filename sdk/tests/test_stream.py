@@ -65,6 +65,45 @@ def test_stream_that_is_refused_says_so(client: AgentFlow, server: FakeServer) -
         next(stream)
 
 
+def test_stream_whose_question_is_gone_ends_with_the_reason(
+    client: AgentFlow, url: str, server: FakeServer
+) -> None:
+    """After a publish nobody may wait for numbers of a metric that is not there any more."""
+    server.cut_after, server.end_with = 1, (404, "metric_unknown")
+
+    with client.stream_metrics("revenue") as stream:
+        assert next(stream).metric == "revenue"
+        with pytest.raises(NotFoundError) as ended:
+            next(stream)
+
+    async def run() -> str | None:
+        async with (
+            AsyncAgentFlow(url) as later,
+            later.stream_metrics("revenue") as numbers,
+        ):
+            await anext(numbers)
+            with pytest.raises(NotFoundError) as told:
+                await anext(numbers)
+            return told.value.code
+
+    assert (ended.value.code, asyncio.run(run())) == ("metric_unknown", "metric_unknown")
+    assert stream.reconnections == 0
+
+
+def test_stream_that_ends_for_now_is_opened_again(client: AgentFlow, server: FakeServer) -> None:
+    """A server that is restarting says so; the stream goes on where it was."""
+    server.cut_after, server.end_with = 1, (503, "unavailable")
+    client.send("order.created", ORDER)
+
+    with client.stream_metrics("revenue", where={"currency": "EUR"}) as stream:
+        first = next(stream).value
+        client.send("order.created", ORDER)
+        second = next(stream).value
+
+    assert (first, second) == (Decimal("1.00"), Decimal("2.00"))
+    assert stream.reconnections >= 1
+
+
 def test_stream_gives_up_when_the_platform_stays_away(server: FakeServer) -> None:
     """For ever is too long for a script."""
     with served(server) as url:

@@ -31,6 +31,7 @@ class FakeServer:
         faults: Answers to give instead, first to last: (status, code, headers).
         seen: Every request: (method, path, headers).
         cut_after: Streams end, without a good-bye, after that many events.
+        end_with: What `event: end` tells instead of the cut: (status, code).
     """
 
     def __init__(self, platform: FakePlatform, *, api_key: str | None = None) -> None:
@@ -39,6 +40,7 @@ class FakeServer:
         self.faults: deque[tuple[int, str, dict[str, str]]] = deque()
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.cut_after: int | None = None
+        self.end_with: tuple[int, str] | None = None
         routes = [
             Route("/v1/events", self.post_events, methods=["POST"]),
             Route("/v1/dry-run", self.post_dry_run, methods=["POST"]),
@@ -241,6 +243,8 @@ class FakeServer:
                     yield f"event: metric\n{item_id}data: {data}\n\n".encode()
                     sent += 1
                 if self.cut_after is not None and sent >= self.cut_after:
+                    if self.end_with is not None:
+                        yield _end(*self.end_with)
                     return
                 async with self.platform.news:
                     await self.platform.news.wait_for(lambda: len(self.platform.moves) > at)
@@ -268,6 +272,11 @@ class FakeServer:
                     await self.platform.news.wait_for(lambda: len(self.platform.events) > at)
 
         return StreamingResponse(items(), media_type="text/event-stream")
+
+
+def _end(status: int, code: str) -> bytes:
+    problem = json.dumps({"type": "about:blank", "status": status, "code": code, "detail": code})
+    return f"event: end\ndata: {problem}\n\n".encode()
 
 
 async def index(_: Request) -> Response:
