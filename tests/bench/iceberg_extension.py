@@ -24,10 +24,10 @@ GROUP BY currency
 
 def fill(directory: Path) -> None:
     """Write 300,000 orders of ten days in 15 batches, and ask over their files."""
-    from ingestion.log.memory_log import MemoryLog
     from processing.lake import LakeReader, LakeWriter, open_lake
     from tests.bench.test_lake import CREATED, GATE, REGISTRY
     from tests.bench.test_lake import fill as batches
+    from tests.fakes.memory_log import MemoryLog
 
     log = MemoryLog()
     lake = open_lake(directory / "lake", REGISTRY)

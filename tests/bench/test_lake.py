@@ -23,7 +23,6 @@ from agentflow.contracts import load
 from agentflow.events import RawEvent
 from agentflow.metrics.plan import plan_metric
 from agentflow.metrics.sql import Question
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Accept, Batch
 from processing.history import History
 from processing.lake import (
@@ -38,6 +37,7 @@ from processing.lake import (
 from processing.lake.commit import Span, append
 from processing.lake.rows import Stored, rows_of
 from quality import Accepted, Gate
+from tests.fakes.memory_log import MemoryLog
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 

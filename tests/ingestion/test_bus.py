@@ -15,10 +15,10 @@ from typing import ClassVar
 import pytest
 
 from agentflow.errors import AgentFlowError, ParameterError
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.opening import open_log
 from ingestion.log.port import Bus, NewRecord, Place, Record
 from ingestion.partitioner import partition_of
+from tests.fakes.memory_log import MemoryLog
 
 MakeTopic = Callable[..., str]
 Reopen = Callable[[], Bus]

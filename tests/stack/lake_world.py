@@ -19,7 +19,6 @@ from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import Create
 from ingestion.kafka.topics import TopicPolicy, wanted_topics
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import Batch, Reject
 from processing.lake import LakeReader, Location, Progressed
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
@@ -28,6 +27,7 @@ from processing.transformations import Router
 from quality import Gate
 from stack.jobs import start
 from stack.services import Flink, IcebergRest, Kafka
+from tests.fakes.memory_log import MemoryLog
 
 Stored = list[tuple[int, Event]]
 START_US = 1_767_268_800_000_000

@@ -8,7 +8,6 @@ from typing import Final
 
 import structlog
 
-from agentflow.contracts import Registry
 from agentflow.errors import UnavailableError
 from agentflow.supervision import Supervisor
 from ingestion.gate_port import GateBus, Settlement, Standing, SupersededError
@@ -34,19 +33,24 @@ class GateThread:
 
     Delivery: each raw record is answered for once, across kill -9 and a second gate: outcomes,
     identities and progress are one commit. Order: of each raw partition.
+
+    Attributes:
+        judged: How many raw records were.
+        at_once: Most records of a partition in one commit.
     """
 
     def __init__(
-        self, bus: GateBus, registry: Registry, *, raw_topic: str, supervisor: Supervisor
+        self, bus: GateBus, gate: StreamGate, *, raw_topic: str, supervisor: Supervisor
     ) -> None:
         self._bus = bus
-        self._gate = StreamGate(registry)
+        self._gate = gate
         self._raw_topic = raw_topic
         self._timers = supervisor.timers
         self._changed = Condition()
         self._stopping = False
         self._leads = False
         self.judged = 0
+        self.at_once = AT_ONCE
         self._thread = supervisor.thread("gate", "stream", self._run)
 
     @property
@@ -74,7 +78,7 @@ class GateThread:
                     self._pause(_FOLLOWING_SECONDS)
                     continue
                 standing = self._bus.standing() if standing is None else standing
-                standing = self._judge(standing)
+                standing = self.judge(standing)
             except SupersededError:
                 log.warning("gate.superseded")
                 standing = None
@@ -96,8 +100,14 @@ class GateThread:
             self._thread.activity.well()
         return leads
 
-    def _judge(self, standing: Standing) -> Standing:
-        records = self._bus.read(standing.positions, limit=AT_ONCE)
+    def judge(self, standing: Standing) -> Standing:
+        """Judge what comes next, at most `at_once` of each partition; return how far it is then.
+
+        Raises:
+            SupersededError: Another gate was faster.
+            UnavailableError: The commit may have been stored, or not.
+        """
+        records = self._bus.read(standing.positions, limit=self.at_once)
         if not records:
             return standing
         outputs = [output for record in records for output in self._outputs(record)]

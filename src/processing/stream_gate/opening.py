@@ -19,6 +19,7 @@ from processing.lake.source import LogSource
 from processing.lake.upkeep import Upkeep
 from processing.stream_gate.gate import GateThread
 from processing.stream_gate.process import GateParts, GateProcess
+from processing.transformations.stream import StreamGate
 from quality import Gate
 
 FOLDER = "gate"
@@ -85,7 +86,9 @@ def open_gate(
 
     return GateProcess(
         GateParts(
-            gate=GateThread(bus, registry, raw_topic=options.raw_topic, supervisor=supervisor),
+            gate=GateThread(
+                bus, StreamGate(registry), raw_topic=options.raw_topic, supervisor=supervisor
+            ),
             bus=bus,
             topics=log,
             lake=LakeThread(

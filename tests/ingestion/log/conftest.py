@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from agentflow.events import RawEvent
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.opening import Opened, open_log
 from ingestion.log.port import Accept, Batch, CommitLog, NewRecord, Reject
+from tests.fakes.memory_log import MemoryLog
 
 
 class Make:

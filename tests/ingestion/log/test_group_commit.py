@@ -10,8 +10,8 @@ import pytest
 
 from agentflow.errors import StorageFullError, UnavailableError
 from ingestion.log.group_commit import GroupCommitter
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import RAW, VALIDATED, Batch, CommitLog, Committed, Stored
+from tests.fakes.memory_log import MemoryLog
 
 if TYPE_CHECKING:
     from tests.ingestion.log.conftest import Make

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from agentflow.events import RawEvent
 from ingestion.log.chunks import decode_chunk, encode_chunks, intact
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.opening import open_log
 from ingestion.log.port import DEAD_LETTERS, RAW, VALIDATED, Accept, Batch, NewRecord, Reject
+from tests.fakes.memory_log import MemoryLog
 
 
 def digest(name: object) -> bytes:

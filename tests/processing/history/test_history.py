@@ -17,7 +17,6 @@ from agentflow.errors import StorageError, UnavailableError, ValueTooLargeError
 from agentflow.metrics.plan import MetricPlan, plan_metric
 from agentflow.metrics.sql import Question
 from agentflow.supervision import Supervisor
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.history import DeadLetterCount, History, MetricRow
 from processing.history.engine import QuestionError
@@ -25,6 +24,7 @@ from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, op
 from processing.lake.commit import Span, append
 from processing.lake.rows import Stored, rows_of
 from quality import Gate
+from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import NOW_US, batch_of, cancelled, order
 
 HOUR_US = 3_600_000_000

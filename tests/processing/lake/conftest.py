@@ -10,10 +10,10 @@ import pytest
 
 from agentflow.contracts import Registry, load
 from agentflow.events import RawEvent
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import Accept, Batch, Reject
 from processing.lake import Lake, open_lake
 from quality import Accepted, Gate
+from tests.fakes.memory_log import MemoryLog
 
 NOW_US = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 

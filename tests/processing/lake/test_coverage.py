@@ -17,7 +17,6 @@ from agentflow.errors import StorageError
 from agentflow.events import EventRef
 from agentflow.metrics.plan import plan_metric
 from agentflow.metrics.sql import Question
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import VALIDATED
 from processing.history import History
 from processing.lake import (
@@ -42,6 +41,7 @@ from processing.transformations.layout import (
     progress_columns,
 )
 from quality import Gate
+from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import Publish, cancelled, order
 
 CREATED = EventRef("order.created", 1)

@@ -14,7 +14,6 @@ from pyiceberg.catalog.sql import SqlCatalog
 from agentflow.clock import ManualClock
 from agentflow.contracts import Registry
 from agentflow.events import EventRef
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, Recorded, compact, open_lake
 from processing.lake.embedded import EmbeddedCatalog, LocalFiles
@@ -22,6 +21,7 @@ from processing.lake.folder import ForeignLocationError, path_in
 from processing.lake.inspection import inspect
 from processing.lake.maintenance import sweep
 from quality import Gate
+from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import NOW_US, Publish, order
 
 CREATED = EventRef("order.created", 1)

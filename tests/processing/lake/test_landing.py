@@ -22,7 +22,6 @@ from sqlalchemy.exc import OperationalError
 from agentflow.clock import ManualClock
 from agentflow.contracts import Registry
 from agentflow.events import EventRef
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, Recorded, compact
 from processing.lake.catalog import DEAD_LETTER_TABLE
@@ -32,6 +31,7 @@ from processing.lake.maintenance import expire_snapshots, sweep
 from processing.lake.port import TableCatalog
 from processing.lake.remote import RemoteCatalog
 from quality import Gate
+from tests.fakes.memory_log import MemoryLog
 from tests.fakes.rest_catalog import CatalogServer, ClientOfServer, answer, problem
 from tests.processing.lake.conftest import NOW_US, Publish, batch_of, cancelled, order
 from tests.processing.lake.test_writer import with_field

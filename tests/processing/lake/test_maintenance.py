@@ -10,13 +10,13 @@ import pytest
 
 from agentflow.clock import ManualClock, SystemClock
 from agentflow.events import EventRef
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, sweep
 from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE
 from processing.lake.coverage import covered
 from processing.lake.maintenance import maintain
 from quality import Gate
+from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import Publish, order
 
 CREATED = EventRef("order.created", 1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from agentflow.events import EventRef
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, lake_health
 from processing.lake.commit import Span, append
 from processing.lake.rows import Stored, rows_of
 from quality import Gate
+from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import NOW_US, Publish, cancelled, order
 
 CREATED = EventRef("order.created", 1)

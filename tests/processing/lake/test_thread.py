@@ -9,11 +9,11 @@ import pytest
 
 from agentflow.errors import StorageError, StorageFullError
 from agentflow.supervision import Supervisor
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeThread, LakeWriter, Positions
 from processing.lake.upkeep import Upkeep
 from quality import Gate
+from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import Publish, order
 
 NEVER = timedelta(days=1)

@@ -11,7 +11,6 @@ from sqlalchemy.exc import OperationalError
 from agentflow.contracts import Registry
 from agentflow.errors import ContractError, StorageError
 from agentflow.events import EventRef
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, lake_health, open_lake
 from processing.lake.catalog import DEAD_LETTER_TABLE
@@ -19,6 +18,7 @@ from processing.lake.commit import Span, append
 from processing.lake.coverage import covered
 from processing.lake.rows import ArrowTable, Stored, rows_of
 from quality import Gate
+from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import Publish, cancelled, order
 
 CREATED = EventRef("order.created", 1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
 from ingestion.log.port import Accept, Reject
-from processing.transformations import DeadLetter, Linker, Router, dead_letter, first_seen
+from processing.transformations import DeadLetter, Linker, Router, dead_letter
 from quality import Accepted, Gate, Rejected
 
 NOW_US = 1_795_252_802_000_000
@@ -66,17 +66,3 @@ def test_any_bytes_fit_a_dead_letter(gate: Gate, value: bytes) -> None:
     )
     assert kept == value
     assert letter["size_bytes"] == len(value)
-
-
-@given(batches=st.lists(st.lists(st.binary(min_size=1, max_size=1), max_size=6), max_size=6))
-def test_every_identity_counts_exactly_once(batches: list[list[bytes]]) -> None:
-    """However deliveries are cut into batches."""
-    known: set[bytes] = set()
-    counted: list[bytes] = []
-
-    for batch in batches:
-        flags = first_seen(batch, known=known)
-        counted += [identity for identity, counts in zip(batch, flags, strict=True) if counts]
-        known.update(batch)
-
-    assert counted == list(dict.fromkeys(identity for batch in batches for identity in batch))

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from agentflow.contracts import Registry, load
 from agentflow.events import RawEvent
-from ingestion.log.memory_log import MemoryLog
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, Batch, NewRecord
 from processing.transformations import Router
 from processing.transformations.stream import NOT_JUDGED, StreamGate, StreamRecord
 from quality import Gate
+from tests.fakes.memory_log import MemoryLog
 from tests.processing.transformations.stream_corpus import (
     ANSWERS,
     CONTRACTS,
