@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,7 @@ def replay(  # noqa: PLR0913  # the options of the command
                     while batch := list(islice(events, sender.batch_size)):
                         sender.send(batch)
                         watch.note(f"{counted(sender.counts.total(), 'event')} sent")
+                sender.settle()
             except (AgentFlowError, PlatformError):
                 _say_how_far(sender)
                 raise
@@ -82,15 +83,30 @@ def replay(  # noqa: PLR0913  # the options of the command
 
 
 def _transport(client: AgentFlow, watch: Watch) -> Transport:
+    from agentflow_sdk import ProblemError
+
     def waiting(name: str) -> AbstractSet[str]:
         letters = client.dead_letters(reason=_UNMAPPED, type=name)
         return {letter.event_id for letter in letters if letter.event_id is not None}
+
+    def newest() -> int | None:
+        try:
+            page = client.dead_letter_page(limit=1)
+        except ProblemError as error:
+            if error.code != "scope_missing":
+                raise
+            return None  # a key that may only send is not told what was there before
+        return next((letter.offset for letter in page.dead_letters), None)
+
+    def since(number: int) -> Iterable[int]:
+        numbers = (letter.offset for letter in client.dead_letters())
+        return takewhile(lambda each: each != number, numbers)
 
     def tell(words: str) -> None:
         watch.note(words)
         say(words)
 
-    return Transport(client.send_lines, waiting, time.monotonic, time.sleep, tell)
+    return Transport(client.send_lines, waiting, newest, since, time.monotonic, time.sleep, tell)
 
 
 def _say_how_far(sender: Sender) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -30,6 +30,8 @@ class Transport:
     Attributes:
         send: Stores the events of one batch.
         waiting: Returns the ids of this type that wait among the dead letters as `row_unmapped`.
+        newest: Returns the number of the newest dead letter; None when there is none.
+        since: Yields the numbers of all dead letters that are newer, the newest first.
         seconds: A clock that never goes back.
         pause: Waits that many seconds.
         tell: Says a few words to whoever watches.
@@ -37,6 +39,8 @@ class Transport:
 
     send: Callable[[list[bytes]], Receipt]
     waiting: Callable[[str], AbstractSet[str]]
+    newest: Callable[[], int | None]
+    since: Callable[[int], Iterable[int]]
     seconds: Callable[[], float]
     pause: Callable[[float], None]
     tell: Callable[[str], None]
@@ -62,6 +66,9 @@ class Sender:
         self._rate = rate
         self._due = transport.seconds()
         self._known: dict[str, AbstractSet[str]] = {}
+        self._begun = False
+        self._newest: int | None = None
+        self._refused: Counter[int] = Counter()
         self.batch_size = (
             BATCH if rate is None else max(1, min(BATCH, int(rate / _BATCHES_A_SECOND)))
         )
@@ -76,6 +83,7 @@ class Sender:
         Raises:
             AgentFlowError: The platform refuses, or was away for too long.
         """
+        self._begin()
         self._keep_rate(len(batch))
         fresh = [event for event in batch if not self._waits(event)]
         if not fresh:
@@ -88,8 +96,40 @@ class Sender:
         )
         for outcome in receipt.rejections:
             event = fresh[outcome.index]
+            if outcome.dead_letter is not None:
+                self._refused[outcome.dead_letter] += 1
             words = event.problem or "; ".join(str(error) for error in outcome.errors)
             self.problems.append(f"row {event.row}: {words}")
+
+    def settle(self) -> None:
+        """Find out what of the rejected was a dead letter before this run.
+
+        What is refused again is the dead letter it was: those are not among the newer ones.
+
+        Raises:
+            AgentFlowError: The platform refuses, or was away for too long.
+        """
+        newest, refused = self._newest, self._refused
+        if newest is not None and refused:
+            fresh = self._patiently(lambda: self._made_since(newest))
+            self.rejected_before += sum(refused[each] for each in refused.keys() - fresh)
+        self._refused = Counter()
+
+    def _begin(self) -> None:
+        """Note once which dead letter is the newest, before anything is sent."""
+        if not self._begun:
+            self._newest = self._patiently(self._transport.newest)
+            self._begun = True
+
+    def _made_since(self, newest: int) -> AbstractSet[int]:
+        """Return which of the dead letters that were answered are newer than *newest*."""
+        found: set[int] = set()
+        for number in self._transport.since(newest):
+            if number in self._refused:
+                found.add(number)
+            if len(found) == len(self._refused):
+                break
+        return found
 
     def _keep_rate(self, events: int) -> None:
         if self._rate is None:

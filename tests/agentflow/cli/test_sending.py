@@ -8,7 +8,7 @@ import pytest
 
 from agentflow.cli.sending import PATIENCE_SECONDS, Sender, Transport
 from agentflow_sdk import UnreachableError
-from agentflow_sdk.models import Receipt
+from agentflow_sdk.models import EventOutcome, Receipt
 from ingestion.replay import Replayed
 from ingestion.replay.mapping import unmapped
 
@@ -32,10 +32,42 @@ class Platform:
     def pause(self, seconds: float) -> None:
         self.now += seconds
 
+    def newest(self) -> int | None:
+        return None
+
+    def since(self, number: int) -> list[int]:
+        raise AssertionError(number)
+
     def transport(self) -> Transport:
         return Transport(
-            self.send, lambda _: self.letters, lambda: self.now, self.pause, self.told.append
-        )
+            self.send, lambda _: self.letters, self.newest, self.since,
+            lambda: self.now, self.pause, self.told.append,
+        )  # fmt: skip
+
+
+class Refusing(Platform):
+    """A platform that refuses everything, the same bytes as the same dead letter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers: dict[bytes, int] = {}
+
+    def send(self, values: list[bytes]) -> Receipt:
+        for value in values:  # numbers say nothing: later is not greater
+            self.numbers.setdefault(value, 1_000 - len(self.numbers))
+        events = tuple(
+            EventOutcome(index=index, id=None, type="a", status="rejected",
+                         dead_letter=self.numbers[value])
+            for index, value in enumerate(values)
+        )  # fmt: skip
+        return Receipt(token="", accepted=0, duplicates=0, rejected=len(values), events=events)
+
+    def newest(self) -> int | None:
+        return next(reversed(self.numbers.values()), None)
+
+    def since(self, number: int) -> list[int]:
+        newest_first = list(reversed(self.numbers.values()))
+        return newest_first[: newest_first.index(number)]
 
 
 def event(number: int) -> Replayed:
@@ -106,3 +138,19 @@ def test_a_rate_is_kept() -> None:
 
     assert sender.batch_size == 10
     assert platform.now == pytest.approx(1.9)
+
+
+def test_what_the_gate_refused_in_an_earlier_run_is_told_apart() -> None:
+    """Of a file that has grown, only the new rows are newly rejected."""
+    platform = Refusing()
+    rows = [Replayed(each, each, b'{"id":"%d"}' % each) for each in (1, 2, 3, 3)]
+
+    told = []
+    for batches in ([rows[:2]], [rows[:2]], [rows[:2], rows[2:]]):
+        sender = Sender(platform.transport(), rate=None)
+        for batch in batches:
+            sender.send(batch)
+        sender.settle()
+        told.append((sender.counts["rejected"], sender.rejected_before))
+
+    assert told == [(2, 0), (2, 2), (4, 2)]
