@@ -50,6 +50,47 @@ def repeated_member(value: bytes) -> str | None:
     return f"/{_DATA}"
 
 
+def repeated_anywhere(value: bytes | str) -> str | None:
+    r"""Return the JSON pointer of a member that a document has twice, at any depth.
+
+    None when there is none, or when the *value* is not JSON.
+
+    >>> repeated_anywhere(b'{"set": {"/a": 1, "/a": 2}}')
+    '/set/~1a'
+    >>> repeated_anywhere(b'[{"a": 1}, {"a": {"b": 1, "\\u0062": 2}}]')
+    '/1/a/b'
+    """
+    found = False
+
+    def members(pairs: list[tuple[str, Any]]) -> _Object:
+        nonlocal found
+        item = _Object(pairs)
+        if len(item) != len(pairs):
+            names = [name for name, _ in pairs]
+            item.repeated = next(name for name in names if names.count(name) > 1)
+            found = True
+        return item
+
+    try:
+        document = json.loads(value, object_pairs_hook=members, parse_float=str, parse_int=str)
+    except (RecursionError, ValueError):
+        return None  # refused for what it is
+    return _repeated_in(document) if found else None
+
+
+def _repeated_in(document: object) -> str | None:
+    """Return where the outermost repeated member of a document is."""
+    waiting: list[tuple[str, object]] = [("", document)]
+    for place, item in waiting:
+        if isinstance(item, _Object):
+            if item.repeated is not None:
+                return f"{place}/{escaped(item.repeated)}"
+            waiting += [(f"{place}/{escaped(name)}", each) for name, each in item.items()]
+        elif isinstance(item, list):
+            waiting += [(f"{place}/{number}", each) for number, each in enumerate(item)]
+    return None
+
+
 def all_members(value: str) -> list[tuple[str, str]]:
     """Return the members of a JSON object with their values as they are written, twice if so sent.
 

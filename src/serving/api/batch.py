@@ -13,8 +13,9 @@ from agentflow.dimension_values import spelled
 from agentflow.errors import AgentFlowError
 from serving.answer import Answer
 from serving.api.context import Context, respond, tenant_of
+from serving.api.json_body import Body, body_of
 from serving.api.metrics import reach
-from serving.api.operation import Body, body_of, operation
+from serving.api.operation import operation
 from serving.api.problems import problem_of
 from serving.api.shapes import BatchShape
 from serving.asked import Asked, ask

@@ -21,6 +21,7 @@ from quality.verdict import Accepted
 from serving.api.catalog import document_of
 from serving.api.context import Context, respond, tenant_of, text_response
 from serving.api.event_results import detail_of
+from serving.api.json_body import no_body
 from serving.api.operation import operation
 from serving.api.problems import Detail, Problem, ProblemError, did_you_mean
 from serving.api.shapes import (
@@ -118,11 +119,13 @@ def writing_router(context: Context) -> APIRouter:
             "contract_invalid",
             "contract_breaking",
             "storage_failed",
+            "body_invalid",
             sends=True,
             extra={"x-body": "none"},
         ),
     )
-    async def publish_contracts() -> Response:
+    async def publish_contracts(request: Request) -> Response:
+        await no_body(request)
         registry = await asyncio.to_thread(context.load_contracts)
         _refuse_breaking(context.platform.registry, registry)
         published = await publish(context.platform, registry)

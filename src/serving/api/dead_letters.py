@@ -21,10 +21,11 @@ from processing.results import EventResult
 from serving.api.context import Context, respond, tenant_of, who
 from serving.api.event_results import detail_of
 from serving.api.guard import missing_scope
+from serving.api.json_body import Body, body_of, no_body
 from serving.api.keys import Caller
 from serving.api.keys import Scope as KeyScope
 from serving.api.letters import letter_shape
-from serving.api.operation import Body, body_of, operation
+from serving.api.operation import operation
 from serving.api.problems import ProblemError
 from serving.api.shapes import DeadLetterShape, DeadLettersShape, ReplayShape, ReplaysShape
 
@@ -156,9 +157,11 @@ def writing_router(context: Context) -> APIRouter:
 
     @routes.post(
         "/v1/deadletter/{offset}/replay",
-        **operation("Send a dead letter again as it is", ReplayShape, *codes, sends=True),
-    )
+        **operation("Send a dead letter again as it is", ReplayShape, *codes, "body_invalid",
+                    sends=True, extra={"x-body": "none"}),
+    )  # fmt: skip
     async def replay(offset: Offset, request: Request) -> Response:
+        await no_body(request)
         item = _found(context, request, offset)
         result = await context.platform.dead_letters.replay(
             item.letter.tenant, item.offset, who=who(request)

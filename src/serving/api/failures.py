@@ -14,7 +14,7 @@ from starlette.responses import Response
 from agentflow.errors import AgentFlowError
 from serving.api.context import raw_response
 from serving.api.edge import INTERNAL
-from serving.api.operation import pointer
+from serving.api.json_body import pointer
 from serving.api.problems import Detail, Problem, ProblemError, did_you_mean, printable, problem_of
 
 _NOT_FOUND = 404

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.api.problems import TABLE, Detail, Problem, ProblemError, printable
+from serving.api.json_body import Body
+from serving.api.problems import TABLE
 from serving.api.shapes import ProblemShape
 
 PROBLEM_MEDIA: Final = "application/problem+json"
@@ -34,28 +33,6 @@ _WITH_BODY: Final = (
     "idempotency_in_progress",
     "header_invalid",
 )
-
-
-class Body(BaseModel):
-    """Base of request bodies: unknown members, NaN and infinity are refused."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
-
-
-_B = TypeVar("_B", bound=Body)
-
-
-async def body_of(request: Request, model: type[_B]) -> _B:
-    """Read the JSON body of a request.
-
-    Raises:
-        ProblemError: It is not JSON, or not of that shape; it lists everything wrong.
-    """
-    raw = await request.body()
-    try:
-        return model.model_validate_json(raw or b"{}")
-    except ValidationError as error:
-        raise ProblemError(invalid_body(error)) from None
 
 
 def operation(  # noqa: PLR0913 - each is one part of an operation's description
@@ -135,31 +112,3 @@ def _problems(codes: set[str]) -> dict[int, Any]:
         }
         for status, found in sorted(by_status.items())
     }
-
-
-def invalid_body(error: ValidationError) -> Problem:
-    """Return the problem of a body that is not of its shape, or not JSON at all."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    if any(item["type"] == "json_invalid" for item in found):
-        return Problem("malformed_json", printable(found[0]["msg"]), "Send one JSON object.")
-    errors = tuple(
-        Detail(
-            "member_unknown" if item["type"] == "extra_forbidden" else "member_invalid",
-            printable(item["msg"]),
-            pointer=pointer(item["loc"]),
-        )
-        for item in found
-    )
-    first = errors[0]
-    message = f"{first.pointer or 'the body'}: {first.message}"
-    return Problem("body_invalid", message, "GET /openapi.json has the shape.", errors)
-
-
-def pointer(location: tuple[int | str, ...]) -> str:
-    """Return a place in a document as a JSON pointer.
-
-    >>> pointer(("items", 0, "a/b"))
-    '/items/0/a~1b'
-    """
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)
-    return printable("".join(f"/{part}" for part in parts))
