@@ -201,12 +201,16 @@ class Grain(Model):
 
 
 class Recompute(Model):
-    """The same number, computed once more from the lake alone."""
+    """The same number, computed once more from the lake alone.
+
+    Attributes:
+        snapshots: Commits of the lake it was read from; None to a key without the scope `operate`.
+    """
 
     value: Number | None = None
     equal: bool
     rows: int = 0
-    snapshots: Mapping[str, int | str | None] = {}
+    snapshots: Mapping[str, int | str | None] | None = None
     ms: float = 0
     sql: str | None = None
 

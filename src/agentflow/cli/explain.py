@@ -68,7 +68,9 @@ def _proof(answer: Answer, *, sql: bool) -> None:
         say("\nthe platform did not recompute it")
         return
     verdict = "equal" if recompute.equal else "DIFFERENT"
-    tables = ", ".join(f"{table}@{snapshot}" for table, snapshot in recompute.snapshots.items())
+    tables = ", ".join(
+        f"{table}@{snapshot}" for table, snapshot in (recompute.snapshots or {}).items()
+    )
     rows = counted(recompute.rows, "row")
     say(f"\nrecomputed from the lake: {verdict}, {rows}, {recompute.ms:.0f} ms")
     if tables:

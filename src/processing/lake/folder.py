@@ -53,13 +53,23 @@ def path_in(directory: Path, location: str) -> str:
     >>> path_in(Path("/now/lake"), "file:///be%20fore/lake/events/shop_v1/data/a.parquet")
     '/now/lake/events/shop_v1/data/a.parquet'
     """
+    within = within_lake(location)
+    if within is None:
+        raise ForeignLocationError(f'location "{location}" is not in the lake in "{directory}"')
+    return f"{directory}/{within}"
+
+
+def within_lake(location: str) -> str | None:
+    """Return the path of a location relative to its lake; None when it is in no table.
+
+    >>> within_lake("s3://lake/shop/events/shop_v1/data/a.parquet")
+    'events/shop_v1/data/a.parquet'
+    """
     path = local_path(location)
     found = None
     for namespace in _NAMESPACE.finditer(path):
         found = _TAIL.match(path, namespace.start()) or found
-    if found is None or ".." in found[1].split("/"):
-        raise ForeignLocationError(f'location "{location}" is not in the lake in "{directory}"')
-    return f"{directory}/{found[1]}"
+    return None if found is None or ".." in found[1].split("/") else found[1]
 
 
 def path_of(table: Table, location: str) -> str:

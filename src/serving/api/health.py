@@ -93,11 +93,9 @@ def health_of_one(found: HealthShape) -> HealthShape:
     return HealthShape(
         status=found.status,
         components={name: ComponentShape(part.status) for name, part in parts.items()},
-        lag=lag if lag is msgspec.UNSET else LagShape(float(round(lag.seconds))),
+        lag=lag if lag is msgspec.UNSET else LagShape(None),
         token=found.token,
-        stream=StreamShape(stream.connected, float(round(stream.seconds)))
-        if isinstance(stream, StreamShape)
-        else stream,
+        stream=StreamShape(stream.connected, None) if isinstance(stream, StreamShape) else stream,
     )
 
 

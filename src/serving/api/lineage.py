@@ -14,6 +14,7 @@ from agentflow.errors import NotFoundError
 from agentflow.events import EventRef
 from agentflow.events.identity import identity_key
 from ingestion.log.port import RAW, VALIDATED, Record
+from processing.lake.folder import within_lake
 from processing.lake.reader import planned
 from quality.envelope import UNKNOWN_SOURCE
 from serving.answer import contract_document
@@ -37,8 +38,9 @@ def router(context: Context) -> APIRouter:
         request: Request,
         source: Annotated[str, Query(max_length=1024)] = UNKNOWN_SOURCE,
     ) -> Response:
-        tenant = tenant_of(request)
-        return respond(await asyncio.to_thread(event_lineage, context, tenant, source, event_id))
+        named = (tenant_of(request), source, event_id)
+        counted = may_count_all(request)
+        return respond(await asyncio.to_thread(event_lineage, context, *named, counted=counted))
 
     @routes.get(
         "/v1/lineage/metric/{name}",
@@ -62,8 +64,12 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-def event_lineage(context: Context, tenant: str, source: str, event_id: str) -> EventLineageShape:
+def event_lineage(
+    context: Context, tenant: str, source: str, event_id: str, *, counted: bool
+) -> EventLineageShape:
     """Return the hops of an accepted event; reads the log and the lake's metadata.
+
+    With *counted*, the commit and the file that hold it: both are of all tenants.
 
     Raises:
         NotFoundError: No event with that identity was accepted.
@@ -80,7 +86,7 @@ def event_lineage(context: Context, tenant: str, source: str, event_id: str) -> 
     hops = [HopShape("received", at=to_rfc3339(record.timestamp_us)), *_raw(context, record)]
     number = _number(context, record, VALIDATED, record.offset)
     hops.append(HopShape("validated", topic=VALIDATED, offset=number))
-    hops += [*_live(context, record), *_lake(context, record)]
+    hops += [*_live(context, record), *_lake(context, record, counted=counted)]
     return EventLineageShape(event_id, source, record.headers["type"], hops)
 
 
@@ -114,7 +120,7 @@ def _live(context: Context, record: Record) -> list[HopShape]:
     return [HopShape("live", offset=number, metrics=moved)]
 
 
-def _lake(context: Context, record: Record) -> list[HopShape]:
+def _lake(context: Context, record: Record, *, counted: bool) -> list[HopShape]:
     located = context.platform.parts.reader.locate(_ref(record), record.offset)
     if located is None:
         return []
@@ -123,8 +129,8 @@ def _lake(context: Context, record: Record) -> list[HopShape]:
             "lake",
             offset=_number(context, record, VALIDATED, record.offset),
             table=located.table,
-            snapshot_id=located.snapshot_id,
-            file=located.file,
+            snapshot_id=located.snapshot_id if counted else None,
+            file=within_lake(located.file) if counted else None,
         )
     ]
 
@@ -134,7 +140,7 @@ def metric_lineage(
 ) -> MetricLineageShape:
     """Return what a metric is computed from; reads the lake's metadata.
 
-    With *counted*, how much it holds of all tenants.
+    With *counted*, the commits it is in, and how much they hold of all tenants.
 
     Raises:
         UnknownContractError: There is no such metric.
@@ -153,7 +159,7 @@ def metric_lineage(
             MetricSource(
                 event=str(ref),
                 table=".".join(table_name),
-                snapshot_id=None if snapshot is None else snapshot.snapshot_id,
+                snapshot_id=snapshot.snapshot_id if counted and snapshot is not None else None,
                 rows=sum(file.rows for file in files) if counted else None,
                 files=len(files) if counted else None,
             )

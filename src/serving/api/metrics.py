@@ -21,7 +21,7 @@ from processing.proof import Proof, Window
 from processing.verification import Check
 from processing.verification import question as recompute_of
 from serving.answer import wire
-from serving.api.context import Context, raw_response, respond, tenant_of
+from serving.api.context import Context, may_count_all, raw_response, respond, tenant_of
 from serving.api.entity_tags import CACHE_CONTROL, deprecation, matches
 from serving.api.operation import operation
 from serving.api.replies import JSON, Headers, Reply, header
@@ -61,7 +61,9 @@ def router(context: Context) -> APIRouter:
             await reach(context, request, question.at_least)
             asked = checked(context, question)  # contracts may have changed while it waited
         if question.explain is not None:
-            return await _explained(context, asked, tenant_of(request))
+            return await _explained(
+                context, asked, tenant_of(request), counted=may_count_all(request)
+            )
         if not question.live and not _only_waits(question):
             return await _past(context, asked, tenant_of(request), question)
         prepared = await context.answers.get(asked, tenant_of(request))
@@ -145,7 +147,7 @@ async def _past(context: Context, asked: Asked, tenant: str, question: MetricQue
     return respond(answer, headers=deprecation(contract.status, contract.sunset))
 
 
-async def _explained(context: Context, asked: Asked, tenant: str) -> Response:
+async def _explained(context: Context, asked: Asked, tenant: str, *, counted: bool) -> Response:
     """Answer, and compute the same cut again from the lake alone."""
     platform = context.platform
     platform.require_ready()
@@ -165,7 +167,7 @@ async def _explained(context: Context, asked: Asked, tenant: str) -> Response:
         value=_recomputed(check),
         equal=check.equal,
         rows=check.events,
-        snapshots=_snapshots(context, asked),
+        snapshots=_snapshots(context, asked) if counted else None,
         ms=round(check.seconds * 1000, 3),
         sql=query.text,
     )

@@ -80,12 +80,16 @@ class MetricsShape(msgspec.Struct, frozen=True):
 
 
 class RecomputeShape(msgspec.Struct, frozen=True):
-    """The same number, computed once more from the lake alone."""
+    """The same number, computed once more from the lake alone.
+
+    Attributes:
+        snapshots: Commits it was read from, of all tenants; null to a key without `operate`.
+    """
 
     value: int | str | None
     equal: bool
     rows: int
-    snapshots: dict[str, int]
+    snapshots: dict[str, int] | None
     ms: float
     sql: str | None
 
@@ -362,7 +366,12 @@ class GraphShape(msgspec.Struct, frozen=True):
 
 
 class HopShape(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A place an event has really been: what is not known to have happened is not listed."""
+    """A place an event has really been: what is not known to have happened is not listed.
+
+    Attributes:
+        snapshot_id: The lake's commit; only to a key with `operate`, as `file` is.
+        file: Relative to the lake.
+    """
 
     hop: str
     at: str | None = None
@@ -387,7 +396,8 @@ class MetricSource(msgspec.Struct, frozen=True):
     """An event type a metric is computed from, and where its history is.
 
     Attributes:
-        rows: Rows of all tenants; null to a key without the scope `operate`, as `files` is.
+        rows: Rows of all tenants; null to a key without the scope `operate`, as `files` and
+            `snapshot_id` are.
     """
 
     event: str
@@ -573,20 +583,20 @@ class TableShape(msgspec.Struct, frozen=True):
 
 
 class LagShape(msgspec.Struct, frozen=True):
-    """How far the lake is behind the log; a key without `operate` sees whole seconds alone."""
+    """How far the lake is behind the log of all tenants; null to a key without `operate`."""
 
-    seconds: float
+    seconds: float | None
     events: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class StreamShape(msgspec.Struct, frozen=True):
     """How far behind the stream is what reads can see; present when events come over one.
 
-    A key without `operate` sees whether it is connected, and whole seconds.
+    A key without `operate` sees whether it is connected: the rest is of all tenants.
     """
 
     connected: bool
-    seconds: float
+    seconds: float | None
     events: int | msgspec.UnsetType = msgspec.UNSET
     unread: int | msgspec.UnsetType = msgspec.UNSET
     drained_per_second: float | msgspec.UnsetType = msgspec.UNSET
