@@ -55,6 +55,10 @@ class GateBus(Protocol):
         """
         ...
 
+    def claim_lake(self, lake_id: str) -> bool:
+        """Say which lake the gates of this bus write; False when it is another one."""
+        ...
+
     def standing(self) -> Standing:
         """Return how far the gate has come."""
         ...

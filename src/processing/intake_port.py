@@ -51,6 +51,7 @@ class StreamState:
         unreadable: Records of the stream nobody can make sense of; they were passed over.
         paused: Why nothing is read at this moment.
         failure: Why nothing is read; reading begins again by itself.
+        fix: What mends the failure, where that is known.
     """
 
     broker: str
@@ -63,6 +64,7 @@ class StreamState:
     unreadable: int = 0
     paused: str | None = None
     failure: str | None = None
+    fix: str | None = None
 
 
 class EventIntake(Protocol):

@@ -27,6 +27,7 @@ from agentflow.errors import ParameterError, UnavailableError
 from agentflow.settings import Settings
 from agentflow.supervision import ended
 from processing.compiling import load_compiled
+from processing.lake import Lake
 from processing.lake.wiring import lake_location, lake_that_is_followed
 from processing.memory import give_back, settle_allocator
 from processing.platform import Platform
@@ -41,6 +42,7 @@ from serving.api.origins import loopback
 from serving.api.protocol import hot_protocol
 
 if TYPE_CHECKING:
+    from ingestion.redis.broker import RedisBroker
     from processing.follow.opening import Broker
 
 log = structlog.get_logger()
@@ -98,13 +100,40 @@ def _open(settings: Settings, *, clock: Clock) -> Platform:
 def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Platform:
     from processing.follow.opening import StreamOptions, open_stream_platform
 
+    broker: Broker
+    opening = lake_that_is_followed(settings)
+    if settings.bus == "redis":
+        broker = redis = _redis(settings)
+        if not settings.lake_catalog:
+            opening = _the_lake_of_the_gate(opening, redis)
+    else:
+        broker = _kafka(settings, registry)
     options = StreamOptions(
         backlog_events=settings.backlog_events,
         look_every=timedelta(seconds=settings.lake_interval_seconds),
-        open_lake=lake_that_is_followed(settings),
+        open_lake=opening,
     )
-    broker = _redis(settings) if settings.bus == "redis" else _kafka(settings, registry)
     return open_stream_platform(settings.data_dir, registry, broker, clock=clock, options=options)
+
+
+def _the_lake_of_the_gate(
+    opening: Callable[[Registry], Lake], broker: RedisBroker
+) -> Callable[[Registry], Lake]:
+    """Return what opens the lake, and refuses one that nobody writes."""
+
+    def opened(registry: Registry) -> Lake:
+        lake = opening(registry)
+        known = broker.lake_id()
+        if known is not None and known != lake.identity:
+            lake.close()
+            raise ParameterError(
+                f'the gate does not write the lake in "{lake.directory}"',
+                hint="Set AGENTFLOW_LAKE_DIR to the folder it writes (DIR/lake of its data "
+                "directory), or AGENTFLOW_LAKE_CATALOG for the gate and every platform.",
+            )
+        return lake
+
+    return opened
 
 
 def _kafka(settings: Settings, registry: Registry) -> Broker:
@@ -123,7 +152,7 @@ def _kafka(settings: Settings, registry: Registry) -> Broker:
     )
 
 
-def _redis(settings: Settings) -> Broker:
+def _redis(settings: Settings) -> RedisBroker:
     from ingestion.redis.broker import RedisBroker
     from ingestion.redis.wiring import redis_config
     from processing.follow.port import FOLLOWED

@@ -102,7 +102,7 @@ class Server:
 
     @property
     def log(self) -> str:
-        return self._err.read_text()
+        return self._err.read_text() if self._err.exists() else ""
 
     @property
     def exit_code(self) -> int | None:

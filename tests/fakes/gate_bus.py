@@ -25,6 +25,7 @@ class Server:
     commits: int = 0
     positions: dict[int, int] = field(default_factory=dict)
     leader: str | None = None
+    lake_id: str | None = None
 
 
 class MemoryGateBus:
@@ -46,6 +47,10 @@ class MemoryGateBus:
     def resign(self) -> None:
         if self.server.leader == self._holder:
             self.server.leader = None
+
+    def claim_lake(self, lake_id: str) -> bool:
+        self.server.lake_id = self.server.lake_id or lake_id
+        return self.server.lake_id == lake_id
 
     def standing(self) -> Standing:
         places = {n: self.server.positions.get(n, 0) for n in range(len(self.server.raw))}

@@ -44,16 +44,16 @@ class Light:
         }
 
     def gate(self, name: str = "data", **more: str) -> Server:
-        return self._start(name, "gate", more)
+        return self.begun(name, "gate", more).ready()
 
     def platform(self, name: str = "data", **more: str) -> Server:
-        return self._start(name, "up", more)
+        return self.begun(name, "up", more).ready()
 
-    def _start(self, name: str, command: str, more: dict[str, str]) -> Server:
+    def begun(self, name: str, command: str, more: dict[str, str]) -> Server:
         environment = {**self.environment, **more}
         server = self._nursery.start(self.folder / name, environment=environment, command=command)
         self._lives.append(server)
-        return server.ready()
+        return server
 
     def report(self) -> None:
         for server in self._lives:
@@ -103,8 +103,13 @@ def verified(client: Client) -> bool:
     return bool(answer.json["verified"])
 
 
+def health(client: Client) -> Json:
+    found: Json = client.get("/v1/health").json
+    return found
+
+
 def component(client: Client, name: str) -> Json:
-    found: Json = client.get("/v1/health").json["components"][name]
+    found: Json = health(client)["components"][name]
     return found
 
 
@@ -147,7 +152,7 @@ def test_of_two_gates_one_works_and_the_other_takes_over(light: Light) -> None:
     """A suspended gate that wakes up late stores nothing; what it did not do is done."""
     first = light.gate("one")
     server = light.platform("one")
-    second = light.gate("two")
+    second = light.gate("two", AGENTFLOW_LAKE_DIR=str(light.folder / "one" / "lake"))
     client = server.client(seconds=60)
     assert count(client, sent(client, range(50))) == 50
 
@@ -159,6 +164,81 @@ def test_of_two_gates_one_works_and_the_other_takes_over(light: Light) -> None:
     second.kill()
     assert count(client, sent(client, range(200))) == 200
     assert client.get("/v1/deadletter").json["dead_letters"] == []
+
+
+def test_a_second_gate_of_a_directory_waits_for_it(light: Light) -> None:
+    """Started beside the first, it takes over; a lake that nobody writes is refused."""
+    first = light.gate()
+    second = light.begun("data", "gate", {})
+    until(lambda: "waiting to take over" in second.log, seconds=30, what="waiting")
+    lonely = light.begun("elsewhere", "up", {})
+    stranger = light.begun("elsewhere-too", "gate", {})
+    assert (lonely.ended(), stranger.ended()) == (2, 3)
+    for refused in (lonely, stranger):
+        assert "AGENTFLOW_LAKE_DIR" in refused.log
+
+    first.kill()
+    second.ready()
+    other = light.platform("other", AGENTFLOW_LAKE_DIR=str(light.folder / "data" / "lake"))
+    client = other.client(seconds=60)
+    assert count(client, sent(client, range(20))) == 20
+    assert verified(client)
+
+
+def test_whatever_is_added_by_hand_stops_nothing(light: Light, redis: Redis) -> None:
+    """Garbage is a dead letter in raw and passed over behind the gate; an event arrives now."""
+    light.gate()
+    client = light.platform().client("acme", seconds=60)
+    late = {**order(1), "time": "2022-01-01T00:00:00Z"}
+    with RedisClient.from_url(redis.url) as by_hand:
+
+        def add(topic: str, **fields: bytes | str) -> None:
+            by_hand.xadd(f"{light.prefix}:{topic}:0", fields, id="0-*")  # type: ignore[arg-type]
+
+        headers = b"\x81\xa6tenant\xa4acme"  # MessagePack
+        add("raw", v=json.dumps(order(0)), h=headers)
+        add("raw", v=json.dumps(late), h=headers, t="1640995200000000")
+        add("raw", v=json.dumps(order(2)), h=headers, t="1924992000000000")
+        for topic in ("raw", "validated", "dead_letters", "duplicates"):
+            add(topic, v=b"\xff garbage", h=b"x", t="abc", k=b"\xff")
+            add(topic, nothing="at all")
+        token = sent(client, range(10, 20))
+    until(lambda: count(client, token) == 12, seconds=20, what="all events")
+    recent = client.get("/v1/metrics/order_count?window=5m").json["value"]
+    assert recent == 12
+    letters = client.get("/v1/deadletter").json["dead_letters"]
+    assert [letter["reason"] for letter in letters] == ["too_late"]
+    assert verified(client)
+    assert health(client)["stream"]["unreadable"] > 0
+
+
+def test_a_redis_that_lost_everything_acknowledges_nothing(light: Light, redis: Redis) -> None:
+    """What is sent would be judged by nobody; numbers stay, and health says what happened."""
+    gate = light.gate()
+    server = light.platform()
+    client = server.client(seconds=60)
+    assert count(client, sent(client, range(30))) == 30
+    with RedisClient.from_url(redis.url) as by_hand:
+        for key in by_hand.scan_iter(f"{light.prefix}:*"):
+            by_hand.delete(key)
+
+    until(lambda: client.post("/v1/events", order(30)).status == 503, seconds=20, what="a no")
+    found = until(
+        lambda: component(client, "stream")["status"] == "failing" and component(client, "stream"),
+        seconds=20,
+        what="health",
+    )
+    assert isinstance(found, dict)
+    assert "lost what it held" in found["detail"]
+    assert "AGENTFLOW_REDIS_PREFIX" in found["fix"]
+    assert count(client) == 30
+    assert gate.exit_code is None
+    assert "lost what it held" in gate.log
+    server.stop()
+    client = light.platform().client(seconds=60)
+    assert count(client) in {0, 30}  # what the lake had taken over by then
+    assert "another stream" in component(client, "log")["detail"]
+    assert (light.folder / "data" / "replica-of-another-stream.sqlite").exists()
 
 
 def test_a_redis_that_dies_leaves_stale_answers_and_comes_back(light: Light, redis: Redis) -> None:

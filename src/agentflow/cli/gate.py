@@ -31,4 +31,7 @@ def command(as_json: bool, **options: object) -> None:  # noqa: FBT001 - click p
         if as_json:
             print(json.dumps({"gate": "running", "prefix": settings.redis_prefix}), flush=True)
 
-    raise SystemExit(run(lambda: run_gate(settings, ready=ready)))
+    def waits(why: str) -> None:
+        console.print(f"{why}; waiting to take over", highlight=False)
+
+    raise SystemExit(run(lambda: run_gate(settings, ready=ready, waits=waits)))

@@ -29,6 +29,7 @@ class RedisBroker:
     def __init__(self, config: RedisConfig, topics: Iterable[str]) -> None:
         self._config = config
         self._topics = tuple(topics)
+        self._log_id: str | None = None
         self.raw_topic = config.raw_topic
 
     @property
@@ -47,7 +48,19 @@ class RedisBroker:
         except UnavailableError:
             return None
         bus.close()
+        self._log_id = bus.log_id
         return bus.log_id
+
+    def lake_id(self) -> str | None:
+        """Return the name of the lake that the gates write; None when nobody knows."""
+        try:
+            bus = opened_bus(self._config)
+            try:
+                return bus.lake_id()
+            finally:
+                bus.close()
+        except UnavailableError:
+            return None
 
     def bounds(self) -> Mapping[str, TopicBounds] | None:
         """Return where each topic begins and ends; None when nobody answers."""
@@ -64,9 +77,9 @@ class RedisBroker:
 
     def stream(self, lost: Callable[[], None]) -> RedisStream:
         """Return a reader; *lost* is called, in any thread, when the server is gone."""
-        return RedisStream(self._config, self._topics, lost=lost)
+        return RedisStream(self._config, self._topics, lost=lost, log_id=self._log_id)
 
     def sender(self, supervisor: Supervisor) -> RedisSender:
         """Return what appends to the raw topic."""
         del supervisor  # it has no thread: what it does belongs to the requests that wait
-        return RedisSender(self._config)
+        return RedisSender(self._config, log_id=self._log_id)

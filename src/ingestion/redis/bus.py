@@ -14,6 +14,7 @@ from ingestion.redis.faults import translated
 from ingestion.redis.names import (
     NEXT,
     id_at,
+    lake_key,
     log_id_key,
     offset_of,
     positions_key,
@@ -110,6 +111,12 @@ class RedisBus:
         """Return the name of the log the server holds now; None when it lost it."""
         with translated(self._place):
             found = self._client.get(log_id_key(self._prefix))
+        return None if found is None else str(found.decode())
+
+    def lake_id(self) -> str | None:
+        """Return the name of the lake that the gates write; None before the first of them."""
+        with translated(self._place):
+            found = self._client.get(lake_key(self._prefix))
         return None if found is None else str(found.decode())
 
     def start(self, topic: str, partition: int = ONLY) -> int:

@@ -35,7 +35,7 @@ def record_of(topic: str, partition: int, entry: bytes, fields: Mapping[bytes, b
     """Return the record of an entry; total.
 
     Whoever can reach the server may add entries, `XADD agentflow:raw:0 0-* v '{…}'` for one: what
-    is absent or of no use is empty, and the time is 0.
+    is absent or of no use is empty, and the time is 0, which is no time of ours.
     """
     written = fields.get(_TIME, b"")
     known = written.isdigit() and len(written) <= _DIGITS

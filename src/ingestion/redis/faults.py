@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from redis import exceptions
 
 from agentflow.errors import AgentFlowError, StorageError, StorageFullError, UnavailableError
+
+LOST: Final = "redis lost what it held: its log is another one now"
+LOST_HINT: Final = (
+    "Restore its append-only file and start everything again; or begin anew with another "
+    "AGENTFLOW_REDIS_PREFIX and other data directories: the lake keeps what it covers."
+)
 
 
 @contextmanager
@@ -40,7 +47,17 @@ def _translated(error: exceptions.RedisError, place: str) -> AgentFlowError:
         )
     if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
         return UnavailableError(
-            f'redis at "{place}" cannot be reached: {error}',
+            f'redis at "{place}" cannot be reached',
             hint="Check AGENTFLOW_REDIS_URL and that the server runs.",
+        )
+    if "equal or smaller" in str(error):
+        return StorageError(
+            "redis has an entry whose id is not of the form 0-n, so no offset can follow it",
+            hint="Entries are added with the id 0-*; move that stream aside, and begin anew.",
+        )
+    if "DB index" in str(error):
+        return StorageError(
+            f'redis at "{place}" has no database of that number',
+            hint="Correct the end of AGENTFLOW_REDIS_URL: redis://host:6379/0.",
         )
     return StorageError(f"redis refused: {error}", hint="See the server's log.")

@@ -13,15 +13,17 @@ from typing import Any, Final
 
 from redis import WatchError
 
-from agentflow.errors import UnavailableError
+from agentflow.errors import StorageError, UnavailableError
 from ingestion.gate_port import Settlement, Standing, SupersededError
 from ingestion.log.port import ONLY, RAW, Record
 from ingestion.redis.entries import fields_of, record_of
-from ingestion.redis.faults import translated
+from ingestion.redis.faults import LOST, LOST_HINT, translated
 from ingestion.redis.names import (
     NEXT,
     id_at,
     id_before,
+    lake_key,
+    log_id_key,
     positions_key,
     reader_field,
     stream_key,
@@ -40,29 +42,43 @@ class RedisGateBus:
     """A `GateBus` on one server; it connects when it is used, and again after a failure."""
 
     def __init__(
-        self, config: RedisConfig, *, holder: str, remembered: timedelta = REMEMBERED
+        self,
+        config: RedisConfig,
+        *,
+        holder: str,
+        log_id: str,
+        remembered: timedelta = REMEMBERED,
     ) -> None:
         """Prepare.
 
         Args:
             config: The server.
             holder: A name no other gate has.
+            log_id: The log that is judged; no other one is.
             remembered: How long identities are.
         """
         self._config = config
         self._holder = holder.encode()
+        self._log_id = log_id
         self._remembered_ms = int(remembered.total_seconds() * 1_000)
         self._commits = f"{config.prefix}:gate:commits"
         self._leader = f"{config.prefix}:gate:leader"
+        self._lake = lake_key(config.prefix)
         self._positions = positions_key(config.prefix)
         self._raw = [stream_key(config.prefix, RAW, n) for n in range(config.raw_partitions)]
         self._fields = [reader_field(GATE, RAW, n) for n in range(config.raw_partitions)]
         self._client: Any = None
 
     def lead(self) -> bool:
-        """Become, or stay, the gate that works; False while another one is."""
+        """Become, or stay, the gate that works; False while another one is.
+
+        Raises:
+            StorageError: The server lost what it held.
+        """
         with self._using() as client:
-            found = client.get(self._leader)
+            found, log_id = client.mget([self._leader, log_id_key(self._config.prefix)])
+            if log_id is None or log_id.decode() != self._log_id:
+                raise StorageError(LOST, hint=LOST_HINT)
             if found is None:
                 return bool(client.set(self._leader, self._holder, nx=True, px=_LEASE_MS))
             return found == self._holder and bool(client.pexpire(self._leader, _LEASE_MS))
@@ -72,6 +88,12 @@ class RedisGateBus:
         with self._using() as client:
             if client.get(self._leader) == self._holder:
                 client.delete(self._leader)
+
+    def claim_lake(self, lake_id: str) -> bool:
+        """Say which lake the gates of this bus write; False when it is another one."""
+        with self._using() as client:
+            client.set(self._lake, lake_id, nx=True)
+            return bool(client.get(self._lake) == lake_id.encode())
 
     def standing(self) -> Standing:
         """Return how far the gate has come."""

@@ -27,6 +27,11 @@ def log_id_key(prefix: str) -> str:
     return f"{prefix}:log_id"
 
 
+def lake_key(prefix: str) -> str:
+    """Return the key of the name of the lake that the gate writes."""
+    return f"{prefix}:lake"
+
+
 def positions_key(prefix: str) -> str:
     """Return the key of the hash that holds the positions of all consumers."""
     return f"{prefix}:positions"

@@ -18,8 +18,8 @@ from agentflow.errors import AgentFlowError, BacklogFullError, UnavailableError
 from ingestion.log.port import RAW, NewRecord, Place
 from ingestion.partitioner import partition_of
 from ingestion.redis.entries import fields_of
-from ingestion.redis.faults import translated
-from ingestion.redis.names import NEXT, offset_of, stream_key
+from ingestion.redis.faults import LOST, LOST_HINT, translated
+from ingestion.redis.names import NEXT, log_id_key, offset_of, stream_key
 from ingestion.redis.opening import RedisConfig, connection_options, malformed
 
 _AT_ONCE: Final = 2_000
@@ -42,8 +42,12 @@ class RedisSender:
     Order: of the calls. Thread-safety: one event loop.
     """
 
-    def __init__(self, config: RedisConfig) -> None:
+    def __init__(self, config: RedisConfig, *, log_id: str | None = None) -> None:
         """Prepare; nothing connects before it is used.
+
+        Args:
+            config: The server.
+            log_id: Its log, as far as it is known: no other one is written to.
 
         Raises:
             ParameterError: The address is malformed.
@@ -53,6 +57,7 @@ class RedisSender:
         self._records = 0
         self._writing: asyncio.Task[None] | None = None
         self._closed = False
+        self._log_id = None if log_id is None else log_id.encode()
         self._loop: asyncio.AbstractEventLoop | None = None
         try:
             self._client: Any = Redis.from_url(
@@ -124,12 +129,26 @@ class RedisSender:
         ]
         with translated(self._config.place):
             async with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.get(log_id_key(prefix))
                 for sending, partitions in zip(batch, parts, strict=True):
                     for record, partition in zip(sending.records, partitions, strict=True):
                         key = stream_key(prefix, sending.topic, partition)
                         pipeline.xadd(key, fields_of(record), id=NEXT)
-                ids = iter(await pipeline.execute())
+                log_id, *stored = await pipeline.execute()
+        self._require_same_log(log_id)
+        ids = iter(stored)
         return [[Place(part, offset_of(next(ids))) for part in each] for each in parts]
+
+    def _require_same_log(self, log_id: bytes | None) -> None:
+        """Acknowledge nothing that goes to a server which lost what it held: nobody judges it.
+
+        Raises:
+            UnavailableError: It did.
+        """
+        if log_id is not None and self._log_id is None:
+            self._log_id = log_id
+        if log_id is None or log_id != self._log_id:
+            raise UnavailableError(LOST, hint=LOST_HINT)
 
     def close(self) -> None:
         """Take nothing more and let connections go; blocks, so not on the event loop.

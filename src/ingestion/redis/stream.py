@@ -14,6 +14,7 @@ from agentflow.errors import OffsetLostError, StorageError, UnavailableError
 from ingestion.log.port import ONLY, RAW, Record
 from ingestion.redis.bus import RedisBus
 from ingestion.redis.entries import record_of
+from ingestion.redis.faults import LOST, LOST_HINT
 from ingestion.redis.names import id_before, offset_of, stream_key
 from ingestion.redis.opening import RedisConfig, opened_bus
 
@@ -47,20 +48,26 @@ class RedisStream:
     """
 
     def __init__(
-        self, config: RedisConfig, topics: Iterable[str], *, lost: Callable[[], None]
+        self,
+        config: RedisConfig,
+        topics: Iterable[str],
+        *,
+        lost: Callable[[], None],
+        log_id: str | None = None,
     ) -> None:
         """Prepare; nothing connects before it is used.
 
         Args:
             config: The server.
             topics: Those to follow.
+            log_id: Its log, as far as it is known: no other one is read.
             lost: Called, in any thread, when the server is gone.
         """
         self._config = config
         self._topics = {stream_key(config.prefix, topic, ONLY): topic for topic in topics}
         self._lost = lost
         self._positions: dict[str, int] = {}
-        self._log_id: str | None = None
+        self._log_id = log_id
         self._bus: RedisBus | None = None
         self._asked: RedisBus | None = None
         self._away = False
@@ -121,7 +128,7 @@ class RedisStream:
         if self._log_id is None:
             self._log_id = bus.log_id
         elif bus.log_id != self._log_id:
-            raise OffsetLostError("redis lost what it held: its log is another one now")
+            raise StorageError(LOST, hint=LOST_HINT)
 
     def pause(self) -> None:
         """Let `poll` wait without reading."""
@@ -157,11 +164,8 @@ class RedisStream:
             raise
 
     def _ends(self, bus: RedisBus) -> RedisEnds:
-        if bus.current_log_id() != bus.log_id:
-            raise StorageError(
-                "redis lost what it held: its log is another one now",
-                hint="Restore its append-only file, or start this replica again to begin anew.",
-            )
+        if bus.current_log_id() != (self._log_id or bus.log_id):
+            raise StorageError(LOST, hint=LOST_HINT)
         places = [(f"{self._config.raw_topic}/{n}", n) for n in range(bus.partitions(RAW))]
         judged = {name: bus.position(GATE, RAW, n) for name, n in places}  # before the ends
         return RedisEnds(

@@ -317,6 +317,7 @@ class StreamIntake:
         """How it stands to the stream that is followed."""
         since_us = self._lag.waiting_since_us
         ends, positions = self._lag.ends(), self._standing.positions
+        wrong = self._watcher.failure
         return StreamState(
             broker=self._ends.broker,
             connected=self._lag.connected,
@@ -327,7 +328,8 @@ class StreamIntake:
             jumped=self._standing.jumped,
             unreadable=self._unreadable,
             paused=self._follower.paused,
-            failure=self._follower.failure,
+            failure=str(wrong) if wrong is not None else self._follower.failure,
+            fix=None if wrong is None else wrong.hint,
         )
 
 

@@ -70,7 +70,7 @@ class StreamOptions:
         backlog_events: Intake answers 429 while more events wait to become visible.
         watch_seconds: How often lag is measured.
         look_every: How often the lake is looked at.
-        open_lake: Opens the lake that a job writes.
+        open_lake: Opens the lake that a job writes; that in the data directory unless told.
         small_files: So many small files of a day are merged.
         timers: What the background waits with.
     """
@@ -78,7 +78,7 @@ class StreamOptions:
     backlog_events: int = 100_000
     watch_seconds: float = 1.0
     look_every: timedelta = LOOK_EVERY
-    open_lake: Callable[[Path, Registry], Lake] = open_lake
+    open_lake: Callable[[Registry], Lake] | None = None
     small_files: int = SMALL_FILES
     timers: Timers = field(default_factory=SystemTimers)
 
@@ -119,7 +119,8 @@ def _open(
     control = open_control(
         data_dir / "control.sqlite", supervisor.activity("control-store", "control")
     )
-    lake = options.open_lake((data_dir / "lake").absolute(), registry)
+    in_directory = partial(open_lake, (data_dir / "lake").absolute())
+    lake = (options.open_lake or in_directory)(registry)
     reader = LakeReader(lake, gate)
     replica = open_replica(data_dir, broker, reader, registry, gate)
     recoveries = [*replica.recoveries, *control_recovery(control.report)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 _FROM_START: Final = "from_start"
 _UNKNOWN: Final = "unknown"
+_ASIDE: Final = "replica-of-another-stream.sqlite"
 
 
 class Source(Protocol):
@@ -73,7 +74,9 @@ def open_replica(
     """Open the replica; one that is damaged, unfinished or too old is made anew.
 
     It holds nothing that is not elsewhere: everything the lake covers comes from there, the rest
-    from the stream. Without an answer from the stream, the replica is served as it stands.
+    from the stream. Only a stream that lost what it held, or is another one, leaves a replica with
+    more: that file is kept aside, and what is in neither lake nor stream is said to be lost.
+    Without an answer from the stream, the replica is served as it stands.
 
     Raises:
         UnavailableError: Nobody answers, and there is no replica to serve from.
@@ -90,15 +93,16 @@ def open_replica(
     reasons += [] if reasons else _unfit(opened, bounds)
     recoveries: tuple[Recovery, ...] = ()
     if reasons:
+        alone = _held_alone(opened, cluster_id, bounds)
         opened.close()
-        _discard(data_dir, path)
         if cluster_id is None or bounds is None:
             raise UnavailableError(
                 f"the replica is of no use ({'; '.join(reasons)}), and the stream does not answer",
                 hint="It is made anew once a broker runs; start again then.",
             )
+        _discard(data_dir, path, keep=alone is not None)
         opened, _ = _opened(path, cluster_id)
-        recoveries = (Recovery("log", f"replica made anew: {'; '.join(reasons)}", lost=False),)
+        recoveries = (_made_anew(reasons, alone, reader),)
     if not opened.positions([FOLLOWER]):
         if bounds is None:
             raise UnavailableError(
@@ -113,7 +117,7 @@ def _opened(path: Path, cluster_id: str | None) -> tuple[SqliteLog, list[str]]:
     opened = open_log(path, new_id=lambda: cluster_id or _UNKNOWN, synchronous="NORMAL")
     reasons = list(opened.report.problems) if opened.report.damaged else []
     if cluster_id is not None and opened.log.log_id != cluster_id:
-        reasons.append("it belongs to another cluster")
+        reasons.append("it belongs to another stream")
     if opened.log.position(REFILL, VALIDATED):
         reasons.append("it was cut off while it was filled")
     return opened.log, reasons
@@ -134,9 +138,35 @@ def _unfit(replica: SqliteLog, bounds: Mapping[str, Bounds] | None) -> list[str]
     return reasons
 
 
-def _discard(data_dir: Path, path: Path) -> None:
-    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm"), data_dir / SNAPSHOT_FILE):
-        name.unlink(missing_ok=True)
+def _held_alone(
+    replica: SqliteLog, cluster_id: str | None, bounds: Mapping[str, Bounds] | None
+) -> int | None:
+    """Return where a replica ends whose stream is another one now, or ends before it."""
+    end = replica.end(VALIDATED)
+    another = cluster_id is not None and replica.log_id != cluster_id
+    behind = bounds is not None and bounds[VALIDATED].end < end
+    return end if end and (another or behind) else None
+
+
+def _made_anew(reasons: Sequence[str], alone: int | None, reader: LakeReader) -> Recovery:
+    detail = f"replica made anew: {'; '.join(reasons)}"
+    if alone is None:
+        return Recovery("log", detail, lost=False)
+    covered = reader.positions().validated
+    if alone <= covered:
+        return Recovery("log", f"{detail}; the old one is {_ASIDE}", lost=False)
+    lost = f"events {covered} to {alone - 1} of it are not in the lake; they are in {_ASIDE}"
+    return Recovery("log", f"{detail}; {lost}", lost=True)
+
+
+def _discard(data_dir: Path, path: Path, *, keep: bool) -> None:
+    """Remove the files of a replica, but for what is to be kept: under another name."""
+    (data_dir / SNAPSHOT_FILE).unlink(missing_ok=True)
+    for end in ("", "-wal", "-shm"):
+        file = Path(f"{path}{end}")
+        if keep and file.exists():
+            file.replace(data_dir / f"{_ASIDE}{end}")
+        file.unlink(missing_ok=True)
 
 
 def _fill(
@@ -154,8 +184,8 @@ def _fill(
         if at > there.end:
             raise StorageError(
                 f"the lake covers {topic} to {at}, but the topic ends at {there.end}",
-                hint="The topic was made anew: its offsets mean other events. Use another prefix "
-                "and another lake, or bring the topic back.",
+                hint="The stream lost what it held, or is another one: its offsets mean other "
+                "events. Restore the broker's files, or use another prefix and another lake.",
             )
         if at < there.start and topic in covered:
             detail = f"{topic} {at} to {there.start - 1} are in neither the lake nor the stream"

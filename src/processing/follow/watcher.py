@@ -12,7 +12,7 @@ from threading import Condition
 import structlog
 
 from agentflow.clock import Clock
-from agentflow.errors import AgentFlowError
+from agentflow.errors import AgentFlowError, StorageError
 from agentflow.supervision import Supervisor
 from processing.follow.port import Ends
 
@@ -23,6 +23,9 @@ class Watcher:
     """Asks for the ends of all topics at each *interval*, in a thread of its own.
 
     *heard* and *lost* are called in that thread, with the instant before the question.
+
+    Attributes:
+        failure: What is wrong with a stream that answers; None while nothing is.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Watcher:
         self._stopping = False
         self._alarmed = False
         self._silent = False
+        self.failure: StorageError | None = None
         self._thread = supervisor.thread("stream-watcher", "stream", self._run)
 
     def start(self) -> None:
@@ -86,6 +90,11 @@ class Watcher:
         at_us = self._clock.now_us()
         try:
             ends = self._ends()
+        except StorageError as error:  # it answers, and something is wrong that does not pass
+            self._lost(at_us)
+            self.failure = error
+            self._thread.activity.failed(error, expected=True)
+            return
         except AgentFlowError as error:
             if not self._silent:
                 log.warning("stream.unreachable", detail=str(error))
@@ -98,5 +107,6 @@ class Watcher:
             if self._silent:
                 log.info("stream.reachable")
             self._silent = False
+            self.failure = None
             self._heard(ends, at_us)
         self._thread.activity.well()

@@ -89,6 +89,11 @@ class Lake:
             self._layouts, self._waiting = _layouts(registry), registry
 
     @property
+    def identity(self) -> str:
+        """The name of this lake, given when it was made; it stays when the lake is moved."""
+        return str(self.table(DEAD_LETTER_TABLE).metadata.table_uuid)
+
+    @property
     def directory(self) -> Path:
         """The folder in which the lake's files can be read."""
         return self.files.directory

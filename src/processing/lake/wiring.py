@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from agentflow.contracts import Registry
@@ -38,31 +39,37 @@ def lake_location(settings: Settings) -> Location | None:
     )
 
 
-def lake_that_is_followed(settings: Settings) -> Callable[[Path, Registry], Lake]:
-    """Return what opens the lake another process writes, given the folder of one on this machine.
+def lake_that_is_followed(settings: Settings) -> Callable[[Registry], Lake]:
+    """Return what opens the lake another process writes.
 
     On Kafka a Flink job writes it, over Redis `agentflow gate`: each leaves marks of its own kind.
     """
     coverage = Recorded() if settings.bus == "redis" else Progressed()
-    return _opening(lake_location(settings), coverage, patient=True)
+    return _opening(settings, coverage, patient=True)
 
 
-def lake_that_is_written(settings: Settings) -> Callable[[Path, Registry], Lake]:
+def lake_that_is_written(settings: Settings) -> Callable[[Registry], Lake]:
     """Return what opens the lake that this process writes."""
-    return _opening(lake_location(settings), Recorded(), patient=False)
+    return _opening(settings, Recorded(), patient=False)
+
+
+def lake_folder(settings: Settings) -> Path:
+    """Return where a lake on this machine is."""
+    return (settings.lake_dir or settings.data_dir / "lake").absolute()
 
 
 def _opening(
-    location: Location | None, coverage: Coverage, *, patient: bool
-) -> Callable[[Path, Registry], Lake]:
+    settings: Settings, coverage: Coverage, *, patient: bool
+) -> Callable[[Registry], Lake]:
+    location = lake_location(settings)
     if location is None:
-        return open_lake
+        return partial(open_lake, lake_folder(settings))
     from processing.lake.remote import open_remote_lake  # an embedded start needs no REST client
 
-    return lambda folder, registry: open_remote_lake(
+    return partial(
+        open_remote_lake,
         location,
-        registry,
-        cache=folder.with_name("lake-cache"),
+        cache=(settings.data_dir / "lake-cache").absolute(),
         coverage=coverage,
         patient=patient,
     )

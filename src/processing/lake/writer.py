@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from agentflow.contracts import Registry
-from agentflow.errors import StorageError
+from agentflow.errors import StorageCorruptError, StorageError
 from agentflow.events import EventRef
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
@@ -37,9 +37,23 @@ class LakeWriter:
     """
 
     def __init__(
-        self, lake: Lake, log: LogSource, gate: Gate, *, batch_events: int = 20_000
+        self,
+        lake: Lake,
+        log: LogSource,
+        gate: Gate,
+        *,
+        batch_events: int = 20_000,
+        shared: bool = False,
     ) -> None:
         """Recover the covered positions from the snapshot summaries.
+
+        Args:
+            lake: What is written.
+            log: What is read.
+            gate: Decodes its records.
+            batch_events: Most records of a topic in one batch.
+            shared: Whether others may write to the log's topics: a record that makes no sense is
+                passed over then, and counted; in a log of our own it is a fault.
 
         Raises:
             StorageError: The lake is ahead of the log, as it is after the log was lost: new events
@@ -49,12 +63,15 @@ class LakeWriter:
         self._log = log
         self._gate = gate
         self._batch_events = batch_events
+        self._shared = shared
+        self.unreadable = 0
         self._covered = recorded(lake.table(BATCH_TABLE))
         ends = Positions(log.end(VALIDATED), log.end(DEAD_LETTERS))
         if not ends.reaches(self._covered):
             raise StorageError(
-                f"the lake covers {self._covered}, the log ends at {ends}",
-                hint="Let the log's topics go on at the offsets the lake covers.",
+                f"the lake covers {_said(self._covered)}, the log ends at {_said(ends)}",
+                hint="The log lost what it held, or is another one. Restore its files, or begin "
+                "anew with another log and another lake; this lake stays as it is.",
             )
 
     def adopt(self, registry: Registry, gate: Gate) -> None:
@@ -91,8 +108,8 @@ class LakeWriter:
         validated = self._read(VALIDATED, covered.validated, goal.validated)
         refused = self._read(DEAD_LETTERS, covered.dead_letters, goal.dead_letters)
         self._write_events(validated.records, validated.span)
-        if refused.records:
-            append(self._lake, DEAD_LETTER_TABLE, dead_letter_rows(refused.records), refused.span)
+        if letters := [record for record in refused.records if self._is_letter(record)]:
+            append(self._lake, DEAD_LETTER_TABLE, dead_letter_rows(letters), refused.span)
         reached = Positions(validated.span.stop, refused.span.stop)
         self._covered = record_batch(self._lake, reached, self._log.log_id)
 
@@ -116,14 +133,38 @@ class LakeWriter:
         decode = self._gate.decode
         for start in range(0, len(records), _READ_AT_ONCE):
             for record in records[start : start + _READ_AT_ONCE]:
-                written = (record.headers["type"], record.headers["version"])
-                ref = refs.get(written)
-                if ref is None:
-                    ref = refs[written] = EventRef(written[0], int(written[1]))
-                    found[ref] = []
-                found[ref].append(Stored(record.offset, decode(ref, record.value)))
+                try:
+                    written = (record.headers["type"], record.headers["version"])
+                    ref = refs.get(written)
+                    if ref is None:
+                        ref = refs[written] = EventRef(written[0], int(written[1]))
+                    event = decode(ref, record.value)
+                except (LookupError, ValueError, StorageCorruptError):
+                    self._pass_over(record)
+                    continue
+                found.setdefault(ref, []).append(Stored(record.offset, event))
             time.sleep(0)  # the event loop answers requests on the same interpreter
         return found
+
+    def _is_letter(self, record: Record) -> bool:
+        """Tell whether a record can be a dead letter; one that cannot is passed over."""
+        try:
+            int(record.headers.get("raw_offset", 0))
+        except ValueError:
+            self._pass_over(record)
+            return False
+        return True
+
+    def _pass_over(self, record: Record) -> None:
+        """Leave out a record nobody can read, where others write too; else raise what is raised."""
+        if not self._shared:
+            raise  # noqa: PLE0704 - called where something was caught
+        self.unreadable += 1
+        log.warning("lake.record_passed_over", topic=record.topic, offset=record.offset)
+
+
+def _said(positions: Positions) -> str:
+    return f"{positions.validated} events and {positions.dead_letters} dead letters"
 
 
 class _Read:

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from agentflow.errors import UnavailableError
+from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor
 from ingestion.gate_port import GateBus, Settlement, Standing, SupersededError
 from ingestion.log.port import Record
@@ -45,6 +45,7 @@ class GateThread:
         self._bus = bus
         self._gate = gate
         self._raw_topic = raw_topic
+        self._clock = supervisor.clock
         self._timers = supervisor.timers
         self._changed = Condition()
         self._stopping = False
@@ -82,7 +83,7 @@ class GateThread:
             except SupersededError:
                 log.warning("gate.superseded")
                 standing = None
-            except UnavailableError as error:
+            except AgentFlowError as error:
                 self._thread.activity.failed(error, expected=True)
                 standing = None  # a commit whose answer was lost may have been stored
                 self._pause(_FOLLOWING_SECONDS)
@@ -110,21 +111,23 @@ class GateThread:
         records = self._bus.read(standing.positions, limit=self.at_once)
         if not records:
             return standing
-        outputs = [output for record in records for output in self._outputs(record)]
+        arrived_us = self._clock.now_us()
+        outputs = [output for record in records for output in self._outputs(record, arrived_us)]
         known = self._bus.known({o.identity for o in outputs if o.identity is not None})
         settlement = settled(self._gate, records, outputs, known)
         reached = self._bus.commit(standing, settlement)
         self.judged += len(records)
         return reached
 
-    def _outputs(self, record: Record) -> Sequence[StreamOutput]:
+    def _outputs(self, record: Record, arrived_us: int) -> Sequence[StreamOutput]:
+        """Judge a record that arrives now: whoever added it may have written any time."""
         headers = {name: value.encode() for name, value in record.headers.items()}
         return self._gate.outputs(
             StreamRecord(
                 self._raw_topic,
                 record.partition,
                 record.offset,
-                record.timestamp_us,
+                arrived_us,
                 record.key,
                 record.value,
                 headers,

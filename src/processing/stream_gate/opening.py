@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agentflow.contracts import Registry
+from agentflow.errors import StorageError
 from agentflow.supervision import Supervisor
 from ingestion.gate_port import GateBus
 from ingestion.log.lock import DataDirectoryLock
@@ -73,7 +74,8 @@ def open_gate(
     lock.acquire()
     try:
         lake = options.open_lake(registry)
-        writer = LakeWriter(lake, log, Gate(registry))
+        _claim(bus, lake)
+        writer = LakeWriter(lake, log, Gate(registry), shared=True)
     except BaseException:
         lock.release()
         raise
@@ -102,3 +104,18 @@ def open_gate(
             close=close,
         )
     )
+
+
+def _claim(bus: GateBus, lake: Lake) -> None:
+    """Make sure that all gates of a bus write one lake.
+
+    Raises:
+        StorageError: The others write another one.
+    """
+    if not bus.claim_lake(lake.identity):
+        lake.close()
+        raise StorageError(
+            "the gates of this bus write another lake than the one of this directory",
+            hint="Set AGENTFLOW_LAKE_DIR to the folder they write, or AGENTFLOW_LAKE_CATALOG for "
+            "all of them; a bus that is to have a new lake needs another prefix.",
+        )

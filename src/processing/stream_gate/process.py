@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
+from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor, ended
 from ingestion.gate_port import GateBus
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED
@@ -68,8 +69,12 @@ class GateProcess:
     async def _look(self) -> None:
         activity = self.parts.supervisor.activity("gate-upkeep", "stream")
         while True:
-            await asyncio.to_thread(self._tend)
-            activity.well()
+            try:
+                await asyncio.to_thread(self._tend)
+            except AgentFlowError as error:
+                activity.failed(error, expected=True)
+            else:
+                activity.well()
             await self.parts.supervisor.timers.sleep(LOOK_EVERY.total_seconds())
 
     def _tend(self) -> None:

@@ -163,7 +163,7 @@ def _history(standings: Iterable[Standing]) -> ComponentShape:
 def _stream(stream: StreamState) -> ComponentShape:
     behind = f"{counted(stream.raw_events, 'event')} behind, {stream.seconds or 0:.1f} s"
     if stream.failure is not None:
-        return ComponentShape("failing", stream.failure, _STARTED_AGAIN)
+        return ComponentShape("failing", stream.failure, stream.fix or _STARTED_AGAIN)
     if stream.paused is not None:
         return ComponentShape("degraded", f"paused: {stream.paused}", "Free some disk space.")
     if not stream.connected:
