@@ -96,9 +96,7 @@ class Activity:
         if expected:
             log.warning("background.failed", activity=self.name, reason=self._reason)
         else:
-            # Text, without local variables: they hold keys and personal data.
-            trace = "".join(format_exception(error))
-            log.error("background.failed", activity=self.name, trace=trace)
+            log.error("background.failed", activity=self.name, trace=trace_of(error))
 
     def restarted(self) -> None:
         """Say that it was started again."""
@@ -126,6 +124,11 @@ class Activity:
         if reason is not None and self._clock.now_us() - failed_us < SHOWN_US:
             return Standing(self.name, self.part, "recovered", *counts, reason, failed_us)
         return Standing(self.name, self.part, "well", *counts)
+
+
+def trace_of(error: BaseException) -> str:
+    """Return the trace of a failure as text, without local variables: they hold personal data."""
+    return "".join(format_exception(error))
 
 
 def reason_of(error: BaseException) -> str:

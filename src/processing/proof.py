@@ -16,6 +16,7 @@ import structlog
 
 from agentflow.errors import AgentFlowError
 from agentflow.metrics import MetricPlan
+from agentflow.supervision import trace_of
 from processing.history import MetricRow
 from processing.live import MetricId
 from processing.slices import in_slices
@@ -70,14 +71,12 @@ async def proofs(platform: Provable, windows: Sequence[Window]) -> AsyncIterator
         started = perf_counter()
         try:
             yield await prove(platform, window, by=window.plan.dimensions)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one check must not stop the others
             name = f"{window.plan.contract.name}@{window.plan.contract.version}"
             told = isinstance(error, AgentFlowError) or type(error) in seen
             seen.add(type(error))
-            log.warning(
-                "check.failed", metric=name, window=window.name, reason=str(error),
-                exc_info=None if told else error,
-            )  # fmt: skip
+            trace = {} if told else {"trace": trace_of(error)}
+            log.warning("check.failed", metric=name, window=window.name, reason=str(error), **trace)
             yield _failed(window, error, seconds=perf_counter() - started)
 
 

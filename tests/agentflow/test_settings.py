@@ -52,6 +52,6 @@ def test_values_that_do_not_fit_are_named_at_once_and_never_shown(
         Settings()
 
     assert "AGENTFLOW_PORT: input should be a valid integer" in str(caught.value)
-    assert "AGENTFLOW_BUS: input should be 'embedded' or 'kafka'" in str(caught.value)
+    assert "AGENTFLOW_BUS: input should be 'embedded', 'redis' or 'kafka'" in str(caught.value)
     assert "hidden" not in f"{caught.value} {caught.value.hint}"
     assert caught.value.__cause__ is None

@@ -15,6 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from agentflow.errors import AgentFlowError, BacklogFullError, UnavailableError
+from agentflow.wording import counted
 from ingestion.log.port import RAW, NewRecord, Place
 from ingestion.partitioner import partition_of
 from ingestion.redis.entries import fields_of
@@ -80,7 +81,7 @@ class RedisSender:
             raise UnavailableError("the sender is closed", hint="The process is stopping.")
         if self._records + len(records) > self._config.capacity_records:
             raise BacklogFullError(
-                f"{self._records} records already wait for redis",
+                f"redis has not taken {counted(self._records, 'record')} yet",
                 hint="Send again in a second; slow down if it happens often.",
             )
         self._loop = asyncio.get_running_loop()

@@ -55,7 +55,7 @@ def lake_that_is_written(settings: Settings) -> Callable[[Registry], Lake]:
 
 def lake_folder(settings: Settings) -> Path:
     """Return where a lake on this machine is."""
-    return (settings.lake_dir or settings.data_dir / "lake").absolute()
+    return Path(settings.lake_dir or settings.data_dir / "lake").absolute()
 
 
 def _opening(

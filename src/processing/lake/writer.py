@@ -11,6 +11,7 @@ import structlog
 from agentflow.contracts import Registry
 from agentflow.errors import StorageCorruptError, StorageError
 from agentflow.events import EventRef
+from agentflow.wording import counted
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
 from processing.lake.commit import Span, append, record_batch
@@ -164,7 +165,8 @@ class LakeWriter:
 
 
 def _said(positions: Positions) -> str:
-    return f"{positions.validated} events and {positions.dead_letters} dead letters"
+    events = counted(positions.validated, "event")
+    return f"{events} and {counted(positions.dead_letters, 'dead letter')}"
 
 
 class _Read:

@@ -264,6 +264,10 @@ MUTANTS: tuple[Mutant, ...] = (
 )
 
 
+class DoesNotFitError(Exception):
+    """A mutant of code that is not there any more."""
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
     """Loads a module with one change in its source."""
 
@@ -274,7 +278,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         source = Path(self.path).read_text()
         if self._mutant.old not in source:
-            raise LookupError(f'"{self._mutant.name}" does not fit {fullname} any more')
+            raise DoesNotFitError(f'"{self._mutant.name}" does not fit {fullname} any more')
         mutated = source.replace(self._mutant.old, self._mutant.new)
         return compile(mutated, self.path, "exec", dont_inherit=True)
 
@@ -319,7 +323,7 @@ def streams_to_notice(mutant: Mutant | None, *, pack: str = "corners") -> int | 
 def _holds(law: object, seed: int) -> bool:
     try:
         return bool(law.holds(seed))  # type: ignore[attr-defined]
-    except LookupError:
+    except DoesNotFitError:
         raise
     except Exception:  # noqa: BLE001 - a crash is noticed as well
         return False
