@@ -22,6 +22,7 @@ from quality.lexical import instant_us
 from quality.verdict import Violation
 
 _NOT_DECODED: Final = b'{"%b":' % UNDECODED.encode()
+_CLOSE_QUOTE: Final = "Close it; a quote that is part of the value is percent-encoded as %22."
 _WRITE_UTF8: Final = "Write headers in UTF-8; over HTTP, percent-encode and quote them as it says."
 _FIRST: Final = ("specversion", "datacontenttype", "tenant", "type", "dataversion")
 _REFUSED: Final = {
@@ -88,7 +89,7 @@ def _value(name: str, written: msgspec.Raw, found: list[Violation]) -> object:
         )
         code, message, hint = _REFUSED.get(name, wanted)
         if bytes(written).startswith(_NOT_DECODED):
-            code, message, hint = codes.ATTRIBUTE_INVALID, "is not text in UTF-8", _WRITE_UTF8
+            code, (message, hint) = codes.ATTRIBUTE_INVALID, _undecoded(bytes(written))
         found.append(Violation(code, f"/{name}", f'attribute "{name}" {message}', hint))
         return None
     if isinstance(value, str) and "\0" in value:
@@ -96,6 +97,19 @@ def _value(name: str, written: msgspec.Raw, found: list[Violation]) -> object:
         found.append(Violation(codes.NUL_CHARACTER, f"/{name}", message))
         return None
     return value
+
+
+def _undecoded(written: bytes) -> tuple[str, str]:
+    """Return why the value of a header stands for nothing, and what would have worked."""
+    try:
+        value = msgspec.json.decode(written, type=dict[str, bytes]).get(UNDECODED, b"")
+    except msgspec.ValidationError:  # an object that was sent as such
+        return "is not text in UTF-8", _WRITE_UTF8
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        return f"is not text in UTF-8: it has the byte 0x{value[error.start]:02x}", _WRITE_UTF8
+    return "begins with a double quote that is not closed", _CLOSE_QUOTE
 
 
 def _contradictions(values: Mapping[str, Any], *, tenant: str) -> list[Violation]:

@@ -413,6 +413,23 @@ def test_each_attribute_is_judged(gate: Gate, attribute: str, text: str, code: s
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"base64":"/g=="}', "is not text in UTF-8: it has the byte 0xfe"),
+        ('{"base64":"ImE="}', "begins with a double quote that is not closed"),
+        ('{"base64":"?"}', "is not text in UTF-8"),
+        ('{"base64":5}', "is not text in UTF-8"),
+    ],
+)
+def test_a_header_that_stands_for_nothing_says_why(gate: Gate, text: str, said: str) -> None:
+    """A lone quote is text in UTF-8; whoever sent such an object is refused as before."""
+    verdict = judged(gate, document(id=text))
+
+    assert isinstance(verdict, Rejected)
+    assert verdict.violations[0].message == f'attribute "id" {said}'
+
+
+@pytest.mark.parametrize(
     ("text", "code"),
     [
         ('"e30="', "field_missing"),

@@ -11,8 +11,10 @@ import click
 from agentflow.cli.connection import connected
 from agentflow.cli.event_file import read_event
 from agentflow.cli.failure import REFUSED, Failure
+from agentflow.cli.json_text import json_of
 from agentflow.cli.options import json_option, pairs, server_options
 from agentflow.cli.output import emit, say, write_table
+from agentflow.wording import quoted
 
 
 @click.group()
@@ -105,7 +107,9 @@ def fix(  # noqa: PLR0913  # the options of the command
     """  # noqa: D301  # click's marker for "do not wrap"
     new: dict[str, object] = dict(pairs(changes))
     for pointer, text in pairs(set_json).items():
-        new[pointer] = _json(text, f"--set-json {pointer}")
+        if pointer in new:
+            raise click.UsageError(f"{quoted(pointer)} is given twice")
+        new[pointer] = json_of(text, f"--set-json {pointer}")
     whole = read_event(event, "--event") if event is not None else None
     if (whole is None) == (not new and not remove):
         raise click.UsageError("give either --set, --set-json and --remove, or a whole --event")
@@ -182,10 +186,3 @@ def _report(result: Mapping[str, Any], offset: int, *, as_json: bool) -> None:
         )
     if not as_json:
         say(f"dead letter {offset} was {outcome.get('status', 'sent again')}")
-
-
-def _json(text: str, what: str) -> Any:  # noqa: ANN401  # any JSON
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise click.UsageError(f"{what} is no JSON: {error}") from error

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from agentflow.cli.json_text import json_of
 from agentflow.clock import SystemClock, to_datetime
 from agentflow.wording import quoted
 
@@ -50,6 +51,8 @@ def data_of(contract: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, 
         name = name.removesuffix(":")
         if not equals or not name:
             raise click.UsageError(f"{quoted(argument)} is not of the form name=value")
+        if name in data:
+            raise click.UsageError(f"{quoted(name)} is given twice")
         if raw:
             data[name] = _json(name, text)
         elif name in fields:
@@ -120,7 +123,5 @@ def _instant(moment: datetime) -> str:
 
 
 def _json(name: str, text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise click.UsageError(f'the value of "{name}" is no JSON: {error}') from error
+    hint = f"Write a text in double quotes, or as {name}=TEXT."
+    return json_of(text, f'the value of "{name}"', hint=hint)

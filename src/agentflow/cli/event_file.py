@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import IO, Any, Final
 
 import click
+
+from agentflow.cli.json_text import json_of
 
 MAX_BYTES: Final = 1024 * 1024
 """What the gate takes; a longer event would be a dead letter."""
@@ -15,7 +16,7 @@ def read_event(file: IO[str], what: str) -> Any:  # noqa: ANN401  # any JSON
     """Return the JSON in *file*; *what* names the option in messages.
 
     Raises:
-        UsageError: It is longer than an event may be, or is not JSON.
+        UsageError: It is longer than an event may be, is not text, or is not JSON.
     """
     try:
         text = file.read(MAX_BYTES + 1)
@@ -24,8 +25,14 @@ def read_event(file: IO[str], what: str) -> Any:  # noqa: ANN401  # any JSON
                 f"{what}: {file.name} is longer than {MAX_BYTES} bytes, which no event may be; "
                 "see `agentflow replay` for many events"
             )
-        return json.loads(text)
-    except RecursionError as error:
-        raise click.UsageError(f"{what}: {file.name} is nested too deeply") from error
-    except ValueError as error:
-        raise click.UsageError(f"{what}: {file.name} is not JSON: {error}") from error
+    except UnicodeError as error:
+        byte = (
+            f": it has the byte 0x{error.object[error.start]:02x}"
+            if isinstance(error, UnicodeDecodeError)
+            else ""
+        )
+        raise click.UsageError(
+            f"{what}: {file.name} is not text in UTF-8{byte}; "
+            "an event is a JSON object in a text file"
+        ) from error
+    return json_of(text, f"{what}: {file.name}")

@@ -8,7 +8,7 @@ import click
 
 from agentflow.cli.connection import connected
 from agentflow.cli.failure import NO, Failure
-from agentflow.cli.options import filters, json_option, server_options
+from agentflow.cli.options import filters, json_option, server_options, versioned
 from agentflow.cli.output import emit, number, say, waiting
 from agentflow.cli.shown import write_answer, write_causes
 from agentflow.wording import counted
@@ -42,6 +42,7 @@ def explain(  # noqa: PLR0913  # the options of the command
 
     Ends with exit code 1 when the recomputed value differs from the live one.
     """
+    name, version = versioned(name, version)
     with connected(url, api_key) as client, waiting("reading the lake"):
         answer = client.explain(name, window=window, where=filters(where), by=by, version=version)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentflow.cli.connection import connected
-from agentflow.cli.options import Instant, filters, json_option, server_options
+from agentflow.cli.options import Instant, filters, json_option, server_options, versioned
 from agentflow.cli.output import emit, write_table
 from agentflow.cli.shown import write_answer
 
@@ -60,6 +60,7 @@ def metric(  # noqa: PLR0913  # the options of the command
         if name is None:
             _list(client, as_json=as_json)
             return
+        name, version = versioned(name, version)
         if grain is None:
             answer = client.metric(
                 name,

@@ -135,7 +135,9 @@ def _show(receipt: Receipt, watched: list[tuple[Answer, Answer]], *, as_json: bo
         emit({**receipt.model_dump(mode="json"), "watched": moves})
         return
     for outcome in receipt.events:
-        say(f"{outcome.status}: {outcome.type} {outcome.id}, offset {outcome.offset}")
+        # Over a stream an event is taken before its offset is known.
+        place = "" if outcome.offset is None else f", offset {outcome.offset}"
+        say(f"{outcome.status}: {outcome.type} {outcome.id}{place}")
         if outcome.identified_by == "content":
             say("it has no id, so its content identifies it: an equal event is a duplicate")
         for warning in outcome.warnings:

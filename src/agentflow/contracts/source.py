@@ -16,6 +16,7 @@ from typing import TypeAlias
 import yaml
 
 from agentflow.errors import FileProblem
+from agentflow.wording import quoted
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
@@ -25,6 +26,23 @@ _MAX_DEPTH = 20
 _MAX_SIZE_BYTES = 256 * 1024
 _INTEGER = re.compile(r"[-+]?[0-9]{1,300}\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_OPENED: Mapping[tuple[str, str], str] = {
+    ("while parsing a flow sequence", "did not find expected ',' or ']'"): (
+        'the list opened with "[" has no "," or "]" where one is needed'
+    ),
+    ("while parsing a flow mapping", "did not find expected ',' or '}'"): (
+        'the mapping opened with "{" has no "," or "}" where one is needed'
+    ),
+    ("while parsing a flow node", "did not find expected node content"): (
+        'after "[", "{" or "," a value or the closing bracket is missing'
+    ),
+    ("while scanning a quoted scalar", "found unexpected end of stream"): (
+        "the quotation that begins here is not closed"
+    ),
+}
+"""What libyaml says of what is opened and not closed, in words that name it."""
+_CLOSE = "Close it; a text that begins with such a character stands in quotes."
+_SHOWN = 60
 _WORDS: Mapping[str, Value] = {
     "": None,
     "~": None,
@@ -124,13 +142,25 @@ def _events(text: str) -> Iterator[yaml.Event]:
     try:
         yield from yaml.parse(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise _RefusedError(
-            mark.line + 1 if mark else 0, f"not YAML: {error.problem or error.context}"
-        ) from error
+        raise _not_yaml(text, error) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _RefusedError(line, f"not YAML: {error.reason}") from error
+
+
+def _not_yaml(text: str, error: yaml.MarkedYAMLError) -> _RefusedError:
+    """Return what is wrong, with the line; of what is not closed, the one that opened it."""
+    opened = _OPENED.get((error.context or "", error.problem or ""))
+    mark = error.context_mark if opened else error.problem_mark or error.context_mark
+    lines = text.splitlines()
+    number = min(mark.line, len(lines) - 1) if mark else -1
+    while number > 0 and not lines[number].strip():
+        number -= 1
+    message = f"not YAML: {opened or error.problem or error.context}"
+    if number < 0:
+        return _RefusedError(0, message)
+    shown = quoted(lines[number].strip()[:_SHOWN])
+    return _RefusedError(number + 1, f"{message}, in {shown}", _CLOSE if opened else None)
 
 
 class _Reader:

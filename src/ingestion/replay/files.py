@@ -70,6 +70,9 @@ def open_file(path: Path) -> OpenFile:
     if path.is_dir():
         hint = "Name a file in it; several are replayed one after the other."
         raise ParameterError(f'"{path}" is a directory, not a file', hint=hint)
+    if path.exists() and not path.is_file():
+        hint = "Write what it gives into a file and name that; replay reads it more than once."
+        raise ParameterError(f'"{path}" is a device or a pipe, not a file', hint=hint)
     if not path.is_file():
         raise NotFoundError(f'file "{path}" does not exist', hint="Name a file that is there.")
     name = path.stem if path.suffix.lower() == ".gz" else path.name

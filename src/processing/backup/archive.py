@@ -240,12 +240,25 @@ class _TarSource:
 
 
 def _opened_tar(path: Path) -> _TarSource:
+    members: dict[str, tarfile.TarInfo] = {}
     try:
         tar = tarfile.open(path, "r:")  # noqa: SIM115 - its owner closes it
-        members = {member.name: member for member in tar if member.isreg()}
     except (tarfile.TarError, EOFError) as error:
         raise StorageCorruptError(
-            f'"{path}" is not a whole backup: {error}',
-            hint="It was cut off or is something else; compare its size with the original.",
+            f'"{path}" is not a backup: it does not begin like one',
+            hint="Name a file that `agentflow backup` wrote: a tar archive, not compressed.",
+        ) from error
+    last = "its beginning"
+    try:
+        for member in tar:
+            last = f'"{member.name}"'
+            if member.isreg():
+                members[member.name] = member
+    except (tarfile.TarError, EOFError) as error:
+        tar.close()
+        raise StorageCorruptError(
+            f'"{path}" is not a whole backup: it ends or is damaged after {last}, '
+            f"and has {path.stat().st_size:,} bytes",
+            hint="It was cut off; compare its size with the original.",
         ) from error
     return _TarSource(tar, members)

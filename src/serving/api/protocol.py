@@ -117,9 +117,9 @@ class _HotProtocol(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass  # it is answered as if it had asked for nothing
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
             if self._phase != _REFUSED:
-                self._refuse(_NOT_HTTP)
+                self._refuse(_not_http(str(error)))
             return
         if self._phase == _IDLE:
             return
@@ -329,9 +329,25 @@ _NO_ROOM: Final = Problem(
     "Keep connections open and use them again, or wait until others have ended.",
 )
 
-_NOT_HTTP: Final = Problem(
-    "request_invalid", "the request is not valid HTTP/1.1", "Look at what the client sends."
-)
+_FAULTS: Final = {
+    "Invalid character in Content-Length": "the Content-Length is not a number",
+    "Duplicate Content-Length": "it has two Content-Lengths",
+    "Transfer-Encoding can't be present with Content-Length": (
+        "it has both a Content-Length and a Transfer-Encoding"
+    ),
+    "Invalid header value char": "the value of a header has a character that none may have",
+    "Invalid header token": "the name of a header has a character that none may have",
+    "Invalid character in chunk size": "the size of a chunk is not a hexadecimal number",
+    "Invalid method encountered": "it does not begin with a method of HTTP",
+    "Invalid HTTP version": "it names a version of HTTP that does not exist",
+}
+"""What the parser of uvicorn says, in our words; of anything else only that it is no HTTP."""
+
+
+def _not_http(said: str) -> Problem:
+    fault = _FAULTS.get(said)
+    detail = "the request is not valid HTTP/1.1" + (f": {fault}" if fault else "")
+    return Problem("request_invalid", detail, "Look at what the client sends.")
 
 
 def _header_too_large(limit_bytes: int) -> Problem:

@@ -115,18 +115,22 @@ def test_a_lookup_file_of_3_gigabytes_is_a_problem_of_its_mapping(
         read_mappings(tmp_path, registry)
 
 
+class Named(io.StringIO):
+    """A file as click opens one."""
+
+    name = "event.json"
+
+
 def test_an_event_file_is_read_up_to_what_an_event_may_have() -> None:
     """`--json-file` and `--event` share it."""
     longest = '"' + "x" * (MAX_BYTES - 2) + '"'
 
-    assert len(read_event(io.StringIO(longest), "--event")) == MAX_BYTES - 2
+    assert len(read_event(Named(longest), "--event")) == MAX_BYTES - 2
     for text, message in (
         (f"{longest} ", "is longer than 1048576 bytes, which no event may be"),
         ('"' + "ü" * (MAX_BYTES // 2) + '"', "is longer than 1048576 bytes"),
         ("[" * 100_000, "is nested too deeply"),
         ("{", "is not JSON"),
     ):
-        file = io.StringIO(text)
-        file.name = "event.json"  # type: ignore[misc]  # as a file that was opened has it
         with pytest.raises(click.UsageError, match=message):
-            read_event(file, "--event")
+            read_event(Named(text), "--event")

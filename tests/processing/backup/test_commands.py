@@ -72,5 +72,5 @@ def test_a_failure_is_one_line_with_a_hint_and_its_exit_code(
 
     assert failed.exit_code == cut.exit_code == 3
     assert failed.stderr.startswith(f'error: backup "{tmp_path / "kept.tar"}" does not exist')
-    assert "is not a whole backup" in cut.stderr
-    assert "hint: It was cut off or is something else" in cut.stderr
+    assert "is not a backup: it does not begin like one" in cut.stderr
+    assert "hint: Name a file that `agentflow backup` wrote" in cut.stderr

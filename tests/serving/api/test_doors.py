@@ -335,3 +335,33 @@ def test_nothing_is_looked_at_while_nobody_is_connected(shared: Served) -> None:
                     await asyncio.sleep(0.01)
 
     shared.run(run())
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"content-length: 1x", "the Content-Length is not a number"),
+        (b"x: a\x00b", "the value of a header has a character that none may have"),
+        (b"x y: a", "the name of a header has a character that none may have"),
+        (
+            b"transfer-encoding: chunked\r\n\r\nzz",
+            "the size of a chunk is not a hexadecimal number",
+        ),
+        (b"content-length: 1\r\ncontent-length: 2", "it has two Content-Lengths"),
+    ],
+)
+def test_what_is_wrong_with_a_request_that_is_not_http_is_named(
+    shared: Served, head: bytes, said: str
+) -> None:
+    """Looking at what the client sends begins somewhere."""
+
+    async def story(server: Server) -> None:
+        line = await server.connect()
+        line.writer.write(b"POST /v1/dry-run HTTP/1.1\r\nhost: localhost\r\n" + head + b"\r\n\r\n")
+
+        detail = json.loads((await line.read()).body)["detail"]
+        line.writer.close()
+
+        assert detail == f"the request is not valid HTTP/1.1: {said}"
+
+    attacked(shared, story)
