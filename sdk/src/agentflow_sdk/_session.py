@@ -96,7 +96,7 @@ class Session:
 def unreachable(base_url: httpx2.URL, error: httpx2.TransportError) -> UnreachableError:
     """Return our error for a broken or impossible connection."""
     reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
-    return UnreachableError(
-        f"{base_url} cannot be reached: {reason}",
-        hint="Start the platform with `agentflow up`, or point the client at where it runs.",
-    )
+    hint = "Start the platform with `agentflow up`, or point the client at where it runs."
+    if isinstance(error, httpx2.UnsupportedProtocol):
+        reason, hint = "it is not an address of http or https", "Write http://127.0.0.1:8000."
+    return UnreachableError(f"{base_url} cannot be reached: {reason}", hint=hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b, scrypt
@@ -122,11 +122,11 @@ def _entries(text: str) -> list[str]:
     if text[:1] not in {"[", "{"}:
         return [entry.strip() for entry in text.split(",") if entry.strip()]
     try:
-        document: object = json.loads(text)
+        document: object = json.loads(text, object_pairs_hook=tuple)  # a key given twice stays so
     except ValueError as error:
         raise ParameterError("the API keys are not valid JSON", hint=_HINT) from error
-    if isinstance(document, Mapping):
-        return [f"{key}:{rest}" for key, rest in document.items()]
+    if isinstance(document, tuple):
+        return [f"{key}:{rest}" for key, rest in document]
     return [str(entry) for entry in document] if isinstance(document, list) else [""]
 
 

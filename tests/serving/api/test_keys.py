@@ -59,3 +59,10 @@ def test_a_wrong_entry_is_refused_without_showing_it(text: str) -> None:
         parse_keys(text)
 
     assert "k1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['{"k": "acme:read", "k": "umbrella"}', "k:acme,k:umbrella"])
+def test_a_key_that_is_given_twice_is_refused_in_every_form(text: str) -> None:
+    """The last one would win, and give a key to another tenant."""
+    with pytest.raises(ParameterError, match="an API key is given twice"):
+        parse_keys(text)
