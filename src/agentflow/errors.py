@@ -154,6 +154,12 @@ class InstantRangeError(ParameterError):
     code = "instant_out_of_range"
 
 
+class CursorError(RequestError):
+    """A cursor was not given by this server, or for another listing, question or tenant."""
+
+    code = "cursor_invalid"
+
+
 class TokenError(RequestError):
     """A token is malformed or belongs to another log."""
 

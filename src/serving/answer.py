@@ -26,7 +26,8 @@ from processing.platform import Platform
 from processing.slices import at_once, in_slices
 from serving.asked import Asked
 from serving.causes import CauseDocument, Causes, Place
-from serving.group_pages import write_cursor
+from serving.cursors import Cursors
+from serving.group_pages import GroupCursors
 from serving.offsets import Offsets
 from serving.units import unit_of, unit_of_total
 from serving.warnings import WarningDocument, truncated, unseen
@@ -167,6 +168,7 @@ class Answering:
         self, platform: Platform, asked: Asked, tenant: str, causes: Causes, *, offsets: Offsets
     ) -> None:
         plan, self._asked, self._platform = asked.plan, asked, platform
+        self._cursors = GroupCursors(Cursors(platform.seal), tenant)
         now_us = platform.clock.now_us()
         state = self._state = platform.engine.read(plan.id, tenant, now_us=now_us)
         self._bounds = state.bounds(asked.window)
@@ -246,7 +248,9 @@ class Answering:
             groups=self._documents if asked.by else msgspec.UNSET,
             left_out=found.left_out if asked.by else msgspec.UNSET,
             next_cursor=(
-                write_cursor(asked.by, next(reversed(found.found))) if found.left_out else None
+                self._cursors.write(asked.listing, next(reversed(found.found)))
+                if found.left_out
+                else None
             ),
         )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final
 
@@ -14,7 +15,7 @@ from agentflow.errors import ParameterError, UnknownDimensionError, UnknownWindo
 from agentflow.metrics import MetricPlan
 from agentflow.wording import quoted
 from processing.definitions import Definitions
-from serving.group_pages import MAX_GROUPS, PAGE_GROUPS, read_cursor
+from serving.group_pages import MAX_GROUPS, PAGE_GROUPS, GroupCursors
 
 _MOST_LISTED: Final = 20
 _MOST_SHOWN: Final = 80
@@ -44,6 +45,12 @@ class Asked:
         where = tuple(sorted(self.where.items(), key=lambda item: item[0]))
         return (self.plan.id, self.window, where, self.by, self.limit, self.after)
 
+    @property
+    def listing(self) -> tuple[str, ...]:
+        """What a cursor of its groups is bound to: all but the version and the size of a page."""
+        where = sorted(self.where.items(), key=lambda item: item[0])
+        return (self.plan.contract.name, self.window, json.dumps(where), *self.by)
+
 
 def ask(  # noqa: PLR0913 - each is one part of a question
     definitions: Definitions,
@@ -55,6 +62,7 @@ def ask(  # noqa: PLR0913 - each is one part of a question
     by: tuple[str, ...] = (),
     limit: int | None = None,
     cursor: str | None = None,
+    cursors: GroupCursors | None = None,
 ) -> Asked:
     """Check a question against its contract.
 
@@ -63,6 +71,7 @@ def ask(  # noqa: PLR0913 - each is one part of a question
         UnknownWindowError: The metric does not declare the window.
         UnknownDimensionError: The metric does not declare a dimension that is asked for.
         ParameterError: A value does not fit its dimension's type.
+        CursorError: *cursor* was given to another tenant, or with the answer to another question.
     """
     contract = definitions.registry.metric(name, version)
     plan = definitions.plans[(contract.name, contract.version)]
@@ -86,8 +95,10 @@ def ask(  # noqa: PLR0913 - each is one part of a question
             '"limit" and "cursor" are about groups, and the question has none',
             hint="Pass by=… with them.",
         )
-    after = None if cursor is None else read_cursor(cursor, groups)
-    return Asked(plan, chosen, typed, groups, _page_size(limit), after)
+    asked = Asked(plan, chosen, typed, groups, _page_size(limit))
+    if cursor is None or cursors is None:
+        return asked
+    return replace(asked, after=cursors.read(cursor, asked.listing))
 
 
 def _page_size(limit: int | None) -> int:

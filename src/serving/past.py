@@ -23,7 +23,8 @@ from processing.platform import Platform
 from serving.answer import contract_document, wire
 from serving.asked import Asked
 from serving.causes import CauseDocument
-from serving.group_pages import page, write_cursor
+from serving.cursors import Cursors
+from serving.group_pages import GroupCursors, page
 from serving.offsets import Offsets
 from serving.question import require_past
 from serving.series import Point, Steps, Touched, closed_status, points, require_few
@@ -233,6 +234,7 @@ async def answer_past(
     # Also what is made of the rows: there may be as many groups as a dimension has values.
     it = await asyncio.to_thread(found)
     shown = msgspec.UNSET if it.series is None else it.series
+    cursors = GroupCursors(Cursors(platform.seal), tenant)
     return PastAnswer(
         metric=plan.contract.name,
         value=None if it.total is None else wire(it.total.value),
@@ -256,7 +258,7 @@ async def answer_past(
         grain=None if span.grain is None else {"length": span.grain, "aligned_to": EPOCH},
         groups=it.groups if asked.by else msgspec.UNSET,
         left_out=it.left_out if asked.by else msgspec.UNSET,
-        next_cursor=None if it.last is None else write_cursor(asked.by, it.last),
+        next_cursor=None if it.last is None else cursors.write(asked.listing, it.last),
         series=shown,
     )
 

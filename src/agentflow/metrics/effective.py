@@ -16,7 +16,7 @@ from agentflow.events import EventRef
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.sql import quote_name, scalar_sql
 
-_NEWEST = tuple(name.replace("occurred_at", "occurred_us") for name in NEWEST)  # as views have it
+NEWEST_US = tuple(name.replace("occurred_at", "occurred_us") for name in NEWEST)  # as views have it
 _KEY = "correction_key"
 
 
@@ -73,7 +73,7 @@ def effective_events(
         conditions = conditions[len(known) :] or ["TRUE"]
     if replacing:
         source += f"\n{_newest(replacing, sorted(replaced), known)}"
-    columns = [*_of("base", envelope), *_columns(contract, used, replaced)]
+    columns = [*_of("base", envelope), *current_columns(contract, used, replaced)]
     reads = (ref, *(each.ref for each in retracting), *(each.contract.ref for each in replacing))
     return EffectiveEvents(select(columns, source, conditions), tuple(dict.fromkeys(reads)))
 
@@ -124,7 +124,7 @@ def _newest(replacing: Sequence[_Replacing], fields: Sequence[str], known: Seque
         select(
             [
                 f"{_key(each.contract)} AS {_KEY}",
-                *_NEWEST,
+                *NEWEST_US,
                 *map(quote_name, each.fields),
             ],
             quote_name(str(each.contract.ref)),
@@ -134,7 +134,7 @@ def _newest(replacing: Sequence[_Replacing], fields: Sequence[str], known: Seque
     ]
     together = "\nUNION ALL BY NAME\n".join(carried)
     newest = [
-        f"arg_max({quote_name(name)}, ({', '.join(_NEWEST)})) AS {quote_name(name)}"
+        f"arg_max({quote_name(name)}, ({', '.join(NEWEST_US)})) AS {quote_name(name)}"
         for name in fields
     ]
     columns = ",\n".join(indented(column) for column in [_KEY, *newest])
@@ -147,7 +147,10 @@ def _key(correcting: EventContract) -> str:
     return quote_name(correcting.corrects.on) if correcting.corrects else ""
 
 
-def _columns(contract: EventContract, used: frozenset[str], replaced: frozenset[str]) -> list[str]:
+def current_columns(
+    contract: EventContract, used: frozenset[str], replaced: frozenset[str]
+) -> list[str]:
+    """Return the *used* fields of `base`, those that are *replaced* as `newest` has them."""
     current = _current(replaced)
     columns = [f"{current(name)} AS {quote_name(name)}" for name in contract.fields if name in used]
     for name, text in contract.derived.items():

@@ -1,23 +1,29 @@
 """Emit when numbers changed last: SQL beside that of the numbers themselves.
 
-A number is touched when an event comes that counts in it, and when an event that counted in it is
-taken back, replaced or superseded: both where it counted before and where it counts since. What is
-known of a range after it has closed restates it.
+A number changes when an event begins to count in it, no longer counts in it, or counts with another
+value. An event has an image for as long as the same corrections of it are known; it ends when a
+retraction or a newer version comes. Each image changes the cell that it counts in when it begins
+and when it ends, unless the image beside it gives the same. What changes a range after it has
+closed restates it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from agentflow.contracts.fold import replaceable
 from agentflow.contracts.model import EventContract
 from agentflow.contracts.reads import declared
 from agentflow.events import EventRef
-from agentflow.expressions.nodes import fields_of
-from agentflow.expressions.sql import quote_name, scalar_sql
-from agentflow.metrics.effective import effective_events, indented, select
-from agentflow.metrics.plan import AtomInput, MetricPlan
-from agentflow.metrics.sql import Query, Question
+from agentflow.expressions.sql import quote_name
+from agentflow.metrics.asking import Asking, Query, Question
+from agentflow.metrics.effective import NEWEST_US, current_columns, indented, select
+from agentflow.metrics.plan import MetricPlan
+
+# no field can be called like these
+_SINCE, _GONE, _UNTIL = '"known since"', '"gone since"', '"known until"'
+_GIVEN, _BEFORE, _AFTER = '"given now"', '"given before"', '"given after"'
+_MOMENT = "STRUCT(us BIGINT, place BIGINT)"
 
 
 def touched_query(
@@ -27,7 +33,15 @@ def touched_query(
 
     `touched_us` is when the newest event came that changed the number; null where none did.
     """
-    return _Emitter(plan, question, events).query()
+    asking = Asking(plan, question, events)
+    histories = [_History(asking, ref) for ref in plan.scopes]
+    steps = ",\n".join(step for history in histories for step in history.steps())
+    moved = "\nUNION ALL\n".join(history.rows() for history in histories)
+    groups = asking.groups()
+    columns = ", ".join([*groups, "MAX(touched_us) AS touched_us"])
+    grouped = f"\nGROUP BY {', '.join(groups)}" if groups else ""
+    touched = f"touched AS (\n{indented(moved)}\n)"
+    return asking.query(f"WITH\n{steps},\n{touched}\nSELECT {columns}\nFROM touched{grouped}")
 
 
 def first_known_query(plan: MetricPlan, tenant: str) -> Query:
@@ -41,165 +55,183 @@ def first_known_query(plan: MetricPlan, tenant: str) -> Query:
     return Query(text, {"tenant": tenant}, reads)
 
 
-class _Emitter:
-    """Holds the parameters while the parts of one query are written."""
+class _History:
+    """Writes what became of the events of one type: their images, in the order they were known."""
 
-    def __init__(
-        self, plan: MetricPlan, question: Question, events: Mapping[EventRef, EventContract]
-    ) -> None:
-        self._plan = plan
-        self._question = question
-        self._events = events
-        self._parameters: dict[str, object] = {"tenant": question.tenant}
-        self._reads: dict[EventRef, None] = {}
-        self._known = tuple(self._cut())
-
-    def query(self) -> Query:
-        steps: list[str] = []
-        rows: list[str] = []
-        for ref in self._plan.scopes:
-            now, before = quote_name(f"effective {ref}"), quote_name(f"before {ref}")
-            steps.append(f"{now} AS (\n{indented(self._effective(ref))}\n)")
-            rows.append(self._rows(ref, now, "ingested_us"))
-            changes = self._changes(ref)
-            if not changes:
+    def __init__(self, asking: Asking, ref: EventRef) -> None:
+        self._asking = asking
+        self._ref = ref
+        self._contract = asking.events[ref]
+        self._used = asking.used(ref)
+        roots = declared(self._used, self._contract)
+        self._replacing: dict[EventRef, tuple[str, ...]] = {}
+        self._retracting: list[EventRef] = []
+        for each in asking.events.values():
+            if each.corrects is None or each.corrects.ref != ref:
                 continue
-            changed = "\nUNION ALL\n".join(changes)
-            steps.append(f"{before} AS (\n{indented(changed)}\n)")
-            newest = select(["log_offset", "MAX(touched_us) AS touched_us"], before, ["TRUE"])
-            rows.append(self._rows(ref, before, "touched_us"))
-            joined = f"{now}\nJOIN (\n{indented(newest)}\nGROUP BY log_offset\n) USING (log_offset)"
-            rows.append(self._rows(ref, joined, "touched_us"))
-        moved = "\nUNION ALL\n".join(rows)
-        steps.append(f"touched AS (\n{indented(moved)}\n)")
-        bucket = ["bucket_us"] if self._question.grain_us is not None else []
-        groups = bucket + [quote_name(name) for name in self._question.by]
-        columns = ", ".join([*groups, "MAX(touched_us) AS touched_us"])
-        grouped = f"\nGROUP BY {', '.join(groups)}" if groups else ""
-        text = "WITH\n" + ",\n".join(steps) + f"\nSELECT {columns}\nFROM touched{grouped}"
-        return Query(text, self._parameters, tuple(self._reads))
+            if each.corrects.effect == "retract":
+                self._retracting.append(each.ref)
+            elif names := tuple(n for n in replaceable(each, self._contract) if n in roots):
+                self._replacing[each.ref] = names
+        self._replaced = frozenset(n for names in self._replacing.values() for n in names)
+        asking.reads.update(dict.fromkeys((ref, *self._retracting, *self._replacing)))
 
-    def _cut(self) -> Iterable[str]:
-        """Yield the conditions on which events are known, corrections among them."""
-        yield "tenant = $tenant"
-        if self._question.up_to_offset is not None:
-            self._parameters["up_to_offset"] = self._question.up_to_offset
-            yield "log_offset < $up_to_offset"
-        if self._question.ingested_before_us is not None:
-            self._parameters["ingested_before"] = self._question.ingested_before_us
-            yield "ingested_us <= $ingested_before"
+    def steps(self) -> Iterator[str]:
+        """Yield the named parts that the rows are made of."""
+        yield self._step("came", self._came())
+        if ends := [*map(self._retraction, self._retracting), *self._supersession()]:
+            every = indented("\nUNION ALL\n".join(ends))
+            first = f"SELECT log_offset, MIN({_GONE}) AS {_GONE}"
+            ended = f"{first}\nFROM (\n{every}\n)\nGROUP BY log_offset"
+            yield self._step("gone", ended)
+        if self._replacing:
+            yield self._step("amended", "\nUNION ALL BY NAME\n".join(self._amendments()))
+            yield self._step("folded", self._folded())
+        yield self._step("image", self._images(ended=bool(ends)))
 
-    def _effective(self, ref: EventRef) -> str:
-        found = effective_events(
-            ref,
-            events=self._events,
-            used=self._used(ref),
-            known=self._known,
-            envelope=("occurred_us", "log_offset", "ingested_us"),
+    def rows(self) -> str:
+        """Return a SELECT of the cells that images counted in, and when that changed them."""
+        columns = [*self._asking.buckets(), *map(quote_name, self._asking.question.by)]
+        given = [self._asking.given(self._asking.plan.atoms[index], item, self._ref)
+                 for index, item in self._asking.inputs(self._ref)]  # fmt: skip
+        counts = [*self._asking.where(), f"({' OR '.join(f'({v}) IS NOT NULL' for v in given)})"]
+        source = self._name("image")
+        if not self._replacing:
+            return select(
+                [f"GREATEST({_SINCE}.us, {_GONE}.us) AS touched_us", *columns], source, counts
+            )
+        names = sorted({*self._asking.question.by, *self._asking.question.where})
+        content = ", ".join([*map(quote_name, names), *given])
+        beside = select(
+            [
+                "*",
+                f"ROW({content}) AS {_GIVEN}",
+                f"LAG({_GIVEN}) OVER known AS {_BEFORE}",
+                f"LEAD({_GIVEN}) OVER known AS {_AFTER}",
+                f"LEAD({_SINCE}) OVER known AS {_UNTIL}",
+            ],
+            source,
+            [f"TRUE\nWINDOW known AS (PARTITION BY log_offset ORDER BY {_SINCE})"],
         )
-        self._reads.update(dict.fromkeys(found.reads))
-        return found.text
+        began = f"CASE WHEN {_GIVEN} IS DISTINCT FROM {_BEFORE} THEN {_SINCE}.us END"
+        ended = (
+            f"CASE WHEN {_UNTIL} IS NULL THEN {_GONE}.us"
+            f" WHEN {_GIVEN} IS DISTINCT FROM {_AFTER} THEN {_UNTIL}.us END"
+        )
+        columns = [f"GREATEST({began}, {ended}) AS touched_us", *columns]
+        return select(columns, f"(\n{indented(beside)}\n)", counts)
 
-    def _changes(self, ref: EventRef) -> list[str]:
-        """Return SELECTs of events as they came, each with when something changed it."""
-        contract = self._events[ref]
-        changes = [
-            self._correction(contract, each)
-            for each in self._events.values()
-            if each.corrects is not None
-            and each.corrects.ref == ref
-            and (each.corrects.effect == "retract" or self._replaced(contract, each))
-        ]
-        return [*changes, self._supersession(contract)] if contract.supersedes else changes
+    # -- parts
 
-    def _replaced(self, contract: EventContract, correcting: EventContract) -> list[str]:
-        roots = declared(self._used(contract.ref), contract)
-        return [name for name in replaceable(correcting, contract) if name in roots]
+    def _name(self, part: str) -> str:
+        return quote_name(f"{part} {self._ref}")
 
-    def _correction(self, contract: EventContract, correcting: EventContract) -> str:
-        """A correction that came first is no change: the event never counted without it."""
-        assert correcting.corrects is not None  # noqa: S101 - the caller has looked
-        self._reads[correcting.ref] = None
-        key = quote_name(correcting.corrects.on)
-        conditions = [
-            *(f"{alias}.{condition}" for alias in ("base", "later") for condition in self._known),
-            "later.ingested_us >= base.ingested_us",
-        ]
-        if correcting.corrects.effect == "replace":
-            names = [quote_name(name) for name in self._replaced(contract, correcting)]
-            conditions.append(f"({' OR '.join(f'later.{name} IS NOT NULL' for name in names)})")
-        if contract.supersedes is not None:
-            sequence = quote_name(contract.supersedes.sequence)
+    def _step(self, part: str, text: str) -> str:
+        return f"{self._name(part)} AS (\n{indented(text)}\n)"
+
+    def _known(self, alias: str) -> list[str]:
+        return [f"{alias}.{condition}" for condition in self._asking.known()]
+
+    def _came(self) -> str:
+        """Return the events of the range as they came."""
+        view, known, more = quote_name(str(self._ref)), self._asking.known(), []
+        superseding = self._contract.supersedes
+        names = self._used | declared(self._used, self._contract)
+        names |= {each.corrects.on for each in self._correcting() if each.corrects}
+        if superseding is not None:
+            names |= {superseding.sequence}
+            sequence = quote_name(superseding.sequence)
+            later = (
+                f"MIN({_moment()}) OVER (PARTITION BY {quote_name(superseding.on)} "
+                f"ORDER BY {sequence}, event_id, source "
+                f"ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS {_GONE}"
+            )
+            view, more = f"(\n{indented(select(['*', later], view, known))}\n)", [_GONE]
+            known = []
+        columns = ["occurred_us", "log_offset", "ingested_us", *more]
+        columns += map(quote_name, sorted(names))
+        return select(columns, view, [*known, *self._asking.range()] or ["TRUE"])
+
+    def _correcting(self) -> Iterator[EventContract]:
+        for ref in (*self._retracting, *self._replacing):
+            yield self._asking.events[ref]
+
+    def _joined(self, correcting: EventRef) -> str:
+        correction = self._asking.events[correcting].corrects
+        assert correction is not None  # noqa: S101 - those without are not here
+        key = quote_name(correction.on)
+        return (
+            f"{self._name('came')} AS base"
+            f"\nJOIN {quote_name(str(correcting))} AS later ON later.{key} = base.{key}"
+        )
+
+    def _retraction(self, ref: EventRef) -> str:
+        conditions = self._known("later")
+        if self._contract.supersedes is not None:
+            sequence = quote_name(self._contract.supersedes.sequence)
             conditions.append(f"later.{sequence} > base.{sequence}")
-        source = (
-            f"{quote_name(str(contract.ref))} AS base"
-            f"\nJOIN {quote_name(str(correcting.ref))} AS later ON later.{key} = base.{key}"
+        columns = ["base.log_offset", f"MIN({_moment('later')}) AS {_GONE}"]
+        return f"{select(columns, self._joined(ref), conditions)}\nGROUP BY base.log_offset"
+
+    def _supersession(self) -> Iterable[str]:
+        if self._contract.supersedes is not None:
+            yield select(["log_offset", _GONE], self._name("came"), [f"{_GONE} IS NOT NULL"])
+
+    def _amendments(self) -> Iterator[str]:
+        """Yield SELECTs of what replaces fields: since when it is known beside its event."""
+        for ref, names in self._replacing.items():
+            fields = [f"later.{quote_name(name)}" for name in names]
+            columns = [
+                "base.log_offset",
+                f"GREATEST({_moment('base')}, {_moment('later')}) AS {_SINCE}",
+                *(f"later.{name}" for name in NEWEST_US),
+                *fields,
+            ]
+            carries = " OR ".join(f"{each} IS NOT NULL" for each in fields)
+            yield select(columns, self._joined(ref), [*self._known("later"), f"({carries})"])
+
+    def _folded(self) -> str:
+        """Return the replaced fields of each amended event, each time that one changed."""
+        amended = self._name("amended")
+        first = select(
+            ["log_offset", f"{_moment()} AS {_SINCE}"],
+            self._name("came"),
+            [f"log_offset IN (\n{select(['log_offset'], amended, ['TRUE'])}\n)"],
         )
-        columns = [*self._columns(contract.ref, "base"), "later.ingested_us AS touched_us"]
+        newest = f"({', '.join(NEWEST_US)})"
+        columns = [
+            "log_offset",
+            _SINCE,
+            *(
+                f"arg_max({quote_name(name)}, {newest}) OVER known AS {quote_name(name)}"
+                for name in sorted(self._replaced)
+            ),
+        ]
+        together = f"{first}\nUNION ALL BY NAME\nFROM {amended}"
+        window = f"WINDOW known AS (PARTITION BY log_offset ORDER BY {_SINCE})"
+        listed = ",\n".join(indented(column) for column in columns)
+        return f"SELECT DISTINCT\n{listed}\nFROM (\n{indented(together)}\n)\n{window}"
+
+    def _images(self, *, ended: bool) -> str:
+        source, since = f"{self._name('came')} AS base", _moment("base")
+        if self._replacing:
+            source += f"\nLEFT JOIN {self._name('folded')} AS newest USING (log_offset)"
+            since = f"COALESCE(newest.{_SINCE}, {since})"
+        if ended:
+            source += f"\nLEFT JOIN {self._name('gone')} AS ended USING (log_offset)"
+        gone = f"ended.{_GONE}" if ended else f"CAST(NULL AS {_MOMENT})"
+        columns = [
+            "base.occurred_us",
+            "base.log_offset",
+            f"{since} AS {_SINCE}",
+            f"{gone} AS {_GONE}",
+            *current_columns(self._contract, self._used, self._replaced),
+        ]
+        conditions = [f"({gone} IS NULL OR {gone} > {since})"] if ended else ["TRUE"]
         return select(columns, source, conditions)
 
-    def _supersession(self, contract: EventContract) -> str:
-        assert contract.supersedes is not None  # noqa: S101 - the caller has looked
-        key, sequence = (
-            quote_name(name) for name in (contract.supersedes.on, contract.supersedes.sequence)
-        )
-        later = (
-            f"MAX(ingested_us) OVER (PARTITION BY {key} ORDER BY {sequence}, event_id, source "
-            "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS touched_us"
-        )
-        versions = select(["*", later], quote_name(str(contract.ref)), self._known)
-        columns = [*self._columns(contract.ref, "base"), "base.touched_us"]
-        return select(columns, f"(\n{indented(versions)}\n) AS base", ["touched_us IS NOT NULL"])
 
-    def _columns(self, ref: EventRef, alias: str) -> list[str]:
-        names = ["occurred_us", "log_offset", *map(quote_name, sorted(self._used(ref)))]
-        return [f"{alias}.{name}" for name in names]
-
-    def _rows(self, ref: EventRef, source: str, instant: str) -> str:
-        columns = [f"{instant} AS touched_us", *map(quote_name, self._question.by)]
-        if self._question.grain_us is not None:
-            grain = self._question.grain_us
-            columns.append(
-                f"occurred_us - (occurred_us % {grain} + {grain}) % {grain} AS bucket_us"
-            )
-        return select(columns, source, [*self._range(), self._moving(ref)])
-
-    def _range(self) -> Iterable[str]:
-        if self._question.start_us is not None:
-            self._parameters["start"] = self._question.start_us
-            yield "occurred_us >= $start"
-        if self._question.end_us is not None:
-            self._parameters["end"] = self._question.end_us
-            yield "occurred_us < $end"
-        for number, (name, value) in enumerate(sorted(self._question.where.items())):
-            if value is None:
-                yield f"{quote_name(name)} IS NULL"
-                continue
-            self._parameters[f"where{number}"] = value
-            yield f"{quote_name(name)} = $where{number}"
-
-    # -- what of an event is read
-
-    def _inputs(self, ref: EventRef) -> list[AtomInput]:
-        return [item for atom in self._plan.atoms for item in atom.inputs if item.ref == ref]
-
-    def _used(self, ref: EventRef) -> frozenset[str]:
-        used = frozenset({*self._question.by, *self._question.where})
-        for item in self._inputs(ref):
-            used |= fields_of(item.value) | fields_of(item.where)
-        return used
-
-    def _moving(self, ref: EventRef) -> str:
-        """Return the condition that an event moves the metric at all."""
-        scope = self._plan.scopes[ref]
-        alternatives = []
-        for item in self._inputs(ref):
-            parts = []
-            if item.where is not None:
-                parts.append(f"({scalar_sql(item.where, field=quote_name, scope=scope)})")
-            if item.value is not None:
-                parts.append(
-                    f"({scalar_sql(item.value, field=quote_name, scope=scope)}) IS NOT NULL"
-                )
-            alternatives.append(" AND ".join(parts) or "TRUE")
-        return f"({' OR '.join(f'({each})' for each in alternatives)})"
+def _moment(alias: str = "") -> str:
+    """Return since when an event is known: of two of one instant, the earlier in the log first."""
+    of = f"{alias}." if alias else ""
+    return f"{{'us': {of}ingested_us, 'place': {of}log_offset}}"

@@ -32,7 +32,6 @@ from serving.api import (
     verification,
 )
 from serving.api.context import Context
-from serving.api.cursors import Cursors
 from serving.api.edge import Edge
 from serving.api.guard import Guard, RequestIds
 from serving.api.hot import HotPath
@@ -46,6 +45,7 @@ from serving.api.strictness import Known, known_parameters, strict_parameters
 from serving.api.telemetry import Telemetry
 from serving.api.wrong_keys import WrongKeys
 from serving.asked import Asked, ask
+from serving.cursors import Cursors
 from serving.event_stream import EventStreams
 from serving.offsets import Offsets
 from serving.prepared import PreparedAnswers
@@ -138,7 +138,9 @@ def create_app(
     more = [guard.limiter.policy_header] if guard.limiter else []
     api = Api(
         edge,
-        reads=PlainReads(context.answers, partial(_ask, platform), more=more),
+        reads=PlainReads(
+            context.answers, partial(_ask, platform), groups_of=context.groups_of, more=more
+        ),
         guard=guard,
         request_ids=request_ids,
         telemetry=context.telemetry,

@@ -63,7 +63,7 @@ def router(context: Context) -> APIRouter:
         context.platform.require_ready()
         tenant = tenant_of(request)
         request_id = request.scope["request_id"]
-        items = [_asked(context, item, request_id) for item in body.items]
+        items = [_asked(context, item, tenant, request_id) for item in body.items]
         questions = [item for item in items if isinstance(item, Asked)]
         async with context.answers.together(questions, tenant) as begun:
             now_us, token = context.platform.clock.now_us(), context.platform.token()
@@ -78,7 +78,9 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-def _asked(context: Context, item: BatchItem, request_id: str) -> Asked | dict[str, object]:
+def _asked(
+    context: Context, item: BatchItem, tenant: str, request_id: str
+) -> Asked | dict[str, object]:
     """Return a question, or its problem; the others are not concerned."""
     try:
         return ask(
@@ -90,6 +92,7 @@ def _asked(context: Context, item: BatchItem, request_id: str) -> Asked | dict[s
             by=tuple(item.by),
             limit=item.limit,
             cursor=item.cursor,
+            cursors=context.groups_of(tenant),
         )
     except AgentFlowError as error:
         problem: dict[str, object] = msgspec.to_builtins(problem_of(error).document(request_id))

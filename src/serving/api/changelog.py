@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
 from agentflow.clock import to_rfc3339
-from serving.api.context import Context, respond
+from serving.api.context import Context, respond, tenant_of
 from serving.api.operation import operation
 from serving.api.shapes import ChangelogEntry, ChangelogShape
 
@@ -24,10 +25,12 @@ def router(context: Context) -> APIRouter:
         ),
     )
     async def read_changelog(
+        request: Request,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> Response:
-        after = context.cursors.read(cursor, "changelog") or 0
+        question = ("changelog", tenant_of(request))
+        after = context.cursors.read(cursor, *question) or 0
         found = context.platform.parts.control.changes(after=after, limit=limit + 1)
         page = found[:limit]
         more = len(found) > limit
@@ -45,7 +48,7 @@ def router(context: Context) -> APIRouter:
                     )
                     for number, change in page
                 ],
-                context.cursors.write(page[-1][0], "changelog") if more else None,
+                context.cursors.write(page[-1][0], *question) if more else None,
             )
         )
 

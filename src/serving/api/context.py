@@ -14,13 +14,14 @@ from agentflow.clock import to_rfc3339
 from agentflow.contracts import Registry
 from processing.platform import Platform
 from serving.answer import Answerer
-from serving.api.cursors import Cursors
 from serving.api.entity_tags import NO_STORE
 from serving.api.keys import Caller, Scope
 from serving.api.replies import JSON, Headers, Reply
 from serving.api.telemetry import Telemetry
+from serving.cursors import Cursors
 from serving.event_document import EventDocuments, as_text
 from serving.event_stream import EventStreams
+from serving.group_pages import GroupCursors
 from serving.offsets import Offsets
 from serving.prepared import PreparedAnswers
 from serving.stream import MetricStreams
@@ -56,6 +57,10 @@ class Context:
         if self._documents is None or self._documents.registry is not registry:
             self._documents = EventDocuments(registry, self.offsets)
         return self._documents
+
+    def groups_of(self, tenant: str) -> GroupCursors:
+        """Return the cursors of one tenant's groups."""
+        return GroupCursors(self.cursors, tenant)
 
     def scopes_of(self, key: str | None) -> frozenset[Scope]:
         """Return what the holder of *key*, or a caller without one, may do."""

@@ -36,7 +36,7 @@ _WAIT: Final = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,4}(?:\.[0-9]{1,3
 _UNITS: Final = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"))
 READ_CODES: Final = (
     "metric_unknown", "window_unknown", "dimension_unknown", "parameter_invalid", "token_invalid",
-    "instant_out_of_range", "not_yet_visible", "storage_failed",
+    "cursor_invalid", "instant_out_of_range", "not_yet_visible", "storage_failed",
 )  # fmt: skip
 
 
@@ -56,10 +56,12 @@ def router(context: Context) -> APIRouter:
     )
     async def read_metric(name: str, request: Request) -> Response:
         question = parse_question(name, request.scope["query_string"])
-        asked = checked(context, question)
+        asked = checked(context, question, tenant_of(request))
         if question.at_least is not None:
             await reach(context, request, question.at_least)
-            asked = checked(context, question)  # contracts may have changed while it waited
+            asked = checked(
+                context, question, tenant_of(request)
+            )  # contracts may have changed while it waited
         if question.explain is not None:
             return await _explained(
                 context, asked, tenant_of(request), counted=may_count_all(request)
@@ -72,7 +74,7 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-def checked(context: Context, question: MetricQuestion) -> Asked:
+def checked(context: Context, question: MetricQuestion, tenant: str) -> Asked:
     """Check a question against the contracts in force.
 
     A parameter that is neither reserved nor a dimension may be a misspelt one of both.
@@ -87,6 +89,7 @@ def checked(context: Context, question: MetricQuestion) -> Asked:
             by=question.by,
             limit=question.limit,
             cursor=question.cursor,
+            cursors=context.groups_of(tenant),
         )
     except UnknownDimensionError as error:
         unknown = next((name for name in question.where if f'"{name}"' in str(error)), None)

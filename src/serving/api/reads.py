@@ -15,6 +15,7 @@ from serving.api.entity_tags import CACHE_CONTROL, deprecation, matches
 from serving.api.guard import SECURITY_HEADERS
 from serving.api.replies import JSON, Headers
 from serving.asked import Asked
+from serving.group_pages import GroupCursors
 from serving.prepared import MAX_KEPT, Prepared, PreparedAnswers
 from serving.question import parse_question
 
@@ -79,10 +80,16 @@ class PlainReads:
     """
 
     def __init__(
-        self, answers: PreparedAnswers, ask: Callable[..., Asked], *, more: Headers
+        self,
+        answers: PreparedAnswers,
+        ask: Callable[..., Asked],
+        *,
+        groups_of: Callable[[str], GroupCursors],
+        more: Headers,
     ) -> None:
         self._answers = answers
         self._ask = ask
+        self._groups_of = groups_of
         self._more = more
         self._known: dict[_Name, PlainRead] = {}
 
@@ -138,6 +145,7 @@ class PlainReads:
                 by=question.by,
                 limit=question.limit,
                 cursor=question.cursor,
+                cursors=self._groups_of(tenant),
             )
             prepared = self._answers.at_once(asked, tenant)
         except AgentFlowError:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentflow.errors import CursorError
 from processing.sealing import Seal
-from serving.api.cursors import Cursors
-from serving.api.problems import ProblemError
+from serving.cursors import Cursors
 
 CURSORS = Cursors(Seal(b"a secret"))
 
@@ -24,7 +24,7 @@ def test_a_cursor_leads_back_to_where_it_was_made(position: int, question: list[
 @given(st.text(max_size=80))
 def test_what_nobody_made_is_refused(text: str) -> None:
     """A guess is an error with a code, never another page."""
-    with pytest.raises(ProblemError):
+    with pytest.raises(CursorError):
         CURSORS.read(text, "listing")
 
 
@@ -32,7 +32,7 @@ def test_a_cursor_is_bound_to_its_listing_and_tenant() -> None:
     """Else a cursor of one tenant would be a question about another's data."""
     cursor = CURSORS.write(7, "deadletter", "acme")
 
-    with pytest.raises(ProblemError):
+    with pytest.raises(CursorError):
         CURSORS.read(cursor, "deadletter", "umbrella")
-    with pytest.raises(ProblemError):
+    with pytest.raises(CursorError):
         CURSORS.read(cursor, "deadletteracme")

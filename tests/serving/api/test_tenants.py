@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from processing.publication import record_changes
 from serving.api.limits import Policy
 from tests.serving.api.conftest import Served, order, serving
 
@@ -223,3 +224,65 @@ def test_a_used_up_limit_is_refused_and_says_when_to_return(tmp_path: Path, url:
     assert passed[0].headers["ratelimit-policy"] == '"default";q=3;w=60'
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
     assert (other.status_code, later.status_code) == (200, 200)
+
+
+def test_every_cursor_of_the_api_is_bound_to_its_tenant_and_not_to_be_altered(
+    served: Served,
+) -> None:
+    """None can be read either: a cursor in the clear says what another one would have to be."""
+    letters = [order(f"{CANARY}-worse-{number}", amount="x") for number in range(2)]
+    view = {"session_id": CANARY, "user_id": CANARY, "page": "/a"}
+    views = [
+        {**order(f"{CANARY}-v{hour}"), "type": "page.viewed", "data": view,
+         "time": f"2026-09-21T{hour:02}:00:00Z"}
+        for hour in (8, 10, 12)
+    ]  # fmt: skip
+    served.send(*letters, *views, order(f"{CANARY}-2", country="FR"), headers=ACME)
+    record_changes(served.platform, served.platform.registry, known=None)
+    past = "&start=2026-09-21T08:00:00Z&end=2026-09-21T15:00:00Z"
+    walked = {
+        ("/v1/deadletter", "cursor"): ["/v1/deadletter?limit=1"],
+        ("/v1/changelog", "cursor"): ["/v1/changelog?limit=1"],
+        ("/v1/verify", "cursor"): ["/v1/verify?limit=1"],
+        ("/v1/entity/{type}/{id}", "cursor"): [f"/v1/entity/visit/{CANARY}?timeline=true&limit=1"],
+        ("/v1/entity/{type}/{id}", "sessions_cursor"): [f"/v1/entity/visit/{CANARY}?limit=1"],
+        ("/v1/metrics/{name}", "cursor"): [
+            f"/v1/metrics/order_count?by=country&limit=1{more}"
+            for more in ("&window=all", past, f"{past}&grain=1h", "&window=all&explain=full")
+        ],
+    }
+    paths = served.get("/openapi.json", headers=ACME).json()["paths"]
+    known = {
+        ("/v1/metrics/{name}" if path.startswith("/v1/metrics/") else path, parameter["name"])
+        for path, operations in paths.items()
+        for operation in operations.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["name"].endswith("cursor")
+    }
+    assert walked.keys() == known
+
+    for (_, name), urls in walked.items():
+        for url in urls:
+            cursor = served.get(url, headers=ACME).json()[f"next_{name}"]
+            assert cursor is not None, url
+            altered = ("B" if cursor[0] == "A" else "A") + cursor[1:]
+            texts = (cursor, altered, "W1sibGFiZWwiXSxbImIwIl1d")
+            found = [
+                served.get(f"{url}&{name}={text}", headers=headers)
+                for headers in (ACME, UMBRELLA)
+                for text in texts
+            ]
+            assert found[0].status_code == 200, url
+            assert {(each.status_code, each.json()["code"]) for each in found[1:]} == {
+                (400, "cursor_invalid")
+            }, url
+
+    asked = {"metric": "order_count", "window": "all", "by": ["country"], "limit": 1}
+    first = served.post("/v1/batch", json={"items": [asked]}, headers=ACME).json()["answers"][0]
+    item = {**asked, "cursor": first["next_cursor"]}
+    other = {**item, "window": "1h"}
+    answers = [
+        served.post("/v1/batch", json={"items": [each]}, headers=headers).json()["answers"][0]
+        for each, headers in ((item, ACME), (item, UMBRELLA), (other, ACME))
+    ]
+    assert [each.get("code") for each in answers] == [None, "cursor_invalid", "cursor_invalid"]
