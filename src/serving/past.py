@@ -266,7 +266,10 @@ async def answer_past(
 async def _warnings(
     platform: Platform, asked: Asked, tenant: str, span: Span
 ) -> list[WarningDocument]:
-    """Look for what was asked for in live state, then in everything that was known then."""
+    """Look for what was asked for in live state, then in everything that was ever known by then.
+
+    A value that a correction took away again was there, and is no slip.
+    """
     plan, registry, history = asked.plan, platform.registry, platform.parts.history
     state = platform.engine.read(plan.id, tenant, now_us=platform.clock.now_us())
     if not unseen(plan, registry, asked.where, state.values):
@@ -274,7 +277,7 @@ async def _warnings(
 
     def ever(dimension: str) -> set[object]:
         question = Question(tenant=tenant, by=(dimension,), ingested_before_us=span.as_of_us)
-        return {row.dimensions[0] for row in history.answer(plan, question)}
+        return {key[0] for _, key in history.touched(plan, question)}
 
     return await asyncio.to_thread(unseen, plan, registry, asked.where, ever)
 

@@ -61,9 +61,9 @@ def unseen(
     where: Mapping[str, object],
     seen: Callable[[str], Collection[object]],
 ) -> list[WarningDocument]:
-    """Return a warning for each wanted value of an open dimension that no event has.
+    """Return a warning for each wanted value that no event has, absence and conditions among them.
 
-    Absent is no slip, nor is a condition or a value that its enum declares: there, zero is zero.
+    A value that its enum declares is no slip: there, zero is zero.
 
     Args:
         plan: The metric.
@@ -74,9 +74,7 @@ def unseen(
     return [
         _unseen(plan, name, value, values)
         for name, value in where.items()
-        if value is not None
-        and not isinstance(value, bool)
-        and allowed_values(plan, registry, name) is None
+        if (value is None or allowed_values(plan, registry, name) is None)
         and value not in (values := seen(name))
     ]
 
@@ -84,7 +82,8 @@ def unseen(
 def _unseen(
     plan: MetricPlan, dimension: str, value: object, seen: Collection[object]
 ) -> WarningDocument:
-    close = [each for each in nearest(value, seen) if isinstance(each, str | int)]
+    like = () if value is None or isinstance(value, bool) else nearest(value, seen)
+    close = [each for each in like if isinstance(each, str | int)]
     hint = "No event has any value there yet."
     if close:
         hint = f'Did you mean "{spelled(close[0])}"?'
@@ -92,5 +91,6 @@ def _unseen(
         hint = f"GET /v1/metrics/{plan.contract.name}?by={dimension} lists the values there are."
     text = spelled(value)
     shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
-    message = f'no event of metric "{plan.contract.name}" has {dimension} "{shown}"'
+    has = f"comes without {dimension}" if value is None else f'has {dimension} "{shown}"'
+    message = f'no event of metric "{plan.contract.name}" {has}'
     return WarningDocument("dimension_value_unseen", dimension, message, hint, close)

@@ -21,9 +21,11 @@ Value: TypeAlias = "str | int | float | bool | Decimal | None"
 Parser: TypeAlias = Callable[[Cell], Value]
 
 EPOCH_UNITS_US: Final[Mapping[str, int]] = {"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1}
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}\Z")
-_DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]*)?\Z")
-_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?\Z")
+# As JSON writes numbers, and so as every other way in reads them: no plus, no zeros before it.
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})\Z")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]+)?\Z")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?\Z")
+_SPELLED = re.compile(r"(\+|-?0[0-9])[0-9.]*\Z")
 _FINER = re.compile(r"\.[0-9]{6}0*[1-9]")
 _BOOLEANS: Mapping[str, bool] = {"true": True, "false": False, "1": True, "0": False}
 _INTEGER_LIMIT = 2**63
@@ -89,7 +91,7 @@ def _integer(_column: Column) -> Parser:
             if -_INTEGER_LIMIT <= cell < _INTEGER_LIMIT:
                 return cell
             raise CellError(f"{cell} does not fit 64 bits")
-        raise CellError(f"{_shown(cell)} is not a whole number")
+        raise CellError(f"{_shown(cell)} is not a whole number{_as_json(cell)}")
 
     return parse
 
@@ -102,7 +104,9 @@ def _decimal(column: Column) -> Parser:
             raise CellError(f"{_shown(cell)} is not a decimal number")
         text = format(cell, "f") if isinstance(cell, Decimal) else str(cell)
         if not _DECIMAL.match(text):
-            raise CellError(f"{_shown(cell)} is not a decimal number of up to 18 digits")
+            raise CellError(
+                f"{_shown(cell)} is not a decimal number of up to 18 digits{_as_json(cell)}"
+            )
         try:
             number = Decimal(text)
         except (
@@ -125,7 +129,7 @@ def _number(_column: Column) -> Parser:
                 number = float("inf")
             if isfinite(number):
                 return number
-        raise CellError(f"{_shown(cell)} is not a finite number")
+        raise CellError(f"{_shown(cell)} is not a finite number{_as_json(cell)}")
 
     return parse
 
@@ -174,6 +178,12 @@ def _epoch(unit_us: int) -> Parser:
         return int(instant_us)
 
     return parse
+
+
+def _as_json(cell: Cell) -> str:
+    """Say what is wrong with a number that people can read."""
+    readable = isinstance(cell, str) and _SPELLED.match(cell)
+    return " as JSON writes it: no plus, no zeros before it" if readable else ""
 
 
 def _moment(cell: Cell, form: str) -> datetime:

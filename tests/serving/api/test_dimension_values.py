@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -188,7 +189,7 @@ def test_what_was_seen_is_no_warning(spoken: Served, query: str) -> None:
 
 def test_a_declared_or_absent_value_is_no_slip(spoken: Served) -> None:
     """An empty enum value, a quiet hour, a combination: all are zeros that mean zero."""
-    for query in ("g=plain&n=0", "plan=gold_plus&n=5", "plan=free&b=", "g=plain&b=false"):
+    for query in ("g=plain&n=0", "plan=gold_plus&n=5", "plan=free&b=", "g=plain&b=false", "b="):
         answer = spoken.get(f"/v1/metrics/words?{query}").json()
         assert answer["warnings"] == []
 
@@ -213,6 +214,51 @@ def test_a_warning_goes_when_the_value_is_seen(tmp_path: Path) -> None:
 
     assert before["value"] == 0
     assert [len(each["warnings"]) for each in (before, batch, after)] == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("b=true", 'no event of metric "words" has b "true"'),
+        ("g=", 'no event of metric "words" comes without g'),
+        ("plan=", 'no event of metric "words" comes without plan'),
+    ],
+)
+def test_absence_and_conditions_that_no_event_has_are_warned_of(
+    heard: Served, query: str, message: str
+) -> None:
+    """A required field is never absent: who asks for that means something else."""
+    for past in ("", "&start=2026-09-21T00:00:00Z&end=2026-09-22T00:00:00Z"):
+        answer = heard.get(f"/v1/metrics/words?{query}{past}").json()
+        (warning,) = answer["warnings"]
+        assert (answer["value"], warning["code"]) == (0, "dimension_value_unseen")
+        assert (warning["message"], warning["nearest"]) == (message, [])
+        assert warning["hint"].startswith("GET /v1/metrics/words?by=")
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve one event that has a value everywhere."""
+    registry = Registry.of([SPOKEN, WORDS])
+    with serving(tmp_path_factory.mktemp("heard"), registry=registry) as found:
+        found.send(word("A", g="said", n=1, b=False, plan="free"))
+        yield found
+
+
+def test_a_value_that_a_correction_took_away_was_there(tmp_path: Path) -> None:
+    """A range that is restated because an event left a cell did have an event of that cell."""
+    with serving(tmp_path) as served:
+        served.send(order("A", country="FR", product_id="P1"), order("B", country="DE"))
+        served.clock.advance(timedelta(hours=2))
+        served.send(
+            {**order("A-cancelled"), "type": "order.cancelled", "data": {"order_id": "A"}},
+        )
+        past = "start=2026-09-21T14:00:00Z&end=2026-09-21T15:00:00Z"
+        gone = served.get(f"/v1/metrics/order_count?country=FR&{past}").json()
+        never = served.get(f"/v1/metrics/order_count?country=XX&{past}").json()
+
+    assert (gone["value"], gone["status"], gone["warnings"]) == (0, "restated", [])
+    assert [each["code"] for each in never["warnings"]] == ["dimension_value_unseen"]
 
 
 def test_a_value_long_out_of_all_windows_is_not_unseen_in_the_past(tmp_path: Path) -> None:
