@@ -22,6 +22,7 @@ from agentflow.metrics.plan import MetricPlan
 
 # no field can be called like these
 _SINCE, _GONE, _UNTIL = '"known since"', '"gone since"', '"known until"'
+_AMENDED = '"is amended"'
 _GIVEN, _BEFORE, _AFTER = '"given now"', '"given before"', '"given after"'
 _MOMENT = "STRUCT(us BIGINT, place BIGINT)"
 
@@ -96,10 +97,9 @@ class _History:
                  for index, item in self._asking.inputs(self._ref)]  # fmt: skip
         counts = [*self._asking.where(), f"({' OR '.join(f'({v}) IS NOT NULL' for v in given)})"]
         source = self._name("image")
+        lone = [f"GREATEST({_SINCE}.us, {_GONE}.us) AS touched_us", *columns]
         if not self._replacing:
-            return select(
-                [f"GREATEST({_SINCE}.us, {_GONE}.us) AS touched_us", *columns], source, counts
-            )
+            return select(lone, source, counts)
         names = sorted({*self._asking.question.by, *self._asking.question.where})
         content = ", ".join([*map(quote_name, names), *given])
         beside = select(
@@ -111,7 +111,7 @@ class _History:
                 f"LEAD({_SINCE}) OVER known AS {_UNTIL}",
             ],
             source,
-            [f"TRUE\nWINDOW known AS (PARTITION BY log_offset ORDER BY {_SINCE})"],
+            [f"{_AMENDED}\nWINDOW known AS (PARTITION BY log_offset ORDER BY {_SINCE})"],
         )
         began = f"CASE WHEN {_GIVEN} IS DISTINCT FROM {_BEFORE} THEN {_SINCE}.us END"
         ended = (
@@ -119,7 +119,8 @@ class _History:
             f" WHEN {_GIVEN} IS DISTINCT FROM {_AFTER} THEN {_UNTIL}.us END"
         )
         columns = [f"GREATEST({began}, {ended}) AS touched_us", *columns]
-        return select(columns, f"(\n{indented(beside)}\n)", counts)
+        one = select(lone, source, [*counts, f"NOT {_AMENDED}"])  # most have one image
+        return f"{one}\nUNION ALL\n{select(columns, f'({beside})', counts)}"
 
     # -- parts
 
@@ -213,9 +214,10 @@ class _History:
         return f"SELECT DISTINCT\n{listed}\nFROM (\n{indented(together)}\n)\n{window}"
 
     def _images(self, *, ended: bool) -> str:
-        source, since = f"{self._name('came')} AS base", _moment("base")
+        source, since, more = f"{self._name('came')} AS base", _moment("base"), list[str]()
         if self._replacing:
             source += f"\nLEFT JOIN {self._name('folded')} AS newest USING (log_offset)"
+            more = [f"newest.{_SINCE} IS NOT NULL AS {_AMENDED}"]
             since = f"COALESCE(newest.{_SINCE}, {since})"
         if ended:
             source += f"\nLEFT JOIN {self._name('gone')} AS ended USING (log_offset)"
@@ -225,6 +227,7 @@ class _History:
             "base.log_offset",
             f"{since} AS {_SINCE}",
             f"{gone} AS {_GONE}",
+            *more,
             *current_columns(self._contract, self._used, self._replaced),
         ]
         conditions = [f"({gone} IS NULL OR {gone} > {since})"] if ended else ["TRUE"]
