@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from agentflow.cli.event_data import data_of
 from agentflow.cli.event_file import read_event
 from agentflow.cli.json_text import json_of
+from agentflow.cli.send import _show as show
 from agentflow.contracts.source import read
 from agentflow.errors import ParameterError, StorageCorruptError
+from agentflow_sdk.models import EventOutcome, Receipt
 from ingestion.replay.files import open_file
 from processing.backup.archive import source_at
 from tests.agentflow.cli.conftest import Run
@@ -133,6 +135,22 @@ def test_yaml_that_is_not_closed_shows_the_line_that_opened_it(text: str, said: 
     assert problem.message.startswith("not YAML: ")
     assert problem.message.endswith(said)
     assert problem.line == 1
+
+
+@pytest.mark.parametrize(
+    ("offset", "said"), [(None, "tag.seen 1\n"), (7, "tag.seen 1, offset 7\n")]
+)
+def test_an_offset_that_is_not_known_yet_is_not_shown(
+    capsys: pytest.CaptureFixture[str], offset: int | None, said: str
+) -> None:
+    """Over a stream an event is taken before it has one."""
+    event = EventOutcome(index=0, id="1", type="tag.seen", status="accepted", offset=offset)
+
+    show(
+        Receipt(token="", accepted=1, duplicates=0, rejected=0, events=(event,)), [], as_json=False
+    )
+
+    assert capsys.readouterr().err == f"accepted: tag.seen {said}"
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "localhost:8000", "http://", "http://a:b"])
