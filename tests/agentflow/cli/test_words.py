@@ -150,7 +150,7 @@ def test_an_offset_that_is_not_known_yet_is_not_shown(
         Receipt(token="", accepted=1, duplicates=0, rejected=0, events=(event,)), [], as_json=False
     )
 
-    assert capsys.readouterr().err == f"accepted: tag.seen {said}"
+    assert capsys.readouterr().err == f"accepted: {said}"
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "localhost:8000", "http://", "http://a:b"])
