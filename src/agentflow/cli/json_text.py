@@ -8,7 +8,6 @@ from typing import Any, Final, NoReturn
 import click
 
 from agentflow.wording import quoted
-from quality.repetition import repeated_anywhere
 
 _SHOWN: Final = 20
 
@@ -19,6 +18,8 @@ def json_of(text: str, what: str, *, hint: str = "") -> Any:  # noqa: ANN401  # 
     Raises:
         UsageError: It is not JSON, or has a member twice: one of them would be lost.
     """
+    from quality.repetition import repeated_anywhere  # the gate is heavy, `--help` is not
+
     try:
         value = json.loads(text, parse_constant=_refused)
     except RecursionError as error:
