@@ -7,16 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from agentflow.events import RawEvent
-from ingestion.cdc import (
-    Change,
-    Record,
-    Refusal,
-    Sources,
-    documents,
-    normalise,
-    of_any_age,
-    tenant_of,
-)
+from ingestion.cdc import Record, Refusal, Sources, events_of
 from processing.transformations.dead_letter import DeadLetter
 from quality.verdict import Rejected
 
@@ -46,13 +37,5 @@ def change_events(
 ) -> Sequence[RawEvent] | Rejected:
     """Return the events that a refused change means under *sources*, or why it still means none."""
     topic = (letter.source or "").removeprefix(_PLACE)
-    change = normalise(Record(topic, None, value, ()))
-    if isinstance(change, Refusal):
-        return change.rejected()
-    if not isinstance(change, Change):
-        return ()
-    means = documents(change, sources)
-    if isinstance(means, Refusal):
-        return means.rejected()
-    any_age = of_any_age(change, sources)
-    return [RawEvent(each, tenant_of(each), received_us, any_age) for each in means]
+    means = events_of(Record(topic, None, value, ()), sources, received_us=received_us)
+    return means.rejected() if isinstance(means, Refusal) else means

@@ -1,11 +1,13 @@
 """Change data capture: from a Debezium record to a change of a row, to the events it means. Pure.
 
 `normalise` reads one record of any connector; `documents` says what the change becomes by the
-source contracts. Neither raises, whatever the bytes are. Both run inside Flink workers.
+source contracts; `events_of` does both. None of them raises, whatever the bytes are. All run inside
+Flink workers.
 """
 
 from ingestion.cdc.change import Change, Ignored, Malformed, Record, Refusal
 from ingestion.cdc.documents import documents, of_any_age, tenant_of
+from ingestion.cdc.events import events_of
 from ingestion.cdc.normalise import normalise
 from ingestion.cdc.sources import Sources
 
@@ -17,6 +19,7 @@ __all__ = [
     "Refusal",
     "Sources",
     "documents",
+    "events_of",
     "normalise",
     "of_any_age",
     "tenant_of",

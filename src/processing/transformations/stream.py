@@ -12,16 +12,7 @@ import msgspec
 
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
-from ingestion.cdc import (
-    Change,
-    Record,
-    Refusal,
-    Sources,
-    documents,
-    normalise,
-    of_any_age,
-    tenant_of,
-)
+from ingestion.cdc import Record, Refusal, Sources, events_of
 from ingestion.kafka.cloudevents import structured
 from ingestion.log.plan import accepted_record, dead_letter_record
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Reject
@@ -116,15 +107,8 @@ class StreamGate:
         return [self._judged(record, each) for each in raws]
 
     def _events(self, record: StreamRecord, received_us: int) -> Sequence[RawEvent] | Refusal:
-        headers = tuple(record.headers.items())
-        change = normalise(Record(record.topic, record.key, record.value, headers))
-        if not isinstance(change, Change):
-            return change if isinstance(change, Refusal) else ()
-        means = documents(change, self._sources)
-        if isinstance(means, Refusal):
-            return means
-        any_age = of_any_age(change, self._sources)
-        return [RawEvent(each, tenant_of(each), received_us, any_age) for each in means]
+        read = Record(record.topic, record.key, record.value, tuple(record.headers.items()))
+        return events_of(read, self._sources, received_us=received_us)
 
     def output(self, record: StreamRecord) -> StreamOutput:
         """Return the answer to *record*, which is one event."""
