@@ -19,7 +19,7 @@ from ingestion.log.refill import Placed
 from ingestion.log.replica import Delivery, ReplicaLog
 from processing.follow.follower import FOLLOWER
 from processing.follow.port import FOLLOWED, Bounds
-from processing.follow.replica import Source
+from processing.follow.replica import ANOTHER_STREAM, Source
 from processing.lake import LakeReader
 from processing.recovery import Recovery
 from processing.refill import Placing, letters_of
@@ -67,8 +67,7 @@ def _require_same_stream(stood: Mapping[str, int], bounds: Mapping[str, Bounds])
         if topic in bounds and at > bounds[topic].end:
             raise StorageError(
                 f"{topic} ends at {bounds[topic].end}, but was read to {at}",
-                hint="The topic was made anew. Restart with another prefix and another lake, or "
-                "bring the topic back.",
+                hint=ANOTHER_STREAM,
             )
 
 

@@ -27,6 +27,12 @@ from quality import Gate
 
 log = structlog.get_logger()
 
+ANOTHER_STREAM: Final = (
+    "The stream lost what it held, or is another one: its offsets mean other events. Restore the "
+    "broker's files, or use another prefix and another lake."
+)
+"""What to do about a stream that ends before what is known of it."""
+
 _FROM_START: Final = "from_start"
 _UNKNOWN: Final = "unknown"
 _ASIDE: Final = "replica-of-another-stream.sqlite"
@@ -184,8 +190,7 @@ def _fill(
         if at > there.end:
             raise StorageError(
                 f"the lake covers {topic} to {at}, but the topic ends at {there.end}",
-                hint="The stream lost what it held, or is another one: its offsets mean other "
-                "events. Restore the broker's files, or use another prefix and another lake.",
+                hint=ANOTHER_STREAM,
             )
         if at < there.start and topic in covered:
             detail = f"{topic} {at} to {there.start - 1} are in neither the lake nor the stream"
