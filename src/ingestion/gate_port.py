@@ -45,7 +45,7 @@ class GateBus(Protocol):
     """Where one gate at a time reads and writes.
 
     Every method raises `UnavailableError` when trying again later can help, and `StorageError` when
-    the operator has to act. Thread-safety: one thread.
+    the operator has to act. Thread-safety: any thread.
     """
 
     def lead(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from stack.jobs import install_wheel
 from stack.services import S3, Connect, Flink, IcebergRest, Kafka, MariaDb, Postgres, Redis
+from tests.chaos.servers import Nursery
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +69,11 @@ def platform_wheel(stack_directory: Path) -> Path:
 def flink(stack_directory: Path, platform_wheel: Path) -> Iterator[Flink]:
     with Flink(pythonpath=(platform_wheel,)).running(stack_directory / "flink") as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Forks platforms for the tests of a module."""
+    found = Nursery(tmp_path_factory.mktemp("lives"))
+    yield found
+    found.close()

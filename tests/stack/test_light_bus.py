@@ -21,13 +21,6 @@ pytestmark = pytest.mark.xdist_group("stack")
 Json = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    found = Nursery(tmp_path_factory.mktemp("lives"))
-    yield found
-    found.close()
-
-
 class Light:
     """A prefix of its own on the server, gates and platforms."""
 

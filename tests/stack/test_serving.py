@@ -34,13 +34,6 @@ def registry() -> Registry:
     return load(ROOT / "contracts")
 
 
-@pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    found = Nursery(tmp_path_factory.mktemp("lives"))
-    yield found
-    found.close()
-
-
 class Stage:
     """Topics of its own, a job between them, and platforms that serve from them."""
 

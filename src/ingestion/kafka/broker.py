@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -16,13 +15,7 @@ from ingestion.kafka.faults import Faults
 from ingestion.kafka.producer import CAPACITY_RECORDS, DELIVERY_TIMEOUT, KafkaProducer
 from ingestion.kafka.stream import KafkaStream, require_topics
 from ingestion.log.port import RAW
-
-
-class TopicBounds(NamedTuple):
-    """Where a topic of one partition begins and ends."""
-
-    start: int
-    end: int
+from ingestion.topic_ends import TopicBounds
 
 
 class KafkaBroker:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -20,6 +19,7 @@ from ingestion.kafka.faults import Faults
 from ingestion.kafka.positions import GroupPositions
 from ingestion.kafka.records import record_of
 from ingestion.log.port import RAW, Record
+from ingestion.topic_ends import TopicEnds
 
 AT_ONCE: Final = 2_000
 """Most records that one `poll` returns."""
@@ -33,19 +33,6 @@ _LOST: Final = frozenset(
     }
 )
 _GONE: Final = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001 - the driver's own name
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaEnds:
-    """Where topics end: of the followed ones by our name, of raw by partition.
-
-    Attributes:
-        judged: What the job that judges had committed of raw before.
-    """
-
-    followed: Mapping[str, int]
-    raw: Mapping[str, int]
-    judged: Mapping[str, int]
 
 
 def reader_properties() -> dict[str, Any]:
@@ -169,7 +156,7 @@ class KafkaStream:
         finally:
             consumer.unassign()
 
-    def ends(self) -> KafkaEnds:
+    def ends(self) -> TopicEnds:
         """Ask the broker where everything ends; any thread.
 
         Raises:
@@ -180,7 +167,7 @@ class KafkaStream:
         raw = [(name, each) for name in self._raw_topics for each in range(topics.get(name, 0))]
         judged = self._positions.committed(raw)  # before the ends: it may not pass them
         ends = self._positions.ends([*((name, 0) for name in self._names), *raw])
-        return KafkaEnds(
+        return TopicEnds(
             followed={topic: ends[name, 0] for name, topic in self._names.items()},
             raw={f"{name}/{each}": ends[name, each] for name, each in raw},
             judged={f"{name}/{each}": offset for (name, each), offset in judged.items()},

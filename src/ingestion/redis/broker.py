@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from contextlib import closing
+from typing import TypeVar
 
 from agentflow.errors import UnavailableError
 from agentflow.supervision import Supervisor
+from ingestion.redis.bus import RedisBus
 from ingestion.redis.opening import RedisConfig, opened_bus
 from ingestion.redis.sender import RedisSender
 from ingestion.redis.stream import RedisStream
+from ingestion.topic_ends import TopicBounds
 
-
-class TopicBounds(NamedTuple):
-    """Where a topic of one partition begins and ends."""
-
-    start: int
-    end: int
+_T = TypeVar("_T")
 
 
 class RedisBroker:
@@ -43,35 +41,23 @@ class RedisBroker:
         Raises:
             StorageError: The server would lose events that it acknowledged.
         """
-        try:
-            bus = opened_bus(self._config)
-        except UnavailableError:
-            return None
-        bus.close()
-        self._log_id = bus.log_id
-        return bus.log_id
+        self._log_id = self._asked(lambda bus: bus.log_id)
+        return self._log_id
 
     def lake_id(self) -> str | None:
         """Return the name of the lake that the gates write; None when nobody knows."""
-        try:
-            bus = opened_bus(self._config)
-            try:
-                return bus.lake_id()
-            finally:
-                bus.close()
-        except UnavailableError:
-            return None
+        return self._asked(lambda bus: bus.lake_id())
 
     def bounds(self) -> Mapping[str, TopicBounds] | None:
         """Return where each topic begins and ends; None when nobody answers."""
+        return self._asked(
+            lambda bus: {each: TopicBounds(bus.start(each), bus.end(each)) for each in self._topics}
+        )
+
+    def _asked(self, question: Callable[[RedisBus], _T]) -> _T | None:
         try:
-            bus = opened_bus(self._config)
-            try:
-                return {
-                    topic: TopicBounds(bus.start(topic), bus.end(topic)) for topic in self._topics
-                }
-            finally:
-                bus.close()
+            with closing(opened_bus(self._config)) as bus:
+                return question(bus)
         except UnavailableError:
             return None
 

@@ -174,9 +174,9 @@ class RedisGateBus:
         """Give the client; after a failure the next one is new, and the server checked again."""
         try:
             with translated(self._config.place):
-                if self._client is None:
-                    self._client = connected(self._config.url)
-                yield self._client
+                client = self._client or connected(self._config.url)
+                self._client = client  # another thread may close it meanwhile, and then forget it
+                yield client
         except UnavailableError:
             self.close()
             raise

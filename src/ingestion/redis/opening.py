@@ -74,9 +74,8 @@ def connection_options() -> dict[str, Any]:
     return {"socket_timeout": _TIMEOUT_SECONDS, "socket_connect_timeout": _TIMEOUT_SECONDS}
 
 
-def malformed(error: ValueError) -> ParameterError:
+def malformed() -> ParameterError:
     """Return what to say of an address that cannot be read."""
-    del error
     return ParameterError("the address of redis is malformed", hint="Write redis://host:6379/0.")
 
 
@@ -121,7 +120,7 @@ def connected(url: str) -> Any:  # noqa: ANN401 - see `RedisBus`
     try:
         client: Any = Redis.from_url(url, **connection_options(), retry=Retry(NoBackoff(), 0))
     except ValueError as error:
-        raise malformed(error) from error
+        raise malformed() from error
     with translated(place):
         _check(client, place)
     return client

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from agentflow.errors import AgentFlowError, BacklogFullError, UnavailableError
+from agentflow.errors import BacklogFullError, UnavailableError
 from agentflow.wording import counted
 from ingestion.log.port import RAW, NewRecord, Place
 from ingestion.partitioner import partition_of
@@ -65,7 +65,7 @@ class RedisSender:
                 config.url, **connection_options(), retry=Retry(NoBackoff(), 0)
             )
         except ValueError as error:
-            raise malformed(error) from error
+            raise malformed() from error
 
     async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
         """Append *records* to *topic* and return where each is, in the same order.
@@ -96,11 +96,9 @@ class RedisSender:
         while batch := self._next_batch():
             try:
                 found = await self._write(batch)
-            except BaseException as error:
+            except Exception as error:  # noqa: BLE001 - those who wait are told; the rest goes on
                 for sending in batch:
                     _fail(sending, error)
-                if not isinstance(error, AgentFlowError):
-                    raise
             else:
                 for sending, places in zip(batch, found, strict=True):
                     if not sending.places.done():  # who waited was cancelled

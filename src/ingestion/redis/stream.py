@@ -6,7 +6,6 @@ An entry is readable once it is written, so everything that is read is durable.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Event as Flag
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from ingestion.redis.entries import record_of
 from ingestion.redis.faults import LOST, LOST_HINT
 from ingestion.redis.names import id_before, offset_of, stream_key
 from ingestion.redis.opening import RedisConfig, opened_bus
+from ingestion.topic_ends import TopicEnds
 
 AT_ONCE: Final = 2_000
 """Most records of each topic that one `poll` returns."""
@@ -25,19 +25,6 @@ GATE: Final = "gate"
 """The consumer under whose name the gate stores how far it has come in raw, with its outcomes."""
 
 _WAIT_MS: Final = 250
-
-
-@dataclass(frozen=True, slots=True)
-class RedisEnds:
-    """Where topics end: of the followed ones by our name, of raw by partition.
-
-    Attributes:
-        judged: How far the gate has come in raw.
-    """
-
-    followed: Mapping[str, int]
-    raw: Mapping[str, int]
-    judged: Mapping[str, int]
 
 
 class RedisStream:
@@ -147,7 +134,7 @@ class RedisStream:
             return None
         return min(found[0].offset, end) if found else end
 
-    def ends(self) -> RedisEnds:
+    def ends(self) -> TopicEnds:
         """Ask the server where everything ends; any thread.
 
         Raises:
@@ -163,12 +150,12 @@ class RedisStream:
                 self._asked = None
             raise
 
-    def _ends(self, bus: RedisBus) -> RedisEnds:
+    def _ends(self, bus: RedisBus) -> TopicEnds:
         if bus.current_log_id() != (self._log_id or bus.log_id):
             raise StorageError(LOST, hint=LOST_HINT)
         places = [(f"{self._config.raw_topic}/{n}", n) for n in range(bus.partitions(RAW))]
         judged = {name: bus.position(GATE, RAW, n) for name, n in places}  # before the ends
-        return RedisEnds(
+        return TopicEnds(
             followed={topic: bus.end(topic) for topic in self._topics.values()},
             raw={name: bus.end(RAW, n) for name, n in places},
             judged=judged,
