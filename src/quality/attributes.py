@@ -17,7 +17,7 @@ from quality.envelope import (
     legal_extension,
     legal_name,
 )
-from quality.fields import did_you_mean, shortened
+from quality.fields import did_you_mean, escaped, shortened
 from quality.lexical import instant_us
 from quality.verdict import Violation
 
@@ -136,7 +136,7 @@ def _known(name: str, written: msgspec.Raw) -> bool:
 
 
 def _unknown(name: str) -> Violation:
-    place = "/" + shortened(name).replace("~", "~0").replace("/", "~1")
+    place = "/" + escaped(shortened(name))
     if legal_name(name):
         message = f'extension attribute "{name}" must be text, a number or a boolean'
         hint = "Put structured content into `data`."

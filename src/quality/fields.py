@@ -99,7 +99,12 @@ def pointer(name: str) -> str:
     >>> pointer("a/b~c")
     '/data/a~1b~0c'
     """
-    return "/data/" + shortened(name).replace("~", "~0").replace("/", "~1")
+    return "/data/" + escaped(shortened(name))
+
+
+def escaped(name: str) -> str:
+    """Return a member's name as a part of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def shortened(name: str) -> str:

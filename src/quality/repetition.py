@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from quality.surrogates import escaped
+from quality.fields import escaped
 
 _DATA: Final = "data"
 

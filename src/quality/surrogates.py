@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from quality.fields import escaped
+
 
 class LoneSurrogate(NamedTuple):
     r"""Where the first one is: a JSON pointer, and the escape as it is written, `\ud800`."""
@@ -41,11 +43,6 @@ def lone_surrogate(value: bytes) -> LoneSurrogate | None:
         elif isinstance(item, list):
             waiting += reversed([(f"{pointer}/{index}", part) for index, part in enumerate(item)])
     return None
-
-
-def escaped(name: str) -> str:
-    """Return a member's name as a part of a JSON pointer."""
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _half(text: str) -> str | None:

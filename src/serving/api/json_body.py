@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 
 from agentflow.wording import counted
+from quality.fields import escaped
 from quality.repetition import repeated_anywhere
 from serving.api.problems import Detail, Problem, ProblemError, did_you_mean, printable
 
@@ -23,6 +24,11 @@ _KINDS: Final = {
     "array": "a list",
     "object": "an object",
     "number": "a number",
+}
+_SIZED: Final[Mapping[type, tuple[str, str]]] = {
+    str: ("a text", "character"),
+    list: ("a list", "item"),
+    dict: ("an object", "member"),
 }
 
 
@@ -92,8 +98,7 @@ def pointer(location: tuple[int | str, ...]) -> str:
     >>> pointer(("items", 0, "a/b"))
     '/items/0/a~1b'
     """
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)
-    return printable("".join(f"/{part}" for part in parts))
+    return printable("".join(f"/{escaped(str(part))}" for part in location))
 
 
 def _detail(shape: _Schema, location: tuple[int | str, ...], kind: str, sent: object) -> Detail:
@@ -180,8 +185,6 @@ def _sent(value: object) -> str:
         case float():
             return "a number with a fraction, NaN or infinity"
         case str() | list() | dict():
-            size = len(value)
-            return {str: f"a text of {counted(size, 'character')}",
-                    list: f"a list of {counted(size, 'item')}"}.get(
-                        type(value), f"an object of {counted(size, 'member')}")  # fmt: skip
+            words, noun = _SIZED[type(value)]
+            return f"{words} of {counted(len(value), noun)}"
     return "that"
