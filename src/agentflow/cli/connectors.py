@@ -147,6 +147,7 @@ def _warn(connector: Connector) -> None:
         say(
             f"warning: without a replica identity, UPDATE and DELETE fail on {tables} once captured"
         )
+        say(f"warning: before Debezium 3.7, equal rows of one COPY into {tables} count once")
     if connector.statements:
         say(f"run before {connector.name} is created:")
     for statement in connector.statements:

@@ -43,7 +43,7 @@ class Change:
         before: The row as it was; None when it is not known. Without REPLICA IDENTITY FULL,
             PostgreSQL tells the key alone and null for the rest.
         position: Text that grows with the position in the source: an LSN, or file, offset and row;
-            and the order within the transaction, where that is told.
+            and the order within the transaction, where that is told and survives restarts.
         transaction: Equal for all changes of one transaction; None where it is not told.
         occurred_us: When the source says it happened; whole seconds on MariaDB and MySQL.
         unavailable: Columns of `after` whose value was not sent because it did not change.

@@ -23,6 +23,8 @@ _OPERATIONS: Mapping[str, Operation] = {
 }
 _LIVE = (None, False, "false")
 _HINT = "Only topics that Debezium writes may be read as changes."
+_VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})(?:\.|\Z)")
+_ORDER_SURVIVES_RESTARTS_FROM = (3, 7)
 _FILE = re.compile(r"\.([0-9]{1,9})\Z")
 
 
@@ -103,7 +105,8 @@ def _change(
         key=None if record.key is None else _key(record.key),
         before=_typed(before, schema, "before"),
         after=_typed(after, schema, "after"),
-        position=_position(source, connector, snapshot=operation == "snapshot") + _order(payload),
+        position=_position(source, connector, snapshot=operation == "snapshot")
+        + _order(payload, source),
         occurred_us=_occurred_us(source, payload),
         transaction=_transaction(source, payload),
         unavailable=unavailable,
@@ -178,14 +181,19 @@ def _position(source: Mapping[str, Scalar], connector: str, *, snapshot: bool) -
     return f"{int(file[1]):09d}.{at:014d}.{row:06d}"
 
 
-def _order(payload: Mapping[str, Scalar]) -> str:
+def _order(payload: Mapping[str, Scalar], source: Mapping[str, Scalar]) -> str:
     """Return what tells changes at one position apart: their order within the transaction.
 
     A compressed transaction is one event of the binlog, and rows that PostgreSQL inserts together
-    are one record of its log. Debezium tells the order with `provide.transaction.metadata`.
+    are one record of its log. Debezium tells the order with `provide.transaction.metadata`. Before
+    3.7 it counts anew where a restart goes on within a transaction (debezium/dbz#633): a change
+    delivered again would have another order, and be another event. That order is not read.
     """
     block = payload.get("transaction")
     if not isinstance(block, dict) or block.get("total_order") is None:
+        return ""
+    version = _VERSION.match(str(source.get("version")))
+    if version is None or (int(version[1]), int(version[2])) < _ORDER_SURVIVES_RESTARTS_FROM:
         return ""
     return f".{_whole(block['total_order'], 'total_order'):012d}"
 

@@ -31,7 +31,7 @@ _COMMON: Mapping[str, str] = {
     # a truncated table must become a dead letter, not silence
     "skipped.operations": "none",
     "tombstones.on.delete": "true",
-    # changes at one position of the log are told apart by their order within the transaction
+    # from Debezium 3.7 on, changes at one position of the log are told apart by their order
     "provide.transaction.metadata": "true",
     # the default of 500 ms is most of the way from commit to answer; but the last millisecond of
     # each wait is a busy one, so shorter ones cost cores while tables are idle
@@ -201,7 +201,8 @@ def _statements(connector: str, tables: Iterable[SourceContract]) -> tuple[str, 
             # Debezium 3.5 passes over row events that are packed, and says nothing.
             return ("SET GLOBAL log_bin_compress = OFF;",)
         case _:
-            return ()
+            # Before Debezium 3.7 nothing tells the changes of a packed transaction apart.
+            return ("SET GLOBAL binlog_transaction_compression = OFF;",)
 
 
 def _replica_identities(tables: Iterable[SourceContract]) -> Iterator[str]:

@@ -51,6 +51,7 @@ class Logical:
     headers: tuple[tuple[str, bytes], ...] = ()
     amount_scale: int = field(default=2, repr=False)
     in_transaction: int | None = None
+    version: str | None = "3.7.0.Final"
 
 
 TYPES = {
@@ -128,6 +129,7 @@ def render(
     if maria:
         position = {"file": "binlog.000001", "pos": change.order, "row": 0, "gtid": "7"}
     source = {
+        "version": change.version,
         "connector": connector,
         "name": server,
         "ts_us": change.at_us,

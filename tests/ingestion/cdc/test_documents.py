@@ -38,6 +38,11 @@ def shop() -> Sources:
     return Sources(load(ROOT / "contracts"))
 
 
+@pytest.fixture(scope="module")
+def bank() -> Sources:
+    return Sources(load(ROOT / "examples" / "pgbench" / "contracts"))
+
+
 def made(change: Change, sources: Sources) -> list[dict[str, Any]]:
     found = documents(change, sources)
     assert not isinstance(found, Refusal), found
@@ -111,9 +116,58 @@ def test_changes_at_one_position_are_told_apart_by_their_order(
     assert [change.position.rpartition(".")[0] for change in changes] == [plain.position] * 4
 
 
-def test_a_key_change_takes_the_old_row_back_and_writes_the_new_one() -> None:
+def test_what_is_delivered_again_after_a_kill_is_one_event(bank: Sources) -> None:
+    """Debezium 3.5, recorded: it went on within a transaction, and counted anew."""
+    records = recorded("pgbench.again")
+    orders = [json.loads(each.value or b"")["transaction"]["total_order"] for each in records]
+    assert orders == [150, 152, 154, 156, 1, 3, 5, 7]
+
+    found = [made(change_of(each), bank) for each in records]
+
+    assert found[:4] == found[4:]
+    assert len({event["id"] for (event,) in found}) == 4
+
+
+def test_equal_rows_of_one_copy_are_told_apart_from_the_version_on_that_keeps_their_order(
+    bank: Sources,
+) -> None:
+    """Recorded with Debezium 3.7, killed nine times: no order of 9,798 changed."""
+    records = recorded("pgbench.copied")
+    earlier = [
+        Record(
+            each.topic, each.key, (each.value or b"").replace(b"3.7.0.Alpha2", b"3.6.1.Final"), ()
+        )
+        for each in records
+    ]
+
+    told, untold = (
+        {event["id"] for each in found for event in made(change_of(each), bank)}
+        for found in (records, earlier)
+    )
+
+    assert (len(told), len(untold)) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [("3.6.1.Final", False), ("2.10.0.Final", False), ("3.7.0.Alpha1", True), ("3.10.0", True),
+     ("4.0.0", True), ("", False), ("new", False), (None, False)],
+)  # fmt: skip
+@pytest.mark.parametrize("connector", ["postgresql", "mysql", "mariadb"])
+def test_an_order_is_read_where_a_restart_keeps_it(
+    connector: str,
+    version: str | None,
+    told: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    change = Logical("c", 7, None, row(7), in_transaction=2, version=version)
+
+    position = change_of(render(change, connector=connector)).position
+
+    assert position.endswith(".000000000002") == told
+
+
+def test_a_key_change_takes_the_old_row_back_and_writes_the_new_one(bank: Sources) -> None:
     """As recorded: both halves have one position."""
-    sources = Sources(load(ROOT / "examples" / "pgbench" / "contracts"))
     records = recorded("pg.public.customers")
     renamed = [
         replace(change_of(records[index]), server="pgbench", table="public.pgbench_branches")
@@ -129,7 +183,7 @@ def test_a_key_change_takes_the_old_row_back_and_writes_the_new_one() -> None:
         for change in renamed
     ]
 
-    gone, come = (made(half, sources)[0] for half in halves)
+    gone, come = (made(half, bank)[0] for half in halves)
 
     assert (gone["type"], gone["data"]["branch_id"]) == ("branch.deleted", 1)
     assert (come["type"], come["data"]["branch_id"]) == ("branch.written", 2)
