@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from agentflow.contracts import EventContract, MetricContract, Reading, Registry, read_directory
-from agentflow.contracts.export.osi import osi_model
 from agentflow.errors import ContractFilesError, FileProblem
+from agentflow.export.osi import osi_model
 from agentflow.metrics import plan_metric
 from agentflow.metrics.evaluator import compile_cells, compile_movers
 from agentflow.metrics.sql import Question, metric_query

@@ -6,7 +6,7 @@ Of events that are versions of a row only the newest counts, by sequence and the
 a retraction has a greater sequence.
 
 `processing.live.corrections` folds events as they come, `agentflow.metrics.effective` writes the
-fold for DuckDB, `agentflow.contracts.export.rows` for any other database.
+fold for DuckDB, `agentflow.export.rows` for any other database.
 """
 
 from __future__ import annotations

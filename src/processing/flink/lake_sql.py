@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentflow.contracts.export.tables import NAMESPACE
+from agentflow.events.table import NAMESPACE
 from agentflow.expressions.sql import quote_text
 from processing.flink.lake_slots import slots_of
 from processing.transformations.layout import (

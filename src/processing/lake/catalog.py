@@ -16,9 +16,9 @@ from pyiceberg.transforms import DayTransform
 from pyiceberg.types import LongType, NestedField
 
 from agentflow.contracts import EventContract, Registry
-from agentflow.contracts.export.tables import NAMESPACE
 from agentflow.errors import ContractError, StorageError
 from agentflow.events import EventRef
+from agentflow.events.table import NAMESPACE
 from processing.lake.attempts import attempted
 from processing.lake.columns import Column, Layout, iceberg_schema, iceberg_type, layout
 from processing.lake.coverage import Coverage, Held

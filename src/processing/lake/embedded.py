@@ -17,8 +17,8 @@ from sqlalchemy import URL, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from agentflow.contracts import Registry
-from agentflow.contracts.export.tables import NAMESPACE
 from agentflow.errors import StorageError
+from agentflow.events.table import NAMESPACE
 from processing.lake.catalog import SYSTEM, Lake
 from processing.lake.coverage import Recorded
 from processing.lake.folder import folder_properties, path_in

@@ -17,7 +17,7 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import Table
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
-from agentflow.contracts.export.tables import NAMESPACE
+from agentflow.events.table import NAMESPACE
 from processing.transformations.layout import SYSTEM
 
 FOLDER: Final = "agentflow.folder"

@@ -24,8 +24,8 @@ from requests import PreparedRequest, RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 
 from agentflow.contracts import Registry
-from agentflow.contracts.export.tables import NAMESPACE
 from agentflow.errors import StorageError
+from agentflow.events.table import NAMESPACE
 from processing.lake.cached_files import CachedFiles
 from processing.lake.catalog import SYSTEM, Lake
 from processing.lake.coverage import Coverage

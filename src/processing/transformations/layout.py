@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from agentflow.contracts import EventContract
-from agentflow.contracts.export.tables import slug
 from agentflow.contracts.scope import ENVELOPE_COLUMNS, full_scope
 from agentflow.errors import ContractError
+from agentflow.events.table import slug
 from agentflow.expressions.typing import ExpressionType
 
 Primitive = Literal["string", "long", "double", "boolean", "timestamptz", "date", "decimal"]

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentflow.contracts import Contract, Registry, breaking, diff
-from agentflow.contracts.export import FORMATS, export
 from agentflow.errors import ParameterError, UnknownContractError
 from agentflow.events import RawEvent
+from agentflow.export import FORMATS, export
 from agentflow.wording import counted
 from processing.publication import publish
 from quality.verdict import Accepted

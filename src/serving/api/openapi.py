@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from agentflow.contracts import MetricContract, Registry
-from agentflow.contracts.export.json_schema import cloudevent_schema
+from agentflow.export.json_schema import cloudevent_schema
 from serving.api import shapes
 from serving.api.operation import FREE_PARAMETERS, SHAPES
 from serving.api.shapes import ProblemShape

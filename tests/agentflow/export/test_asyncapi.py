@@ -5,7 +5,7 @@ from collections.abc import Callable
 import yaml
 
 from agentflow.contracts import Registry
-from agentflow.contracts.export import export
+from agentflow.export import export
 
 Ask = Callable[[str, list[str]], list[list[str]]]
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentflow.contracts import EventContract, FieldContract, Registry
-from agentflow.contracts.export import export
+from agentflow.export import export
 
 Values = Callable[[EventContract], st.SearchStrategy[dict[str, object]]]
 

@@ -6,7 +6,7 @@ import pydot
 import pytest
 
 from agentflow.contracts import Registry
-from agentflow.contracts.export import export
+from agentflow.export import export
 
 # pydot reads with names that pyparsing is about to drop
 pytestmark = pytest.mark.filterwarnings("ignore:.* deprecated - use:DeprecationWarning")

@@ -3,8 +3,8 @@
 import pytest
 
 from agentflow.contracts import Registry
-from agentflow.contracts.export import FORMATS, export
 from agentflow.errors import ParameterError, UnknownContractError
+from agentflow.export import FORMATS, export
 
 
 def test_an_unknown_format_says_what_there_is(every_type: Registry) -> None:

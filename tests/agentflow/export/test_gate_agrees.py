@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from agentflow.contracts import EventContract, Registry
-from agentflow.contracts.export import export
 from agentflow.events import RawEvent
+from agentflow.export import export
 from quality import codes
 from quality.gate import Gate
 from quality.verdict import Accepted

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from agentflow.contracts import EventContract, Registry
-from agentflow.contracts.export import export
+from agentflow.export import export
 
 Values = Callable[[EventContract], st.SearchStrategy[dict[str, object]]]
 Ask = Callable[[str, Iterable[str]], list[list[str]]]

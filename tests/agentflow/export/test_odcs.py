@@ -10,7 +10,7 @@ from jsonschema import Draft201909Validator
 from open_data_contract_standard.model import OpenDataContractStandard
 
 from agentflow.contracts import Registry
-from agentflow.contracts.export import export
+from agentflow.export import export
 from processing.lake.columns import layout
 
 # not by the package's own function, which still calls a deprecated one

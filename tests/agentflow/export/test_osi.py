@@ -16,11 +16,11 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from agentflow.contracts import EventContract, MetricContract, Registry
-from agentflow.contracts.export import export
-from agentflow.contracts.export.tables import slug
 from agentflow.contracts.model import MetricExample
 from agentflow.contracts.scope import declared_scope
 from agentflow.events import EventRef
+from agentflow.events.table import slug
+from agentflow.export import export
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.sql import literal, quote_name, scalar_sql
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agentflow.contracts import Registry
-from agentflow.contracts.export import export
-from agentflow.contracts.export.reference import window_step
+from agentflow.export import export
+from agentflow.export.reference import window_step
 from agentflow.metrics.windows import DAY_US, MINUTE_US, SECOND_US, parse_window
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"

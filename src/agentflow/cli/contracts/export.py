@@ -31,7 +31,7 @@ def export(
     to stdout.
     """
     from agentflow.contracts import load
-    from agentflow.contracts.export import export
+    from agentflow.export import export
 
     files = export(load(contracts_directory(contracts_dir)), format, name=name)
     if out is not None:

@@ -23,7 +23,7 @@ def graph(*, name: str | None, fmt: str, contracts_dir: Path | None, as_json: bo
     """Show the arrows between events, metrics and entities, or only those at NAME."""
     from agentflow.contracts import graph as graph_of
     from agentflow.contracts import load
-    from agentflow.contracts.export import export
+    from agentflow.export import export
 
     registry = load(contracts_directory(contracts_dir))
     if fmt != "text" and not as_json:

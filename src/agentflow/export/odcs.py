@@ -3,14 +3,14 @@
 # ruff: noqa: S608 - names and literals come from checked contracts, nothing from a request
 from __future__ import annotations
 
-from agentflow.contracts.export.ansi import ansi
-from agentflow.contracts.export.avro import INTEGER_DIGITS
-from agentflow.contracts.export.documents import Document, number
-from agentflow.contracts.export.json_schema import example, notes_on
-from agentflow.contracts.export.tables import ENVELOPE, NAMESPACE, EnvelopeColumn, slug
 from agentflow.contracts.model import EventContract, FieldContract, Rule
 from agentflow.contracts.registry import Registry
 from agentflow.contracts.scope import full_scope
+from agentflow.events.table import ENVELOPE, NAMESPACE, EnvelopeColumn, slug
+from agentflow.export.ansi import ansi
+from agentflow.export.avro import INTEGER_DIGITS
+from agentflow.export.documents import Document, number
+from agentflow.export.json_schema import example, notes_on
 from agentflow.expressions import ExpressionType, parse_scalar
 from agentflow.expressions.nodes import fields_of
 

@@ -1,5 +1,5 @@
 """Contracts in the words of other tools: JSON Schema, Avro, AsyncAPI, ODCS, OSI and diagrams."""
 
-from agentflow.contracts.export.formats import FORMATS, export
+from agentflow.export.formats import FORMATS, export
 
 __all__ = ["FORMATS", "export"]

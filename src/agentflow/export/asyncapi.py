@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from hashlib import sha256
 from itertools import groupby
 
-from agentflow.contracts.export.documents import Document
-from agentflow.contracts.export.json_schema import cloudevent_schema, notes_on
-from agentflow.contracts.export.tables import slug
 from agentflow.contracts.model import EventContract
 from agentflow.contracts.registry import Registry
 from agentflow.events import canonical_json
+from agentflow.events.table import slug
+from agentflow.export.documents import Document
+from agentflow.export.json_schema import cloudevent_schema, notes_on
 
 VERSION = "3.0.0"
 CONTENT_TYPE = "application/cloudevents+json"

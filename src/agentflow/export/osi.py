@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from agentflow.contracts.export.ansi import ansi, identifier
-from agentflow.contracts.export.documents import Document
-from agentflow.contracts.export.quotient import rounded
-from agentflow.contracts.export.rows import effective_rows, united_rows
-from agentflow.contracts.export.tables import ENVELOPE, slug
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.registry import Registry, key_of
 from agentflow.events import EventRef
+from agentflow.events.table import ENVELOPE, slug
+from agentflow.export.ansi import ansi, identifier
+from agentflow.export.documents import Document
+from agentflow.export.quotient import rounded
+from agentflow.export.rows import effective_rows, united_rows
 from agentflow.expressions import Aggregate, parse_metric
 from agentflow.expressions.nodes import (
     AggregateInput,

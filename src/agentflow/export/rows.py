@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from agentflow.contracts.export.ansi import ansi, identifier
-from agentflow.contracts.export.tables import ENVELOPE, NAMESPACE, slug
 from agentflow.contracts.fold import NEWEST, NEWEST_VERSION, Fold, fold_of
 from agentflow.contracts.model import EventContract, Supersession
 from agentflow.contracts.registry import Registry
+from agentflow.events.table import ENVELOPE, NAMESPACE, slug
+from agentflow.export.ansi import ansi, identifier
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.nodes import Aggregate, AggregateInput
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from agentflow.contracts.export.documents import Document, number
-from agentflow.contracts.export.tables import slug
 from agentflow.contracts.model import EventContract, FieldContract
 from agentflow.contracts.registry import Registry, key_of
+from agentflow.events.table import slug
+from agentflow.export.documents import Document, number
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 INSTANT = (

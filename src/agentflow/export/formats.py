@@ -7,17 +7,17 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TypeAlias
 
-from agentflow.contracts.export.asyncapi import asyncapi_document
-from agentflow.contracts.export.avro import avro_schema
-from agentflow.contracts.export.diagram import diagram, dot, mermaid
-from agentflow.contracts.export.documents import to_json, to_yaml
-from agentflow.contracts.export.json_schema import json_schemas
-from agentflow.contracts.export.odcs import odcs_contract
-from agentflow.contracts.export.osi import osi_model
-from agentflow.contracts.export.reference import metrics_page
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.registry import Registry
 from agentflow.errors import ParameterError
+from agentflow.export.asyncapi import asyncapi_document
+from agentflow.export.avro import avro_schema
+from agentflow.export.diagram import diagram, dot, mermaid
+from agentflow.export.documents import to_json, to_yaml
+from agentflow.export.json_schema import json_schemas
+from agentflow.export.odcs import odcs_contract
+from agentflow.export.osi import osi_model
+from agentflow.export.reference import metrics_page
 
 Files: TypeAlias = dict[str, str]
 Exporter: TypeAlias = Callable[[Registry, str | None], Files]
