@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentflow.contracts import load
+from agentflow.lint import load
 from stack import shop
 from stack.errors import StackError
 from stack.jobs import last_checkpoint, state_of

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
+from agentflow.lint import load
 from agentflow.settings import Settings
 from ingestion.cdc import Sources
 from ingestion.connectors import Ailment, ConnectClient, connectors_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
+from agentflow.lint import load
 from stack.errors import StackError
 from stack.home import REPOSITORY
 from stack.service import Service

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from agentflow.contracts import Registry, load  # noqa: E402
+from agentflow.contracts import Registry  # noqa: E402
+from agentflow.lint import load  # noqa: E402
 from agentflow_sdk import AgentFlow, Retry  # noqa: E402
 from tests.fakes.app import FakeServer  # noqa: E402
 from tests.fakes.platform import FakePlatform  # noqa: E402

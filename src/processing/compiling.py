@@ -11,9 +11,10 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from agentflow.contracts import EventContract, MetricContract, Reading, Registry, read_directory
+from agentflow.contracts import EventContract, MetricContract, Reading, Registry
 from agentflow.errors import ContractFilesError, FileProblem
 from agentflow.export.osi import osi_model
+from agentflow.lint import read_directory
 from agentflow.metrics import plan_metric
 from agentflow.metrics.evaluator import compile_cells, compile_movers
 from agentflow.metrics.sql import Question, metric_query

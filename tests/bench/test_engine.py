@@ -12,9 +12,10 @@ from random import Random
 
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.events import Event, RawEvent
+from agentflow.lint import load
 from processing.definitions import Definitions
 from processing.live import LiveEngine
 from processing.live.corrections import NoGroupLog

@@ -17,8 +17,9 @@ import pytest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from agentflow.clock import to_rfc3339
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from processing.transformations import Router
 from quality import Accepted, Gate
 

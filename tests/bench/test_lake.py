@@ -19,8 +19,8 @@ import duckdb
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
-from agentflow.contracts import load
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from agentflow.metrics.plan import plan_metric
 from agentflow.metrics.sql import Question
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Accept, Batch

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from ingestion.generate import Generated, Profile, read_world
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from agentflow.clock import SystemClock
-from agentflow.contracts import load
+from agentflow.lint import load
 from ingestion.generate import Profile, read_world
 from tests.chaos.ledger import in_lake, in_log, require_verified
 from tests.chaos.servers import ROOT, Client, Nursery

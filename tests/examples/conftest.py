@@ -13,7 +13,8 @@ from typing import TypeAlias
 import pandas as pd
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
+from agentflow.lint import load
 from ingestion.replay import RowMapping, mapping_for, read_mappings
 
 Answer: TypeAlias = "int | str | None"

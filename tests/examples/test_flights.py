@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from agentflow.contracts import Registry
-from agentflow.contracts.lint import lint
 from agentflow.contracts.lock import LOCK_NAME, lock_text, read_lock
+from agentflow.lint import lint
 from ingestion.replay import RowMapping, replay
 
 NEW_YORK = ZoneInfo("America/New_York")

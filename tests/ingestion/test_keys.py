@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from agentflow.contracts import read_directory
 from agentflow.events import RawEvent
+from agentflow.lint import read_directory
 from ingestion.generate import read_world
 from ingestion.keys import Keys
 from ingestion.partitioner import murmur2, partition_of

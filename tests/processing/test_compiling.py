@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentflow.contracts import Registry, load, read_directory
+from agentflow.contracts import Registry
 from agentflow.contracts.model import Rule
+from agentflow.lint import load, read_directory
 from processing.compiling import compile_problems, load_compiled
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import Event, RawEvent
+from agentflow.lint import load
 from agentflow.metrics import measure
 from agentflow.metrics.arithmetic import Value
 from processing.definitions import Definitions

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from agentflow.clock import to_rfc3339
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import Event, RawEvent
+from agentflow.lint import load
 from processing.entities import Entity, fold_entity
 from quality import Accepted, Gate
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agentflow.contracts import MetricContract, Registry, load
+from agentflow.contracts import MetricContract, Registry
 from agentflow.contracts.model import MetricExample
+from agentflow.lint import load
 from processing.examples import run_examples
 from tests.processing.laws.campaign import PACKS
 

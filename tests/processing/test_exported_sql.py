@@ -9,10 +9,11 @@ import duckdb
 import pytest
 
 from agentflow.clock import to_datetime
-from agentflow.contracts import EventContract, load
+from agentflow.contracts import EventContract
 from agentflow.contracts.scope import attribute_of
 from agentflow.events import Event
 from agentflow.expressions.sql import literal, quote_name
+from agentflow.lint import load
 from processing.verification import Cut
 from tests.agentflow.export.test_osi import Row, Rows, ask, model_of, store
 from tests.processing.laws.campaign import PACKS, Law

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agentflow.clock import ManualClock
-from agentflow.contracts import load
+from agentflow.lint import load
 from processing.platform import Platform
 from processing.wiring import open_platform
 from quality import codes

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.clock import to_rfc3339
-from agentflow.contracts import EntityContract, load
+from agentflow.contracts import EntityContract
 from agentflow.events import Event, RawEvent
+from agentflow.lint import load
 from processing.entities import fold_entity
 from processing.sessions import Session, sessions_of
 from quality import Accepted, Gate

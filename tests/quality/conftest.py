@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
+from agentflow.lint import load
 from quality import Gate
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.contracts import load
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from ingestion.replay.mapping import unmapped
 from quality import Gate, Rejected
 

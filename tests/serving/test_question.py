@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow.contracts.lint.metrics import RESERVED_DIMENSIONS
 from agentflow.errors import InstantRangeError, ParameterError
+from agentflow.lint.metrics import RESERVED_DIMENSIONS
 from serving.api import streams
 from serving.question import RESERVED, instant, parse_question
 

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 from confluent_kafka import Consumer, TopicPartition
 
-from agentflow.contracts import load
+from agentflow.lint import load
 from ingestion.generate import Profile, read_world
 from stack.path import StreamPath
 from tests.stack.lake_world import everything, located, opened

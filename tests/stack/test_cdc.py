@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from agentflow.cli import main
-from agentflow.contracts import load
+from agentflow.lint import load
 from ingestion.cdc import Change, Refusal, Sources, documents
 from ingestion.connectors import ConnectClient, connectors_of, diagnose
 from stack import install

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.errors import StorageError
+from agentflow.lint import load
 from agentflow.metrics.plan import plan_metric
 from agentflow.metrics.sql import Question
 from ingestion.log.port import VALIDATED

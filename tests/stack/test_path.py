@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from agentflow.cli import main
-from agentflow.contracts import load
+from agentflow.lint import load
 from agentflow_sdk import AgentFlow, AgentFlowError, Answer, ProblemError, Retry
 from ingestion.generate import Profile, read_world
 from stack import install

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from agentflow.cli import main
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
+from agentflow.lint import load
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import Create

@@ -15,8 +15,8 @@ from urllib.parse import quote
 import pytest
 
 from agentflow.clock import to_rfc3339
-from agentflow.contracts import load
 from agentflow.events import Event, EventRef
+from agentflow.lint import load
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import plan_topics

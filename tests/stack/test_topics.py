@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agentflow.cli import main
-from agentflow.contracts import load
+from agentflow.lint import load
 from ingestion.cdc import Sources
 from ingestion.connectors import transaction_topics
 from ingestion.kafka.admin import KafkaAdmin

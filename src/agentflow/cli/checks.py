@@ -179,7 +179,7 @@ def _platform(place: Place) -> Iterator[Finding]:
 
 def in_force(contracts_dir: Path, catalog: Mapping[str, Any]) -> Finding:
     """Compare the contracts the platform goes by with the files here."""
-    from agentflow.contracts import read_directory
+    from agentflow.lint import read_directory
 
     theirs = {
         f"{contract['kind']} {contract['name']}@{contract['version']}": contract["fingerprint"]

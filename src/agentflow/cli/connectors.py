@@ -133,7 +133,7 @@ def status(contracts_dir: Path | None, connect_url: str, *, restart: bool, as_js
 
 
 def _wanted(contracts_dir: Path | None, overrides: tuple[str, ...]) -> tuple[Connector, ...]:
-    from agentflow.contracts import load
+    from agentflow.lint import load
     from ingestion.connectors import connectors_of
 
     registry = load(contracts_directory(contracts_dir))

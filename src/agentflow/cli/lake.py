@@ -28,7 +28,7 @@ def apply(*, contracts_dir: Path | None, as_json: bool) -> None:
 
     Run it before the lake job first starts, and after a contract has got a new event or field.
     """
-    from agentflow.contracts import load
+    from agentflow.lint import load
     from processing.lake import Progressed
     from processing.lake.remote import open_remote_lake
     from processing.lake.wiring import lake_location

@@ -118,7 +118,7 @@ def _say_how_far(sender: Sender) -> None:
 def _events(
     file: Path, mapping: str | None, contracts_dir: Path, *, ordered: bool, watch: Watch
 ) -> Iterator[Replayed]:
-    from agentflow.contracts import load
+    from agentflow.lint import load
     from ingestion.replay import mapping_for, read_mappings, replay
 
     mappings = read_mappings(contracts_dir, load(contracts_dir)) if contracts_dir.is_dir() else {}

@@ -98,7 +98,7 @@ def _wanted(contracts_dir: Path | None) -> tuple[KafkaAdmin, tuple[Topic, ...]]:
 
 def _captured(directory: Path, *, given: bool) -> tuple[str, ...]:
     """Return the topics that connectors write; none where there are no contracts at all."""
-    from agentflow.contracts import load
+    from agentflow.lint import load
     from ingestion.cdc import Sources
     from ingestion.connectors import transaction_topics
 

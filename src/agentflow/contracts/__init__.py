@@ -1,9 +1,8 @@
-"""What events, entities and metrics mean: contract files, read once and checked as a whole."""
+"""What events, entities and metrics mean: contract files as frozen values."""
 
 from agentflow.contracts.compatibility import Change, Impact, breaking, diff
+from agentflow.contracts.files import Linter, Reading
 from agentflow.contracts.graph import Edge, Graph, Node, graph
-from agentflow.contracts.lint import lint
-from agentflow.contracts.load import Reading, load, read_directory
 from agentflow.contracts.lock import check_lock, lock_text, read_lock, unlocked, write_lock
 from agentflow.contracts.model import (
     Contract,
@@ -25,6 +24,7 @@ __all__ = [
     "FieldContract",
     "Graph",
     "Impact",
+    "Linter",
     "MetricContract",
     "Node",
     "Reading",
@@ -35,10 +35,7 @@ __all__ = [
     "check_lock",
     "diff",
     "graph",
-    "lint",
-    "load",
     "lock_text",
-    "read_directory",
     "read_lock",
     "unlocked",
     "write_lock",

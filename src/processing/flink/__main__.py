@@ -13,8 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.errors import AgentFlowError, ContractFilesError, ParameterError
+from agentflow.lint import load
 from agentflow.settings import Settings
 from ingestion.cdc import Sources
 from ingestion.kafka.config import KafkaConfig

@@ -11,7 +11,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
+from agentflow.lint import load
 
 _OLDEST = (1980, 1, 1, 0, 0, 0)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.contracts import Registry, load, read_directory
+from agentflow.contracts import Registry
+from agentflow.lint import load, read_directory
 
 PAID = """\
 kind: event

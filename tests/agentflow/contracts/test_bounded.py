@@ -11,8 +11,9 @@ import click
 import pytest
 
 from agentflow.cli.event_file import MAX_BYTES, read_event
-from agentflow.contracts import Registry, load, read_directory, read_lock
+from agentflow.contracts import Registry, read_lock
 from agentflow.errors import ContractFilesError
+from agentflow.lint import load, read_directory
 from ingestion.generate.load import read_world
 from ingestion.replay.load import read_mappings
 

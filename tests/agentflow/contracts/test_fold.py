@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agentflow.contracts import EventContract, Registry
 from agentflow.contracts.fold import fold_of
-from agentflow.contracts.lint import lint
 from agentflow.export.rows import effective_rows
+from agentflow.lint import lint
 
 COMMON = {"kind": "event", "status": "approved", "owner": "tests", "description": "For tests."}
 FIELDS: dict[str, dict[str, object]] = {

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow.contracts.lint.metrics import RESERVED_DIMENSIONS, window_problem
 from agentflow.errors import UnknownWindowError
+from agentflow.lint.metrics import RESERVED_DIMENSIONS, window_problem
 from agentflow.metrics.windows import parse_window
 
 if TYPE_CHECKING:

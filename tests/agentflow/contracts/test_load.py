@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentflow.contracts import load, read_directory
 from agentflow.contracts.model import SessionWindow
 from agentflow.contracts.source import read
 from agentflow.errors import ContractFilesError
+from agentflow.lint import load, read_directory
 
 if TYPE_CHECKING:
     from conftest import Pack

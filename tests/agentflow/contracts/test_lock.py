@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentflow.contracts import Registry, read_directory, read_lock, unlocked, write_lock
+from agentflow.contracts import Registry, read_lock, unlocked, write_lock
 from agentflow.errors import BreakingChangeError, ContractFilesError
+from agentflow.lint import read_directory
 
 if TYPE_CHECKING:
     from conftest import Pack

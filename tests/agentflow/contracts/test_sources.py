@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.contracts import Registry, breaking, diff, load, read_directory
+from agentflow.contracts import Registry, breaking, diff
+from agentflow.lint import load, read_directory
 from tests.ingestion.cdc.packs import write_pack
 
 SOURCE = "sources/s.yaml"

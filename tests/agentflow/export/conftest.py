@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from agentflow.contracts import EventContract, FieldContract, Registry, load
+from agentflow.contracts import EventContract, FieldContract, Registry
 from agentflow.contracts.model import EntityContract, MetricContract
+from agentflow.lint import load
 
 ROOT = Path(__file__).parents[3]
 READERS = ROOT / "tools" / "node"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
+from agentflow.lint import load
 from agentflow.metrics import plan_metric
 from agentflow.metrics.sql import Question, metric_query
 

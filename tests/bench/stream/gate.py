@@ -20,7 +20,7 @@ from threading import Event, Thread
 import psutil
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
-from agentflow.contracts import load
+from agentflow.lint import load
 from ingestion.generate import Generated
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from agentflow.contracts import load
+from agentflow.lint import load
 from processing.lake import Lake
 from stack.jobs import install_wheel
 from stack.services import S3, Flink, IcebergRest, Kafka

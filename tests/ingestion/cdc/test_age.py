@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from agentflow.clock import ManualClock, to_rfc3339
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from ingestion.cdc import Refusal, Sources, documents, of_any_age
 from ingestion.kafka.records import raw_record
 from ingestion.log.port import DEAD_LETTERS, VALIDATED

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from ingestion.cdc import Change, Record, Refusal, Sources, documents, normalise, tenant_of
 from quality import Accepted, Gate
 from tests.ingestion.cdc.packs import load_pack

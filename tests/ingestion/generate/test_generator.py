@@ -20,9 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.clock import from_datetime
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.errors import ContractFilesError, ParameterError, UnknownContractError
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from ingestion.generate import CLEAN, FLAWS, Generated, Profile, World, read_world
 from ingestion.generate.fallback import random_scenario
 from ingestion.generate.patterns import sampler
@@ -59,7 +60,7 @@ PROGRAM = f"""
 from itertools import islice
 from hashlib import sha256
 from pathlib import Path
-from agentflow.contracts import load
+from agentflow.lint import load
 from ingestion.generate import Profile, read_world
 contracts = Path({str(CONTRACTS)!r})
 world = read_world(contracts, load(contracts))

@@ -12,8 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from agentflow.clock import ManualClock
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import EventRef
+from agentflow.lint import load
 from ingestion.log.private import make_private
 from processing.platform import Platform
 from processing.wiring import open_platform

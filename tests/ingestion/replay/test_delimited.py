@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow.contracts import load
 from agentflow.errors import ParameterError
+from agentflow.lint import load
 from ingestion.replay import RowMapping, read_mappings, replay
 from ingestion.replay.delimited import DelimitedRows
 from ingestion.replay.files import MAX_LINE_BYTES, open_file

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from agentflow.contracts import load
+from agentflow.lint import load
 from ingestion.replay import read_mappings, replay
 from ingestion.replay.shape import (
     Column,

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentflow.contracts import load
 from agentflow.errors import ContractFilesError, NotFoundError, ParameterError, UnknownContractError
+from agentflow.lint import load
 from ingestion.replay import RowMapping, mapping_for, read_mappings, replay
 from ingestion.replay.ordering import Replayed, in_event_time
 

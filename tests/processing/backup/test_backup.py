@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from agentflow.clock import ManualClock
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.errors import (
     DataDirectoryLockedError,
     StorageCorruptError,
@@ -25,6 +25,7 @@ from agentflow.errors import (
     StorageFullError,
 )
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.port import VALIDATED
 from processing.backup import Manifest, restore_backup, take_backup

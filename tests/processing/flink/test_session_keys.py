@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.contracts import Contract, Registry, load
+from agentflow.contracts import Contract, Registry
 from agentflow.contracts.model import SessionWindow
 from agentflow.events.identity import identity_key
+from agentflow.lint import load
 from processing.flink.session_keys import SessionKeys, entities_with_sessions, key_columns
 from processing.transformations.stream import StreamGate, StreamRecord
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.contracts.model import SessionWindow
 from agentflow.errors import ParameterError
+from agentflow.lint import load
 from ingestion.kafka.config import KafkaConfig
 from processing.flink.bundle import pack, unpack
 from processing.flink.options import options

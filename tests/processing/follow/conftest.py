@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import pytest
 
 from agentflow.clock import ManualClock
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from agentflow.timers import SystemTimers, Timers
 from processing.follow.opening import StreamOptions, open_stream_platform
 from processing.lake import Lake, open_lake

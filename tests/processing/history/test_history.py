@@ -12,8 +12,9 @@ from threading import Thread
 
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.errors import StorageError, UnavailableError, ValueTooLargeError
+from agentflow.lint import load
 from agentflow.metrics.plan import MetricPlan, plan_metric
 from agentflow.metrics.sql import Question
 from agentflow.supervision import Supervisor

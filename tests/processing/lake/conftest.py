@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from ingestion.log.port import Accept, Batch, Reject
 from processing.lake import Lake, open_lake
 from quality import Accepted, Gate

@@ -18,8 +18,8 @@ import pyiceberg.io.pyarrow  # noqa: F401 - a second of imports, once and not in
 import pyiceberg_core.transform  # noqa: F401
 import structlog
 
-from agentflow.contracts import load
 from agentflow.errors import StorageError
+from agentflow.lint import load
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from ingestion.log.reader import LogReader
 from processing.lake import LakeWriter, Positions, open_lake

@@ -14,8 +14,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import Event
+from agentflow.lint import load
 from agentflow.metrics import hashed, ordered, state
 from processing.definitions import Definitions
 from processing.lake.columns import layout

@@ -309,8 +309,8 @@ def streams_to_notice(mutant: Mutant | None, *, pack: str = "corners") -> int | 
         sys.meta_path.insert(0, finder)
     try:
         campaign = importlib.import_module("tests.processing.laws.campaign")
-        contracts = importlib.import_module("agentflow.contracts")
-        law = campaign.Law(contracts.load(campaign.PACKS[mutant.pack if mutant else pack]))
+        lint = importlib.import_module("agentflow.lint")
+        law = campaign.Law(lint.load(campaign.PACKS[mutant.pack if mutant else pack]))
         try:
             return next((n for n in range(STREAMS) if not _holds(law, n)), None)
         finally:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agentflow.clock import to_rfc3339
-from agentflow.contracts import load
 from agentflow.events import Event, RawEvent
+from agentflow.lint import load
 from agentflow.metrics import measure
 from processing.definitions import Definitions
 from processing.live import GroupLog, LiveEngine, MetricId, Moved

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.clock import ManualClock
-from agentflow.contracts import load
 from agentflow.errors import UnavailableError
 from agentflow.events import EventRef
+from agentflow.lint import load
 from agentflow.supervision import Supervisor
 from agentflow.timers import ManualTimers
 from ingestion.gate_port import Standing, SupersededError

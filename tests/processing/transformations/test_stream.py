@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.events import RawEvent
+from agentflow.lint import load
 from ingestion.log.port import (
     DEAD_LETTERS,
     DUPLICATES,

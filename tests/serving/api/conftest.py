@@ -14,7 +14,8 @@ import httpx2
 import pytest
 
 from agentflow.clock import ManualClock
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
+from agentflow.lint import load
 from agentflow.timers import ManualTimers, Timers
 from processing.platform import Platform
 from processing.wiring import open_platform

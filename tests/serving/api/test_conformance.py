@@ -30,7 +30,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from agentflow.clock import SystemClock
-from agentflow.contracts import load
+from agentflow.lint import load
 from processing.wiring import open_platform
 from serving.api.app import Doors, create_app
 from serving.api.keys import parse_keys

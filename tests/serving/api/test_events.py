@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from agentflow.clock import ManualClock
-from agentflow.contracts import load
 from agentflow.errors import StorageFullError
+from agentflow.lint import load
 from ingestion.log.port import RAW, Batch, CommitLog, Committed
 from processing.definitions import Definitions
 from processing.platform import Platform

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from agentflow.clock import ManualClock, to_rfc3339
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.errors import StorageError
+from agentflow.lint import load
 from agentflow.timers import ManualTimers
 from processing.lake import Positions
 from tests.serving.api.conftest import NOW_US, Served, order, serving

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
+from agentflow.lint import load
 from tests.processing.follow.conftest import EVENT, METRIC
 from tests.serving.api.conftest import Served, serving
 

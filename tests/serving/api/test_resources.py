@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from agentflow.clock import to_rfc3339
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.errors import ContractFilesError
+from agentflow.lint import load
 from tests.serving.api.conftest import CONTRACTS, NOW_US, Served, order, serving
 
 

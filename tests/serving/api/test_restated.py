@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentflow.clock import to_rfc3339
-from agentflow.contracts import load
+from agentflow.lint import load
 from tests.ingestion.cdc.packs import load_pack
 from tests.serving.api.conftest import Served, serving
 

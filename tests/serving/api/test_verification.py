@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from agentflow.contracts import Registry, load
+from agentflow.contracts import Registry
 from agentflow.errors import UnavailableError, ValueTooLargeError
+from agentflow.lint import load
 from agentflow.metrics import MetricPlan
 from agentflow.metrics.sql import Question
 from processing.history import History, MetricRow

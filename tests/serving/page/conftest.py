@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from agentflow.contracts import load  # noqa: E402
+from agentflow.lint import load  # noqa: E402
 from tests.fakes.app import FakeServer  # noqa: E402
 from tests.fakes.platform import FakePlatform  # noqa: E402
 from tests.fakes.serve import served  # noqa: E402

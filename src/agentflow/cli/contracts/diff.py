@@ -53,8 +53,8 @@ def diff(*, old: str, new: Path | None, contracts_dir: Path | None, as_json: boo
 
 
 def _read(directory: Path) -> Registry:
-    from agentflow.contracts import read_directory
     from agentflow.errors import ContractFilesError
+    from agentflow.lint import read_directory
 
     # A changed meaning under a locked version is what a diff is asked to explain.
     reading = read_directory(directory, locked=False)

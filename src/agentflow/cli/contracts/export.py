@@ -30,8 +30,8 @@ def export(
     json-schema, avro, asyncapi, odcs, osi, mermaid, dot or reference. Without --out the text goes
     to stdout.
     """
-    from agentflow.contracts import load
     from agentflow.export import export
+    from agentflow.lint import load
 
     files = export(load(contracts_directory(contracts_dir)), format, name=name)
     if out is not None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def graph(*, name: str | None, fmt: str, contracts_dir: Path | None, as_json: bool) -> None:
     """Show the arrows between events, metrics and entities, or only those at NAME."""
     from agentflow.contracts import graph as graph_of
-    from agentflow.contracts import load
     from agentflow.export import export
+    from agentflow.lint import load
 
     registry = load(contracts_directory(contracts_dir))
     if fmt != "text" and not as_json:

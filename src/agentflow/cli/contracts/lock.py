@@ -22,8 +22,9 @@ def lock(*, check: bool, accept_changes: bool, contracts_dir: Path | None, as_js
 
     A meaning that changed under the same version is refused with exit code 2.
     """
-    from agentflow.contracts import check_lock, read_directory, read_lock, unlocked, write_lock
+    from agentflow.contracts import check_lock, read_lock, unlocked, write_lock
     from agentflow.errors import ContractFilesError
+    from agentflow.lint import read_directory
 
     directory = contracts_directory(contracts_dir)
     reading = read_directory(directory, locked=False)

@@ -33,7 +33,7 @@ def publish(
     --contracts-dir names them, and compared with what is in force afterwards.
     Ends with exit code 1 when a backfilled metric differs from its recompute.
     """
-    from agentflow.contracts import load
+    from agentflow.lint import load
 
     directory = contracts_directory(contracts_dir)
     if contracts_dir is not None:

@@ -25,7 +25,7 @@ def test(
 
     Ends with exit code 1 when one is not met.
     """
-    from agentflow.contracts import load
+    from agentflow.lint import load
     from processing.examples import run_examples
 
     registry = load(contracts_directory(contracts_dir))

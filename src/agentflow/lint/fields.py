@@ -8,13 +8,13 @@ from decimal import Decimal
 from keyword import iskeyword
 from sys import float_info
 
-from agentflow.contracts.lint.place import Place
 from agentflow.contracts.model import EventContract, FieldContract
 from agentflow.contracts.patterns import pattern_problem
 from agentflow.contracts.scope import ENVELOPE_COLUMNS
 from agentflow.errors import ExpressionError, FileProblem
 from agentflow.expressions import parse_scalar
 from agentflow.expressions.nodes import FieldReference
+from agentflow.lint.place import Place
 from agentflow.wording import quoted
 
 _NUMERIC = frozenset({"integer", "decimal", "number"})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.contracts.lint.place import Place, did_you_mean
 from agentflow.contracts.model import EventContract, Supersession
 from agentflow.errors import FileProblem
+from agentflow.lint.place import Place, did_you_mean
 
 _ORDERED = ("string", "integer")
 

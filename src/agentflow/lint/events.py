@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentflow.contracts.fold import replaceable
-from agentflow.contracts.lint.fields import field_problems, name_taken
-from agentflow.contracts.lint.place import Place, did_you_mean
-from agentflow.contracts.lint.values import expression_type
-from agentflow.contracts.lint.versions import taking_back_problems, version_problems
 from agentflow.contracts.model import Correction, EventContract, duration
 from agentflow.errors import FileProblem
+from agentflow.lint.fields import field_problems, name_taken
+from agentflow.lint.place import Place, did_you_mean
+from agentflow.lint.values import expression_type
+from agentflow.lint.versions import taking_back_problems, version_problems
 
 
 def event_problems(event: EventContract, place: Place) -> Iterator[FileProblem]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from agentflow.contracts.lint.place import Place, did_you_mean
 from agentflow.contracts.model import EventContract, FieldContract
 from agentflow.contracts.scope import sequence_of
 from agentflow.contracts.tables import (
@@ -17,6 +16,7 @@ from agentflow.contracts.tables import (
     SourceContract,
 )
 from agentflow.errors import FileProblem
+from agentflow.lint.place import Place, did_you_mean
 
 _LITERAL = re.compile(r"'([^']*)'\Z")
 _TEXT = frozenset({"string"})

@@ -1,4 +1,4 @@
-"""Contract files in, a registry out, or every problem of every file at once."""
+"""Contract files in, a registry out, and every problem of every file at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Protocol
 
-from agentflow.contracts.lint import lint
 from agentflow.contracts.lock import check_lock, read_lock
 from agentflow.contracts.model import Contract
 from agentflow.contracts.registry import Key, Registry, key_of
@@ -26,6 +26,15 @@ _SUFFIXES = (".yaml", ".yml")
 _VERSION_SUFFIX = re.compile(r"\.v[0-9]+$")
 
 
+class Linter(Protocol):
+    """Finds what does not fit together; `agentflow.lint` is the one there is."""
+
+    def __call__(
+        self, registry: Registry, *, unreadable: frozenset[tuple[str, str]]
+    ) -> tuple[FileProblem, ...]:
+        """Return the problems, given the kinds and names of files that have others already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a contracts directory holds, good and bad.
@@ -39,23 +48,12 @@ class Reading:
     problems: tuple[FileProblem, ...]
 
 
-def load(directory: Path | str) -> Registry:
-    """Read the contracts of a directory: `events/`, `metrics/` and so on, one to a file.
-
-    Raises:
-        ContractFilesError: Something is wrong; it lists all problems of all files.
-    """
-    reading = read_directory(directory)
-    if reading.problems:
-        raise ContractFilesError(reading.problems)
-    return reading.registry
-
-
-def read_directory(directory: Path | str, *, locked: bool = True) -> Reading:
+def read_directory(directory: Path | str, *, linter: Linter, locked: bool = True) -> Reading:
     """Read what can be read and report the rest.
 
     Args:
         directory: Where the folders of contracts are.
+        linter: Finds what does not fit together among the contracts that could be read.
         locked: Whether a meaning that differs from `contracts.lock`, if there is one, is a problem.
     """
     directory = Path(directory)
@@ -80,7 +78,7 @@ def read_directory(directory: Path | str, *, locked: bool = True) -> Reading:
         contracts[key] = contract
         sources[key] = document.source
     registry = Registry.of(contracts.values(), sources=sources)
-    problems.extend(lint(registry, unreadable=frozenset(unreadable)))
+    problems.extend(linter(registry, unreadable=frozenset(unreadable)))
     if locked and not problems:
         problems.extend(_lock_problems(directory, registry))
     ordered = sorted(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from agentflow.contracts.lint.place import Place, broken, did_you_mean, scope_of
 from agentflow.contracts.model import EntityContract, EntitySource
 from agentflow.errors import FileProblem
+from agentflow.lint.place import Place, broken, did_you_mean, scope_of
 
 _LITERAL = re.compile(r"'[^']*'\Z")
 _KEY_TYPES = ("string", "integer")

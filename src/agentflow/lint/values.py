@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from agentflow.contracts.lint.place import Place, did_you_mean, scope_of
 from agentflow.contracts.model import EventContract
 from agentflow.contracts.scope import declared_scope
 from agentflow.errors import ExpressionError, FileProblem
@@ -18,6 +17,7 @@ from agentflow.expressions.nodes import (
     children,
 )
 from agentflow.expressions.reach import Reach, metric_reach, scalar_reach
+from agentflow.lint.place import Place, did_you_mean, scope_of
 from agentflow.wording import quoted
 
 MAX_VALUE_DIGITS = 64

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.contracts.lint.entities import entity_problems
-from agentflow.contracts.lint.events import event_problems
-from agentflow.contracts.lint.metrics import metric_problems
-from agentflow.contracts.lint.place import Place
-from agentflow.contracts.lint.tables import source_problems
 from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
 from agentflow.contracts.registry import Registry
 from agentflow.contracts.tables import SourceContract
 from agentflow.errors import FileProblem
+from agentflow.lint.entities import entity_problems
+from agentflow.lint.events import event_problems
+from agentflow.lint.metrics import metric_problems
+from agentflow.lint.place import Place
+from agentflow.lint.tables import source_problems
 
 
 def lint(

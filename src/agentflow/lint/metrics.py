@@ -6,15 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from agentflow.contracts.lint.examples import example_problems
-from agentflow.contracts.lint.money import money_problems
-from agentflow.contracts.lint.place import Place, broken, did_you_mean, scope_of
-from agentflow.contracts.lint.values import (
-    enums_of,
-    refuse_far_answers,
-    refuse_unknown_values,
-    value_reach,
-)
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.reads import implied, parsed, pins
 from agentflow.errors import ExpressionError, FileProblem
@@ -29,6 +20,15 @@ from agentflow.expressions import (
 )
 from agentflow.expressions.nodes import AggregateInput, aggregates, events_of, fields_of
 from agentflow.expressions.reach import Reach
+from agentflow.lint.examples import example_problems
+from agentflow.lint.money import money_problems
+from agentflow.lint.place import Place, broken, did_you_mean, scope_of
+from agentflow.lint.values import (
+    enums_of,
+    refuse_far_answers,
+    refuse_unknown_values,
+    value_reach,
+)
 
 RESERVED_DIMENSIONS = frozenset(
     {  # `tests/serving/test_question.py` compares them with what the routes read

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.contracts.lint.place import Place
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.reads import declared, pins
 from agentflow.errors import FileProblem
 from agentflow.expressions import Aggregate, MetricNode
 from agentflow.expressions.nodes import Combine, Number, aggregates, fields_of
+from agentflow.lint.place import Place
 
 _MIXING = frozenset({"sum", "avg", "min", "max", "quantile"})
 

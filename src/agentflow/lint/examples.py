@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.contracts.lint.place import Place, did_you_mean
-from agentflow.contracts.lint.values import enums_of
 from agentflow.contracts.model import MetricContract
 from agentflow.errors import FileProblem
 from agentflow.events import EventRef
+from agentflow.lint.place import Place, did_you_mean
+from agentflow.lint.values import enums_of
 from agentflow.wording import quoted
 
 ENVELOPE_KEYS = frozenset({"time", "id", "tenant", "source"})
