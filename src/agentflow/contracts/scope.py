@@ -7,14 +7,10 @@ from keyword import iskeyword
 
 from agentflow.contracts.model import EventContract, FieldContract
 from agentflow.events import EventRef
+from agentflow.events.table import ENVELOPE
 from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
 
-ENVELOPE_COLUMNS = frozenset(
-    {
-        "tenant", "source", "event_id", "occurred_at", "ingested_at", "log_offset", "ce_subject",
-        "ce_correlation_id", "occurred_us", "ingested_us",
-    }
-)  # fmt: skip
+ENVELOPE_COLUMNS = frozenset(column.name for column in ENVELOPE) | {"occurred_us", "ingested_us"}
 """What every table and view of events has besides the fields: no field may be called that."""
 
 

@@ -17,11 +17,11 @@ from agentflow.errors import AgentFlowError
 from agentflow.events import EventRef
 from agentflow.events.identity import identity_key
 from processing.flink.lake_slots import all_slots, slots_of
-from processing.transformations.layout import Layout, layout
+from processing.transformations.layout import ENVELOPE, Layout, layout
 from quality import Gate, attribute_of
 
-ENVELOPE: Final = ("tenant", "source", "event_id", "occurred_at", "ingested_at")
-OPTIONAL: Final = ("ce_subject", "ce_correlation_id")
+CARRIED: Final = tuple(column.name for column in ENVELOPE if column.name != "log_offset")
+"""The columns of the envelope that the record itself holds."""
 UNREAD: Final = ("belongs", "problem", "record")
 
 Row = Callable[..., Any]
@@ -83,7 +83,7 @@ class Decoder:
     ) -> Any:  # noqa: ANN401 - Flink's
         belongs = f"{(type_ or '').replace('.', '_')}_v{version or ''}"
         content = b64encode(record or b"").decode()
-        envelope = (None,) * (1 + len(ENVELOPE) + len(OPTIONAL))
+        envelope = (None,) * (1 + len(CARRIED))
         return self._row("unread", *envelope, belongs, problem, content, *self._nothing)
 
 

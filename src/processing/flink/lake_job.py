@@ -13,7 +13,7 @@ from pyflink.table.udf import udf
 from agentflow.contracts import Registry
 from processing.flink.cluster import environment_of, insert, tables_of
 from processing.flink.judge import RowOf
-from processing.flink.lake_decode import ENVELOPE, OPTIONAL, UNREAD, Decoder, layouts_of
+from processing.flink.lake_decode import CARRIED, UNREAD, Decoder, layouts_of
 from processing.flink.lake_slots import WIRES, all_slots
 from processing.flink.lake_sql import DECODE, LakeJob, definitions, insertions
 from processing.transformations.layout import Layout
@@ -23,7 +23,7 @@ def row_type(layouts: Sequence[Layout]) -> Any:  # noqa: ANN401 - pyflink has no
     """Return the type of what `Decoder.row` returns."""
     text, whole = DataTypes.STRING(), DataTypes.BIGINT()
     fields = [DataTypes.FIELD("place", text), DataTypes.FIELD("identity", DataTypes.BYTES())]
-    fields += [DataTypes.FIELD(name, text) for name in (*ENVELOPE, *OPTIONAL, *UNREAD)]
+    fields += [DataTypes.FIELD(name, text) for name in (*CARRIED, *UNREAD)]
     kinds = dict(zip(WIRES, (text, whole, DataTypes.DOUBLE(), DataTypes.BOOLEAN()), strict=True))
     fields += [DataTypes.FIELD(slot, kinds[slot.split("_")[0]]) for slot in all_slots(layouts)]
     return DataTypes.ROW(fields)

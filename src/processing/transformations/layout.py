@@ -14,7 +14,7 @@ from typing import Final, Literal
 from agentflow.contracts import EventContract
 from agentflow.contracts.scope import ENVELOPE_COLUMNS, full_scope
 from agentflow.errors import ContractError
-from agentflow.events.table import slug
+from agentflow.events import table
 from agentflow.expressions.typing import ExpressionType
 
 Primitive = Literal["string", "long", "double", "boolean", "timestamptz", "date", "decimal"]
@@ -80,17 +80,11 @@ def _always(name: str, kind: ColumnType, description: str) -> Column:
     return Column(name, kind, description, nullable=False)
 
 
-ENVELOPE: Final = (
-    _always("tenant", STRING, "Who sent it; decided by the API key."),
-    _always("source", STRING, "CloudEvents source."),
-    _always("event_id", STRING, "CloudEvents id."),
-    _always("occurred_at", INSTANT, "Event time, UTC."),
-    _always("ingested_at", INSTANT, "When it was taken in, UTC."),
-    _always("log_offset", LONG, "Offset in the topic of accepted events."),
-    Column("ce_subject", STRING, "CloudEvents subject."),
-    Column("ce_correlation_id", STRING, "Ties a chain together."),
+_KINDS: Final = {"string": STRING, "integer": LONG, "timestamp": INSTANT}
+ENVELOPE: Final = tuple(
+    Column(column.name, _KINDS[column.type], column.description, nullable=column.nullable)
+    for column in table.ENVELOPE
 )
-"""`source` and `event_id` make an event unique within its tenant."""
 
 DEAD_LETTERS: Final = (
     _always("tenant", STRING, "Who sent it."),
@@ -156,7 +150,7 @@ def layout(contract: EventContract) -> Layout:
         declared = contract.fields.get(name)
         description = contract.derived[name] if declared is None else declared.description
         fields.append(Column(name, _type(kind, derived=declared is None), description))
-    return Layout(slug(contract.ref), tuple(fields))
+    return Layout(table.slug(contract.ref), tuple(fields))
 
 
 def _type(kind: ExpressionType, *, derived: bool) -> ColumnType:
