@@ -23,10 +23,15 @@ def parsed(metric: MetricContract, events: Events) -> MetricNode:
     return parse_metric(metric.value, events={ref.type for ref in events})
 
 
+def pinned(metric: MetricContract, name: str) -> tuple[EventRef, ...]:
+    """Return the versions of an event that `moved_by` names."""
+    return tuple(ref for ref in metric.refs if ref.type == name)
+
+
 def pins(metric: MetricContract, name: str, events: Events) -> tuple[EventRef, ...]:
     """Return the versions of an event that a metric counts: those it pins, else the newest."""
-    pinned = tuple(ref for ref in metric.refs if ref.type == name and ref in events)
-    return pinned or (max(ref for ref in events if ref.type == name),)
+    known = tuple(ref for ref in pinned(metric, name) if ref in events)
+    return known or (max(ref for ref in events if ref.type == name),)
 
 
 def value_reads(metric: MetricContract, events: Events) -> Mapping[EventRef, frozenset[str]]:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 from agentflow.expressions.nodes import Aggregate, Combine, MetricNode, Number, divides
 from agentflow.expressions.sql import literal
-
-NATURAL_SCALE_OF_A_RATIO = 6
+from agentflow.metrics.arithmetic import RATIO_SCALE
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,7 @@ def rounded(node: MetricNode, *, scale: int | None, aggregate: Callable[[Aggrega
     if not divides(node):
         text = _plain(node, aggregate)
         return text if scale is None else f"ROUND({text}, {scale})"
-    return _divided(
-        _quotient(node, aggregate), NATURAL_SCALE_OF_A_RATIO if scale is None else scale
-    )
+    return _divided(_quotient(node, aggregate), RATIO_SCALE if scale is None else scale)
 
 
 def _divided(quotient: _Quotient, scale: int) -> str:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
 
-from agentflow.contracts.model import MetricContract, MetricExample, duration
+from agentflow.contracts.model import MetricContract, MetricExample
 from agentflow.contracts.registry import Registry
 from agentflow.events import canonical_json
+from agentflow.metrics.windows import step_of
 
-_STEPS = (
-    (timedelta(minutes=10), "5s"),
-    (timedelta(hours=2), "1m"),
-    (timedelta(hours=48), "15m"),
-)
 _HEAD = """\
 # Metrics
 
@@ -37,20 +32,8 @@ def metrics_page(registry: Registry, metrics: Iterable[MetricContract]) -> str:
     return "\n".join([_HEAD, *table, "", "\n".join(sections)])
 
 
-def window_step(window: str) -> str:
-    """Return how far a window moves at a time.
-
-    >>> window_step("1h"), window_step("today"), window_step("7d"), window_step("all")
-    ('1m', '15m', '1d', 'never')
-    """
-    if window == "all":
-        return "never"
-    length = timedelta(days=1) if window == "today" else duration(window)
-    return next((step for limit, step in _STEPS if length <= limit), "1d")
-
-
 def _section(registry: Registry, metric: MetricContract) -> str:
-    windows = ", ".join(f"`{window}` ({window_step(window)})" for window in metric.windows)
+    windows = ", ".join(f"`{window}` ({step_of(window)})" for window in metric.windows)
     facts = [
         f"- Unit: {_unit(metric)}",
         f"- Dimensions: {_names(metric.dimensions)}",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.reads import implied, parsed, pins
-from agentflow.errors import ExpressionError, FileProblem
+from agentflow.errors import ExpressionError, FileProblem, UnknownWindowError
 from agentflow.events import EventRef
 from agentflow.expressions import (
     Aggregate,
@@ -29,6 +28,7 @@ from agentflow.lint.values import (
     refuse_unknown_values,
     value_reach,
 )
+from agentflow.metrics.windows import parse_window, step_of
 
 RESERVED_DIMENSIONS = frozenset(
     {  # `tests/serving/test_question.py` compares them with what the routes read
@@ -57,9 +57,6 @@ _ALLOWED = {
     "dimension": frozenset({"string", "integer", "boolean"}),
 }
 _EXACT = frozenset({"integer", "decimal"})
-_WINDOW = re.compile(r"([1-9][0-9]{0,4})([smhd])\Z")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_STEPS = ((600, 5), (7200, 60), (172800, 900), (400 * 86400, 86400))
 
 
 def metric_problems(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
@@ -95,15 +92,13 @@ def window_problem(name: str) -> str | None:
     >>> window_problem("61m") is None, window_problem("125m")
     (True, 'is not a whole number of its 15m steps')
     """
-    if name in {"all", "today"}:
-        return None
-    found = _WINDOW.match(name)
-    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
-    step = next((step for limit, step in _STEPS if 0 < seconds <= limit), None)
-    if step is None:
-        return "is not a window"
-    unit = {5: "5s", 60: "1m", 900: "15m", 86400: "1d"}[step]
-    return f"is not a whole number of its {unit} steps" if seconds % step else None
+    step = ""
+    try:
+        step = step_of(name)
+        parse_window(name)
+    except UnknownWindowError:
+        return f"is not a whole number of its {step} steps" if step else "is not a window"
+    return None
 
 
 def _windows(metric: MetricContract, place: Place) -> Iterator[FileProblem]:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Literal
 
 from agentflow.contracts.model import EventContract, MetricContract
+from agentflow.contracts.reads import pinned
 from agentflow.contracts.scope import full_scope
 from agentflow.errors import ContractError, ExpressionError
 from agentflow.events import EventRef
@@ -121,9 +122,9 @@ def plan_metric(
     return _Binder(contract, events).plan(node)
 
 
-def pinned(contract: MetricContract, event: str) -> tuple[EventRef, ...]:
-    """Return the versions of *event* that the metric counts: those `moved_by` names."""
-    refs = tuple(ref for ref in contract.refs if ref.type == event)
+def _counted(contract: MetricContract, event: str) -> tuple[EventRef, ...]:
+    """Return the versions of *event* that the metric counts: the pinned ones."""
+    refs = pinned(contract, event)
     if not refs:
         raise ContractError(
             f'"moved_by" lacks "{event}", which the value reads',
@@ -192,7 +193,7 @@ class _Binder:
         inputs = tuple(
             AtomInput(ref, source.value, node.where)
             for source in node.inputs
-            for ref in pinned(self._contract, source.event)
+            for ref in _counted(self._contract, source.event)
         )
         for item in inputs:
             self._check(item)
@@ -220,7 +221,7 @@ class _Binder:
         source = node.inputs[index]
         kinds = [
             infer(source.value, self._scope(ref))
-            for ref in pinned(self._contract, source.event)
+            for ref in _counted(self._contract, source.event)
             if source.value is not None
         ]
         allowed = DISTINCT_KINDS if node.kind == "distinct" else EXACT

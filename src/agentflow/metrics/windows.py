@@ -24,8 +24,8 @@ DAY_US = 24 * HOUR_US
 
 _UNITS_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
 _LENGTH = re.compile(r"([1-9][0-9]{0,4})([smhd])")
-_STEPS = ((10 * MINUTE_US, 5 * SECOND_US), (2 * HOUR_US, MINUTE_US), (48 * HOUR_US, 15 * MINUTE_US))
 MAX_LENGTH_US = 400 * DAY_US
+_STEPS = ((10 * MINUTE_US, "5s"), (2 * HOUR_US, "1m"), (48 * HOUR_US, "15m"), (MAX_LENGTH_US, "1d"))
 BEGINNING_US = -(2**62)
 END_US = 2**62
 
@@ -66,16 +66,29 @@ def parse_window(name: str) -> Window:
     """
     if name == "all":
         return Window(name, 0, 0)
-    if name == "today":
-        return Window(name, DAY_US, 15 * MINUTE_US)
-    length_us = parse_length(name)
-    step_us = next((step for limit, step in _STEPS if length_us <= limit), DAY_US)
+    length_us = DAY_US if name == "today" else parse_length(name)
+    step_us = parse_length(step_of(name))
     if length_us % step_us:
         raise UnknownWindowError(
             f'window "{name}" is not a whole number of its steps',
             hint="Windows up to 10m step by 5s, up to 2h by 1m, up to 48h by 15m, longer by 1d.",
         )
     return Window(name, length_us, step_us)
+
+
+def step_of(name: str) -> str:
+    """Return how far a window of that name moves at a time.
+
+    >>> step_of("1h"), step_of("today"), step_of("7d"), step_of("all")
+    ('1m', '15m', '1d', 'never')
+
+    Raises:
+        UnknownWindowError: If it is not a length, or longer than 400 days.
+    """
+    if name == "all":
+        return "never"
+    length_us = DAY_US if name == "today" else parse_length(name)
+    return next(step for limit_us, step in _STEPS if length_us <= limit_us)
 
 
 def parse_length(name: str) -> int:

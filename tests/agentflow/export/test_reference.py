@@ -6,8 +6,7 @@ import pytest
 
 from agentflow.contracts import Registry
 from agentflow.export import export
-from agentflow.export.reference import window_step
-from agentflow.metrics.windows import DAY_US, MINUTE_US, SECOND_US, parse_window
+from agentflow.metrics.windows import DAY_US, MINUTE_US, SECOND_US, parse_window, step_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 STEPS_US = {
@@ -29,8 +28,8 @@ def test_the_page_in_the_docs_is_current(shop: Registry) -> None:
     ["30s", "5m", "10m", "11m", "1h", "2h", "3h", "24h", "48h", "3d", "7d", "today", "all"],
 )
 def test_the_page_names_the_step_the_engine_takes(window: str) -> None:
-    """The kernel may not import the engine's windows, so the two are held together here."""
-    assert STEPS_US[window_step(window)] == parse_window(window).step_us
+    """People read the name of a step on the page, engines count in its microseconds."""
+    assert STEPS_US[step_of(window)] == parse_window(window).step_us
 
 
 def test_every_version_of_every_metric_has_a_section(registry: Registry) -> None:
