@@ -1,0 +1,78 @@
+"""The tutorial is true: its files are written and its commands typed, one after the other."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import AGENTFLOW, ROOT, platform_up
+
+_BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+REFUSED = 4
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its title, or "" where it has none, and its text."""
+
+    language: str
+    title: str
+    text: str
+
+
+def blocks(page: str) -> Iterator[Block]:
+    for language, title, text in _BLOCK.findall((ROOT / "docs" / page).read_text("utf-8")):
+        yield Block(language, title, text)
+
+
+def typed(block: Block, place: Path, environment: Mapping[str, str]) -> str:
+    """Type the lines of a block, and return what they said to stdout."""
+    said = ""
+    for line in block.text.splitlines():
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=place,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        wanted = REFUSED if block.title == "refused" else 0
+        assert done.returncode == wanted, f"{line}\n{done.stdout}{done.stderr}"
+        said += done.stdout
+    return said
+
+
+@pytest.mark.timeout(300)
+def test_the_tutorial_and_the_page_on_operations_can_be_followed(tmp_path: Path) -> None:
+    """From an empty folder to a proved number, a backup, and a second directory made of it."""
+    path = os.pathsep.join([str(AGENTFLOW.parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path}
+    data = tmp_path / ".agentflow"
+    said = ""
+    with ExitStack() as running:
+        for block in blocks("tutorial/first-contract.md"):
+            if block.language == "yaml":
+                file = tmp_path / block.title
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(block.text)
+            elif block.title == "second terminal":
+                assert block.text == "agentflow up\n"
+                up = running.enter_context(platform_up(data, tmp_path / "contracts"))
+                environment["AGENTFLOW_URL"] = up.url
+            else:
+                said += typed(block, tmp_path, environment)
+        answer = up.http.get("/v1/metrics/takings").json()
+        for block in blocks("operations.md"):
+            typed(block, tmp_path, environment)
+
+    assert answer["value"] == "6.30"
+    assert "average_price@1" in said
+    assert (tmp_path / "restored" / "log.sqlite").exists()
