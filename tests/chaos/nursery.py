@@ -32,6 +32,7 @@ def child(asked: dict[str, Any]) -> NoReturn:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(file, descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.clear()
     os.environ.update(asked["environment"])
     if asked["largest_file_bytes"] is not None:
         limit = asked["largest_file_bytes"]

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
@@ -185,21 +185,35 @@ class Nursery:
         command: str = "up",
     ) -> Server:
         """Begin a start; see `Server.ready`."""
-        life = next(self._lives)
         port = ("--port", "0") if command == "up" else ()
-        out, err, code = _files(self._folder, life)
-        asked = {
-            "arguments": [
+        return self.fork(
+            [
                 *(command, *port, "--json", "--data-dir", str(data_dir)),
                 *("--contracts-dir", str(contracts_dir)),
             ],
-            "environment": {
+            environment={
                 "AGENTFLOW_API_KEYS": ",".join(f"{key}:{name}" for name, key in KEYS.items()),
                 "AGENTFLOW_TOKEN_SECRET": SECRET,
                 "AGENTFLOW_LAKE_INTERVAL_SECONDS": str(lake_seconds),
                 "AGENTFLOW_SNAPSHOT_INTERVAL_SECONDS": str(snapshot_seconds),
                 **(environment or {}),
             },
+            largest_file_bytes=largest_file_bytes,
+        )
+
+    def fork(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        largest_file_bytes: int | None = None,
+    ) -> Server:
+        """Run a command of `agentflow`, with our environment and what is added here."""
+        life = next(self._lives)
+        out, err, code = _files(self._folder, life)
+        asked = {
+            "arguments": list(arguments),
+            "environment": {**os.environ, **(environment or {})},
             "out": str(out),
             "err": str(err),
             "exit": str(code),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import atexit
 import shutil
-import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx2
 import pytest
+
+from tests.chaos.servers import Nursery
 
 ROOT = Path(__file__).parents[2]
 AGENTFLOW = Path(sys.executable).parent / "agentflow"
@@ -28,21 +31,30 @@ class Up:
     data_dir: Path
 
 
+@cache
+def nursery() -> Nursery:
+    """One for each test process; it ends with us, as its input does."""
+    folder = tempfile.TemporaryDirectory(prefix="agentflow-")
+    found = Nursery(Path(folder.name))
+    atexit.register(folder.cleanup)
+    atexit.register(found.close)
+    return found
+
+
 @contextmanager
 def platform_up(data_dir: Path, contracts_dir: Path) -> Iterator[Up]:
-    """Run `agentflow up` on a free port and end it, by its pid, when the body is done."""
-    command = [AGENTFLOW, "up", "--port", "0", "--json", "--data-dir", data_dir]
-    process = subprocess.Popen(
-        [*map(str, command), "--contracts-dir", str(contracts_dir)], stdout=subprocess.PIPE
-    )
+    """Run `agentflow up` on a free port and end it, by its pid, when the body is done.
+
+    In a process of its own that has imported everything: imports are most of a start.
+    """
+    paths = ("--data-dir", str(data_dir), "--contracts-dir", str(contracts_dir))
+    server = nursery().fork(["up", "--port", "0", "--json", *paths])
     try:
-        assert process.stdout is not None
-        url = json.loads(process.stdout.readline())["url"]
+        url = server.ready().url
         with httpx2.Client(base_url=url, timeout=30) as http:
             yield Up(url, http, contracts_dir, data_dir)
     finally:
-        process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert server.stop() == 0, server.log
 
 
 @pytest.fixture
