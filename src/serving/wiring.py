@@ -10,8 +10,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -40,6 +40,7 @@ from serving.api.keys import parse_keys
 from serving.api.limits import Policy
 from serving.api.origins import loopback
 from serving.api.protocol import hot_protocol
+from serving.api.server import Server
 
 if TYPE_CHECKING:
     from ingestion.redis.broker import RedisBroker
@@ -52,7 +53,6 @@ _SWITCH_SECONDS = 0.0002
 """Between threads: the lake writer must not hold the event loop up for the default 5 ms."""
 _COLLECT_AFTER = 50_000
 """Objects before the youngest generation is collected: events are many, small and short-lived."""
-_SHUTDOWN_SECONDS = 5
 _OTHER_FILES = 512
 """Files that are not connections: the log, the lake's, the broker's."""
 _FEWEST_CONNECTIONS = 64
@@ -269,24 +269,6 @@ async def _awaited(main: Callable[[], Awaitable[int]]) -> int:
     return await main()
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves signals to us, and ends streams first when it stops."""
-
-    def __init__(self, config: uvicorn.Config, *, on_stop: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_stop = on_stop
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, which never end by themselves, then everything else."""
-        self._on_stop()
-        await super().shutdown(sockets)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture nothing."""
-        yield
-
-
 def _server(app: Api, settings: Settings, *, on_stop: Callable[[], None]) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
@@ -303,10 +285,9 @@ def _server(app: Api, settings: Settings, *, on_stop: Callable[[], None]) -> uvi
         date_header=False,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         backlog=2048,
     )
-    return _Server(config, on_stop=on_stop)
+    return Server(config, on_stop=on_stop)
 
 
 def connection_limits(settings: Settings) -> ConnectionLimits:

@@ -11,12 +11,13 @@ header without an end nor a thousand requests in one packet keep others waiting.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from traceback import format_exc
 from typing import ClassVar, Final
 
 import httptools
 import structlog
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.api.connections import Connections, network
@@ -45,7 +46,7 @@ _BODY: Final = 2
 _REFUSED: Final = 3
 
 
-class _HotProtocol(HttpToolsProtocol):
+class HotProtocol(HttpToolsProtocol):
     """One connection. The server's default headers must be off, they are not sent from here."""
 
     hot: ClassVar[HotPath]
@@ -193,7 +194,22 @@ class _HotProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(self._until_cut, cycle, app))
+
+    async def _until_cut(
+        self,
+        cycle: RequestResponseCycle,
+        app: ASGI3Application,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+    ) -> None:
+        """Run a request; one that the server cuts when it ends has no answer and no trace."""
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            cycle.disconnected = True
+            self.abort()
 
     def on_response_complete(self) -> None:
         """Start the next request that waits, or listen for one."""
@@ -374,9 +390,9 @@ def hot_protocol(hot: HotPath, connections: Connections | None = None) -> type[H
         connections: The open ones, with their limits; those of this server alone.
     """
 
-    class HotProtocol(_HotProtocol):
+    class Protocol(HotProtocol):
         pass
 
-    HotProtocol.hot = hot
-    HotProtocol.open = Connections() if connections is None else connections
-    return HotProtocol
+    Protocol.hot = hot
+    Protocol.open = Connections() if connections is None else connections
+    return Protocol
