@@ -78,7 +78,7 @@ def ask(  # noqa: PLR0913 - each is one part of a question
     chosen = window if window is not None else plan.windows[0].name
     if plan.window(chosen) is None:
         raise UnknownWindowError(
-            f'metric "{name}" has no window "{chosen}"',
+            f"metric {quoted(contract.name)} has no window {quoted(chosen)}",
             hint=f"Its windows: {', '.join(contract.windows)}.",
         )
     for dimension in (*(where or {}), *by):

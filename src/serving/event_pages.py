@@ -133,7 +133,7 @@ class EventPages:
             [
                 message.text or self._render(message)
                 for message in messages
-                if message.event.tenant == tenant and (not types or message.event.type in types)
+                if message.event.tenant == tenant and _is_one(message.event, types)
             ]
         )
 
@@ -164,3 +164,8 @@ class EventPages:
         while len(self._logged) > _PAGES_KEPT:
             self._logged.popitem(last=False)
         return found
+
+
+def _is_one(event: Event, types: frozenset[str]) -> bool:
+    """Tell whether an event is of one of the types, which may say a version; none means all."""
+    return not types or event.type in types or str(event.ref) in types

@@ -14,6 +14,7 @@ import click
 
 from agentflow.cli.json_text import json_of
 from agentflow.clock import SystemClock, to_datetime
+from agentflow.versions import versioned
 from agentflow.wording import quoted
 
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -24,9 +25,12 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 def contract_of(catalog: Mapping[str, Any], name: str, version: int | None) -> Mapping[str, Any]:
     """Find the contract of an event type; without a version, the one events are judged by.
 
+    The type may say its version itself, `order.created@1`.
+
     Raises:
         UsageError: There is none; it says which one was probably meant.
     """
+    name, version = versioned(name, version)
     events: Sequence[Mapping[str, Any]] = catalog.get("events", ())
     found = [e for e in events if e["name"] == name and version in {None, e["version"]}]
     if found:

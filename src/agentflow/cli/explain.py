@@ -8,10 +8,11 @@ import click
 
 from agentflow.cli.connection import connected
 from agentflow.cli.failure import NO, Failure
-from agentflow.cli.options import filters, json_option, server_options, versioned
+from agentflow.cli.options import filters, json_option, server_options
 from agentflow.cli.output import emit, number, say, waiting
 from agentflow.cli.shown import write_answer, write_causes
-from agentflow.wording import counted
+from agentflow.versions import versioned
+from agentflow.wording import counted, quoted
 
 if TYPE_CHECKING:
     from agentflow_sdk import Answer
@@ -55,7 +56,7 @@ def explain(  # noqa: PLR0913  # the options of the command
         _proof(answer, sql=sql)
     if answer.recompute is not None and not answer.recompute.equal:
         raise Failure(
-            f'metric "{name}" is {number(answer.value)} live and '
+            f"metric {quoted(name)} is {number(answer.value)} live and "
             f"{number(answer.recompute.value)} in the lake",
             exit_code=NO,
             code="not_equal",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from agentflow.cli.connection import connected
-from agentflow.cli.options import Instant, filters, json_option, server_options, versioned
+from agentflow.cli.options import Instant, filters, json_option, server_options
 from agentflow.cli.output import emit, write_table
 from agentflow.cli.shown import write_answer
+from agentflow.versions import versioned
 
 if TYPE_CHECKING:
     from agentflow_sdk import AgentFlow, Answer

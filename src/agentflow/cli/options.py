@@ -114,20 +114,3 @@ def pairs(given: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"{quoted(name)} is given twice")
         found[name] = value
     return found
-
-
-def versioned(name: str, version: int | None) -> tuple[str, int | None]:
-    """Read `revenue@2`, as lists show a metric, as its name and version.
-
-    >>> versioned("revenue@2", None), versioned("revenue", 1)
-    (('revenue', 2), ('revenue', 1))
-
-    Raises:
-        UsageError: The name says another version than the option.
-    """
-    plain, at, written = name.rpartition("@")
-    if not at or not written.isascii() or not written.isdigit():
-        return name, version
-    if version not in {None, int(written)}:
-        raise click.UsageError(f'"{name}" is not version {version}: say one of them')
-    return plain, int(written)

@@ -15,6 +15,7 @@ from agentflow.cli.failure import REFUSED, Failure
 from agentflow.cli.options import Instant, json_option, server_options
 from agentflow.cli.output import emit, number, say, signed, write_table
 from agentflow.cli.shown import dimensions
+from agentflow.versions import versioned
 
 if TYPE_CHECKING:
     from agentflow_sdk import AgentFlow, Answer, DryRun, Receipt
@@ -68,6 +69,7 @@ def send(  # noqa: PLR0913  # the options of the command
             event = _read(json_file)
         else:
             assert type is not None  # noqa: S101  # checked above
+            type, version = versioned(type, version)  # noqa: A001  # the argument's name
             contract = contract_of(client.catalog(), type, version)
             given = data_of(contract, fields)
             data = completed(contract, given, at=time or now())
@@ -102,10 +104,13 @@ class _Watch:
         self._window = window
         data = event.get("data")
         values = data if isinstance(data, dict) else {}
-        declared = {m.name: m for m in client.metrics() if m.status == "approved"} if names else {}
+        declared = client.metrics() if names else ()
+        approved = {m.name: m for m in declared if m.status == "approved"}
+        pinned = {(m.name, m.version): m for m in declared}
         self._where: dict[str, dict[str, object]] = {}
         for name in names:
-            metric = declared.get(name)
+            plain, version = versioned(name)
+            metric = approved.get(plain) if version is None else pinned.get((plain, version))
             unit = metric.unit if metric else None
             known = metric is not None and unit in metric.dimensions and unit in values
             self._where[name] = {str(unit): values[unit]} if known else {}
@@ -122,6 +127,7 @@ def _show(receipt: Receipt, watched: list[tuple[Answer, Answer]], *, as_json: bo
     moves = [
         {
             "metric": after.metric,
+            "version": after.contract.version,
             "window": after.window.name,
             "dimensions": dict(after.dimensions),
             "unit": after.unit,
@@ -145,7 +151,7 @@ def _show(receipt: Receipt, watched: list[tuple[Answer, Answer]], *, as_json: bo
     if watched:
         rows = [
             (
-                f"{after.metric} {after.window.name or ''}".rstrip(),
+                f"{after.metric}@{after.contract.version} {after.window.name or ''}".rstrip(),
                 dimensions(after.dimensions),
                 number(before.value),
                 number(after.value),

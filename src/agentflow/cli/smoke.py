@@ -82,7 +82,7 @@ def _event(
     if name is None:
         return _accepted_example(client, catalog)
     contract = contract_of(catalog, name, None)
-    return name, completed(contract, data_of(contract, fields), at=now())
+    return str(contract["name"]), completed(contract, data_of(contract, fields), at=now())
 
 
 def _accepted_example(client: AgentFlow, catalog: Json) -> tuple[str, dict[str, object]]:

@@ -68,7 +68,8 @@ def _metrics(
             if as_json:
                 emit_line(answer.model_dump(mode="json", exclude_unset=True))
                 continue
-            head = f"{answer.metric}  {answer.window.name}  {answer.status}"
+            name = f"{answer.metric}@{answer.contract.version}"
+            head = f"{name}  {answer.window.name}  {answer.status}"
             groups = answer.groups if answer.value is None else ()
             values: Iterator[str] = (
                 f"{dimensions(g.dimensions)} {number(g.value)}" for g in groups

@@ -14,6 +14,7 @@ from agentflow.contracts.source import Source
 from agentflow.contracts.tables import SourceContract
 from agentflow.errors import ContractError, UnknownContractError
 from agentflow.events import EventRef
+from agentflow.versions import versioned
 
 Versioned: TypeAlias = tuple[str, int]
 Key: TypeAlias = tuple[str, str, int]
@@ -29,6 +30,8 @@ def key_of(contract: Contract) -> Key:
 @dataclass(frozen=True, slots=True)
 class Registry:
     """The contracts in force. Immutable; made by `load`, or by `Registry.of` from values.
+
+    Whatever picks one by its name takes `revenue@2` too, as lists show it.
 
     Attributes:
         events: By name and major version.
@@ -151,10 +154,11 @@ class Registry:
 
 
 def _pick(kind: str, name: str, version: int | None, known: Iterable[_C]) -> _C:
+    written, (name, version) = name, versioned(name, version)
     contracts = list(known)
     versions = [contract for contract in contracts if contract.name == name]
     if not versions:
-        raise _unknown(kind, name, sorted({contract.name for contract in contracts}))
+        raise _unknown(kind, written, sorted({contract.name for contract in contracts}))
     if version is None:
         return max(versions, key=_preference)
     for contract in versions:

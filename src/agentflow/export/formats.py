@@ -18,6 +18,7 @@ from agentflow.export.json_schema import json_schemas
 from agentflow.export.odcs import odcs_contract
 from agentflow.export.osi import osi_model
 from agentflow.export.reference import metrics_page
+from agentflow.versions import versioned
 
 Files: TypeAlias = dict[str, str]
 Exporter: TypeAlias = Callable[[Registry, str | None], Files]
@@ -107,7 +108,7 @@ FORMATS: Mapping[str, Exporter] = MappingProxyType(
 def _events(registry: Registry, name: str | None) -> tuple[EventContract, ...]:
     if name is None:
         return tuple(registry.events.values())
-    plain, version = _pinned(name)
+    plain, version = versioned(name)
     chosen = registry.event(plain, version)
     return tuple(
         contract
@@ -119,16 +120,10 @@ def _events(registry: Registry, name: str | None) -> tuple[EventContract, ...]:
 def _metrics(registry: Registry, name: str | None) -> tuple[MetricContract, ...]:
     if name is None:
         return tuple(registry.metrics.values())
-    plain, version = _pinned(name)
+    plain, version = versioned(name)
     chosen = registry.metric(plain, version)
     return tuple(
         contract
         for contract in registry.metrics.values()
         if contract.name == plain and version in {None, contract.version}
     ) or (chosen,)
-
-
-def _pinned(name: str) -> tuple[str, int | None]:
-    """Split `order.created@1`; a version that is no number is part of the (unknown) name."""
-    plain, _, version = name.partition("@")
-    return (plain, int(version)) if version.isdecimal() else (name, None)

@@ -75,7 +75,7 @@ class _Compiler:
 
     def _step(self, step: Step, scope: dict[str, ExpressionType]) -> Act:
         if step.emit is not None:
-            return self._emit(step, self.registry.event(*_versioned(step.emit)), scope)
+            return self._emit(step, self.registry.event(step.emit), scope)
         if step.draw is not None:
             return self._draw(step.draw, scope)
         if step.pick is not None:
@@ -234,11 +234,6 @@ def rules_of(contract: EventContract) -> Callable[[Mapping[str, Value]], str | N
         if rule.on_fail == "reject"
     ]
     return lambda values: next((name for name, holds in rules if holds(values) is False), None)
-
-
-def _versioned(text: str) -> tuple[str, int | None]:
-    name, _, version = text.partition("@")
-    return name, int(version) if version else None
 
 
 def _begun(compiler: _Compiler, steps: Iterable[Step], scope: Scope) -> tuple[Act, State]:

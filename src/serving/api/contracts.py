@@ -82,9 +82,9 @@ def router(context: Context) -> APIRouter:
         versions = [
             _summary(item, registry)
             for item in registry.contracts()
-            if (item.kind, item.name) == (kind, name)
+            if (item.kind, item.name) == (kind, current.name)
         ]
-        return respond(VersionsShape(kind, name, current.version, versions))
+        return respond(VersionsShape(kind, current.name, current.version, versions))
 
     @routes.get(
         "/v1/contracts/{kind}/{name}/{version}",

@@ -61,7 +61,7 @@ def router(context: Context) -> APIRouter:
         tenant = tenant_of(request)
         as_of_us = instant("as_of", as_of)
         require_past("as_of", as_of_us, now_us=context.platform.clock.now_us())
-        question = ("entity", tenant, type, id, as_of or "")
+        question = ("entity", tenant, contract.name, id, as_of or "")
         of_sessions = ("sessions", *question)
         start = context.cursors.read(cursor, *question) or 0
         below_us = context.cursors.read(sessions_cursor, *of_sessions)

@@ -163,15 +163,6 @@ def test_an_address_that_is_not_http_is_refused_as_such(run: Run, url: str) -> N
     assert "agentflow up" not in refused.stderr
 
 
-def test_what_lists_show_can_be_typed(live: Run) -> None:
-    """A metric with its version; what another version contradicts is refused."""
-    named = live("metric", "order_count@1", "--json")
-    other = live("metric", "order_count@1", "--version", "2")
-
-    assert (named.exit_code, other.exit_code) == (0, 2)
-    assert '"order_count@1" is not version 2' in other.stderr
-
-
 def test_hints_on_the_command_line_name_commands(live: Run) -> None:
     """An address of HTTP is no help there."""
     missing = live("deadletter", "show", "999")

@@ -41,6 +41,11 @@ def graph(*, name: str | None, fmt: str, contracts_dir: Path | None, as_json: bo
 
 
 def _edges(drawn: Graph, name: str | None) -> list[dict[str, list[str] | str]]:
+    from agentflow.errors import UnknownContractError
+
+    known = {node.name for node in drawn.nodes}
+    if name is not None and name not in known | {each.partition("@")[0] for each in known}:
+        raise UnknownContractError("contract", name, known=known)
     return [
         {
             "from": str(edge.source),

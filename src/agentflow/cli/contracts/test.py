@@ -10,6 +10,7 @@ import click
 from agentflow.cli.failure import NO
 from agentflow.cli.options import contracts_directory, contracts_option, json_option
 from agentflow.cli.output import emit, number, say
+from agentflow.versions import versioned
 from agentflow.wording import counted
 
 
@@ -31,7 +32,12 @@ def test(
     registry = load(contracts_directory(contracts_dir))
     for name in metrics:
         registry.metric(name)  # says which name was probably meant
-    chosen = [m for m in registry.metrics.values() if not metrics or m.name in metrics]
+    wanted = {versioned(name) for name in metrics}
+    chosen = [
+        m
+        for m in registry.metrics.values()
+        if not metrics or wanted & {(m.name, None), (m.name, m.version)}
+    ]
     results = [result for metric in chosen for result in run_examples(registry, metric)]
     failed = [result for result in results if not result.met]
     if as_json:
