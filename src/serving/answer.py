@@ -221,10 +221,11 @@ class Answering:
         unbounded = start_us == BEGINNING_US
         mixed = len(found.units) > 1
         total = None if mixed else found.total
+        state, registry = self._state, self._platform.registry
         unseen_values = (
             []
             if found.events
-            else unseen(plan, self._platform.registry, asked.where, self._state.values)
+            else unseen(plan, registry, asked.where, state.values, state.departed)
         )
         return AnswerDocument(
             metric=plan.contract.name,

@@ -60,6 +60,7 @@ def unseen(
     registry: Registry,
     where: Mapping[str, object],
     seen: Callable[[str], Collection[object]],
+    departed: Callable[[str], Collection[object]] = lambda _: (),
 ) -> list[WarningDocument]:
     """Return a warning for each wanted value that no event has, absence and conditions among them.
 
@@ -69,13 +70,15 @@ def unseen(
         plan: The metric.
         registry: The contracts.
         where: What was asked for.
-        seen: Returns the values of a dimension that were seen.
+        seen: Returns the values of a dimension that events have.
+        departed: Returns values that events had: they were corrected, or are out of all windows.
     """
     return [
         _unseen(plan, name, value, values)
         for name, value in where.items()
         if (value is None or allowed_values(plan, registry, name) is None)
         and value not in (values := seen(name))
+        and value not in departed(name)
     ]
 
 

@@ -27,6 +27,8 @@ from agentflow.metrics.windows import Window
 MAX_DELTAS = 4_000
 CAUSES_KEPT = 64
 """More than an answer shows: it names those of its own cell and window."""
+DEPARTED_KEPT = 1_000
+"""Cells without events that are remembered: whoever asks for one has not mistyped it."""
 
 
 class StateImage(msgspec.Struct, frozen=True, array_like=True):
@@ -74,8 +76,8 @@ class MetricState:
     """
 
     __slots__ = (
-        "_distincts", "_functions", "_now_us", "_running", "_slots", "_tiers", "announced",
-        "causes", "deltas", "moves", "plan",
+        "_departed", "_distincts", "_functions", "_now_us", "_outermost", "_running", "_slots",
+        "_tiers", "announced", "causes", "deltas", "moves", "plan",
     )  # fmt: skip
 
     def __init__(self, plan: MetricPlan, functions: CellFunctions, *, now_us: int) -> None:
@@ -87,13 +89,21 @@ class MetricState:
         self._functions = functions
         self._now_us = now_us
         self._distincts = Distincts(plan)
+        self._departed: dict[Key, None] = {}
         self._slots = 0
         everything = self._new_sum()
         self._running = {
             window.name: _Running(window, now_us, everything) for window in plan.windows
         }
+        self._outermost = self._longest()
         self._tiers = Tiers(plan.windows, functions)
         self._tiers.demote(now_us)
+
+    def _longest(self) -> _Running | None:
+        """Return the window that events leave last; None if there is one that they never leave."""
+        if not all(running.window.step_us for running in self._running.values()):
+            return None
+        return max(self._running.values(), key=lambda one: one.window.length_us, default=None)
 
     def _new_sum(self) -> Sum:
         self._slots += 1
@@ -132,7 +142,16 @@ class MetricState:
             if self._distincts.atoms and sums:
                 self._distincts.add(dims, delta, tuple([one.slot for one in sums]))
             for one in sums:
-                one.settle(dims)
+                if one.settle(dims):
+                    self._depart(dims)
+            if not sums:  # it is in no window
+                self._depart(dims)
+
+    def _depart(self, dims: Key) -> None:
+        """Remember a cell in which there were events; the oldest is forgotten."""
+        self._departed[dims] = None
+        if len(self._departed) > DEPARTED_KEPT:
+            del self._departed[next(iter(self._departed))]
 
     def _places(self, buckets: Iterable[Any]) -> dict[object, tuple[Cells | None, list[Sum]]]:
         """Return where events of each time count: their bucket, and the sums of their windows.
@@ -190,6 +209,10 @@ class MetricState:
                 for cells in entering:
                     own.shift(cells, self._functions.add, sign=1)
                 running.expiries += len(leaving) + len(entering)
+                if running is self._outermost:
+                    for dims in (dims for cells in leaving for dims in cells):
+                        if dims not in own.cells:
+                            self._depart(dims)
             running.start_us, running.end_us = start_us, end_us
         self._tiers.demote(now_us)
 
@@ -322,6 +345,14 @@ class MetricState:
         position = self.plan.dimensions.index(dimension)
         sums = {id(running.sum): running.sum for running in self._running.values()}
         return {dims[position] for one in sums.values() for dims in one.cells}
+
+    def departed(self, dimension: str) -> set[object]:
+        """Return the values of a dimension in cells whose events were corrected or are too old.
+
+        Not all of them: the newest `DEPARTED_KEPT` cells, since the process started.
+        """
+        position = self.plan.dimensions.index(dimension)
+        return {dims[position] for dims in self._departed}
 
     def pending(self, start_us: int, end_us: int) -> dict[Key, Cell]:
         """Return, by cell, what events in a range of event time changed since the last refresh.

@@ -73,14 +73,16 @@ class Sum:
         if total[-1] == 0:
             del self.totals[key]
 
-    def settle(self, dims: Key) -> None:
-        """Drop the cell if no event is left in it."""
-        if self.cells[dims][-1] == 0:
-            del self.cells[dims]
-            if self.order is not None:
-                self._reorder(dims, there=False)
-            if self._distincts.atoms:
-                self._distincts.leave(dims, self.slot)
+    def settle(self, dims: Key) -> bool:
+        """Drop the cell if no event is left in it; tell whether it was dropped."""
+        if self.cells[dims][-1]:
+            return False
+        del self.cells[dims]
+        if self.order is not None:
+            self._reorder(dims, there=False)
+        if self._distincts.atoms:
+            self._distincts.leave(dims, self.slot)
+        return True
 
     def shift(self, cells: Cells, merge: Merge, *, sign: int) -> None:
         """Merge the cells of a bucket that enters, or leaves."""
