@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 import pytest
 
-from agentflow.cli import main
 from agentflow.settings import Settings
+from agentflow_cli import main
 
 ROOT = Path(__file__).parent.parent
 STRUCTURE = ("docs/architecture.md", "docs/style.md", "docs/reference/configuration.md")
-PACKAGES = ("agentflow", "ingestion", "processing", "quality", "serving")
+PACKAGES = ("agentflow", "agentflow_cli", "ingestion", "processing", "quality", "serving")
 PLACES = (ROOT, ROOT / "src", ROOT / "docs", ROOT / "src/ingestion/log")
 MADE = frozenset({"gate/", "lake/", "lake-cache/", "catalog.sqlite", "dist/", ".agentflow/"})
 """What the platform makes in its data directory; `test_the_data_directory_…` looks at the names."""

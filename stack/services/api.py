@@ -11,7 +11,7 @@ from stack.home import LOOPBACK
 from stack.process import Command
 from stack.service import Service
 
-_MAIN = "from agentflow.cli import main; main()"
+_MAIN = "from agentflow_cli import main; main()"
 
 
 class Api(Service):

@@ -58,7 +58,7 @@ def platform_server(
         *(
             sys.executable,
             "-c",
-            f"{before}; from agentflow.cli import main; main()",
+            f"{before}; from agentflow_cli import main; main()",
             "up",
             "--json",
         ),

@@ -19,8 +19,8 @@ import pyarrow.parquet
 
 import serving.demo
 import serving.wiring
-from agentflow.cli import gate, service, up
-from agentflow.cli import main as agentflow
+from agentflow_cli import gate, service, up
+from agentflow_cli import main as agentflow
 
 USED = (pyarrow.dataset, pyarrow.parquet, serving.demo, serving.wiring, gate, service, up)
 

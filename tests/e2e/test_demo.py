@@ -13,7 +13,7 @@ import pytest
 COMPARES_SLOWLY = """
 import asyncio
 import serving.demo
-from agentflow.cli import main
+from agentflow_cli import main
 report = serving.demo.report
 async def slowly(*arguments, **named):
     await asyncio.sleep({seconds})

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agentflow.cli import main
 from agentflow.lint import load
+from agentflow_cli import main
 from ingestion.cdc import Change, Refusal, Sources, documents
 from ingestion.connectors import ConnectClient, connectors_of, diagnose
 from stack import install

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from redis import Redis as RedisClient
 
-from agentflow.cli import main
+from agentflow_cli import main
 from stack.services import Redis
 from tests.chaos.servers import KEYS, Client, Nursery, Server, until
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agentflow.cli import main
 from agentflow.lint import load
+from agentflow_cli import main
 from agentflow_sdk import AgentFlow, AgentFlowError, Answer, ProblemError, Retry
 from ingestion.generate import Profile, read_world
 from stack import install

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from agentflow.cli import main
 from agentflow.contracts import Registry
 from agentflow.lint import load
+from agentflow_cli import main
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import Create

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from agentflow.cli import main
 from agentflow.lint import load
+from agentflow_cli import main
 from ingestion.cdc import Sources
 from ingestion.connectors import transaction_topics
 from ingestion.kafka.admin import KafkaAdmin

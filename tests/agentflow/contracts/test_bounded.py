@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 import pytest
 
-from agentflow.cli.event_file import MAX_BYTES, read_event
 from agentflow.contracts import Registry, read_lock
 from agentflow.errors import ContractFilesError
 from agentflow.lint import load, read_directory
+from agentflow_cli.event_file import MAX_BYTES, read_event
 from ingestion.generate.load import read_world
 from ingestion.replay.load import read_mappings
 

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner
 
-from agentflow.cli import main
+from agentflow_cli import main
 
 PGBENCH = Path(__file__).parents[3] / "examples" / "pgbench" / "contracts"
 REASON = "Connector configuration is invalid: The 'database.hostname' value is invalid"

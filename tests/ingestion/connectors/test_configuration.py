@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agentflow.cli import main
 from agentflow.contracts import Registry
 from agentflow.contracts.tables import ColumnType
 from agentflow.errors import ContractError
 from agentflow.lint import load
+from agentflow_cli import main
 from ingestion.connectors import connectors_of, diagnose, transaction_topics
 from processing.transformations.stream import StreamGate
 from tests.ingestion.cdc.packs import load_pack

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from click.testing import CliRunner, Result
 
-from agentflow.cli import main
+from agentflow_cli import main
 from ingestion.control.opening import open_control
 from ingestion.log.opening import open_log
 
