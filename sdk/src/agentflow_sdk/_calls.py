@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from agentflow_sdk._model import Model
 from agentflow_sdk._wire import Call, checked, encoded, filters, instant, parameters, parser
 from agentflow_sdk.models import (
     Answer,
@@ -18,7 +19,6 @@ from agentflow_sdk.models import (
     DryRun,
     Entity,
     Metric,
-    Model,
     Receipt,
     Verification,
 )

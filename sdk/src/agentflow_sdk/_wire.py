@@ -14,7 +14,7 @@ import httpx2
 from pydantic import TypeAdapter, ValidationError
 
 from agentflow_sdk.errors import AnswerError, ProblemError, error_of
-from agentflow_sdk.models import Problem
+from agentflow_sdk.problems import Problem
 
 T = TypeVar("T")
 Parameters: TypeAlias = Mapping[str, str]

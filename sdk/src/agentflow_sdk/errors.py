@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agentflow_sdk.models import FieldError, Problem
+from agentflow_sdk.problems import FieldError, Problem
 
 
 class AgentFlowError(Exception):

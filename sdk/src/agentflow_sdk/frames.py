@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentflow_sdk.errors import FramesMissingError
 
@@ -13,12 +13,35 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from agentflow_sdk.models import Answer
-
 _DIGITS = 38
+_Members = Iterable[tuple[str, Any]]
 
 
-def to_arrow(answer: Answer) -> pa.Table:
+class Tabular(Protocol):
+    """What becomes rows: an answer with a series, or groups, or one value."""
+
+    @property
+    def series(self) -> Sequence[_Members]:
+        """Points, each with `start`, `end`, `dimensions`, `value` and `events`."""
+
+    @property
+    def groups(self) -> Sequence[_Members]:
+        """Groups, each with `dimensions`, `value` and `events`."""
+
+    @property
+    def dimensions(self) -> Mapping[str, Any]:
+        """What was asked for, where there is one value."""
+
+    @property
+    def value(self) -> Decimal | int | None:
+        """That value."""
+
+    @property
+    def events(self) -> int:
+        """How many events it counts."""
+
+
+def to_arrow(answer: Tabular) -> pa.Table:
     """Return the series, else the groups, else the one value, as rows.
 
     Raises:
@@ -42,7 +65,7 @@ def to_arrow(answer: Answer) -> pa.Table:
     return pa.table(columns)
 
 
-def to_polars(answer: Answer) -> pl.DataFrame:
+def to_polars(answer: Tabular) -> pl.DataFrame:
     """Return the rows of `to_arrow` as a polars frame.
 
     Raises:
@@ -57,7 +80,7 @@ def to_polars(answer: Answer) -> pl.DataFrame:
     return frame
 
 
-def to_pandas(answer: Answer) -> pd.DataFrame:
+def to_pandas(answer: Tabular) -> pd.DataFrame:
     """Return the rows of `to_arrow` as a pandas frame whose columns keep their Arrow types.
 
     Raises:
@@ -71,7 +94,7 @@ def to_pandas(answer: Answer) -> pd.DataFrame:
     return frame
 
 
-def _rows(answer: Answer) -> Iterable[Mapping[str, Any]]:
+def _rows(answer: Tabular) -> Iterable[Mapping[str, Any]]:
     if answer.series:
         return [dict(point) for point in answer.series]
     if answer.groups:

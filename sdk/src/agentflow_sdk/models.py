@@ -10,7 +10,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from agentflow_sdk._model import Model
+from agentflow_sdk.problems import FieldError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
@@ -28,46 +31,6 @@ Number: TypeAlias = Annotated[Decimal | int, BeforeValidator(_exact)]
 """A metric's value: `int` for counts, `Decimal` for everything with digits after the point."""
 Dimensions: TypeAlias = Mapping[str, str | int | bool | None]
 Status: TypeAlias = Literal["fresh", "stale", "partial", "restated"]
-
-
-class Model(BaseModel):
-    """Base of all answers: immutable, tolerant of members it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class FieldError(Model):
-    """One thing that is wrong with a request or an event.
-
-    Attributes:
-        pointer: JSON pointer into the event, `/data/amount`.
-        parameter: Name of the query parameter, when it is about one.
-    """
-
-    code: str
-    message: str
-    pointer: str | None = None
-    parameter: str | None = None
-    hint: str | None = None
-
-    def __str__(self) -> str:
-        """Render as `/data/amount: must be at least 0 (hint)`."""
-        where = self.pointer or self.parameter
-        hint = f" ({self.hint})" if self.hint else ""
-        return f"{where}: {self.message}{hint}" if where else f"{self.message}{hint}"
-
-
-class Problem(Model):
-    """An RFC 9457 problem, as the server sends it."""
-
-    status: int
-    title: str = ""
-    code: str = "unknown"
-    detail: str = ""
-    hint: str | None = None
-    errors: tuple[FieldError, ...] = ()
-    request_id: str | None = None
-    dead_letter: int | None = None
 
 
 class EventOutcome(Model):
@@ -190,7 +153,7 @@ class Point(Model):
     events: int = 0
     status: Status = "fresh"
     partial: bool = False
-    dimensions: Dimensions = {}
+    dimensions: Dimensions = Field(default_factory=dict)
 
 
 class Grain(Model):
@@ -242,7 +205,7 @@ class Answer(Model):
     unit: str | None = None
     status: Status
     window: Window = Window()
-    dimensions: Dimensions = {}
+    dimensions: Dimensions = Field(default_factory=dict)
     contract: ContractVersion
     watermark: datetime | None = None
     age_ms: float | None = None
@@ -311,7 +274,7 @@ class Move(Model):
     metric: str
     version: int
     window: str | None = None
-    dimensions: Dimensions = {}
+    dimensions: Dimensions = Field(default_factory=dict)
     before: Number | None = None
     after: Number | None = None
     moved: Number | None = None
@@ -464,7 +427,7 @@ class WindowCheck(Model):
     """
 
     window: str
-    dimensions: Dimensions = {}
+    dimensions: Dimensions = Field(default_factory=dict)
     live: Number | None = None
     recomputed: Number | None = None
     equal: bool
