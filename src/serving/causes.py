@@ -22,6 +22,7 @@ from agentflow.metrics import (
     measure,
 )
 from agentflow.metrics.arithmetic import EXACT, Value
+from agentflow.metrics.atoms import ATOMS
 from agentflow.metrics.evaluator import BUCKET_US, Cell
 from agentflow.metrics.plan import Computed, Reading
 from processing.live import Cause
@@ -154,8 +155,7 @@ class _Probe:
 
 def additive(plan: MetricPlan) -> bool:
     """Tell whether a metric is the sum of what each of its events adds."""
-    kinds = {atom.kind for atom in plan.atoms}
-    return kinds <= {"sum", "count"} and _linear(plan.reading)
+    return all(ATOMS[atom.kind].number for atom in plan.atoms) and _linear(plan.reading)
 
 
 def _linear(node: Reading) -> bool:

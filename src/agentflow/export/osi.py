@@ -14,6 +14,7 @@ from agentflow.export.documents import Document
 from agentflow.export.quotient import rounded
 from agentflow.export.rows import effective_rows, united_rows
 from agentflow.expressions import Aggregate, parse_metric
+from agentflow.expressions.aggregates import AGGREGATES, Kept
 from agentflow.expressions.nodes import (
     AggregateInput,
     aggregates,
@@ -21,7 +22,6 @@ from agentflow.expressions.nodes import (
 )
 
 _ENVELOPE_DIMENSIONS = {"tenant": False, "occurred_at": True}
-_SIMPLE = {"min": "MIN", "max": "MAX"}
 
 
 def osi_model(registry: Registry, metrics: Iterable[MetricContract]) -> Document:
@@ -156,19 +156,10 @@ class _Translation:
         if aggregate in self._united:
             return f"COUNT(DISTINCT {self._united[aggregate]}.item)"
         values = [self._value(aggregate, taken) for taken in aggregate.inputs]
-        match aggregate.kind:
-            case "count":
-                counts = " + ".join(f"COUNT({value})" for value in values)
-                return f"({counts})" if len(values) > 1 else counts
-            case "sum":
-                return f"COALESCE(SUM({values[0]}), 0)"
-            case "distinct":
-                return f"COUNT(DISTINCT {values[0]})"
-            case "quantile":
-                # the discrete percentile is the nearest rank, as the metric language defines it
-                return f"PERCENTILE_DISC({aggregate.q}) WITHIN GROUP (ORDER BY {values[0]})"
-            case kind:
-                return f"{_SIMPLE[kind]}({values[0]})"
+        kept = AGGREGATES[aggregate.kind].meaning
+        assert isinstance(kept, Kept)  # noqa: S101 - formulas are spelled out before
+        added = " + ".join(kept.ansi.format(value=value, q=aggregate.q) for value in values)
+        return f"({added})" if len(values) > 1 else added
 
     def _value(self, aggregate: Aggregate, taken: AggregateInput) -> str:
         table = slug(self._pins[taken.event])
@@ -179,7 +170,8 @@ class _Translation:
 
 
 def _spans_datasets(aggregate: Aggregate) -> bool:
-    return aggregate.kind == "distinct" and len(aggregate.inputs) > 1
+    form = AGGREGATES[aggregate.kind].form
+    return form == "distinct values" and len(aggregate.inputs) > 1
 
 
 def _sql(expression: str) -> Document:

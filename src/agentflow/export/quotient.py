@@ -8,9 +8,17 @@ divides it. An engine whose `/` gives a float (DuckDB) is exact for answers of u
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from agentflow.expressions.nodes import Aggregate, Combine, MetricNode, Number, divides
+from agentflow.expressions.aggregates import AGGREGATES, Formula, is_counted
+from agentflow.expressions.nodes import (
+    Aggregate,
+    Combine,
+    MetricNode,
+    Number,
+    divides,
+    spelled_out,
+)
 from agentflow.expressions.sql import literal
 from agentflow.metrics.arithmetic import RATIO_SCALE
 
@@ -61,7 +69,9 @@ def _plain(node: MetricNode, aggregate: Callable[[Aggregate], str]) -> str:
     match node:
         case Number(value=value):
             return literal(value)
-        case Aggregate():
+        case Aggregate(kind=kind):
+            if isinstance(formula := AGGREGATES[kind].meaning, Formula):
+                return _plain(spelled_out(node, formula), aggregate)
             return aggregate(node)
         case Combine(operator=operator, left=left, right=right):
             return f"({_plain(left, aggregate)} {operator} {_plain(right, aggregate)})"
@@ -71,13 +81,11 @@ def _quotient(node: MetricNode, aggregate: Callable[[Aggregate], str]) -> _Quoti
     match node:
         case Number(value=value):
             return _Quotient(literal(value))
-        case Aggregate(kind="avg"):
-            total, size = replace(node, kind="sum"), replace(node, kind="count")
-            return _over(_Quotient(aggregate(total)), _Quotient(_wide(aggregate(size))))
-        case Aggregate(kind="count" | "distinct"):
-            return _Quotient(_wide(aggregate(node)))
-        case Aggregate():
-            return _Quotient(aggregate(node))
+        case Aggregate(kind=kind):
+            if isinstance(formula := AGGREGATES[kind].meaning, Formula):
+                return _quotient(spelled_out(node, formula), aggregate)
+            text = aggregate(node)
+            return _Quotient(_wide(text) if is_counted(kind) else text)
         case Combine(left=left, right=right):
             return _combined(node, _quotient(left, aggregate), _quotient(right, aggregate))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
+from agentflow.expressions.aggregates import AggregateKind, Formula, is_ratio
+
 ComparisonOperator = Literal["=", "!=", "<", "<=", ">", ">="]
 ArithmeticOperator = Literal["+", "-", "*", "/"]
-AggregateKind = Literal["sum", "count", "avg", "min", "max", "distinct", "quantile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +199,17 @@ def divides(node: MetricNode) -> bool:
     """Tell whether a metric expression divides anywhere (an average does)."""
     match node:
         case Aggregate(kind=kind):
-            return kind == "avg"
+            return is_ratio(kind)
         case Number():
             return False
         case Combine(operator=operator, left=left, right=right):
             return operator == "/" or divides(left) or divides(right)
+
+
+def spelled_out(aggregate: Aggregate, formula: Formula) -> Combine:
+    """Return the arithmetic that an aggregate stands for."""
+    left, right = replace(aggregate, kind=formula.left), replace(aggregate, kind=formula.right)
+    return Combine(formula.operator, left, right)
 
 
 def depth(node: Node | MetricNode) -> int:

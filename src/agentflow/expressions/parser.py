@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from decimal import Decimal
+from typing import assert_never
 
 from agentflow.errors import ExpressionError
+from agentflow.expressions.aggregates import AGGREGATES, OTHER_AGGREGATES, WORDS, AggregateKind
+from agentflow.expressions.aggregates import hint as hint_of_aggregates
 from agentflow.expressions.functions import WRITTEN_ELSEWHERE
 from agentflow.expressions.nodes import (
     Aggregate,
     AggregateInput,
-    AggregateKind,
     And,
     Arithmetic,
     Call,
@@ -33,25 +35,10 @@ from agentflow.expressions.tokens import Token, tokenize
 from agentflow.wording import quoted
 
 _COMPARISONS = {"=": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
-_AGGREGATES: dict[str, AggregateKind] = {
-    "sum": "sum",
-    "count": "count",
-    "avg": "avg",
-    "min": "min",
-    "max": "max",
-    "quantile": "quantile",
-}
 _RESERVED = frozenset(
     {"and", "or", "not", "in", "is", "null", "true", "false", "between"}
     | {"case", "when", "then", "else", "end", "filter", "where", "distinct"}
 )
-_OTHER_AGGREGATES = {
-    "median": "Write quantile(sale.amount, 0.5).",
-    "percentile": "Write quantile(sale.amount, 0.95).",
-    "average": "Write avg(sale.amount).",
-    "mean": "Write avg(sale.amount).",
-    "count_distinct": "Write count(distinct sale.buyer).",
-}
 MAX_DEPTH = 60
 MAX_LEVELS = 80
 """Of the tree, where each `or`, `+` and `when` of a chain is one: Python nests brackets to 200."""
@@ -272,7 +259,7 @@ class _Parser:
         return FieldReference(self._field_name(token))
 
     def _call(self, token: Token) -> Call:
-        if token.keyword in _AGGREGATES:
+        if token.keyword in WORDS:
             raise ExpressionError(
                 f'"{token.text}" at position {token.position + 1} is an aggregate, '
                 "and here one event is looked at",
@@ -352,16 +339,16 @@ class _Parser:
             node = self.metric()
             self._expect(")")
             return node
-        if token.kind == "name" and token.keyword in _AGGREGATES:
+        if token.kind == "name" and token.keyword in WORDS:
             self._advance()
-            return self._aggregate(_AGGREGATES[token.keyword])
+            return self._aggregate(WORDS[token.keyword])
         raise self._unexpected("an aggregate or a number", hint=self._hint_of_aggregates())
 
     def _hint_of_aggregates(self) -> str:
         token, following = self._current, self._tokens[self._index + 1 : self._index + 2]
-        aggregates = f"Aggregates: {', '.join(_AGGREGATES)}, and count(distinct …)."
-        if token.keyword in _OTHER_AGGREGATES:
-            return _OTHER_AGGREGATES[token.keyword]
+        aggregates = hint_of_aggregates()
+        if token.keyword in OTHER_AGGREGATES:
+            return OTHER_AGGREGATES[token.keyword]
         if token.kind == "name" and not (following and following[0].text == "("):
             return f"A metric is made of events, and not of fields or metrics alone. {aggregates}"
         return aggregates
@@ -369,26 +356,27 @@ class _Parser:
     def _aggregate(self, kind: AggregateKind) -> Aggregate:
         self._expect("(")
         q: Decimal | None = None
-        if kind == "count":
-            kind, inputs = self._counted()
-        else:
-            inputs = (self._measured(),)
-            if kind == "quantile":
+        match AGGREGATES[kind].form:
+            case "events" if self._take("distinct"):
+                kind, inputs = "distinct", self._several(self._measured)
+            case "events" | "distinct values":
+                inputs = self._several(self._event_input)
+            case "value":
+                inputs = (self._measured(),)
+            case "value and fraction":
+                inputs = (self._measured(),)
                 self._expect(",")
                 q = self._fraction()
+            case unknown:
+                assert_never(unknown)
         self._expect(")")
         return Aggregate(kind, inputs, self._filter(inputs), q)
 
-    def _counted(self) -> tuple[AggregateKind, tuple[AggregateInput, ...]]:
-        if self._take("distinct"):
-            inputs = [self._measured()]
-            while self._take(","):
-                inputs.append(self._measured())
-            return "distinct", tuple(inputs)
-        inputs = [self._event_input()]
+    def _several(self, read: Callable[[], AggregateInput]) -> tuple[AggregateInput, ...]:
+        inputs = [read()]
         while self._take(","):
-            inputs.append(self._event_input())
-        return "count", tuple(inputs)
+            inputs.append(read())
+        return tuple(inputs)
 
     def _event_input(self) -> AggregateInput:
         token = self._current

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from agentflow.expressions.aggregates import AGGREGATES
 from agentflow.expressions.nodes import (
     Aggregate,
     Arithmetic,
@@ -75,7 +76,7 @@ def metric_reach(node: MetricNode, values: dict[Aggregate, Reach]) -> Reach:
             return _total([metric_reach(left, values), metric_reach(right, values)])
         case Aggregate(kind=kind):
             reach = values.get(node, Reach(0, 0))
-            grows = EVENTS_DIGITS if kind in {"sum", "avg", "count", "distinct"} else 0
+            grows = EVENTS_DIGITS if AGGREGATES[kind].grows else 0
             return Reach(reach.whole + grows, reach.scale)
 
 

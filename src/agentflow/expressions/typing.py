@@ -26,7 +26,6 @@ from agentflow.expressions.nodes import (
 )
 
 Kind = Literal["string", "integer", "decimal", "number", "boolean", "timestamp", "date", "null"]
-EXACT = frozenset({"integer", "decimal"})
 MAX_SCALE = 18
 
 

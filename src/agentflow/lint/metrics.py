@@ -17,6 +17,7 @@ from agentflow.expressions import (
     infer,
     parse_metric,
 )
+from agentflow.expressions.aggregates import AGGREGATES, COUNTABLE
 from agentflow.expressions.nodes import AggregateInput, aggregates, events_of, fields_of
 from agentflow.expressions.reach import Reach
 from agentflow.lint.examples import example_problems
@@ -52,11 +53,6 @@ RESERVED_DIMENSIONS = frozenset(
         "window",
     }
 )
-_ALLOWED = {
-    "distinct": frozenset({"string", "integer", "boolean"}),
-    "dimension": frozenset({"string", "integer", "boolean"}),
-}
-_EXACT = frozenset({"integer", "decimal"})
 
 
 def metric_problems(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
@@ -184,14 +180,17 @@ def _value_type(
 def _aggregated(
     aggregate: Aggregate, kinds: list[ExpressionType], place: Place
 ) -> Iterator[FileProblem]:
-    allowed = _ALLOWED.get(aggregate.kind, _EXACT)
+    allowed = AGGREGATES[aggregate.kind].takes
     for kind in dict.fromkeys(found.kind for found in kinds):
         if kind not in allowed:
             wanted = " or ".join(sorted(allowed))
             message = f"{aggregate.kind} is not for {kind} values"
             hint = f"It takes {wanted}; a number is a float and never exact."
             yield place.problem("value", message=message, hint=hint)
-    if aggregate.kind == "distinct" and len({found.kind for found in kinds}) > 1:
+    if (
+        AGGREGATES[aggregate.kind].form == "distinct values"
+        and len({found.kind for found in kinds}) > 1
+    ):
         yield place.problem("value", message="count(distinct …) mixes fields of different types")
 
 
@@ -217,7 +216,7 @@ def _dimensions(
             said = ", ".join(f'{kind} in "{ref}"' for kind, ref in kinds.items())
             message = f'dimension "{name}" differs in type: {said}'
             yield place.problem("dimensions", index, message=message)
-        for kind in kinds.keys() - _ALLOWED["dimension"]:
+        for kind in kinds.keys() - COUNTABLE:
             message = f'dimension "{name}" is {kind}; few values are needed, not a measure'
             yield place.problem("dimensions", index, message=message)
 

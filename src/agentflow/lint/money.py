@@ -8,10 +8,9 @@ from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.reads import declared, pins
 from agentflow.errors import FileProblem
 from agentflow.expressions import Aggregate, MetricNode
+from agentflow.expressions.aggregates import AGGREGATES
 from agentflow.expressions.nodes import Combine, Number, aggregates, fields_of
 from agentflow.lint.place import Place
-
-_MIXING = frozenset({"sum", "avg", "min", "max", "quantile"})
 
 
 def money_problems(metric: MetricContract, node: MetricNode, place: Place) -> Iterator[FileProblem]:
@@ -48,7 +47,7 @@ def _units(metric: MetricContract, node: MetricNode, place: Place) -> set[str]:
 
 
 def _aggregate_units(aggregate: Aggregate, metric: MetricContract, place: Place) -> set[str]:
-    if aggregate.kind not in _MIXING:
+    if not AGGREGATES[aggregate.kind].in_unit:
         return set()
     events = place.registry.events
     return {

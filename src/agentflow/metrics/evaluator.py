@@ -19,8 +19,8 @@ from agentflow.contracts.scope import attribute_of
 from agentflow.events import EventRef
 from agentflow.expressions.python import NAMESPACE, PythonEmitter
 from agentflow.expressions.typing import Scope, infer
+from agentflow.metrics.atoms import ATOMS, STATES
 from agentflow.metrics.plan import Atom, AtomInput, MetricPlan
-from agentflow.metrics.state import Distinct, Multiset
 
 BUCKET_US = 5_000_000
 """Event time is kept to five seconds, the finest step of any window."""
@@ -148,25 +148,19 @@ def _update(
         value = emitter.value_source(item.value)
         if infer(item.value, scope).nullable:
             conditions.append(f"({value}) is not None")
-    if atom.kind == "sum":
-        lines = [f"c[{index}] {sign}= {value}"]
-    elif atom.kind == "count":
-        lines = [f"c[{index}] {sign}= 1"]
-    else:
-        lines = [f"m = c[{index}]", f"v = {value}", f"m[v] = m.get(v, 0) {sign} 1"]
+    lines = [line.format(index=index, sign=sign, value=value) for line in ATOMS[atom.kind].moved]
     return _Update(" and ".join(conditions), lines)
 
 
 def _delta_zero(atom: Atom) -> str:
-    if atom.kind == "sum":
-        return "_ZERO" if atom.scale else "0"
-    return "0" if atom.kind == "count" else "{}"
+    source = ATOMS[atom.kind]
+    return source.zero(source.delta, atom.scale)
 
 
 def compile_cells(plan: MetricPlan) -> CellFunctions:
     """Generate how cells of *plan* are made and merged."""
     starts = ", ".join(_state_zero(atom) for atom in plan.atoms)
-    namespace: dict[str, object] = {"_ZERO": _ZERO, "Multiset": Multiset, "Distinct": Distinct}
+    namespace: dict[str, object] = {"_ZERO": _ZERO, **STATES}
     source = "\n".join(
         [
             f"def empty():\n    return [{starts}, 0]",
@@ -182,27 +176,26 @@ def compile_cells(plan: MetricPlan) -> CellFunctions:
 
 
 def _state_zero(atom: Atom) -> str:
-    if atom.kind == "multiset":
-        return f"Multiset({atom.scale})"
-    return "Distinct()" if atom.kind == "distinct" else _delta_zero(atom)
+    source = ATOMS[atom.kind]
+    return source.zero(source.empty, atom.scale)
 
 
 def _merge_source(
-    name: str, atoms: Iterable[Atom], sign: str, heavy: Callable[[int, str, str], str]
+    name: str, atoms: Iterable[Atom], sign: str, heavy: Callable[[int, str], str]
 ) -> list[str]:
     lines = [f"def {name}(into, cell):"]
     for index, atom in enumerate(atoms):
-        if atom.kind in {"sum", "count"}:
+        if ATOMS[atom.kind].number:
             lines.append(f"    into[{index}] {sign}= cell[{index}]")
         else:
-            lines.append(f"    {heavy(index, atom.kind, sign)}")
+            lines.append(f"    {heavy(index, sign)}")
     lines.append(f"    into[-1] {sign}= cell[-1]")
     return lines
 
 
-def _delta_merge(index: int, _kind: str, sign: str) -> str:
+def _delta_merge(index: int, sign: str) -> str:
     return f"into[{index}].merge(cell[{index}], sign={sign}1)"
 
 
-def _state_merge(index: int, _kind: str, sign: str) -> str:
+def _state_merge(index: int, sign: str) -> str:
     return f"into[{index}].merge(cell[{index}].values, sign={sign}1)"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import assert_never
 
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.reads import pinned
@@ -26,14 +26,11 @@ from agentflow.expressions import (
     infer,
     parse_metric,
 )
-from agentflow.expressions.nodes import Combine, Number, divides
-from agentflow.expressions.typing import EXACT
+from agentflow.expressions.aggregates import AGGREGATES, AtomKind, Formula, Kept, ReadKind
+from agentflow.expressions.nodes import Combine, Number, divides, spelled_out
 from agentflow.metrics.arithmetic import RATIO_SCALE
+from agentflow.metrics.atoms import ATOMS
 from agentflow.metrics.windows import Window, parse_window
-
-AtomKind = Literal["sum", "count", "multiset", "distinct"]
-ReadKind = Literal["value", "size", "min", "max", "quantile"]
-DISTINCT_KINDS = frozenset({"string", "integer", "boolean"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,22 +169,16 @@ class _Binder:
                 return self._aggregate(node)
 
     def _aggregate(self, node: Aggregate) -> tuple[Reading, int]:
-        if node.kind == "count":
-            return AtomRead(self._atom("count", node, 0), "value"), 0
         types = [self._value_type(node, index) for index in range(len(node.inputs))]
-        if node.kind == "distinct":
-            return AtomRead(self._atom("distinct", node, 0), "size"), 0
-        scale = max(kind.scale for kind in types)
-        if node.kind == "sum":
-            return AtomRead(self._atom("sum", node, scale), "value"), scale
-        if node.kind == "avg":
-            total = AtomRead(self._atom("sum", node, scale), "value")
-            size = AtomRead(self._atom("count", node, 0), "value")
-            return Computed("/", total, size), RATIO_SCALE
-        atom = self._atom("multiset", node, scale)
-        if node.kind == "quantile":
-            return AtomRead(atom, "quantile", (node.q or Decimal("0.5")).as_integer_ratio()), scale
-        return AtomRead(atom, "min" if node.kind == "min" else "max"), scale
+        match AGGREGATES[node.kind].meaning:
+            case Kept(atom=kind, read=read):
+                scale = max(each.scale for each in types if each) if ATOMS[kind].scaled else 0
+                q = (0, 1) if node.q is None else node.q.as_integer_ratio()
+                return AtomRead(self._atom(kind, node, scale), read, q), scale
+            case Formula() as formula:
+                return self._bind(spelled_out(node, formula))
+            case unknown:
+                assert_never(unknown)
 
     def _atom(self, kind: AtomKind, node: Aggregate, scale: int) -> int:
         inputs = tuple(
@@ -217,14 +208,14 @@ class _Binder:
                     hint=f"Its fields: {', '.join(sorted(scope))}.",
                 )
 
-    def _value_type(self, node: Aggregate, index: int) -> ExpressionType:
-        source = node.inputs[index]
+    def _value_type(self, node: Aggregate, index: int) -> ExpressionType | None:
+        """Return the type of one of the values; None where events are counted."""
+        source, allowed = node.inputs[index], AGGREGATES[node.kind].takes
+        if source.value is None or not allowed:
+            return None
         kinds = [
-            infer(source.value, self._scope(ref))
-            for ref in _counted(self._contract, source.event)
-            if source.value is not None
+            infer(source.value, self._scope(ref)) for ref in _counted(self._contract, source.event)
         ]
-        allowed = DISTINCT_KINDS if node.kind == "distinct" else EXACT
         for kind in kinds:
             if kind.kind not in allowed:
                 raise ExpressionError(

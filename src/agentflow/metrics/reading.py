@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from agentflow.expressions.nodes import Number
 from agentflow.metrics.arithmetic import Fraction, Value, combine, fraction, rounded, settled
+from agentflow.metrics.atoms import READERS
 from agentflow.metrics.plan import AtomRead, Computed, MetricPlan, Reading
-from agentflow.metrics.shares import Part
-from agentflow.metrics.state import Distinct, Multiset
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +63,4 @@ def _exact(node: Reading, cell: Sequence[object]) -> Fraction | None:
 
 
 def _read_atom(read: AtomRead, state: object) -> Value:
-    match state:
-        case Multiset():
-            if read.kind == "quantile":
-                return state.quantile(read.q)
-            return state.minimum() if read.kind == "min" else state.maximum()
-        case Distinct() | Part():
-            return state.size()
-        case int() | Decimal():
-            return state
-        case _:
-            raise TypeError(type(state))
+    return READERS[read.kind].live(state, read.q)

@@ -13,6 +13,7 @@ from operator import add, mul, sub, truediv
 
 from agentflow.expressions.nodes import Number
 from agentflow.metrics.arithmetic import Value
+from agentflow.metrics.atoms import SUM_PART
 from agentflow.metrics.plan import AtomRead, MetricPlan, Reading
 
 _OPERATORS: Mapping[str, Callable[[Fraction, Fraction], Fraction]] = {
@@ -21,8 +22,6 @@ _OPERATORS: Mapping[str, Callable[[Fraction, Fraction], Fraction]] = {
     "*": mul,
     "/": truediv,
 }
-SUM_PART = 10**9
-"""A sum that can outgrow 128 bits comes in two parts: whole multiples of this, and the rest."""
 
 
 def reads(node: Reading) -> tuple[AtomRead, ...]:

@@ -18,9 +18,10 @@ from agentflow.events import EventRef
 from agentflow.expressions.reach import scalar_reach
 from agentflow.expressions.sql import quote_name
 from agentflow.metrics.asking import Asking, Query, Question
+from agentflow.metrics.atoms import READERS, Column
 from agentflow.metrics.effective import effective_events, indented, select
 from agentflow.metrics.plan import Atom, AtomInput, AtomRead, MetricPlan
-from agentflow.metrics.rows import SUM_PART, reads
+from agentflow.metrics.rows import reads
 
 __all__ = ["Query", "Question", "metric_query"]
 
@@ -107,26 +108,9 @@ class _Emitter:
     # -- aggregates
 
     def _atom(self, read: AtomRead) -> str:
-        atom, column = self._plan.atoms[read.atom], f"a{read.atom}"
-        match atom.kind:
-            case "sum":
-                return self._sum(atom, column)
-            case "count":
-                return f"CAST(COUNT({column}) AS DECIMAL(38, 0))"
-            case "distinct":
-                return f"CAST(COUNT(DISTINCT {column}) AS DECIMAL(38, 0))"
-            case "multiset":
-                return self._multiset(read, column)
-
-    def _sum(self, atom: Atom, column: str) -> str:
-        if not self._wide(atom):
-            return f"CAST(COALESCE(SUM({column}), 0) AS DECIMAL(38, {atom.scale}))"
-        low = f"({column} % {SUM_PART})"
-        high = f"CAST({column} - {low} AS HUGEINT) // {SUM_PART}"
-        return (
-            f"[CAST(COALESCE(SUM({high}), 0) AS DECIMAL(38, {atom.scale})),"
-            f" CAST(COALESCE(SUM({low}), 0) AS DECIMAL(38, {atom.scale}))]"
-        )
+        atom = self._plan.atoms[read.atom]
+        column = Column(f"a{read.atom}", atom.scale, self._wide(atom))
+        return READERS[read.kind].sql(column, read.q)
 
     def _wide(self, atom: Atom) -> bool:
         """Tell whether a sum of so many values may have more than 38 digits."""
@@ -136,13 +120,6 @@ class _Emitter:
             if item.value is not None
         )
         return any(reach is not None and reach.digits > _ROOM for reach in found)
-
-    def _multiset(self, read: AtomRead, column: str) -> str:
-        if read.kind != "quantile":
-            return f"{read.kind.upper()}({column})"
-        numerator, denominator = read.q
-        rank = f"(({numerator} * COUNT({column}) + {denominator - 1}) // {denominator})"
-        return f"list_sort(list({column}) FILTER (WHERE {column} IS NOT NULL))[{rank}]"
 
 
 def _effective_name(ref: EventRef) -> str:

@@ -34,6 +34,7 @@ class Mutant:
     pack: str = "corners"
 
 
+_ATOMS = "agentflow.metrics.atoms"
 _EVALUATOR = "agentflow.metrics.evaluator"
 _ROLLING = "agentflow.metrics.rolling"
 _TIERS = "agentflow.metrics.tiers"
@@ -59,11 +60,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("the oldest version counts in SQL", _EFFECTIVE, '{name} DESC"', '{name}"'),
     Mutant("gone for ever in SQL", _EFFECTIVE, "{alias}.{sequence} > base.{sequence}", "TRUE"),
     # generated movers
-    Mutant(
-        "sum not taken back", _EVALUATOR, 'c[{index}] {sign}= {value}"', 'c[{index}] += {value}"'
-    ),
-    Mutant("count not taken back", _EVALUATOR, '[f"c[{index}] {sign}= 1"]', '[f"c[{index}] += 1"]'),
-    Mutant("value not taken back", _EVALUATOR, "m.get(v, 0) {sign} 1", "m.get(v, 0) + 1"),
+    Mutant("sum not taken back", _ATOMS, 'c[{index}] {sign}= {value}"', 'c[{index}] += {value}"'),
+    Mutant("count not taken back", _ATOMS, '"c[{index}] {sign}= 1"', '"c[{index}] += 1"'),
+    Mutant("value not taken back", _ATOMS, "m.get(v, 0) {sign} 1", "m.get(v, 0) + 1"),
     Mutant("events not taken back", _EVALUATOR, "c[-1] {sign}= 1", "c[-1] += 1"),
     Mutant("filter forgotten", _EVALUATOR, "guarded = update.condition and", "guarded = False and"),
     Mutant("null added", _EVALUATOR, "if infer(item.value, scope).nullable:", "if False:"),
@@ -221,11 +220,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("SQL: start excluded", _ASKING, "occurred_us >= $start", "occurred_us > $start"),
     Mutant("SQL: end included", _ASKING, "occurred_us < $end", "occurred_us <= $end"),
-    Mutant("SQL: rank rounded down", _SQL, " + {denominator - 1}) //", ") //"),
+    Mutant("SQL: rank rounded down", _ATOMS, " + {denominator - 1}) //", ") //"),
     Mutant("SQL: tenants mixed", _ASKING, '["tenant = $tenant"]', '["tenant >= $tenant"]'),
     Mutant("SQL: events counted twice", _SQL, "COUNT(DISTINCT log_offset)", "COUNT(log_offset)"),
-    Mutant("SQL: sum of nothing is null", _SQL, "COALESCE(SUM({column}), 0)", "SUM({column})"),
-    Mutant("SQL: half of a wide sum", _SQL, "(SUM({low}), 0)", "(SUM({low}) * 0, 0)", pack="shop"),
+    Mutant("SQL: sum of nothing is null", _ATOMS, "COALESCE(SUM({name}), 0)", "SUM({name})"),
+    Mutant(
+        "SQL: half of a wide sum", _ATOMS, "(SUM({low}), 0)", "(SUM({low}) * 0, 0)", pack="shop"
+    ),
     Mutant("recompute: rounded down", _ROWS, "+ (rest >= Fraction(1, 2))", "", pack="shop"),
     Mutant("recompute: difference is a sum", _ROWS, '"-": sub', '"-": add'),
     # reading and arithmetic
@@ -244,9 +245,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "largest is least",
-        "agentflow.metrics.reading",
-        'if read.kind == "min"',
-        'if read.kind == "max"',
+        _ATOMS,
+        "_multiset(state).maximum()",
+        "_multiset(state).minimum()",
     ),
     Mutant(
         "flights: rank rounded down",
