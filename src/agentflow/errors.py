@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agentflow.wording import counted
+from agentflow.wording import counted, quoted
 
 
 class AgentFlowError(Exception):
@@ -112,7 +112,7 @@ class UnknownContractError(ContractError):
     code = "contract_unknown"
 
     def __init__(self, kind: str, name: str, *, known: Iterable[str]) -> None:
-        super().__init__(f'{kind} "{name}" does not exist')
+        super().__init__(f"{kind} {quoted(name)} does not exist")
         self.code = f"{kind}_unknown"
         self.name = name
         self.hint = f"Known names: {', '.join(sorted(known)) or 'none yet'}."

@@ -12,15 +12,16 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def quoted(text: str) -> str:
-    """Return a text in quotes that it does not hold itself.
+def quoted(named: object) -> str:
+    """Return a name, a path or a text in quotes that it does not hold itself.
 
     >>> print(quoted("revenue"), quoted('7"'))
     "revenue" '7"'
     """
+    text = str(named)
     if '"' not in text:
         return f'"{text}"'
     if "'" not in text:
         return f"'{text}'"
-    escaped = text.replace('"', '\\"')
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

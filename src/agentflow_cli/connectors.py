@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agentflow.wording import counted
+from agentflow.wording import counted, quoted
 from agentflow_cli.failure import NO
 from agentflow_cli.options import contracts_directory, contracts_option, json_option, pairs
 from agentflow_cli.output import emit, say
@@ -159,6 +159,10 @@ def _show(found: tuple[Drift, ...]) -> None:
         if each.missing:
             click.echo(f"{each.connector}: does not exist")
         for key, (held, wanted) in each.differences.items():
-            click.echo(f"{each.connector}: {key} is {held!r}, should be {wanted!r}")
+            click.echo(f"{each.connector}: {key} is {_shown(held)}, should be {_shown(wanted)}")
         if each.settled:
             click.echo(f"{each.connector}: as wanted")
+
+
+def _shown(setting: str | None) -> str:
+    return "not set" if setting is None else quoted(setting)

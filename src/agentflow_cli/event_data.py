@@ -37,8 +37,8 @@ def contract_of(catalog: Mapping[str, Any], name: str, version: int | None) -> M
         return max(found, key=lambda e: (e.get("status") == "approved", e["version"]))
     names = sorted({str(e["name"]) for e in events})
     close = get_close_matches(name, names, n=1)
-    hint = f'Did you mean "{close[0]}"?' if close else f"Known: {', '.join(names)}."
-    raise click.UsageError(f'event type "{name}" is in no contract. {hint}')
+    hint = f"Did you mean {quoted(close[0])}?" if close else f"Known: {', '.join(names)}."
+    raise click.UsageError(f"event type {quoted(name)} is in no contract. {hint}")
 
 
 def data_of(contract: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, object]:
@@ -63,8 +63,10 @@ def data_of(contract: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, 
             data[name] = typed(text, str(fields[name]["type"]))
         else:
             close = get_close_matches(name, fields, n=1)
-            hint = f'Did you mean "{close[0]}"?' if close else f"It has {', '.join(fields)}."
-            raise click.UsageError(f'"{contract["name"]}" has no field "{name}". {hint}')
+            hint = f"Did you mean {quoted(close[0])}?" if close else f"It has {', '.join(fields)}."
+            raise click.UsageError(
+                f"{quoted(contract['name'])} has no field {quoted(name)}. {hint}"
+            )
     return data
 
 
@@ -128,4 +130,4 @@ def _instant(moment: datetime) -> str:
 
 def _json(name: str, text: str) -> object:
     hint = f"Write a text in double quotes, or as {name}=TEXT."
-    return json_of(text, f'the value of "{name}"', hint=hint)
+    return json_of(text, f"the value of {quoted(name)}", hint=hint)

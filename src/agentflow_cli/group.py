@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import click
 
+from agentflow.wording import quoted
 from agentflow_cli.failure import Failure, failing
 
 
@@ -75,7 +76,7 @@ class LazyGroup(click.Group):
             close = get_close_matches(args[0], self.places, n=1)
             if not close or args[0] in self.places:
                 raise
-            message = f'No such command "{args[0]}". Did you mean "{close[0]}"?'
+            message = f"No such command {quoted(args[0])}. Did you mean {quoted(close[0])}?"
             raise click.UsageError(message, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

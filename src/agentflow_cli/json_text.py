@@ -30,7 +30,7 @@ def json_of(text: str, what: str, *, hint: str = "") -> Any:  # noqa: ANN401  # 
     except _ConstantError as error:
         raise click.UsageError(f"{what} is not JSON: it has no number {error}") from error
     if (place := repeated_anywhere(text)) is not None:
-        raise click.UsageError(f'{what} has the member "{place}" more than once')
+        raise click.UsageError(f"{what} has the member {quoted(place)} more than once")
     return value
 
 

@@ -77,7 +77,7 @@ class Instant(click.ParamType[datetime]):
                 f"{quoted(str(value))} is not an instant; write 2026-01-31T12:00:00Z", param, ctx
             )
         if instant.tzinfo is None:
-            self.fail(f'"{value}" has no zone; write {value}Z for UTC', param, ctx)
+            self.fail(f"{quoted(value)} has no zone; write {value}Z for UTC", param, ctx)
         return instant.astimezone(UTC)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from agentflow.errors import ParameterError
+from agentflow.wording import quoted
 
 
 def edited(document: bytes, changes: Mapping[str, object], removals: Sequence[str]) -> bytes:
@@ -38,12 +39,14 @@ def edited(document: bytes, changes: Mapping[str, object], removals: Sequence[st
 
 def _parent(root: dict[str, object], pointer: str) -> tuple[dict[str, object], str]:
     if not pointer.startswith("/"):
-        raise ParameterError(f'"{pointer}" is no JSON pointer', hint="Write it like /data/amount.")
+        raise ParameterError(
+            f"{quoted(pointer)} is no JSON pointer", hint="Write it like /data/amount."
+        )
     names = [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]
     place = root
     for name in names[:-1]:
         inner = place.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise ParameterError(f'"{pointer}" leads through a value that is no object')
+            raise ParameterError(f"{quoted(pointer)} leads through a value that is no object")
         place = inner
     return place, names[-1]

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from agentflow.events.binary import UNDECODED
+from agentflow.wording import quoted
 from quality import codes
 from quality.data import ENCODED
 from quality.envelope import (
@@ -90,10 +91,10 @@ def _value(name: str, written: msgspec.Raw, found: list[Violation]) -> object:
         code, message, hint = _REFUSED.get(name, wanted)
         if bytes(written).startswith(_NOT_DECODED):
             code, (message, hint) = codes.ATTRIBUTE_INVALID, _undecoded(bytes(written))
-        found.append(Violation(code, f"/{name}", f'attribute "{name}" {message}', hint))
+        found.append(Violation(code, f"/{name}", f"attribute {quoted(name)} {message}", hint))
         return None
     if isinstance(value, str) and "\0" in value:
-        message = f'attribute "{name}" must not hold the NUL character'
+        message = f"attribute {quoted(name)} must not hold the NUL character"
         found.append(Violation(codes.NUL_CHARACTER, f"/{name}", message))
         return None
     return value
@@ -138,9 +139,9 @@ def _known(name: str, written: msgspec.Raw) -> bool:
 def _unknown(name: str) -> Violation:
     place = "/" + escaped(shortened(name))
     if legal_name(name):
-        message = f'extension attribute "{name}" must be text, a number or a boolean'
+        message = f"extension attribute {quoted(name)} must be text, a number or a boolean"
         hint = "Put structured content into `data`."
     else:
-        message = f'attribute "{shortened(name)}" is unknown'
+        message = f"attribute {quoted(shortened(name))} is unknown"
         hint = f"{did_you_mean(name, list(ATTRIBUTES))} Fields of the event belong into `data`."
     return Violation(codes.ATTRIBUTE_UNKNOWN, place, message, hint)

@@ -7,6 +7,7 @@ from functools import partial
 
 from agentflow.contracts import EventContract, MetricContract, Registry
 from agentflow.errors import AgentFlowError, FileProblem
+from agentflow.wording import quoted
 from quality.compile import compiled
 
 KeyPath = tuple[str | int, ...]
@@ -28,7 +29,7 @@ def does_not_compile(
     registry: Registry, contract: EventContract | MetricContract, path: KeyPath, why: str
 ) -> FileProblem:
     """Return what a compiler said as a problem of the contract's file."""
-    message = f'{contract.kind} "{contract.name}" does not compile: {why}'
+    message = f"{contract.kind} {quoted(contract.name)} does not compile: {why}"
     return registry.source(contract).problem(path, message, HINT)
 
 

@@ -19,6 +19,7 @@ from agentflow.expressions import infer, parse_scalar
 from agentflow.expressions.nodes import fields_of
 from agentflow.expressions.python import NAMESPACE
 from agentflow.expressions.typing import ExpressionType
+from agentflow.wording import quoted
 from quality import codes
 from quality.digest import identity_prefix
 from quality.envelope import UNKNOWN_SOURCE, Envelope, decode_members, json_content
@@ -177,7 +178,7 @@ def _rule(rule: Rule, contract: EventContract) -> CompiledRule:
     node = parse_scalar(rule.check)
     infer(node, declared_scope(contract))
     reads = tuple(sorted(fields_of(node)))
-    text = f'rule "{rule.name}" failed' + (f": {rule.message}" if rule.message else "")
+    text = f"rule {quoted(rule.name)} failed" + (f": {rule.message}" if rule.message else "")
     violation = Violation(
         codes.RULE_FAILED,
         f"/data/{reads[0]}" if len(reads) == 1 else "/data",
@@ -215,6 +216,6 @@ def _deprecation(contract: EventContract) -> Violation:
     return Violation(
         codes.EVENT_DEPRECATED,
         "/type",
-        f'event "{contract.ref}" is deprecated{until}',
+        f"event {quoted(contract.ref)} is deprecated{until}",
         "Send its successor.",
     )

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from agentflow.wording import quoted
 from quality import codes
 from quality.envelope import decode_members
 from quality.fields import kind_of, shortened
@@ -43,29 +44,29 @@ def data_members(
 def _decoded(members: Mapping[str, msgspec.Raw], found: list[Violation]) -> msgspec.Raw | None:
     place = f"/{ENCODED}"
     if "data" in members:
-        message = f'attribute "{ENCODED}" is there beside "data"'
+        message = f'attribute {quoted(ENCODED)} is there beside "data"'
         found.append(Violation(codes.ATTRIBUTE_INVALID, place, message, "Send one of them."))
         return None
     try:
         data = b64decode(_text(members[ENCODED]), validate=True)
     except (msgspec.DecodeError, ValueError):
-        message = f'attribute "{ENCODED}" is not Base64'
+        message = f"attribute {quoted(ENCODED)} is not Base64"
         hint = "Send the JSON in `data`, or encode it as RFC 4648 says."
         found.append(Violation(codes.ATTRIBUTE_INVALID, place, message, hint))
         return None
     if (half := lone_surrogate(data)) is not None:
-        message = f'attribute "{ENCODED}" holds {half.escape}, one half of a surrogate pair'
+        message = f"attribute {quoted(ENCODED)} holds {half.escape}, one half of a surrogate pair"
         found.append(Violation(codes.MALFORMED_JSON, place, message, "Send both halves."))
         return None
     try:
         data.decode()
         written = _one(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        message = f'attribute "{ENCODED}" holds no JSON in UTF-8'
+        message = f"attribute {quoted(ENCODED)} holds no JSON in UTF-8"
         found.append(Violation(codes.MALFORMED_JSON, place, message, "Send the JSON in `data`."))
         return None
     if (pointer := repeated_member(b'{"data":%b}' % data)) is not None:
-        message = f'member "{shortened(pointer[1:])}" is there more than once'
+        message = f"member {quoted(shortened(pointer[1:]))} is there more than once"
         found.append(Violation(codes.MEMBER_REPEATED, place, message, "Send every member once."))
         return None
     return written

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from agentflow.events import Event, EventRef, RawEvent, identity_key
+from agentflow.wording import quoted
 from quality import codes
 from quality.attributes import Attributes, read_attributes
 from quality.compile import Plan
@@ -58,7 +59,7 @@ class Examiner:
             return None
         if name not in self._current:
             hint = did_you_mean(name, sorted(self._current))
-            message = f'event "{name}" has no contract'
+            message = f"event {quoted(name)} has no contract"
             found.insert(0, Violation(codes.EVENT_UNKNOWN, "/type", message, hint))
             return None
         plan = self._current[name]
@@ -67,7 +68,7 @@ class Examiner:
         pinned = self._plans.get(EventRef(name, version))
         if pinned is None:
             known = ", ".join(str(ref.version) for ref in sorted(self._plans) if ref.type == name)
-            message = f'event "{name}" has no version {version}'
+            message = f"event {quoted(name)} has no version {version}"
             hint = f"Versions: {known}."
             found.append(Violation(codes.VERSION_UNKNOWN, "/dataversion", message, hint))
         return pinned
@@ -98,7 +99,7 @@ def _repeated(value: bytes) -> list[Violation]:
     pointer = repeated_member(value)
     if pointer is None:
         return []
-    message = f'member "{shortened(pointer[1:])}" is there more than once'
+    message = f"member {quoted(shortened(pointer[1:]))} is there more than once"
     hint = "Send every member once: which of several values counts is not defined."
     return [Violation(codes.MEMBER_REPEATED, shortened(pointer), message, hint)]
 
@@ -114,7 +115,7 @@ def _malformed(value: bytes, error: msgspec.DecodeError) -> Violation:
 
 
 def _half_a_pair(half: LoneSurrogate) -> Violation:
-    where = f'"{shortened(half.pointer)}"' if half.pointer else "the document"
+    where = f"{quoted(shortened(half.pointer))}" if half.pointer else "the document"
     message = f"{where} has {half.escape}, one half of a surrogate pair, which is not a character"
     hint = "Send the character itself in UTF-8, or both halves after each other."
     return Violation(codes.MALFORMED_JSON, shortened(half.pointer), message, hint)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from agentflow.contracts import FieldContract
+from agentflow.wording import quoted
 from quality import codes
 from quality.lexical import (
     INTEGER_DIGITS,
@@ -45,7 +46,7 @@ def judge_field(name: str, field: FieldContract, written: msgspec.Raw) -> Judged
     """Judge one value by the same strict type the quick way uses."""
 
     def complain(code: str, message: str, hint: str | None = None) -> Judged:
-        return None, [Violation(code, pointer(name), f'field "{name}" {message}', hint)]
+        return None, [Violation(code, pointer(name), f"field {quoted(name)} {message}", hint)]
 
     text = bytes(written)
     if text == b"null":
@@ -69,7 +70,7 @@ def missing(name: str, field: FieldContract) -> Violation:
     hint = f"Add it: {_WANTED[field.type]}." + (
         f" {field.description}" if field.description else ""
     )
-    return Violation(codes.FIELD_MISSING, pointer(name), f'field "{name}" is missing', hint)
+    return Violation(codes.FIELD_MISSING, pointer(name), f"field {quoted(name)} is missing", hint)
 
 
 def unknown(name: str, *, known: list[str], derived: bool) -> Violation:
@@ -78,7 +79,7 @@ def unknown(name: str, *, known: list[str], derived: bool) -> Violation:
     if derived:
         hint = "It is computed here; leave it out."
     return Violation(
-        codes.FIELD_UNKNOWN, pointer(name), f'field "{shortened(name)}" is unknown', hint
+        codes.FIELD_UNKNOWN, pointer(name), f"field {quoted(shortened(name))} is unknown", hint
     )
 
 
@@ -89,7 +90,7 @@ def did_you_mean(name: str, known: list[str]) -> str:
     'Did you mean "amount"?'
     """
     if len(name) <= _LONGEST_NAME and (close := get_close_matches(name, known, n=1)):
-        return f'Did you mean "{close[0]}"?'
+        return f"Did you mean {quoted(close[0])}?"
     return f"Known here: {', '.join(known) or 'none'}."
 
 

@@ -10,6 +10,7 @@ import msgspec
 from agentflow.contracts import Registry
 from agentflow.errors import ContractError, UnknownContractError
 from agentflow.events import Event, EventRef, RawEvent
+from agentflow.wording import quoted
 from quality.compile import Plan, compiled
 from quality.envelope import MAX_SIZE_BYTES, decode_envelope, decode_extended, decode_time
 from quality.examine import Examiner
@@ -123,7 +124,7 @@ class Gate:
         """
         plan = self._plan(event.ref)
         if unknown := changes.keys() - plan.contract.fields.keys():
-            raise ContractError(f'event "{event.ref}" has no field "{min(unknown)}"')
+            raise ContractError(f"event {quoted(event.ref)} has no field {quoted(min(unknown))}")
         data = plan.data({**plan.declared(event.data), **changes})
         return msgspec.structs.replace(event, data=data)
 
@@ -172,5 +173,5 @@ class Gate:
         known = [str(known_ref) for known_ref in self._plans]
         error = UnknownContractError("event", str(ref), known=known)
         if close := get_close_matches(str(ref), known, n=1):
-            error.hint = f'Did you mean "{close[0]}"? {error.hint}'
+            error.hint = f"Did you mean {quoted(close[0])}? {error.hint}"
         return error

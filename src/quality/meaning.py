@@ -8,6 +8,7 @@ from math import isfinite
 
 import msgspec
 
+from agentflow.wording import quoted
 from quality import codes
 from quality.compile import Plan, exactly
 from quality.fields import judge_field, missing, unknown
@@ -80,7 +81,9 @@ def _derived(plan: Plan, fields: Mapping[str, object]) -> list[Violation]:
         except ArithmeticError:
             fits = False
         if not fits:
-            message = f'derived field "{derived.name}" does not fit its type {derived.type.kind}'
+            message = (
+                f"derived field {quoted(derived.name)} does not fit its type {derived.type.kind}"
+            )
             place = f"/data/{derived.reads[0]}" if derived.reads else "/data"
             found.append(Violation(codes.DERIVED_OUT_OF_RANGE, place, message))
     return found

@@ -8,6 +8,7 @@ import msgspec
 
 from agentflow.errors import StorageCorruptError
 from agentflow.events import Event, EventRef
+from agentflow.wording import quoted
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -92,7 +93,7 @@ class RecordCodec:
         try:
             stored = cast("_Record", self._decode(record))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StorageCorruptError(f'a record is not an event "{ref}"') from error
+            raise StorageCorruptError(f"a record is not an event {quoted(ref)}") from error
         return Event(
             stored.id,
             stored.source,

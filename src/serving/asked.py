@@ -116,10 +116,10 @@ def _require_dimension(plan: MetricPlan, name: str) -> None:
     if name in plan.dimensions:
         return
     close = get_close_matches(name, plan.dimensions, n=1)
-    guess = f'Did you mean "{close[0]}"? ' if close else ""
+    guess = f"Did you mean {quoted(close[0])}? " if close else ""
     known = ", ".join(plan.dimensions) or "none"
     raise UnknownDimensionError(
-        f'metric "{plan.contract.name}" has no dimension "{name}"',
+        f"metric {quoted(plan.contract.name)} has no dimension {quoted(name)}",
         hint=f"{guess}Its dimensions: {known}.",
     )
 
@@ -136,16 +136,16 @@ def wanted_value(plan: MetricPlan, registry: Registry, dimension: str, text: str
     except ValueError:
         article = "an" if kind == "integer" else "a"
         raise ParameterError(
-            f'dimension "{dimension}" is {article} {kind}, {quoted(_short(text))} is not one',
+            f"dimension {quoted(dimension)} is {article} {kind}, {quoted(_short(text))} is not one",
             hint=_HINTS[kind],
         ) from None
     allowed = allowed_values(plan, registry, dimension)
     if value is not None and allowed is not None and value not in allowed:
         close = nearest(value, allowed)
-        guess = f'Did you mean "{close[0]}"? ' if close else ""
+        guess = f"Did you mean {quoted(close[0])}? " if close else ""
         more = ", …" if len(allowed) > _MOST_LISTED else ""
         raise ParameterError(
-            f'dimension "{dimension}" has no value {quoted(_short(text))}',
+            f"dimension {quoted(dimension)} has no value {quoted(_short(text))}",
             hint=f"{guess}Its values: {', '.join(allowed[:_MOST_LISTED])}{more}.",
         )
     return value

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from agentflow.clock import from_datetime, to_rfc3339
 from agentflow.errors import InstantRangeError, ParameterError
+from agentflow.wording import quoted
 
 RESERVED: Final = (
     "as_of", "at_least", "by", "cursor", "end", "explain", "grain", "limit", "start", "version",
@@ -110,7 +111,7 @@ def parse_query(query: bytes) -> dict[str, str]:
         names = [key for key, _ in pairs]
         twice = next(key for key in names if names.count(key) > 1)
         raise ParameterError(
-            f'parameter "{twice}" is given twice', hint="Give each parameter once."
+            f"parameter {quoted(twice)} is given twice", hint="Give each parameter once."
         )
     return given
 
@@ -128,7 +129,7 @@ def instant(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     wrong = ParameterError(
-        f'parameter "{name}" is not an instant',
+        f"parameter {quoted(name)} is not an instant",
         hint="Write RFC 3339 with a zone, as in 2026-01-31T10:00:00Z, percent-encoding a plus.",
     )
     if _INSTANT.fullmatch(text) is None:
@@ -141,7 +142,7 @@ def instant(name: str, text: str | None) -> int | None:
         instant_us = LATEST_US
     if not EARLIEST_US <= instant_us < LATEST_US:
         raise InstantRangeError(
-            f'parameter "{name}" is outside of what can be asked about',
+            f"parameter {quoted(name)} is outside of what can be asked about",
             hint=f"It must be in [{to_rfc3339(EARLIEST_US)}, {to_rfc3339(LATEST_US)}).",
         )
     return instant_us
@@ -155,7 +156,7 @@ def require_past(name: str, instant_us: int | None, *, now_us: int) -> None:
     """
     if instant_us is not None and instant_us > now_us:
         raise InstantRangeError(
-            f'parameter "{name}" is in the future',
+            f"parameter {quoted(name)} is in the future",
             hint=f"The platform's clock says {to_rfc3339(now_us)}; leave it out for the present.",
         )
 

@@ -9,6 +9,7 @@ import msgspec
 from agentflow.contracts import Registry
 from agentflow.dimension_values import nearest, spelled
 from agentflow.metrics import MetricPlan
+from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS
 from processing.truncations import Truncation
 from serving.asked import allowed_values
@@ -47,7 +48,7 @@ def truncated(
     if truncation is None:
         return []
     table = truncation.place.removeprefix("/cdc/")
-    message = f'table "{table}" was truncated; its rows are still counted'
+    message = f"table {quoted(table)} was truncated; its rows are still counted"
     hint = "Compare with SELECT; once metric and table agree again, its dead letter is discarded."
     if truncation.tenant == tenant:
         number = offsets.shown(tenant, DEAD_LETTERS, truncation.dead_letter)
@@ -89,11 +90,11 @@ def _unseen(
     close = [each for each in like if isinstance(each, str | int)]
     hint = "No event has any value there yet."
     if close:
-        hint = f'Did you mean "{spelled(close[0])}"?'
+        hint = f"Did you mean {quoted(spelled(close[0]))}?"
     elif any(each is not None for each in seen):
         hint = f"GET /v1/metrics/{plan.contract.name}?by={dimension} lists the values there are."
     text = spelled(value)
     shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
-    has = f"comes without {dimension}" if value is None else f'has {dimension} "{shown}"'
-    message = f'no event of metric "{plan.contract.name}" {has}'
+    has = f"comes without {dimension}" if value is None else f"has {dimension} {quoted(shown)}"
+    message = f"no event of metric {quoted(plan.contract.name)} {has}"
     return WarningDocument("dimension_value_unseen", dimension, message, hint, close)

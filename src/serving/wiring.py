@@ -26,6 +26,7 @@ from agentflow.contracts import Registry
 from agentflow.errors import ParameterError, UnavailableError
 from agentflow.settings import Settings
 from agentflow.supervision import ended
+from agentflow.wording import quoted
 from processing.compiling import load_compiled
 from processing.lake import Lake
 from processing.lake.wiring import lake_location, lake_that_is_followed
@@ -127,7 +128,7 @@ def _the_lake_of_the_gate(
         if known is not None and known != lake.identity:
             lake.close()
             raise ParameterError(
-                f'the gate does not write the lake in "{lake.directory}"',
+                f"the gate does not write the lake in {quoted(lake.directory)}",
                 hint="Set AGENTFLOW_LAKE_DIR to the folder it writes (DIR/lake of its data "
                 "directory), or AGENTFLOW_LAKE_CATALOG for the gate and every platform.",
             )
@@ -238,7 +239,7 @@ def require_keys(settings: Settings) -> None:
     if settings.without_keys or loopback(settings.host) or parse_keys(settings.api_keys):
         return
     raise ParameterError(
-        f'other machines can reach the address "{settings.host}", and there are no API keys',
+        f"other machines can reach the address {quoted(settings.host)}, and there are no API keys",
         hint="Set AGENTFLOW_API_KEYS to key:tenant, or listen on 127.0.0.1; "
         "AGENTFLOW_WITHOUT_KEYS=true serves everybody who can reach it.",
     )

@@ -15,6 +15,7 @@ from agentflow.contracts.registry import Key, Registry, key_of
 from agentflow.contracts.shape import Kind, contract_of
 from agentflow.contracts.source import Document, Source, read_file
 from agentflow.errors import ContractFilesError, FileProblem
+from agentflow.wording import quoted
 
 FOLDERS: dict[str, Kind] = {
     "events": "event",
@@ -72,7 +73,9 @@ def read_directory(directory: Path | str, *, linter: Linter, locked: bool = True
         key = key_of(contract)
         if key in contracts:
             where = f"{sources[key].file}:{sources[key].line('name')}"
-            message = f'{kind} "{contract.name}" version {contract.version} is already in {where}'
+            message = (
+                f"{kind} {quoted(contract.name)} version {contract.version} is already in {where}"
+            )
             problems.append(document.source.problem(("name",), message, "Raise its version."))
             continue
         contracts[key] = contract
@@ -98,7 +101,7 @@ def _folder_problems(directory: Path) -> Iterator[FileProblem]:
     if not directory.is_dir():
         hint = "Point --contracts-dir at a directory with events/, entities/ and metrics/."
         what = "is a file, not a directory" if directory.exists() else "does not exist"
-        yield FileProblem(".", 0, f'contracts directory "{directory.name}" {what}', hint)
+        yield FileProblem(".", 0, f"contracts directory {quoted(directory.name)} {what}", hint)
         return
     for child in sorted(directory.iterdir()):
         misread = child.suffix in _SUFFIXES and child.is_file()

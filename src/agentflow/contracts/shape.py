@@ -14,6 +14,7 @@ from agentflow.contracts.model import Contract, EntityContract, EventContract, M
 from agentflow.contracts.source import Document, KeyPath, Source
 from agentflow.contracts.tables import SourceContract
 from agentflow.errors import FileProblem
+from agentflow.wording import quoted
 
 Kind: TypeAlias = Literal["event", "entity", "metric", "source"]
 MODELS: Mapping[Kind, type[EventContract | EntityContract | MetricContract | SourceContract]] = {
@@ -84,26 +85,32 @@ def _problem(
     first = details[0]
     name = _written(path)
     if first["type"] == "missing":
-        return source.problem(path, f'key "{name}" is missing')
+        return source.problem(path, f"key {quoted(name)} is missing")
     if first["type"] == "extra_forbidden":
         known = _keys(model, path[:-1])
-        return source.problem(path, f'unknown key "{name}"', _did_you_mean(str(path[-1]), known))
+        return source.problem(
+            path, f"unknown key {quoted(name)}", _did_you_mean(str(path[-1]), known)
+        )
     if first["type"] == "literal_error":
         return _not_one_of(path, first, source)
     if first["type"] == "value_error":
-        return source.problem(path, f'"{name}": {first["msg"].removeprefix("Value error, ")}')
+        return source.problem(path, f"{quoted(name)}: {first['msg'].removeprefix('Value error, ')}")
     if all(detail["type"] in _EXPECTED for detail in details):
         expected = " or ".join(dict.fromkeys(_EXPECTED[detail["type"]] for detail in details))
-        message = f'"{name}" must be {expected}, not {_shown(first["input"])}'
+        message = f"{quoted(name)} must be {expected}, not {_shown(first['input'])}"
         hint = "Put it in quotes." if "text" in expected and _is_scalar(first["input"]) else None
         return source.problem(path, message, hint)
-    message = f'"{name}": {first["msg"][0].lower()}{first["msg"][1:]}, not {_shown(first["input"])}'
+    message = (
+        f"{quoted(name)}: {first['msg'][0].lower()}{first['msg'][1:]}, not {_shown(first['input'])}"
+    )
     return source.problem(path, message)
 
 
 def _not_one_of(path: KeyPath, details: ErrorDetails, source: Source) -> FileProblem:
     known = [part.strip("'") for part in _alternatives(details)]
-    message = f'"{_written(path)}" must be {" or ".join(known)}, not {_shown(details["input"])}'
+    message = (
+        f"{quoted(_written(path))} must be {' or '.join(known)}, not {_shown(details['input'])}"
+    )
     return source.problem(path, message, _did_you_mean(str(details["input"]), known))
 
 
@@ -114,7 +121,7 @@ def _alternatives(details: ErrorDetails) -> list[str]:
 
 def _did_you_mean(written: str, known: list[str]) -> str:
     if close := get_close_matches(written, known, n=1):
-        return f'Did you mean "{close[0]}"?'
+        return f"Did you mean {quoted(close[0])}?"
     return f"Known here: {', '.join(known)}."
 
 

@@ -210,7 +210,7 @@ class _Reader:
             key = event.value
             if key in values:
                 first = self.lines[*path, key]
-                message = f'key "{key}" is given twice, first on line {first}'
+                message = f"key {quoted(key)} is given twice, first on line {first}"
                 self.problems.append(FileProblem(self._file, _line(event), message))
                 self._value(next(events), events, (*path, f"{key} (again)"))
                 continue
@@ -237,7 +237,7 @@ def _refuse_cleverness(event: yaml.Event) -> None:
         raise _RefusedError(_line(event), "YAML anchors are not read", hint)
     tag = getattr(event, "tag", None)
     if tag is not None and tag != "!":
-        raise _RefusedError(_line(event), f'YAML tag "{tag}" is not read', "Remove the tag.")
+        raise _RefusedError(_line(event), f"YAML tag {quoted(tag)} is not read", "Remove the tag.")
 
 
 def _scalar(event: yaml.ScalarEvent) -> Value:

@@ -24,6 +24,7 @@ from agentflow.expressions.nodes import (
     Not,
     Or,
 )
+from agentflow.wording import quoted
 
 Kind = Literal["string", "integer", "decimal", "number", "boolean", "timestamp", "date", "null"]
 MAX_SCALE = 18
@@ -110,7 +111,8 @@ def _field(name: str, scope: Scope) -> ExpressionType:
         return scope[name]
     except KeyError:
         raise ExpressionError(
-            f'field "{name}" does not exist', hint=f"Known fields: {', '.join(sorted(scope))}."
+            f"field {quoted(name)} does not exist",
+            hint=f"Known fields: {', '.join(sorted(scope))}.",
         ) from None
 
 
@@ -168,7 +170,7 @@ def _call(node: Call, scope: Scope) -> ExpressionType:
     function = FUNCTIONS.get(node.name)
     if function is None:
         hint = WRITTEN_ELSEWHERE.get(node.name, f"Functions: {', '.join(FUNCTIONS)}.")
-        raise ExpressionError(f'function "{node.name}" does not exist', hint=hint)
+        raise ExpressionError(f"function {quoted(node.name)} does not exist", hint=hint)
     arguments = [infer(argument, scope) for argument in node.arguments]
     if node.name == "coalesce":
         unified = _unify(arguments)

@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 
 from agentflow.errors import UnknownWindowError
+from agentflow.wording import quoted
 
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
@@ -70,7 +71,7 @@ def parse_window(name: str) -> Window:
     step_us = parse_length(step_of(name))
     if length_us % step_us:
         raise UnknownWindowError(
-            f'window "{name}" is not a whole number of its steps',
+            f"window {quoted(name)} is not a whole number of its steps",
             hint="Windows up to 10m step by 5s, up to 2h by 1m, up to 48h by 15m, longer by 1d.",
         )
     return Window(name, length_us, step_us)
@@ -101,7 +102,7 @@ def parse_length(name: str) -> int:
     length_us = int(found[1]) * _UNITS_US[found[2]] if found else 0
     if not 0 < length_us <= MAX_LENGTH_US:
         raise UnknownWindowError(
-            f'"{name}" is not a length of time',
+            f"{quoted(name)} is not a length of time",
             hint="Use a number and s, m, h or d (at most 400d), or `today`, or `all`.",
         )
     return length_us

@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from agentflow.wording import quoted
+
 _GIT_SECONDS = 60
 
 
@@ -53,4 +55,6 @@ def _git(directory: Path, *arguments: str, asked: str) -> bytes:
 
 
 def _neither(old: str, why: str) -> str:
-    return f'"{old}" is neither a directory nor a git revision that holds the contracts ({why})'
+    return (
+        f"{quoted(old)} is neither a directory nor a git revision that holds the contracts ({why})"
+    )

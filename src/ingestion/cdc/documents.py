@@ -15,6 +15,7 @@ import msgspec
 
 from agentflow.contracts import SourceContract
 from agentflow.contracts.tables import Emission
+from agentflow.wording import quoted
 from ingestion.cdc.change import Change, Refusal, Row, Scalar
 from ingestion.cdc.moment import (
     FULL_IDENTITY,
@@ -37,7 +38,8 @@ def documents(change: Change, sources: Sources) -> Sequence[bytes] | Refusal:
     """
     table = sources.tables.get(f"{change.server}.{change.table}")
     if table is None:
-        message = f'no source contract reads table "{change.table}" of server "{change.server}"'
+        where = f"table {quoted(change.table)} of server {quoted(change.server)}"
+        message = f"no source contract reads {where}"
         hint = "Add a source contract, or take the table out of the connector."
         return Refusal("cdc_table_unknown", message, hint)
     contract = table.contract
@@ -74,7 +76,7 @@ class _Owned(msgspec.Struct):
 def _documents(change: Change, table: Table) -> Iterator[dict[str, object]]:
     contract = table.contract
     if change.operation == "truncate":
-        message = f'table "{contract.table}" was truncated: which rows are gone is not told'
+        message = f"table {quoted(contract.table)} was truncated: which rows are gone is not told"
         hint = "Delete rows instead, or raise `epoch` and take a new snapshot into a new metric."
         raise RefusedError("cdc_truncated", message, hint)
     if change.operation == "schema_change":
@@ -90,7 +92,7 @@ def _documents(change: Change, table: Table) -> Iterator[dict[str, object]]:
 def _columns_are_there(change: Change, contract: SourceContract) -> None:
     missing = sorted(contract.columns.keys() - set(change.columns or ()))
     if missing:
-        message = f'table "{contract.table}" lost column "{missing[0]}"'
+        message = f"table {quoted(contract.table)} lost column {quoted(missing[0])}"
         raise RefusedError("cdc_schema_mismatch", message, TOGETHER, f"/columns/{missing[0]}")
 
 
@@ -102,7 +104,9 @@ def _meanings(
     if change.operation == "snapshot":
         if contract.snapshot == "none":
             if not contract.key:
-                message = f'table "{contract.table}" has no key, so its snapshot cannot be counted'
+                message = (
+                    f"table {quoted(contract.table)} has no key, so its snapshot cannot be counted"
+                )
                 hint = "Set snapshot.mode=no_data, as `agentflow connectors export` does."
                 raise RefusedError("cdc_snapshot_without_key", message, hint)
             return
@@ -143,13 +147,15 @@ def _with_key(row: Row | None, key: Row | None) -> Row:
 def _key(change: Change, row: Row | None, contract: SourceContract) -> Row | None:
     if not contract.key:
         if change.operation in {"update", "delete"}:
-            message = f'a row of "{contract.table}" changed, which has no key to tell which'
+            message = f"a row of {quoted(contract.table)} changed, which has no key to tell which"
             raise RefusedError("cdc_row_without_key", message, "Give the table a primary key.")
         return None
     told = {**_held(row or {}, contract), **_held(change.key or {}, contract)}
     missing = [name for name in contract.key if told.get(name) is None]
     if missing:
-        message = f'a change of "{contract.table}" does not say key column "{missing[0]}"'
+        message = (
+            f"a change of {quoted(contract.table)} does not say key column {quoted(missing[0])}"
+        )
         raise RefusedError("cdc_schema_mismatch", message, FULL_IDENTITY, f"/{missing[0]}")
     return {name: told[name] for name in contract.key}
 

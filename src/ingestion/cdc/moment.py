@@ -12,6 +12,7 @@ from agentflow.clock import to_rfc3339
 from agentflow.contracts import SourceContract
 from agentflow.contracts.tables import KEY, POSITION, ColumnTenant, ColumnValues, Emission
 from agentflow.events import canonical_json
+from agentflow.wording import quoted
 from ingestion.cdc.change import Change, Row, Scalar
 from ingestion.cdc.columns import Converted, column_value, field_value, literal_value
 from ingestion.cdc.schemas import told
@@ -45,11 +46,13 @@ def column_of(name: str, row: Row, contract: SourceContract) -> Scalar:
         RefusedError: The row has no such column, or it is not what its schema says.
     """
     if name not in row:
-        raise _mismatch(f'table "{contract.table}" has no column "{name}"', name)
+        raise _mismatch(f"table {quoted(contract.table)} has no column {quoted(name)}", name)
     try:
         return row[name]
     except MisfitError as error:
-        raise _mismatch(f'column "{name}" of "{contract.table}" {error}', name) from error
+        raise _mismatch(
+            f"column {quoted(name)} of {quoted(contract.table)} {error}", name
+        ) from error
 
 
 def value_of(name: str, row: Row, contract: SourceContract) -> Converted:
@@ -62,7 +65,9 @@ def value_of(name: str, row: Row, contract: SourceContract) -> Converted:
     try:
         return column_value(held, contract.columns[name])
     except (MisfitError, ArithmeticError, ValueError) as error:
-        raise _mismatch(f'column "{name}" of "{contract.table}" {error}', name) from error
+        raise _mismatch(
+            f"column {quoted(name)} of {quoted(contract.table)} {error}", name
+        ) from error
 
 
 def _mismatch(message: str, column: str) -> RefusedError:
@@ -114,7 +119,7 @@ class Moment:
             RefusedError: The row has no such column, it was not sent, or holds something else.
         """
         if self.unsent(name):
-            message = f'column "{name}" did not change and was not sent'
+            message = f"column {quoted(name)} did not change and was not sent"
             raise RefusedError("cdc_value_unavailable", message, FULL_IDENTITY, f"/{name}")
         value = value_of(name, self.row, self.table.contract)
         if self.change.operation == "snapshot" and isinstance(value, str):
@@ -148,7 +153,9 @@ class Moment:
         if kind not in _CALENDAR:
             return
         if misread_in_snapshot(value, day=kind == "date", connector=connector):
-            message = f'column "{name}" holds a time before 1582-10-25, which a snapshot may move'
+            message = (
+                f"column {quoted(name)} holds a time before 1582-10-25, which a snapshot may move"
+            )
             hint = (
                 "Leave the column out of the source contract, or update the row: a change is exact."
             )
@@ -176,7 +183,7 @@ class Moment:
             return contract.tenant
         value = self.value(contract.tenant.column)
         if value is None or value == "":
-            message = f'column "{contract.tenant.column}" does not say the tenant'
+            message = f"column {quoted(contract.tenant.column)} does not say the tenant"
             raise RefusedError(
                 "cdc_schema_mismatch", message, FULL_IDENTITY, f"/{contract.tenant.column}"
             )
@@ -196,7 +203,9 @@ class Moment:
             return field_value(self._column(origin, made), kind)
         except MisfitError as error:
             table = self.table.contract.table
-            raise _mismatch(f'column "{origin}" of "{table}" {error}', origin) from error
+            raise _mismatch(
+                f"column {quoted(origin)} of {quoted(table)} {error}", origin
+            ) from error
 
     def _translated(self, origin: ColumnValues, made: Made) -> Converted:
         value = self._column(origin.column, made)
@@ -204,8 +213,10 @@ class Moment:
             return None
         text = ("true" if value else "false") if isinstance(value, bool) else str(value)
         if text not in origin.values:
-            message = f'column "{origin.column}" holds a value the source contract does not list'
-            hint = f'Add it to "values" of column "{origin.column}".'
+            message = (
+                f"column {quoted(origin.column)} holds a value the source contract does not list"
+            )
+            hint = f'Add it to "values" of column {quoted(origin.column)}.'
             raise RefusedError("cdc_value_unlisted", message, hint, f"/{origin.column}")
         return origin.values[text]
 

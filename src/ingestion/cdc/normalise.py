@@ -9,6 +9,7 @@ from typing import cast
 
 import msgspec
 
+from agentflow.wording import quoted
 from ingestion.cdc.change import Change, Ignored, Malformed, Operation, Record, Row, Scalar
 from ingestion.cdc.schemas import Described, described
 from ingestion.cdc.unavailable import filled
@@ -217,18 +218,18 @@ def _transaction(source: Mapping[str, Scalar], payload: Mapping[str, Scalar]) ->
 
 def _struct(value: Scalar | object, what: str) -> dict[str, Scalar]:
     if not isinstance(value, dict):
-        raise _Unreadable(f'"{what}" is not an object')
+        raise _Unreadable(f"{quoted(what)} is not an object")
     return cast("dict[str, Scalar]", value)
 
 
 def _text(source: Mapping[str, Scalar], name: str) -> str:
     value = source.get(name)
     if not isinstance(value, str) or not value:
-        raise _Unreadable(f'the source says no "{name}"')
+        raise _Unreadable(f"the source says no {quoted(name)}")
     return value
 
 
 def _whole(value: Scalar, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise _Unreadable(f'"{name}" of the source is no whole number')
+        raise _Unreadable(f"{quoted(name)} of the source is no whole number")
     return value

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from agentflow.contracts import Registry, SourceContract
 from agentflow.errors import ContractError
+from agentflow.wording import quoted
 
 _JSON = "org.apache.kafka.connect.json.JsonConverter"
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
@@ -187,7 +188,7 @@ def _units_agree(tables: Iterable[SourceContract]) -> None:
     for each in tables:
         for name, kind in each.columns.items():
             if kind in {"timestamp_millis", "timestamp_nanos"}:
-                message = f'column "{name}" of source "{each.name}" is {kind}'
+                message = f"column {quoted(name)} of source {quoted(each.name)} is {kind}"
                 hint = "Say timestamp_micros, which the connector writes; text reads the same."
                 raise ContractError(message, hint=hint)
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from agentflow.errors import StorageCorruptError
+from agentflow.wording import quoted
 from ingestion.log.port import NewRecord, Record
 
 CHUNK_RECORDS: Final = 256
@@ -168,7 +169,7 @@ def decode_records(topic: str, chunk: Chunk, offsets: Sequence[int]) -> list[Rec
 def _require_intact(topic: str, chunk: Chunk) -> None:
     if not intact(chunk):
         raise StorageCorruptError(
-            f'topic "{topic}" is damaged at offsets {chunk.first} to '
+            f"topic {quoted(topic)} is damaged at offsets {chunk.first} to "
             f"{chunk.first + chunk.size - 1}",
             hint="Restart: the log is checked and salvaged, the lake holds what was written to it.",
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agentflow.errors import StorageCorruptError, StorageError, StorageFullError
+from agentflow.wording import quoted
 
 _SYNC_FAILURES = {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC}
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -38,15 +39,15 @@ def storage_error(error: Exception, *, path: object) -> StorageError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return StorageFullError(
-            f'no space left for file "{path}"',
+            f"no space left for file {quoted(path)}",
             hint="Nothing of this call was stored. Free disk space and send it again.",
         )
     if code in _CORRUPT or isinstance(error, UnicodeDecodeError):
         return StorageCorruptError(
-            f'file "{path}" is damaged',
+            f"file {quoted(path)} is damaged",
             hint="Restart: the file is checked, moved aside and what is readable is kept.",
         )
-    return StorageError(f'file "{path}" failed: {error}')
+    return StorageError(f"file {quoted(path)} failed: {error}")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from agentflow.errors import DataDirectoryLockedError
+from agentflow.wording import quoted
 
 LOCK_FILE: Final = "LOCK"
 
@@ -38,7 +39,7 @@ class DataDirectoryLock:
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
             raise DataDirectoryLockedError(
-                f'data directory "{self._path.parent}" is in use by process {holder}',
+                f"data directory {quoted(self._path.parent)} is in use by process {holder}",
                 hint=f"Stop process {holder}, or choose another directory with --data-dir.",
             ) from error
         os.truncate(descriptor, 0)

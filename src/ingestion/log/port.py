@@ -14,6 +14,7 @@ import msgspec
 
 from agentflow.errors import ParameterError
 from agentflow.events import RawEvent
+from agentflow.wording import quoted
 
 ONLY: Final = 0
 """The partition of a topic that has one."""
@@ -111,7 +112,7 @@ def the_only(topic: str, partition: int) -> None:
     """
     if partition != ONLY:
         raise ParameterError(
-            f'topic "{topic}" has no partition {partition}', hint="Here topics have one, 0."
+            f"topic {quoted(topic)} has no partition {partition}", hint="Here topics have one, 0."
         )
 
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from agentflow.errors import StorageCorruptError
+from agentflow.wording import quoted
 from ingestion.log import schema
 from ingestion.log.chunks import Chunk, decode_chunk, decode_records
 from ingestion.log.faults import translated
@@ -32,7 +33,9 @@ class LogReader:
         with self.connection() as connection:
             row = connection.execute("SELECT value FROM meta WHERE name = 'log_id'").fetchone()
         if row is None:
-            raise StorageCorruptError(f'file "{path}" has no log id', hint="Restart the platform.")
+            raise StorageCorruptError(
+                f"file {quoted(path)} has no log id", hint="Restart the platform."
+            )
         self.log_id: str = row[0]
 
     @contextmanager

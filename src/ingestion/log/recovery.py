@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
+from agentflow.wording import quoted
 from ingestion.log import schema
 from ingestion.log.chunks import Chunk, intact
 from ingestion.log.faults import DRIVER_ERRORS, damaged
@@ -98,7 +99,7 @@ def _problems(connection: sqlite3.Connection, *, full: bool) -> list[str]:
         )
         for row in rows:
             if not intact(Chunk._make(row)):
-                return [f'a checksum in topic "{topic}" is wrong at offset {row[0]}']
+                return [f"a checksum in topic {quoted(topic)} is wrong at offset {row[0]}"]
     return []
 
 

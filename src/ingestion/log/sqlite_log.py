@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Final
 
 from agentflow.errors import StorageCorruptError, StorageError
+from agentflow.wording import quoted
 from ingestion.log import schema
 from ingestion.log.chunks import encode_chunks, encode_entries
 from ingestion.log.digests import DigestIndex
@@ -197,7 +198,7 @@ class SqliteLog:
     def _transaction(self) -> Iterator[None]:
         if self._broken:
             raise StorageError(
-                f'file "{self._path}" is not written any more: an fsync failed',
+                f"file {quoted(self._path)} is not written any more: an fsync failed",
                 hint="Check the disk, then restart: what was acknowledged is read back.",
             )
         connection = self._connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from agentflow.errors import ParameterError
+from agentflow.wording import quoted
 
 _TOPIC = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 
@@ -22,7 +23,7 @@ def checked_topic(topic: str) -> str:
     """
     if not valid_topic(topic):
         raise ParameterError(
-            f'topic "{topic}" is not a valid name',
+            f"topic {quoted(topic)} is not a valid name",
             hint="Use lower case letters, digits and underscores, starting with a letter.",
         )
     return topic

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from agentflow.clock import from_datetime
+from agentflow.wording import quoted
 from ingestion.replay.numerals import plain_number
 from ingestion.replay.shape import CellType, Column, MappingContract, Numbers
 
@@ -231,4 +232,4 @@ _PARSERS: Mapping[CellType, Callable[[Column], Parser]] = {
 
 def _shown(cell: object) -> str:
     text = str(cell)
-    return f'"{text if len(text) <= 40 else text[:39] + "…"}"'  # noqa: PLR2004 - fits a line
+    return quoted(text if len(text) <= 40 else f"{text[:39]}…")  # noqa: PLR2004 - fits a line

@@ -10,6 +10,7 @@ from agentflow.contracts.source import KeyPath
 from agentflow.errors import ExpressionError, FileProblem, UnknownContractError
 from agentflow.events import UNMAPPED, EventRef
 from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
+from agentflow.wording import quoted
 from ingestion.replay.cells import EPOCH_UNITS_US, CellError
 from ingestion.replay.instants import zone
 from ingestion.replay.shape import EventMapping, MappingContract
@@ -44,7 +45,7 @@ def problems_of(
     rejected = f"{mapping.name}{UNMAPPED}"
     if any(ref.type == rejected for ref in registry.events):
         hint = "Its rows that cannot be mapped need that name for themselves."
-        yield source.problem(("name",), f'an event is called "{rejected}"', hint)
+        yield source.problem(("name",), f"an event is called {quoted(rejected)}", hint)
 
 
 def _columns(mapping: MappingContract, source: Source) -> Iterator[FileProblem]:
@@ -55,7 +56,7 @@ def _columns(mapping: MappingContract, source: Source) -> Iterator[FileProblem]:
         if not known and "%" not in str(column.format):
             hint = f"Use a strptime pattern, rfc3339 or {', '.join(EPOCH_UNITS_US)}."
             path = ("columns", name, "format")
-            yield source.problem(path, f'"{column.format}" is not a format', hint)
+            yield source.problem(path, f"{quoted(column.format)} is not a format", hint)
 
 
 def _named_values(mapping: MappingContract, source: Source) -> Iterator[FileProblem]:
@@ -72,13 +73,13 @@ def _named_values(mapping: MappingContract, source: Source) -> Iterator[FileProb
                 yield from _known(read, scope, source, (section, name))
     for name in sorted(reads.keys() - set(order_of(reads))):
         section = next(section for section, names in sections.items() if name in names)
-        yield source.problem((section, name), f'"{name}" needs itself to be computed')
+        yield source.problem((section, name), f"{quoted(name)} needs itself to be computed")
     for name, instant in mapping.instants.items():
         wanted = {"after": "timestamp", "start": "timestamp", "plus": "integer"}
         for key, kind in wanted.items():
             read = getattr(instant, key)
             if read in scope and scope[read].kind != kind:
-                message = f'"{read}" is a {scope[read].kind}, `{key}` needs a {kind}'
+                message = f"{quoted(read)} is a {scope[read].kind}, `{key}` needs a {kind}"
                 yield source.problem(("instants", name, key), message)
         if instant.zone is not None:
             yield from _zone(instant.zone, source, ("instants", name, "zone"))
@@ -94,8 +95,10 @@ def _zone(name: str, source: Source, path: KeyPath) -> Iterator[FileProblem]:
 def _known(name: str, scope: Scope, source: Source, path: KeyPath) -> Iterator[FileProblem]:
     if name not in scope:
         close = get_close_matches(name, scope, n=1)
-        hint = f'Did you mean "{close[0]}"?' if close else f"Named: {', '.join(sorted(scope))}."
-        yield source.problem(path, f'no column or value is named "{name}"', hint)
+        hint = (
+            f"Did you mean {quoted(close[0])}?" if close else f"Named: {', '.join(sorted(scope))}."
+        )
+        yield source.problem(path, f"no column or value is named {quoted(name)}", hint)
 
 
 def _event(
@@ -109,7 +112,7 @@ def _event(
         yield source.problem((*path, "id"), "every row would give the same id", hint)
     yield from _known(event.time, scope, source, (*path, "time"))
     if event.time in scope and scope[event.time].kind != "timestamp":
-        message = f'"{event.time}" is a {scope[event.time].kind}, `time` needs a timestamp'
+        message = f"{quoted(event.time)} is a {scope[event.time].kind}, `time` needs a timestamp"
         yield source.problem((*path, "time"), message)
     if event.when is not None:
         kind = _kind(event.when, scope)
@@ -123,7 +126,10 @@ def _contract(event: EventMapping, registry: Registry) -> EventContract | tuple[
     """Return the contract, or what to say about there being none."""
     name, at, version = event.type.partition("@")
     if at and not version.isdecimal():
-        return f'"{event.type}" is not an event type', "Write order.created or order.created@1."
+        return (
+            f"{quoted(event.type)} is not an event type",
+            "Write order.created or order.created@1.",
+        )
     try:
         return registry.event(name, EventRef.parse(event.type).version if at else None)
     except UnknownContractError as error:
@@ -135,21 +141,25 @@ def _data(
 ) -> Iterator[FileProblem]:
     for name, field in contract.fields.items():
         if field.required and name not in event.data:
-            message = f'"{contract.ref}" requires "{name}", which the mapping does not give'
+            message = (
+                f"{quoted(contract.ref)} requires {quoted(name)}, which the mapping does not give"
+            )
             yield source.problem((*path, "data"), message)
     for name, text in event.data.items():
         where = (*path, "data", name)
         if name not in contract.fields:
             close = get_close_matches(name, contract.fields, n=1)
-            hint = f'Did you mean "{close[0]}"?' if close else None
-            yield source.problem(where, f'"{contract.ref}" has no field "{name}"', hint)
+            hint = f"Did you mean {quoted(close[0])}?" if close else None
+            yield source.problem(where, f"{quoted(contract.ref)} has no field {quoted(name)}", hint)
             continue
         value = _kind(text, scope)
         if isinstance(value, ExpressionError):
             yield source.problem(where, str(value), value.hint)
         elif value.kind not in _FITS[contract.fields[name].type] | {"null"}:
             wanted = contract.fields[name].type
-            message = f'"{name}" of "{contract.ref}" is a {wanted}, this is a {value.kind}'
+            message = (
+                f"{quoted(name)} of {quoted(contract.ref)} is a {wanted}, this is a {value.kind}"
+            )
             yield source.problem(where, message)
 
 

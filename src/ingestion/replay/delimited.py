@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from agentflow.wording import counted
+from agentflow.wording import counted, quoted
 from ingestion.replay.files import MAX_LINE_BYTES, OpenFile
 from ingestion.replay.rows import BadRow, Row
 from ingestion.replay.shape import Delimited
@@ -57,7 +57,7 @@ class DelimitedRows:
             raise file.error(f"it is not text in {written.encoding}", line=1, hint=hint)
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            listed = ", ".join(f'"{name}"' for name in sorted(twice))
+            listed = ", ".join(f"{quoted(name)}" for name in sorted(twice))
             hint = "Give each column a name of its own, with `csv: {header: […]}` if need be."
             raise file.error(f"columns {listed} are named twice", line=1, hint=hint)
 

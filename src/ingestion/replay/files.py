@@ -14,7 +14,7 @@ from shutil import copyfileobj
 from typing import IO, Final, cast
 
 from agentflow.errors import NotFoundError, ParameterError
-from agentflow.wording import counted
+from agentflow.wording import counted, quoted
 
 MAX_LINE_BYTES: Final = 8 * 1024 * 1024
 _FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -42,7 +42,7 @@ class OpenFile:
 
     def error(self, problem: str, *, line: int | None = None, hint: str) -> ParameterError:
         """Return the error that ends the reading of this file."""
-        where = f'file "{self.path.name}"' + ("" if line is None else f", line {line}")
+        where = f"file {quoted(self.path.name)}" + ("" if line is None else f", line {line}")
         return ParameterError(f"{where}: {problem}", hint=hint)
 
     def seekable(self) -> IO[bytes]:
@@ -69,17 +69,19 @@ def open_file(path: Path) -> OpenFile:
     """
     if path.is_dir():
         hint = "Name a file in it; several are replayed one after the other."
-        raise ParameterError(f'"{path}" is a directory, not a file', hint=hint)
+        raise ParameterError(f"{quoted(path)} is a directory, not a file", hint=hint)
     if path.exists() and not path.is_file():
         hint = "Write what it gives into a file and name that; replay reads it more than once."
-        raise ParameterError(f'"{path}" is a device or a pipe, not a file', hint=hint)
+        raise ParameterError(f"{quoted(path)} is a device or a pipe, not a file", hint=hint)
     if not path.is_file():
-        raise NotFoundError(f'file "{path}" does not exist', hint="Name a file that is there.")
+        raise NotFoundError(
+            f"file {quoted(path)} does not exist", hint="Name a file that is there."
+        )
     name = path.stem if path.suffix.lower() == ".gz" else path.name
     try:
         raw = path.open("rb")
     except OSError as error:
-        raise ParameterError(f'file "{path}" cannot be read: {error.strerror}') from error
+        raise ParameterError(f"file {quoted(path)} cannot be read: {error.strerror}") from error
     try:
         content: IO[bytes] = raw
         if path.suffix.lower() == ".zip":
@@ -120,7 +122,7 @@ def _format(name: str) -> str:
     form = Path(name).suffix.lower()
     if form not in _FORMATS:
         hint = f"It can be one of {', '.join(_FORMATS)}, also with .gz or .zip after it."
-        raise ParameterError(f'file "{name}" is of no kind that can be replayed', hint=hint)
+        raise ParameterError(f"file {quoted(name)} is of no kind that can be replayed", hint=hint)
     return form
 
 
@@ -129,18 +131,18 @@ def _member(path: Path, raw: IO[bytes]) -> tuple[str, IO[bytes]]:
         archive = zipfile.ZipFile(raw)
     except zipfile.BadZipFile as error:
         hint = "Pack it anew, or replay the file that is in it."
-        raise ParameterError(f'file "{path.name}" is not a ZIP archive', hint=hint) from error
+        raise ParameterError(f"file {quoted(path.name)} is not a ZIP archive", hint=hint) from error
     names = [name for name in archive.namelist() if not name.endswith("/")]
     if len(names) != 1:
         hint = "Replay them one by one."
-        message = f'file "{path.name}" holds {counted(len(names), "file")}, one is needed'
+        message = f"file {quoted(path.name)} holds {counted(len(names), 'file')}, one is needed"
         raise ParameterError(message, hint=hint)
     try:
         return names[0], _checked(archive.open(names[0]), path)
     except (RuntimeError, NotImplementedError) as error:
         hint = "Unpack it with the program that made it, and replay what is in it."
         raise ParameterError(
-            f'file "{path.name}" is packed in a way that is not read here', hint=hint
+            f"file {quoted(path.name)} is packed in a way that is not read here", hint=hint
         ) from error
 
 
@@ -166,7 +168,7 @@ class _Unpacked(io.RawIOBase):
             found = self._content.read(len(buffer))
         except _DAMAGE as error:
             message = (
-                f'file "{self._path.name}" is cut off or damaged after '
+                f"file {quoted(self._path.name)} is cut off or damaged after "
                 f"{self._read_bytes:,} unpacked bytes"
             )
             raise ParameterError(message, hint="Fetch it again, or pack it anew.") from error

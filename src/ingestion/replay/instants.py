@@ -9,6 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agentflow.clock import from_datetime, to_datetime
+from agentflow.wording import quoted
 from ingestion.replay.cells import CellError
 
 UNITS_US: Final = {
@@ -36,7 +37,7 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise CellError(f'"{name}" is not an IANA time zone') from None
+        raise CellError(f"{quoted(name)} is not an IANA time zone") from None
 
 
 @lru_cache(maxsize=4096)
@@ -54,10 +55,10 @@ def clock_seconds(text: str) -> int:
     elif _DIGITS.match(text):
         hours, minutes, seconds = int(text) // 100, int(text) % 100, 0
     else:
-        raise CellError(f'"{text}" is not a time of day')
+        raise CellError(f"{quoted(text)} is not a time of day")
     total = hours * 3600 + minutes * 60 + seconds
     if minutes > 59 or seconds > 59 or total > _DAY_SECONDS:  # noqa: PLR2004 - a clock face
-        raise CellError(f'"{text}" is not a time of day')
+        raise CellError(f"{quoted(text)} is not a time of day")
     return total
 
 
@@ -111,4 +112,4 @@ def _day(text: str) -> date:
             return date.fromisoformat(text)
         return date(*(int(part) for part in found.groups()))
     except ValueError:
-        raise CellError(f'"{text}" is not a date') from None
+        raise CellError(f"{quoted(text)} is not a date") from None

@@ -12,7 +12,7 @@ from agentflow.contracts import Registry
 from agentflow.contracts.shape import checked
 from agentflow.contracts.source import Document, read_file
 from agentflow.errors import ContractFilesError, FileProblem, ParameterError, UnknownContractError
-from agentflow.wording import counted
+from agentflow.wording import counted, quoted
 from ingestion.replay.check import problems_of
 from ingestion.replay.mapping import RowMapping
 from ingestion.replay.shape import MappingContract
@@ -35,7 +35,7 @@ def read_mappings(contracts_dir: Path, registry: Registry) -> Mapping[str, RowMa
         document = read_file(f"{FOLDER}/{file.name}", file)
         contract, tables, found = _checked(document, file.parent, registry)
         if contract is not None and contract.name in mappings:
-            message = f'mapping "{contract.name}" is given twice'
+            message = f"mapping {quoted(contract.name)} is given twice"
             found = [*found, document.source.problem(("name",), message)]
         problems += found
         if contract is not None and not found:
@@ -67,7 +67,7 @@ def mapping_for(
     if len(matching) > 1:
         names = ", ".join(mapping.contract.name for mapping in matching)
         hint = f"Name the one you mean: {names}."
-        raise ParameterError(f'several mappings are for files like "{file.name}"', hint=hint)
+        raise ParameterError(f"several mappings are for files like {quoted(file.name)}", hint=hint)
     return matching[0] if matching else None
 
 
@@ -92,7 +92,7 @@ def _checked(
         try:
             tables[name] = dict(_table(folder / lookup.file))
         except _LookupError as error:
-            message = f'lookup file "{lookup.file}" {error}'
+            message = f"lookup file {quoted(lookup.file)} {error}"
             problems.append(document.source.problem(("lookups", name, "file"), message))
     return contract, tables, problems
 

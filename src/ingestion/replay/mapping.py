@@ -15,6 +15,7 @@ import msgspec
 from agentflow.clock import to_rfc3339
 from agentflow.events import UNMAPPED, EventRef, canonical_json
 from agentflow.expressions import infer, parse_scalar
+from agentflow.wording import quoted
 from ingestion.replay.cells import Cell, CellError, Value
 from ingestion.replay.shape import EventMapping, MappingContract
 from ingestion.replay.values import Step, Tables, Values, evaluated, rendered, scope_of, steps_of
@@ -152,9 +153,9 @@ def _event(event: EventMapping, mapping: MappingContract) -> _Compiled:
             return None
         occurred_us, event_id = values[event.time], make_id(values)
         if not isinstance(occurred_us, int):
-            raise CellError(f'{ref.type}: its time "{event.time}" is empty')
+            raise CellError(f"{ref.type}: its time {quoted(event.time)} is empty")
         if event_id is None:
-            raise CellError(f'{ref.type}: a part of its id "{event.id}" is empty')
+            raise CellError(f"{ref.type}: a part of its id {quoted(event.id)} is empty")
         document: dict[str, object] = {**head, "id": event_id, "time": to_rfc3339(occurred_us)}
         if make_subject is not None and (subject := make_subject(values)) is not None:
             document["subject"] = subject

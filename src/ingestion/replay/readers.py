@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from agentflow.errors import ParameterError
+from agentflow.wording import quoted
 from ingestion.replay.cells import Cell
 from ingestion.replay.delimited import DelimitedRows
 from ingestion.replay.files import MAX_LINE_BYTES, LongLine, OpenFile, lines_of
@@ -71,7 +72,9 @@ class _ParquetRows:
             self._parquet = pq.ParquetFile(file.seekable())
         except (pa.ArrowException, OSError) as error:
             hint = "Was it copied whole? A Parquet file ends with its own description."
-            raise ParameterError(f'file "{file.path.name}" is not Parquet', hint=hint) from error
+            raise ParameterError(
+                f"file {quoted(file.path.name)} is not Parquet", hint=hint
+            ) from error
         self.columns: tuple[str, ...] | None = tuple(self._parquet.schema_arrow.names)
 
     def __iter__(self) -> Iterator[Row | BadRow]:

@@ -13,6 +13,7 @@ import msgspec
 
 from agentflow.clock import from_datetime
 from agentflow.errors import ParameterError
+from agentflow.wording import quoted
 from ingestion.replay.files import LongLine, OpenFile, lines_of, open_file
 from ingestion.replay.mapping import Mapped, RowMapping, unmapped
 from ingestion.replay.ordering import RUN_LENGTH, Replayed, in_event_time
@@ -85,7 +86,9 @@ def _events(file: OpenFile, mapping: RowMapping | None) -> Iterator[Replayed]:
     if file.format in _JSON_LINES:
         return _as_they_are(file)
     hint = "Put one into mappings/ beside the contracts, or send JSON lines of CloudEvents."
-    raise ParameterError(f'no mapping says what the rows of "{file.path.name}" are', hint=hint)
+    raise ParameterError(
+        f"no mapping says what the rows of {quoted(file.path.name)} are", hint=hint
+    )
 
 
 def _closing(events: Iterator[Replayed], file: OpenFile) -> Iterator[Replayed]:
@@ -100,7 +103,7 @@ def _check_columns(file: OpenFile, rows: Rows, mapping: RowMapping) -> None:
         return
     missing = [name for name in mapping.headers if name not in rows.columns]
     if missing:
-        named = ", ".join(f'"{name}"' for name in missing)
+        named = ", ".join(f"{quoted(name)}" for name in missing)
         raise file.error(f"it lacks the columns {named}", hint=_columns_hint(missing, rows.columns))
 
 
@@ -116,7 +119,7 @@ def _columns_hint(missing: Sequence[str], columns: Sequence[str]) -> str:
         return "There are spaces around its column names: say `csv: {trim: true}`."
     close = get_close_matches(missing[0], columns, n=1)
     listed = ", ".join(columns[:_SHOWN_COLUMNS]) + (", …" if len(columns) > _SHOWN_COLUMNS else "")
-    meant = f'Is "{missing[0]}" its "{close[0]}"? ' if close else ""
+    meant = f"Is {quoted(missing[0])} its {quoted(close[0])}? " if close else ""
     return f"{meant}Its columns: {listed}. Name one with `header`."
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from agentflow.expressions import ExpressionType, Node, Scope
 from agentflow.expressions.python import NAMESPACE, PythonEmitter
+from agentflow.wording import quoted
 from ingestion.replay.cells import Cell, CellError, Value, parser_of
 from ingestion.replay.instants import UNITS_US, at, first_after
 from ingestion.replay.shape import Column, Instant, MappingContract
@@ -108,7 +109,7 @@ def _column(name: str, column: Column, mapping: MappingContract) -> Step:
         try:
             values[name] = parse(row.get(header))
         except CellError as error:
-            raise CellError(f'column "{header}": {error}') from None
+            raise CellError(f"column {quoted(header)}: {error}") from None
 
     return step
 
@@ -131,7 +132,7 @@ def _lookup(name: str, key: str, table: Mapping[str, str]) -> Step:
         try:
             values[name] = table[str(wanted)]
         except KeyError:
-            raise CellError(f'lookup "{name}" does not know "{wanted}"') from None
+            raise CellError(f"lookup {quoted(name)} does not know {quoted(wanted)}") from None
 
     return step
 
@@ -143,9 +144,9 @@ def _instant(name: str, instant: Instant) -> Step:
         try:
             values[name] = compute(values)
         except CellError as error:
-            raise CellError(f'instant "{name}": {error}') from None
+            raise CellError(f"instant {quoted(name)}: {error}") from None
         except (OverflowError, ValueError):
-            raise CellError(f'instant "{name}" is outside the years 1 to 9999') from None
+            raise CellError(f"instant {quoted(name)} is outside the years 1 to 9999") from None
 
     return step
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from agentflow.errors import StorageCorruptError, StorageError, StorageFullError
+from agentflow.wording import quoted
 from processing.backup.manifest import MANIFEST_BYTES, MANIFEST_FILE
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -79,10 +80,10 @@ def target_at(path: Path) -> Target:
     if path.is_dir() and not any(path.iterdir()):
         return _Folder(path)
     if path.exists() or path.is_symlink():
-        raise StorageError(f'"{path}" exists already', hint="Name a new file or folder.")
+        raise StorageError(f"{quoted(path)} exists already", hint="Name a new file or folder.")
     if path.suffix.lower() in _OTHER_ARCHIVES:
         raise StorageError(
-            f'a backup called "{path.name}" would be a folder',
+            f"a backup called {quoted(path.name)} would be a folder",
             hint="Let the name of a file end with .tar, and compress it afterwards.",
         )
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +99,7 @@ def source_at(path: Path) -> Iterator[Source]:
         StorageCorruptError: The file is not a whole tar file.
     """
     if not path.exists():
-        raise StorageError(f'backup "{path}" does not exist')
+        raise StorageError(f"backup {quoted(path)} does not exist")
     source: Source = _FolderSource(path) if path.is_dir() else _opened_tar(path)
     try:
         yield source
@@ -115,14 +116,15 @@ def manifest_text(source: Source, path: Path) -> bytes:
     file = source.open(MANIFEST_FILE)
     if file is None:
         raise StorageCorruptError(
-            f'"{path}" has no {MANIFEST_FILE}: it is a backup that was cut off, or something else',
+            f"{quoted(path)} has no {MANIFEST_FILE}: it is a backup that was cut off, "
+            "or something else",
             hint="Name what `agentflow backup` made, or take another backup.",
         )
     with file:
         text = file.read(MANIFEST_BYTES + 1)
     if len(text) > MANIFEST_BYTES:
         raise StorageCorruptError(
-            f'"{path}": {MANIFEST_FILE} is longer than {MANIFEST_BYTES} bytes',
+            f"{quoted(path)}: {MANIFEST_FILE} is longer than {MANIFEST_BYTES} bytes",
             hint="Name what `agentflow backup` made.",
         )
     return text
@@ -141,10 +143,10 @@ def room_told(path: Path) -> Iterator[None]:
     except (OSError, StorageFullError) as error:
         if isinstance(error, StorageFullError) or error.errno in _FULL:
             raise StorageFullError(
-                f'no space left for "{path}"; what was written of it is removed',
+                f"no space left for {quoted(path)}; what was written of it is removed",
                 hint="Free space there, or name a place on another disk.",
             ) from error
-        raise StorageError(f'"{path}" cannot be made: {error}') from error
+        raise StorageError(f"{quoted(path)} cannot be made: {error}") from error
 
 
 def partial(path: Path) -> Path:
@@ -245,19 +247,19 @@ def _opened_tar(path: Path) -> _TarSource:
         tar = tarfile.open(path, "r:")  # noqa: SIM115 - its owner closes it
     except (tarfile.TarError, EOFError) as error:
         raise StorageCorruptError(
-            f'"{path}" is not a backup: it does not begin like one',
+            f"{quoted(path)} is not a backup: it does not begin like one",
             hint="Name a file that `agentflow backup` wrote: a tar archive, not compressed.",
         ) from error
     last = "its beginning"
     try:
         for member in tar:
-            last = f'"{member.name}"'
+            last = f"{quoted(member.name)}"
             if member.isreg():
                 members[member.name] = member
     except (tarfile.TarError, EOFError) as error:
         tar.close()
         raise StorageCorruptError(
-            f'"{path}" is not a whole backup: it ends or is damaged after {last}, '
+            f"{quoted(path)} is not a whole backup: it ends or is damaged after {last}, "
             f"and has {path.stat().st_size:,} bytes",
             hint="It was cut off; compare its size with the original.",
         ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from agentflow.errors import StorageError
+from agentflow.wording import quoted
 from ingestion.log.faults import translated
 
 _PAGES_AT_ONCE: Final = 4_096
@@ -45,6 +46,6 @@ def copy_database(source: Path, copy: Path, moved: Callable[[float], None]) -> N
         found = str(writing.execute("PRAGMA quick_check(1)").fetchone()[0])
         if found != "ok":
             raise StorageError(
-                f'file "{source}" is damaged: {found}',
+                f"file {quoted(source)} is damaged: {found}",
                 hint="Restart the platform: it repairs what it can; then take the backup again.",
             )

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from agentflow.errors import StorageCorruptError, StorageError
+from agentflow.wording import quoted
 
 FORMAT: Final = 1
 MANIFEST_FILE: Final = "manifest.json"
@@ -18,7 +19,7 @@ MANIFEST_BYTES: Final = 64 << 20
 def _inside(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or str(path) != name or name == MANIFEST_FILE:
-        raise ValueError(f'"{name}" is not a path inside the backup')
+        raise ValueError(f"{quoted(name)} is not a path inside the backup")
     return name
 
 
@@ -78,7 +79,7 @@ def parsed(text: bytes, backup: str) -> Manifest:
         found = _Format.model_validate_json(text)
         if found.format != FORMAT:
             raise StorageError(
-                f'backup "{backup}" has format {found.format}, this version reads {FORMAT}',
+                f"backup {quoted(backup)} has format {found.format}, this version reads {FORMAT}",
                 hint=f"Restore it with AgentFlow {found.version}, which made it.",
             )
         return Manifest.model_validate_json(text)
@@ -86,7 +87,8 @@ def parsed(text: bytes, backup: str) -> Manifest:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise StorageCorruptError(
-            f'the manifest of backup "{backup}" cannot be read: {where} {first["msg"]}'.lower(),
+            f"the manifest of backup {quoted(backup)} cannot be read: "
+            f"{where} {first['msg'].lower()}",
             hint="Take another backup; this one was changed or damaged.",
         ) from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from agentflow.errors import StorageCorruptError, StorageError, StorageFullError
+from agentflow.wording import quoted
 from ingestion.log.lock import LOCK_FILE, DataDirectoryLock
 from ingestion.log.private import keep_private
 from processing.backup.archive import (
@@ -71,20 +72,22 @@ def _copy(source: Source, manifest: Manifest, to: Path, progress: Progress, back
 def _copy_one(source: Source, file: SavedFile, to: Path, backup: Path) -> None:
     content = source.open(file.name)
     if content is None:
-        raise _not_whole(backup, f'file "{file.name}" is gone')
+        raise _not_whole(backup, f"file {quoted(file.name)} is gone")
     with content:
         counted = Counted(content)
         write_durably(to, counted)
     if counted.size_bytes != file.size_bytes:
         what = f"has {counted.size_bytes} bytes instead of {file.size_bytes}"
-        raise _not_whole(backup, f'file "{file.name}" {what}')
+        raise _not_whole(backup, f"file {quoted(file.name)} {what}")
     if counted.sha256 != file.sha256:
-        raise _not_whole(backup, f'file "{file.name}" is not what was saved: its checksum differs')
+        raise _not_whole(
+            backup, f"file {quoted(file.name)} is not what was saved: its checksum differs"
+        )
 
 
 def _not_whole(backup: Path, what: str) -> StorageCorruptError:
     return StorageCorruptError(
-        f'backup "{backup}": {what}',
+        f"backup {quoted(backup)}: {what}",
         hint="Nothing was restored. Copy the backup again from where it was made, or take another.",
     )
 
@@ -93,13 +96,15 @@ def _require_empty(data_dir: Path) -> None:
     if not data_dir.exists() and not data_dir.is_symlink():
         return
     if not data_dir.is_dir():
-        raise StorageError(f'"{data_dir}" is a file', hint="Name a new directory: --data-dir.")
+        raise StorageError(
+            f"{quoted(data_dir)} is a file", hint="Name a new directory: --data-dir."
+        )
     if (data_dir / LOCK_FILE).exists():
         with DataDirectoryLock(data_dir):
             pass
     if any(entry.name != LOCK_FILE for entry in data_dir.iterdir()):
         raise StorageError(
-            f'directory "{data_dir}" is not empty',
+            f"directory {quoted(data_dir)} is not empty",
             hint="Name a new directory with --data-dir, or move this one aside.",
         )
 
@@ -108,7 +113,7 @@ def _require_space(parent: Path, manifest: Manifest, data_dir: Path) -> None:
     free = shutil.disk_usage(parent).free
     if free < manifest.size_bytes:
         raise StorageFullError(
-            f'"{data_dir}" needs {manifest.size_bytes:,} bytes, its disk has {free:,}'
+            f"{quoted(data_dir)} needs {manifest.size_bytes:,} bytes, its disk has {free:,}"
         )
 
 

@@ -19,6 +19,7 @@ import structlog
 
 from agentflow.clock import Clock, to_rfc3339
 from agentflow.errors import StorageError
+from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from ingestion.log.private import keep_private
 from ingestion.log.reader import LogReader
@@ -153,12 +154,12 @@ class _Taking:
 def _require_data(data_dir: Path, target: Path) -> None:
     if not any((data_dir / name).exists() for name in (*LOGS, "control.sqlite")):
         raise StorageError(
-            f'directory "{data_dir}" holds no data of a platform',
+            f"directory {quoted(data_dir)} holds no data of a platform",
             hint="Name it with --data-dir or AGENTFLOW_DATA_DIR.",
         )
     if target.absolute().is_relative_to(data_dir.absolute()):
         raise StorageError(
-            f'a backup at "{target}" would be part of the data directory',
+            f"a backup at {quoted(target)} would be part of the data directory",
             hint="Name a place outside of it, best on another disk.",
         )
 

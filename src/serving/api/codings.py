@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 import zstandard
 
+from agentflow.wording import quoted
 from serving.api.problems import Problem
 from serving.api.replies import Scope
 
@@ -37,7 +38,7 @@ def coding_of(scope: Scope) -> Pieces | Problem | None:
     pieces = _CODINGS.get(named[0]) if len(named) == 1 else None
     if pieces is None:
         shown = ", ".join(name.decode("latin-1") for name in named)
-        message = f'the content coding "{shown}" is not understood'
+        message = f"the content coding {quoted(shown)} is not understood"
         return Problem("content_coding_unsupported", message, "Send gzip, zstd or no coding.")
     return pieces
 

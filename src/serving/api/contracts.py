@@ -15,7 +15,7 @@ from agentflow.contracts import Contract, Registry, breaking, diff
 from agentflow.errors import ParameterError, UnknownContractError
 from agentflow.events import RawEvent
 from agentflow.export import FORMATS, export
-from agentflow.wording import counted
+from agentflow.wording import counted, quoted
 from processing.publication import publish
 from quality.verdict import Accepted
 from serving.api.catalog import document_of
@@ -221,12 +221,12 @@ def document(contract: Contract, registry: Registry, fmt: str) -> Response:
         return text_response(registry.source(contract).text, "application/yaml")
     if fmt not in _FORMATS:
         hint = did_you_mean(fmt, _FORMATS, f"Known formats: {', '.join(_FORMATS)}.")
-        raise ParameterError(f'export format "{fmt}" does not exist', hint=hint)
+        raise ParameterError(f"export format {quoted(fmt)} does not exist", hint=hint)
     try:
         files = export(registry, fmt, name=f"{contract.name}@{contract.version}")
     except UnknownContractError:
         raise ParameterError(
-            f'{contract.kind} contracts are not exported as "{fmt}"',
+            f"{contract.kind} contracts are not exported as {quoted(fmt)}",
             hint="Schemas, AsyncAPI and ODCS are of events, OSI and the reference of metrics.",
         ) from None
     whole = [name for name in files if not name.endswith(".data.schema.json")]

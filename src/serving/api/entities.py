@@ -13,6 +13,7 @@ from agentflow.clock import to_rfc3339
 from agentflow.contracts import EntityContract
 from agentflow.errors import NotFoundError
 from agentflow.events import Event
+from agentflow.wording import quoted
 from ingestion.log.port import VALIDATED
 from processing.entities import Attribute, Entity, fold_entity
 from processing.live.groups import decoded
@@ -104,7 +105,7 @@ def _entity(
     if not events:
         then = "" if as_of_us is None else f" at {to_rfc3339(as_of_us)}"
         raise NotFoundError(
-            f'{contract.name} "{key}" does not exist{then}',
+            f"{contract.name} {quoted(key)} does not exist{then}",
             hint="No accepted event of this tenant names it.",
         )
     return fold_entity(contract, key, events)

@@ -10,6 +10,7 @@ import msgspec
 
 from agentflow.clock import Clock
 from agentflow.events import RawEvent
+from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.results import EventResult
 from quality.verdict import Violation
@@ -94,7 +95,7 @@ def _parts(
         return repeated_header(error)
     except MediaTypeError as error:
         hint = f"Use one of: {', '.join(MEDIA_TYPES)}; or ce- headers with a JSON body."
-        return Problem("media_type_unsupported", f'events do not come as "{error}"', hint)
+        return Problem("media_type_unsupported", f"events do not come as {quoted(error)}", hint)
     except TooManyEventsError:
         message = f"the request holds more than {MAX_EVENTS} events"
         return Problem("too_many_events", message, "Send them in several requests.")
@@ -105,7 +106,7 @@ def _parts(
 
 def repeated_header(error: RepeatedHeaderError) -> Problem:
     """Return the problem of a request that says twice what its body is."""
-    message = f'header "{error}" is there more than once'
+    message = f"header {quoted(error)} is there more than once"
     return Problem("header_invalid", message, "Send it once.")
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentflow.errors import AgentFlowError
+from agentflow.wording import quoted
 from serving.api.context import raw_response
 from serving.api.edge import INTERNAL
 from serving.api.json_body import pointer
@@ -74,7 +75,7 @@ def invalid_parameters(found: Sequence[Any]) -> Problem:
     errors = tuple(
         Detail(
             "parameter_invalid",
-            printable(f'parameter "{item["loc"][-1]}": {item["msg"]}'),
+            printable(f"parameter {quoted(item['loc'][-1])}: {item['msg']}"),
             parameter=printable(str(item["loc"][-1])),
         )
         if item["loc"][0] in {"query", "path"}

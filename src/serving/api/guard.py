@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agentflow.clock import Clock
+from agentflow.wording import quoted
 from serving.api.keys import Caller, Keys, Scope
 from serving.api.limits import RateLimiter, Refused
 from serving.api.origins import Origins
@@ -162,7 +163,7 @@ def _unknown_key(key: bytes | None) -> Problem:
 
 
 def _repeated(name: str) -> Problem:
-    message = f'header "{name}" is sent twice'
+    message = f"header {quoted(name)} is sent twice"
     where = Detail("header_invalid", message, header=name)
     return Problem("header_invalid", message, "Send it once.", (where,))
 
@@ -180,8 +181,8 @@ def missing_scope(needed: Scope) -> Problem:
     """Return the problem of a key that may not do something."""
     return Problem(
         "scope_missing",
-        f'the API key does not have the scope "{needed}"',
-        f'Use a key with the scope "{needed}".',
+        f"the API key does not have the scope {quoted(needed)}",
+        f"Use a key with the scope {quoted(needed)}.",
     )
 
 

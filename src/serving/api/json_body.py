@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 
-from agentflow.wording import counted
+from agentflow.wording import counted, quoted
 from quality.fields import escaped
 from quality.repetition import repeated_anywhere
 from serving.api.problems import Detail, Problem, ProblemError, did_you_mean, printable
@@ -72,7 +72,7 @@ async def no_body(request: Request) -> None:
 
 def repeated(place: str) -> Problem:
     """Return the problem of a body that has the member at *place* more than once."""
-    message = printable(f'the body has "{place}" more than once')
+    message = printable(f"the body has {quoted(place)} more than once")
     where = Detail("member_repeated", message, pointer=printable(place), hint="Send it once.")
     return Problem("body_invalid", message, where.hint, (where,))
 
@@ -107,12 +107,12 @@ def _detail(shape: _Schema, location: tuple[int | str, ...], kind: str, sent: ob
     where = pointer(path)
     if kind == "extra_forbidden":
         known = sorted(holder.get("properties", {}))
-        message = printable(f'the body has a member "{where}", which does not exist')
+        message = printable(f"the body has a member {quoted(where)}, which does not exist")
         listed = f"Known members: {', '.join(known)}." if known else "It takes no body."
         hint = did_you_mean(str(path[-1]), known, listed)
         return Detail("member_unknown", message, pointer=where, hint=printable(hint))
     takes = _takes(schema)
-    name = f'"{where}"' if path else "the body"
+    name = f"{quoted(where)}" if path else "the body"
     if kind == "missing":
         hint = f"It takes {takes}."
         return Detail("member_invalid", f"{name} is missing", pointer=where, hint=hint)

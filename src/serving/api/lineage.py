@@ -13,6 +13,7 @@ from agentflow.clock import to_rfc3339
 from agentflow.errors import NotFoundError
 from agentflow.events import EventRef
 from agentflow.events.identity import identity_key
+from agentflow.wording import quoted
 from ingestion.log.port import RAW, VALIDATED, Record
 from processing.lake.folder import within_lake
 from processing.lake.reader import planned
@@ -79,7 +80,7 @@ def event_lineage(
     records = log.read_offsets(VALIDATED, [offset]) if offset is not None else ()
     if not records:
         raise NotFoundError(
-            f'event "{event_id}" from source "{source}" was not accepted',
+            f"event {quoted(event_id)} from source {quoted(source)} was not accepted",
             hint="An event is named by its source and its id: pass ?source=…",
         )
     record = records[0]

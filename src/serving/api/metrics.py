@@ -17,6 +17,7 @@ from agentflow.contracts import MetricContract
 from agentflow.errors import UnknownDimensionError
 from agentflow.metrics import parse_window
 from agentflow.metrics.sql import metric_query
+from agentflow.wording import quoted
 from processing.proof import Proof, Window
 from processing.verification import Check
 from processing.verification import question as recompute_of
@@ -92,9 +93,9 @@ def checked(context: Context, question: MetricQuestion, tenant: str) -> Asked:
             cursors=context.groups_of(tenant),
         )
     except UnknownDimensionError as error:
-        unknown = next((name for name in question.where if f'"{name}"' in str(error)), None)
+        unknown = next((name for name in question.where if quoted(name) in str(error)), None)
         if unknown is not None and (close := get_close_matches(unknown, RESERVED, n=1)):
-            error.hint = f'Did you mean the parameter "{close[0]}"? {error.hint}'
+            error.hint = f"Did you mean the parameter {quoted(close[0])}? {error.hint}"
         raise
 
 

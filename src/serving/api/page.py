@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from agentflow.errors import NotFoundError
+from agentflow.wording import quoted
 from serving.api.context import text_response
 
 _MEDIA: Final = {
@@ -58,5 +59,5 @@ def _assets() -> dict[str, Path]:
 def _serve(found: dict[str, Path], name: str) -> Response:
     path = found.get(name)
     if path is None:
-        raise NotFoundError(f'page asset "{name}" does not exist', hint="The page is at /.")
+        raise NotFoundError(f"page asset {quoted(name)} does not exist", hint="The page is at /.")
     return text_response(path.read_bytes(), _MEDIA[path.suffix], _POLICY, _NO_CACHE)

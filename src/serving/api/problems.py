@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from agentflow.errors import AgentFlowError, BacklogFullError, ContractFilesError
-from agentflow.wording import counted
+from agentflow.wording import counted, quoted
 from serving.api.replies import PROBLEM, Reply
 
 TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
@@ -190,7 +190,7 @@ def unknown_parameters(unknown: Iterable[str], known: Iterable[str]) -> Problem:
     errors = tuple(
         Detail(
             "parameter_unknown",
-            printable(f'parameter "{name}" does not exist'),
+            printable(f"parameter {quoted(name)} does not exist"),
             parameter=printable(name),
             hint=did_you_mean(name, names, listed),
         )
@@ -206,7 +206,7 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     'Did you mean "window"? Known: by, window.'
     """
     close = get_close_matches(name, list(known), n=1)
-    return f'Did you mean "{close[0]}"? {otherwise}' if close else otherwise
+    return f"Did you mean {quoted(close[0])}? {otherwise}" if close else otherwise
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from agentflow.wording import quoted
 from serving.api.operation import FREE_PARAMETERS
 from serving.api.problems import Detail, Problem, ProblemError, printable, unknown_parameters
 
@@ -48,6 +49,6 @@ def strict_parameters(known: Callable[[], Known]) -> Callable[[Request], None]:
 
 
 def _twice(name: str) -> Problem:
-    message = printable(f'parameter "{name}" is given twice')
+    message = printable(f"parameter {quoted(name)} is given twice")
     where = Detail("parameter_invalid", message, parameter=name, hint="Give each parameter once.")
     return Problem("parameter_invalid", message, where.hint, (where,))
