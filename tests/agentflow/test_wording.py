@@ -57,6 +57,7 @@ def test_a_name_in_a_message_is_quoted_by_one_function() -> None:
     wrong = [each for file in SOURCES if room(file) in QUOTING for each in _by_hand(file)]
 
     assert wrong == []
+    assert {room(file) for file in SOURCES} >= QUOTING
 
 
 def room(file: Path) -> str:
