@@ -92,9 +92,8 @@ def _moves(
 
 def _cell_moves(present: MetricState, window: str, changes: Mapping[Key, Cell]) -> Iterator[Move]:
     plan = present.plan
-    held = present.group(window, by=plan.dimensions)
     for dims, change in changes.items():
-        before = present.merged([held[dims]] if dims in held else [])
+        before = present.merged(present.cell(window, dims))
         after = present.merged([before, change])
         if before == after:
             continue

@@ -39,7 +39,7 @@ from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progre
 from processing.recovery import Recovery
 from processing.results import EventResult
 from processing.sealing import Seal
-from processing.slices import at_once
+from processing.slices import SLICED_ABOVE, at_once, in_slices
 from processing.tokens import Token
 from processing.truncations import Truncations
 from processing.verification import Check, Cut, Cutting, question
@@ -445,6 +445,29 @@ class Platform:
             by=by,
             where=where or {},
         )
+
+    async def refresh_large(self, tenant: str) -> None:
+        """Bring those metrics of a tenant to this instant that have much to do.
+
+        Raises:
+            UnavailableError: The platform is starting or stopping.
+        """
+        self.require_ready()
+        for metric in tuple(self.engine.plans):
+            now_us = self.clock.now_us()
+            if self.engine.laborious(metric, tenant, now_us=now_us, most=SLICED_ABOVE):
+                await self.refresh(metric, tenant)
+
+    async def refresh(self, metric: MetricId, tenant: str) -> None:
+        """Bring a metric to this instant, while others are answered.
+
+        What reads it then, before the loop turns again, finds nothing to do, or not much.
+
+        Raises:
+            UnavailableError: The platform is starting or stopping.
+        """
+        self.require_ready()
+        await in_slices(self.engine.refreshing(metric, tenant, now_us=self.clock.now_us()))
 
     def recompute(self, cut: Cut) -> Iterator[MetricRow]:
         """Compute a cut from the lake alone, which is first brought up to it; blocks.

@@ -40,6 +40,10 @@ class Provable(Protocol):
         """Begin to read one window of one metric as it stands."""
         ...
 
+    async def refresh(self, metric: MetricId, tenant: str) -> None:
+        """Bring a metric to this instant, while others are answered."""
+        ...
+
     def recompute(self, cut: Cut) -> Iterator[MetricRow]:
         """Compute a cut from the lake alone, row by row; blocks."""
         ...
@@ -88,6 +92,7 @@ async def prove(
     where: Mapping[str, object] | None = None,
 ) -> Check:
     """Compare one window cell by cell, and what it says over all cells; see `Proof.check`."""
+    await platform.refresh(window.plan.id, window.tenant)
     return await Proof(platform, window, by=by, where=where).check()
 
 

@@ -12,6 +12,8 @@ from typing import Final
 from agentflow.metrics.arithmetic import EXACT
 
 SLICE_SECONDS: Final = 0.004
+SLICED_ABOVE: Final = 500
+"""What takes more steps, a cell in each, is done in slices."""
 
 
 async def in_slices(steps: Iterable[object]) -> None:

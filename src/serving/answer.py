@@ -23,7 +23,7 @@ from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.windows import BEGINNING_US
 from processing.live import MetricId
 from processing.platform import Platform
-from processing.slices import at_once, in_slices
+from processing.slices import SLICED_ABOVE, at_once, in_slices
 from serving.asked import Asked
 from serving.causes import CauseDocument, Causes, Place
 from serving.cursors import Cursors
@@ -32,8 +32,8 @@ from serving.offsets import Offsets
 from serving.units import unit_of, unit_of_total
 from serving.warnings import WarningDocument, truncated, unseen
 
-MANY_CELLS: Final = 500
-"""A question that looks at more cells is answered in slices, not at once."""
+_ATTEMPTS: Final = 8
+"""Time goes on while a question is prepared: a window may have moved on at the end of it."""
 _AGES = b'"age_ms":null,"source_idle_ms":null'
 
 
@@ -137,19 +137,29 @@ class Answerer:
         return Answering(self._platform, asked, tenant, causes, offsets=self._offsets)
 
     async def prepare(self, asked: Asked, tenant: str) -> None:
-        """Get ready what would take long at the beginning: the order of the groups."""
-        plan = asked.plan
-        if asked.by and asked.by == plan.dimensions and not asked.where:
-            state = self._platform.engine.settled(plan.id, tenant)
-            await in_slices(state.order(asked.window).steps())
+        """Get ready what would take long at the beginning: windows, and the order of the groups."""
+        plan, platform = asked.plan, self._platform
+        for _ in range(_ATTEMPTS):
+            await platform.refresh(plan.id, tenant)
+            if asked.by and asked.by == plan.dimensions and not asked.where:
+                state = platform.engine.settled(plan.id, tenant)
+                await in_slices(state.order(asked.window).steps())
+            if not self._laborious(plan, tenant):
+                return
+
+    def _laborious(self, plan: MetricPlan, tenant: str) -> bool:
+        now_us = self._platform.clock.now_us()
+        return self._platform.engine.laborious(plan.id, tenant, now_us=now_us, most=SLICED_ABOVE)
 
     def quick(self, asked: Asked, tenant: str) -> bool:
         """Tell whether a question is answered so quickly that nobody waits long meanwhile."""
+        if self._laborious(asked.plan, tenant):
+            return False
         ready = {asked.plan.currency} if asked.plan.currency else set()
         if set(asked.by) <= ready and asked.where.keys() <= ready:
             return True
         state = self._platform.engine.state(asked.plan.id, tenant)
-        return state.width(asked.window) <= MANY_CELLS
+        return state.width(asked.window) <= SLICED_ABOVE
 
     def _causes_of(self, plan: MetricPlan) -> Causes:
         held = self._causes.get(plan.id)

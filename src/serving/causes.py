@@ -23,7 +23,7 @@ from agentflow.metrics import (
 )
 from agentflow.metrics.arithmetic import EXACT, Value
 from agentflow.metrics.atoms import ATOMS
-from agentflow.metrics.evaluator import BUCKET_US, Cell
+from agentflow.metrics.evaluator import BUCKET_US, Delta
 from agentflow.metrics.plan import Computed, Reading
 from processing.live import Cause
 from serving.units import unit_of
@@ -148,7 +148,7 @@ class _Probe:
     __slots__ = ("causes", "deltas", "moves")
 
     def __init__(self) -> None:
-        self.deltas: dict[tuple[object, ...], Cell] = {}
+        self.deltas: dict[tuple[object, ...], Delta] = {}
         self.moves = 0
         self.causes: list[object] = []
 

@@ -271,7 +271,8 @@ async def _warnings(
     A value that a correction took away again was there, and is no slip.
     """
     plan, registry, history = asked.plan, platform.registry, platform.parts.history
-    state = platform.engine.read(plan.id, tenant, now_us=platform.clock.now_us())
+    await platform.refresh(plan.id, tenant)
+    state = platform.engine.state(plan.id, tenant)
     if not unseen(plan, registry, asked.where, state.values):
         return []
 

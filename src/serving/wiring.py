@@ -35,7 +35,7 @@ from processing.platform import Platform
 from processing.publication import record_changes
 from processing.rebuild import Progress, no_progress
 from processing.wiring import open_platform
-from serving.api.app import Api, Doors, create_app
+from serving.api.app import Api, Doors, create_app, warm_up
 from serving.api.connections import ConnectionLimits, Connections
 from serving.api.keys import parse_keys
 from serving.api.limits import Policy
@@ -52,8 +52,11 @@ log = structlog.get_logger()
 _SAME_SIGNAL_SECONDS = 0.5
 _SWITCH_SECONDS = 0.0002
 """Between threads: the lake writer must not hold the event loop up for the default 5 ms."""
-_COLLECT_AFTER = 50_000
-"""Objects before the youngest generation is collected: events are many, small and short-lived."""
+_COLLECT_AFTER = 20_000
+"""Objects before the youngest generation is collected: events are many, small and short-lived.
+
+What it takes holds the event loop up: 10 ms for so many.
+"""
 _OTHER_FILES = 512
 """Files that are not connections: the log, the lake's, the broker's."""
 _FEWEST_CONNECTIONS = 64
@@ -218,6 +221,7 @@ async def running(
         try:
             await platform.start(progress=progress)
             record_changes(platform, platform.registry, known=None)
+            await warm_up(app)
             gc.freeze()
             port = listener.getsockname()[1]
             async with _ending_with(serving):

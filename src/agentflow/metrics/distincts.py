@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 
-from agentflow.metrics.evaluator import Cell
+from agentflow.metrics.evaluator import Cell, Delta
 from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.shares import Part, Share, Stood, Values
+from agentflow.metrics.shares import Part, Share, Stood, Values, none_seen
 
 Key = tuple[object, ...]
 
@@ -25,7 +26,7 @@ class Distincts:
         self._currency = plan.dimensions.index(plan.currency) if plan.currency else None
         self._slots = len(plan.windows)
         self._totals: dict[Key, list[Values]] = {}
-        self._shares: dict[Key, list[Share]] = {}
+        self._shares: dict[Key, tuple[Share, ...]] = {}
 
     def total_key(self, dims: Key) -> Key:
         """Return the total a cell belongs to: one, or one for each currency."""
@@ -38,7 +39,7 @@ class Distincts:
     def _values(self, key: Key) -> list[Values]:
         values = self._totals.get(key)
         if values is None:
-            values = self._totals[key] = [Values(self._slots) for _ in self.atoms]
+            values = self._totals[key] = [Values(none_seen(self._slots)) for _ in self.atoms]
         return values
 
     def enter(self, dims: Key, slot: int) -> list[Part]:
@@ -46,7 +47,7 @@ class Distincts:
         shares = self._shares.get(dims)
         if shares is None:
             values = self._values(self.total_key(dims))
-            shares = self._shares[dims] = [one.share() for one in values]
+            shares = self._shares[dims] = tuple([one.share() for one in values])
         for share in shares:
             share.holders += 1
         return [Part(share, slot) for share in shares]
@@ -64,7 +65,7 @@ class Distincts:
             if not shares[0].values.shares:
                 del self._totals[self.total_key(dims)]
 
-    def add(self, dims: Key, delta: Cell, slots: tuple[int, ...]) -> None:
+    def add(self, dims: Key, delta: Delta, slots: tuple[int, ...]) -> None:
         """Add what happened in a cell to some slots, in which it was entered."""
         for index, share in zip(self.atoms, self._shares[dims], strict=True):
             counts: Mapping[object, int] = delta[index]
@@ -76,14 +77,15 @@ class Distincts:
         for index, share in zip(self.atoms, self._shares[dims], strict=True):
             share.values.add(share, cell[index].values, (slot,), sign=sign)
 
-    def copy_slot(self, source: int, target: int) -> None:
-        """Let a new sum begin as another one is; its cells still have to enter."""
+    def copy_slot(self, source: int, target: int) -> Iterator[None]:
+        """Let a new sum begin as another one is, in steps; its cells still have to enter."""
         for totals in self._totals.values():
             for values in totals:
-                values.copy_slot(source, target)
+                yield from values.copying(source, target)
         for shares in self._shares.values():
             for share in shares:
                 share.copy_slot(source, target)
+            yield
 
     def forget(self) -> None:
         """Give back the memory of having looked at the values of single cells."""
@@ -104,7 +106,7 @@ class Distincts:
 
         def stood(cell: Cell) -> Cell:
             parts = [now[id(cell[n].of.values)].get(cell[n].of.number, {}) for n in self.atoms]
-            return self.fill(cell[:], list(map(Stood, parts)))
+            return self.fill(copy(cell), list(map(Stood, parts)))
 
         return stood
 

@@ -4,16 +4,18 @@ For each event version one function adds (and its twin takes back) the event in 
 as straight-line source with no loop over metrics. Only the metrics an event moves cost anything
 (5 → 500 declared metrics: `tests/bench/test_engine.py`).
 
-A *cell* is a list: one state per atom, then the number of events in it. A *delta* is the same list
-with plain dicts for multisets and distinct sets, collected in `MetricState.deltas`.
+A *cell* holds one state per atom and the number of events in it. A *delta* is a list of the same,
+the number last, with plain dicts for multisets and distinct sets: see `MetricState.deltas`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from agentflow.contracts.scope import attribute_of
 from agentflow.events import EventRef
@@ -25,8 +27,31 @@ from agentflow.metrics.plan import Atom, AtomInput, MetricPlan
 BUCKET_US = 5_000_000
 """Event time is kept to five seconds, the finest step of any window."""
 
-Cell = list[Any]  # heterogeneous by design: one state per atom, then a count
+Delta = list[Any]  # heterogeneous by design: one change per atom, then a count
 _ZERO = Decimal(0)
+
+
+class Cell(msgspec.Struct, gc=False):
+    """What a window or a bucket holds of one combination of dimension values.
+
+    Each plan has a class of its own, with one attribute per atom behind *events*. Cells are no
+    business of the garbage collector: they hold no cycles, and a metric may have a million of them.
+    Walking them in each full collection held the event loop for 0.3 to 0.7 s.
+    """
+
+    events: int
+
+    def parts(self) -> list[Any]:
+        """Return the state of each atom."""
+        return [getattr(self, name) for name in self.__struct_fields__[1:]]
+
+    def __getitem__(self, atom: int) -> Any:  # noqa: ANN401 - the state of any atom
+        """Return the state of an atom."""
+        return getattr(self, self.__struct_fields__[atom + 1])
+
+    def __setitem__(self, atom: int, state: object) -> None:
+        """Put another state in the place of an atom's."""
+        setattr(self, self.__struct_fields__[atom + 1], state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +73,7 @@ class CellFunctions:
     """How the cells of one plan begin and merge; generated once per plan."""
 
     empty: Callable[[], Cell]
-    add_delta: Callable[[Cell, Cell], None]
+    add_delta: Callable[[Cell, Delta], None]
     add: Callable[[Cell, Cell], None]
     subtract: Callable[[Cell, Cell], None]
 
@@ -159,14 +184,16 @@ def _delta_zero(atom: Atom) -> str:
 
 def compile_cells(plan: MetricPlan) -> CellFunctions:
     """Generate how cells of *plan* are made and merged."""
-    starts = ", ".join(_state_zero(atom) for atom in plan.atoms)
-    namespace: dict[str, object] = {"_ZERO": _ZERO, **STATES}
+    starts = ", ".join(["0", *map(_state_zero, plan.atoms)])
+    fields = [(f"a{index}", Any) for index in range(len(plan.atoms))]
+    cell = msgspec.defstruct("Cell", fields, bases=(Cell,), module=__name__, gc=False)
+    namespace: dict[str, object] = {"_ZERO": _ZERO, "Cell": cell, **STATES}
     source = "\n".join(
         [
-            f"def empty():\n    return [{starts}, 0]",
-            *_merge_source("add_delta", plan.atoms, "+", _delta_merge),
-            *_merge_source("add", plan.atoms, "+", _state_merge),
-            *_merge_source("subtract", plan.atoms, "-", _state_merge),
+            f"def empty():\n    return Cell({starts})",
+            *_delta_merge_source(plan.atoms),
+            *_merge_source("add", plan.atoms, "+"),
+            *_merge_source("subtract", plan.atoms, "-"),
         ]
     )
     exec(compile(source, f"<cells of {plan.contract.name}>", "exec"), namespace)
@@ -180,22 +207,21 @@ def _state_zero(atom: Atom) -> str:
     return source.zero(source.empty, atom.scale)
 
 
-def _merge_source(
-    name: str, atoms: Iterable[Atom], sign: str, heavy: Callable[[int, str], str]
-) -> list[str]:
+def _delta_merge_source(atoms: Sequence[Atom]) -> list[str]:
+    lines = ["def add_delta(into, delta):"]
+    for index, atom in enumerate(atoms):
+        if ATOMS[atom.kind].number:
+            lines.append(f"    into.a{index} += delta[{index}]")
+        else:
+            lines.append(f"    into.a{index}.merge(delta[{index}])")
+    return [*lines, "    into.events += delta[-1]"]
+
+
+def _merge_source(name: str, atoms: Sequence[Atom], sign: str) -> list[str]:
     lines = [f"def {name}(into, cell):"]
     for index, atom in enumerate(atoms):
         if ATOMS[atom.kind].number:
-            lines.append(f"    into[{index}] {sign}= cell[{index}]")
+            lines.append(f"    into.a{index} {sign}= cell.a{index}")
         else:
-            lines.append(f"    {heavy(index, sign)}")
-    lines.append(f"    into[-1] {sign}= cell[-1]")
-    return lines
-
-
-def _delta_merge(index: int, sign: str) -> str:
-    return f"into[{index}].merge(cell[{index}], sign={sign}1)"
-
-
-def _state_merge(index: int, sign: str) -> str:
-    return f"into[{index}].merge(cell[{index}].values, sign={sign}1)"
+            lines.append(f"    into.a{index}.merge(cell.a{index}.values, sign={sign}1)")
+    return [*lines, f"    into.events {sign}= cell.events"]

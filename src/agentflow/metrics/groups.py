@@ -67,7 +67,7 @@ class Groups:
         if set(where) <= set(ready):
             wanted = tuple(where.values())
             totals = {key: cell for key, cell in held.totals.items() if not where or key == wanted}
-            self.events = sum(cell[-1] for cell in totals.values())
+            self.events = sum(cell.events for cell in totals.values())
             self.units = {key[0] for key in totals} if ready else set()
             if len(totals) <= 1:
                 self.total = measure(plan, next(iter(totals.values()), functions.empty()))
@@ -118,7 +118,7 @@ class Groups:
             self._scan = None
 
     def _take(self, key: Key, cell: Cell) -> None:
-        if cell[-1]:
+        if cell.events:
             self.found[key] = measure(self._plan, cell)
 
     def _gather(self, dims: Key, cell: Cell) -> None:
@@ -133,8 +133,8 @@ class Groups:
 
     def _read(self) -> Iterator[None]:
         """Measure the gathered groups of the page, and add all of them up."""
-        held = {key: cell for key, cell in self._gathered.items() if cell[-1]}
-        self.events = sum(cell[-1] for cell in held.values())
+        held = {key: cell for key, cell in self._gathered.items() if cell.events}
+        self.events = sum(cell.events for cell in held.values())
         keys: Sequence[Key] = list(held)
         if self._page is not None:
             order = KeyOrder(held)

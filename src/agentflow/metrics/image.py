@@ -20,15 +20,18 @@ _decode = msgspec.msgpack.Decoder(list[CellImage]).decode
 
 def image(cells: Mapping[tuple[object, ...], Cell]) -> bytes:
     """Return cells as bytes, one after another: no more of them exists twice than must."""
-    return _encode([(dims, [_image(part) for part in cell]) for dims, cell in cells.items()])
+    return _encode(
+        [(dims, [*map(_image, cell.parts()), cell.events]) for dims, cell in cells.items()]
+    )
 
 
 def restored(
     content: bytes, empty: Callable[[], Cell]
 ) -> Iterator[tuple[tuple[object, ...], Cell]]:
     """Yield the cells of an image."""
-    for dims, parts in _decode(content):
+    for dims, (*parts, events) in _decode(content):
         cell = empty()
+        cell.events = events
         for index, part in enumerate(parts):
             cell[index] = _restored(cell[index], part)
         yield tuple(dims), cell

@@ -60,6 +60,14 @@ class KeyOrder:
         most = max(_FEWEST_CHANGES, (len(self._keys) or len(self._first)) // _REBUILD_FROM)
         return len(self._changes) <= most
 
+    def copy(self) -> KeyOrder | None:
+        """Return another one of the same keys; None while this one is not ready."""
+        if not self.ready:
+            return None
+        own = KeyOrder(())
+        own._keys, own._changes, own.ready = self._keys.copy(), self._changes.copy(), True
+        return own
+
     def page(self, after: Key | None, limit: int) -> tuple[Sequence[Key], int]:
         """Return the keys of a page, and how many come after it."""
         for _ in self.steps():

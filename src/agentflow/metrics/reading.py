@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import msgspec
 
 from agentflow.expressions.nodes import Number
 from agentflow.metrics.arithmetic import Fraction, Value, combine, fraction, rounded, settled
 from agentflow.metrics.atoms import READERS
+from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.plan import AtomRead, Computed, MetricPlan, Reading
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True, gc=False):
     """A value of a metric.
 
     Attributes:
@@ -24,14 +23,12 @@ class Measured:
     events: int
 
 
-def measure(plan: MetricPlan, cell: Sequence[object]) -> Measured:
+def measure(plan: MetricPlan, cell: Cell) -> Measured:
     """Read a cell."""
-    events = cell[-1]
-    assert isinstance(events, int)  # noqa: S101 - the last item of every cell
-    return Measured(_answer(plan, cell), events)
+    return Measured(_answer(plan, cell), cell.events)
 
 
-def _answer(plan: MetricPlan, cell: Sequence[object]) -> Value:
+def _answer(plan: MetricPlan, cell: Cell) -> Value:
     """Compute a metric and round it once; whole metrics give integers, the others decimals."""
     reading = plan.reading
     if isinstance(reading, AtomRead):
@@ -51,7 +48,7 @@ def _finished(plan: MetricPlan, value: Value) -> Value:
     return rounded(value, plan.scale)
 
 
-def _exact(node: Reading, cell: Sequence[object]) -> Fraction | None:
+def _exact(node: Reading, cell: Cell) -> Fraction | None:
     match node:
         case Computed(operator=operator, left=left, right=right):
             return combine(operator, _exact(left, cell), _exact(right, cell))

@@ -4,18 +4,21 @@ Events only touch `deltas`, one dict entry per five seconds and dimension values
 those into buckets and windows. Buckets grow coarser with age, as far as the windows allow, so
 memory depends on time and dimensions and never on the number of events. Windows are kept as running
 totals: a bucket is added when it enters and subtracted when it leaves, so a read is flat in volume.
+
+A metric may have very many cells, and a bucket of all of them may leave a window at once. So all of
+this is done in steps of a cell, in `refreshing`; while some are left, events wait in `deltas`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from agentflow.metrics.distincts import Distincts, Key
-from agentflow.metrics.evaluator import BUCKET_US, Cell, CellFunctions
+from agentflow.metrics.evaluator import BUCKET_US, Cell, CellFunctions, Delta
 from agentflow.metrics.groups import Groups, Page
 from agentflow.metrics.image import image, restored
 from agentflow.metrics.key_order import KeyOrder
@@ -25,6 +28,7 @@ from agentflow.metrics.tiers import Tiers
 from agentflow.metrics.windows import Window
 
 MAX_DELTAS = 4_000
+_END: Final = object()
 CAUSES_KEPT = 64
 """More than an answer shows: it names those of its own cell and window."""
 DEPARTED_KEPT = 1_000
@@ -77,12 +81,12 @@ class MetricState:
 
     __slots__ = (
         "_departed", "_distincts", "_functions", "_now_us", "_outermost", "_running", "_slots",
-        "_tiers", "announced", "causes", "deltas", "moves", "plan",
+        "_tiers", "_work", "announced", "causes", "deltas", "moves", "plan",
     )  # fmt: skip
 
     def __init__(self, plan: MetricPlan, functions: CellFunctions, *, now_us: int) -> None:
         self.plan = plan
-        self.deltas: Cells = {}
+        self.deltas: dict[Key, Delta] = {}
         self.moves = 0
         self.announced = 0
         self.causes: deque[object] = deque(maxlen=CAUSES_KEPT)
@@ -91,13 +95,14 @@ class MetricState:
         self._distincts = Distincts(plan)
         self._departed: dict[Key, None] = {}
         self._slots = 0
+        self._work: Iterator[None] | None = None
         everything = self._new_sum()
         self._running = {
             window.name: _Running(window, now_us, everything) for window in plan.windows
         }
         self._outermost = self._longest()
         self._tiers = Tiers(plan.windows, functions)
-        self._tiers.demote(now_us)
+        _all(self._tiers.demote(now_us))
 
     def _longest(self) -> _Running | None:
         """Return the window that events leave last; None if there is one that they never leave."""
@@ -121,17 +126,37 @@ class MetricState:
 
         Time never runs backwards: an earlier *now_us* is read as the latest one seen.
         """
+        _all(self.refreshing(now_us))
+
+    def refreshing(self, now_us: int) -> Iterator[None]:
+        """Do what `refresh` does, a cell in each step; nothing may be read until all are done.
+
+        Others may go on with the same work meanwhile, and finish it. It can be left at any step.
+        """
+        while self._work is not None or self.deltas or now_us > self._now_us:
+            if self._work is None:
+                self._work = self._refresh(now_us)
+            work = self._work
+            try:
+                yield from iter(work.__next__, _END)  # leaving it ends nothing, unlike a generator
+            except Exception:
+                self._work = None
+                raise
+            if self._work is work:
+                self._work = None
+
+    def _refresh(self, now_us: int) -> Iterator[None]:
         if self.deltas:
-            self._fold()
+            yield from self._fold()
         if now_us > self._now_us:
             self._now_us = now_us
-            self._advance(now_us)
+            yield from self._advance(now_us)
 
-    def _fold(self) -> None:
+    def _fold(self) -> Iterator[None]:
         deltas, self.deltas = self.deltas, {}
         add_delta = self._functions.add_delta
         merge = self._tiers.merge
-        places = self._places({key[0] for key in deltas})
+        places = yield from self._places({key[0] for key in deltas})
         for key, delta in deltas.items():
             held, sums = places[key[0]]
             dims = key[1:]
@@ -146,6 +171,7 @@ class MetricState:
                     self._depart(dims)
             if not sums:  # it is in no window
                 self._depart(dims)
+            yield
 
     def _depart(self, dims: Key) -> None:
         """Remember a cell in which there were events; the oldest is forgotten."""
@@ -153,18 +179,21 @@ class MetricState:
         if len(self._departed) > DEPARTED_KEPT:
             del self._departed[next(iter(self._departed))]
 
-    def _places(self, buckets: Iterable[Any]) -> dict[object, tuple[Cells | None, list[Sum]]]:
+    def _places(
+        self, buckets: Iterable[Any]
+    ) -> Generator[None, None, dict[object, tuple[Cells | None, list[Sum]]]]:
         """Return where events of each time count: their bucket, and the sums of their windows.
 
         All windows are parted before anything is added, for parting copies what is there.
         """
         inside = {bucket: self._windows_at(bucket * BUCKET_US) for bucket in buckets}
         for windows in inside.values():
-            self._apart(windows)
-        return {
-            bucket: (self._tiers.bucket(bucket * BUCKET_US), self._apart(windows))
-            for bucket, windows in inside.items()
-        }
+            yield from self._apart(windows)
+        places = {}
+        for bucket, windows in inside.items():
+            sums = yield from self._apart(windows)
+            places[bucket] = (self._tiers.bucket(bucket * BUCKET_US), sums)
+        return places
 
     def _windows_at(self, start_us: int) -> list[_Running]:
         return [
@@ -173,7 +202,7 @@ class MetricState:
             if running.start_us <= start_us < running.end_us
         ]
 
-    def _apart(self, windows: list[_Running]) -> list[Sum]:
+    def _apart(self, windows: list[_Running]) -> Generator[None, None, list[Sum]]:
         """Return the sums of *windows*, each once, after parting them from all other windows."""
         sharing: dict[int, list[_Running]] = {}
         for running in windows:
@@ -182,39 +211,79 @@ class MetricState:
         for holders in sharing.values():
             held = holders[0].sum
             if held.holders > len(holders):
-                held.holders -= len(holders)
-                own = held.copy(self._slots)
                 self._slots += 1
+                own = yield from held.copy(self._slots - 1)
+                held.holders -= len(holders)
                 for running in holders:
                     running.hold(own)
                 held = own
             sums.append(held)
         return sums
 
-    def _advance(self, now_us: int) -> None:
+    def _advance(self, now_us: int) -> Iterator[None]:
         for running in self._running.values():
-            start_us, end_us = running.window.bounds(now_us)
-            if (start_us, end_us) == (running.start_us, running.end_us):
+            bounds = running.window.bounds(now_us)
+            if bounds == (running.start_us, running.end_us):
                 continue
-            left = (running.start_us, min(start_us, running.end_us))
-            entered = (max(running.end_us, start_us), end_us)
-            leaving, entering = (
-                list(self._tiers.between(*left)),
-                list(self._tiers.between(*entered)),
-            )
+            leaving, entering = self._crossing(running, bounds)
             if leaving or entering:
-                (own,) = self._apart([running])
+                (own,) = yield from self._apart([running])
                 for cells in leaving:
-                    own.shift(cells, self._functions.subtract, sign=-1)
+                    yield from own.shift(cells, self._functions.subtract, sign=-1)
                 for cells in entering:
-                    own.shift(cells, self._functions.add, sign=1)
+                    yield from own.shift(cells, self._functions.add, sign=1)
                 running.expiries += len(leaving) + len(entering)
                 if running is self._outermost:
                     for dims in (dims for cells in leaving for dims in cells):
                         if dims not in own.cells:
                             self._depart(dims)
-            running.start_us, running.end_us = start_us, end_us
-        self._tiers.demote(now_us)
+                        yield
+            running.start_us, running.end_us = bounds
+        yield from self._tiers.demote(now_us)
+
+    def _crossing(
+        self, running: _Running, bounds: tuple[int, int]
+    ) -> tuple[list[Cells], list[Cells]]:
+        """Return the buckets that leave a window, and those that enter, as it moves to *bounds*."""
+        start_us, end_us = bounds
+        left = (running.start_us, min(start_us, running.end_us))
+        entered = (max(running.end_us, start_us), end_us)
+        return list(self._tiers.between(*left)), list(self._tiers.between(*entered))
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much happened that it should be folded in before anybody reads."""
+        return len(self.deltas) > MAX_DELTAS or self._work is not None
+
+    def laborious(self, now_us: int, *, most: int) -> bool:
+        """Tell whether a refresh may take more than *most* steps."""
+        if self._work is not None or len(self.deltas) > most:
+            return True
+        if max(len(running.sum.cells) for running in self._running.values()) <= most:
+            return False
+        return self._toil(now_us) > most
+
+    def _toil(self, now_us: int) -> int:
+        """Return how many steps a refresh may take, at most."""
+        steps = len(self.deltas)
+        apart: set[str] = set()
+        if now_us > self._now_us:
+            for running in self._running.values():
+                bounds = running.window.bounds(now_us)
+                if bounds != (running.start_us, running.end_us):
+                    leaving, entering = self._crossing(running, bounds)
+                    steps += sum(map(len, leaving)) + sum(map(len, entering))
+                    if leaving or entering:
+                        apart.add(running.window.name)
+            steps += self._tiers.width(now_us)
+        for bucket in {key[0] for key in self.deltas}:
+            inside = {each.window.name for each in self._windows_at(bucket * BUCKET_US)}  # type: ignore[operator]
+            apart |= inside if len(inside) < len(self._running) else set()
+        return steps + sum(
+            len(running.sum.cells)
+            for name, running in self._running.items()
+            if name in apart and running.sum.holders > 1
+        )
 
     # -- persistence
 
@@ -240,9 +309,10 @@ class MetricState:
         self.moves = self.announced = content.moves
         self._now_us = max(self._now_us, content.now_us)
         empty = self._functions.empty
-        for tier, (_, floor_us, buckets) in zip(self._tiers, content.tiers, strict=True):
-            tier.floor_us = floor_us
-            tier.buckets = {at: dict(restored(cells, empty)) for at, cells in buckets}
+        self._tiers.load(
+            (floor_us, {at: dict(restored(cells, empty)) for at, cells in buckets})
+            for _, floor_us, buckets in content.tiers
+        )
         self._distincts, self._slots = Distincts(self.plan), 0
         shared: dict[object, Sum] = {}
         for name, running in self._running.items():
@@ -256,9 +326,9 @@ class MetricState:
             if held not in shared:
                 shared[held] = self._new_sum()
                 for cells in parts:
-                    shared[held].shift(cells, self._functions.add, sign=1)
+                    _all(shared[held].shift(cells, self._functions.add, sign=1))
             running.hold(shared[held])
-        self._tiers.demote(self._now_us)
+        _all(self._tiers.demote(self._now_us))
 
     # -- reading
 
@@ -289,7 +359,7 @@ class MetricState:
                 if not wanted or key == tuple(wanted.values())
             }
         if names == tuple(self.plan.dimensions) and not wanted:  # the cells are the groups
-            groups = {key: cell for key, cell in running.sum.cells.items() if cell[-1]}
+            groups = {key: cell for key, cell in running.sum.cells.items() if cell.events}
             running.sum.forget()
             return groups
         positions = [self.plan.dimensions.index(name) for name in names]
@@ -301,7 +371,7 @@ class MetricState:
                 key = tuple(dims[position] for position in positions)
                 self._gather(groups, key, cell, copied)
         running.sum.forget()
-        return {key: cell for key, cell in groups.items() if cell[-1]}
+        return {key: cell for key, cell in groups.items() if cell.events}
 
     def groups(
         self,
@@ -328,6 +398,11 @@ class MetricState:
     def width(self, window: str) -> int:
         """Return how many cells a window holds."""
         return len(self._running[window].sum.cells)
+
+    def cell(self, window: str, dims: Key) -> tuple[Cell, ...]:
+        """Return the cell of these dimension values, if there is one; not to be changed."""
+        held = self._running[window].sum.cells.get(dims)
+        return () if held is None else (held,)
 
     def _gather(self, groups: Cells, key: Key, cell: Cell, copied: set[Key]) -> None:
         """Add a cell to its group; a group of one is the cell itself, and copying it is saved."""
@@ -379,6 +454,10 @@ class MetricState:
         """Return how many cells are held; what memory depends on."""
         tiers = sum(len(cells) for tier in self._tiers for cells in tier.buckets.values())
         return tiers + sum(len(running.sum.cells) for running in self._running.values())
+
+
+def _all(steps: Iterator[None]) -> None:
+    deque(steps, maxlen=0)
 
 
 def _image_of(held: Sum) -> bytes:

@@ -9,9 +9,12 @@ are lie ready. What it takes from one to the next is worked out once, and then l
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from agentflow.metrics import state
 from agentflow.metrics.hashed import Hashed
@@ -20,18 +23,22 @@ from agentflow.metrics.state import hashed_of
 _REMEMBERED = 4_000
 """Steps that lie ready, at most; all are dropped then, and worked out again."""
 
+_COPIED_AT_ONCE = 64
+
 _Counts = tuple[int, ...]  # by slot: how often in each window's sum
 Counting = Mapping[object, int] | Hashed[int]
 """Counted values, or counted keys of many values."""
 
 
-class Tally:
+def none_seen(slots: int) -> array[int]:
+    """Return the tally of nothing; an array, as the garbage collector walks lists."""
+    return array("q", bytes(8 * slots))
+
+
+class Tally(msgspec.Struct, gc=False, eq=False):
     """How many different values were seen, by slot."""
 
-    __slots__ = ("seen",)
-
-    def __init__(self, slots: int) -> None:
-        self.seen = [0] * slots
+    seen: array[int]
 
     def copy_slot(self, source: int, target: int) -> None:
         """Let one slot say what another does."""
@@ -43,29 +50,22 @@ class Tally:
             self.seen[slot] += change * times
 
 
-class Share(Tally):
+class Share(Tally, gc=False, eq=False):
     """The values of one cell; `holders` sums show it."""
 
-    __slots__ = ("holders", "number", "values")
-
-    def __init__(self, values: Values, number: int, slots: int) -> None:
-        super().__init__(slots)
-        self.values = values
-        self.number = number
-        self.holders = 0
+    values: Values
+    number: int
+    holders: int = 0
 
     def counts(self, slot: int) -> Counting:
         """Return the counted values of a slot, not to be changed."""
         return self.values.split(slot).get(self.number, {})
 
 
-class _Seen:
+class _Seen(msgspec.Struct, gc=False, eq=False):
     """Where a value was seen: (share, counts by slot) for each of its cells; known by identity."""
 
-    __slots__ = ("parts",)
-
-    def __init__(self, parts: tuple[tuple[int, _Counts], ...]) -> None:
-        self.parts = parts
+    parts: tuple[tuple[int, _Counts], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,21 +80,17 @@ class _Step:
 _Way = tuple[int, tuple[int, ...], int]  # share, slots, change
 
 
-class Values(Tally):
+class Values(Tally, eq=False, gc=False):
     """All values of one total, each once. The tally is that of the total."""
 
-    __slots__ = ("_free", "_held", "_known", "_next", "_remembered", "_split", "_steps", "shares")
-
-    def __init__(self, slots: int) -> None:
-        super().__init__(slots)
-        self.shares = 0
-        self._held: dict[object, _Seen] | Hashed[_Seen] = {}
-        self._free: list[int] = []
-        self._next = 0
-        self._known: dict[tuple[tuple[int, _Counts], ...], _Seen] = {}
-        self._steps: dict[_Way, dict[_Seen | None, _Step]] = {}
-        self._remembered = 0
-        self._split: tuple[int, Mapping[int, Counting]] | None = None
+    shares: int = 0
+    _held: dict[object, _Seen] | Hashed[_Seen] = msgspec.field(default_factory=dict)
+    _free: list[int] = msgspec.field(default_factory=list)
+    _next: int = 0
+    _known: dict[tuple[tuple[int, _Counts], ...], _Seen] = msgspec.field(default_factory=dict)
+    _steps: dict[_Way, dict[_Seen | None, _Step]] = msgspec.field(default_factory=dict)
+    _remembered: int = 0
+    _split: tuple[int, Mapping[int, Counting]] | None = None
 
     def share(self) -> Share:
         """Return a new share, without any values."""
@@ -102,7 +98,7 @@ class Values(Tally):
         if not self._free:
             self._free.append(self._next)
             self._next += 1
-        return Share(self, self._free.pop(), len(self.seen))
+        return Share(none_seen(len(self.seen)), self, self._free.pop())
 
     def release(self, share: Share) -> None:
         """Forget a share that no sum shows any more."""
@@ -194,9 +190,9 @@ class Values(Tally):
             self._split = None
             self._fit()
 
-    def copy_slot(self, source: int, target: int) -> None:
-        """Let one slot hold what another does."""
-        super().copy_slot(source, target)
+    def copying(self, source: int, target: int) -> Iterator[None]:
+        """Let one slot hold what another does, some values in each step."""
+        self.copy_slot(source, target)
         self._split = None
         same: dict[_Seen, _Seen] = {}
         for seen in set(self._held.values()):
@@ -208,8 +204,10 @@ class Values(Tally):
         if isinstance(self._held, Hashed):
             self._held.replace(same)
         else:
-            for value, seen in self._held.items():
+            for number, (value, seen) in enumerate(self._held.items()):
                 self._held[value] = same[seen]
+                if not number % _COPIED_AT_ONCE:
+                    yield
 
     def split(self, slot: int) -> Mapping[int, Counting]:
         """Return the counted values of every share, until something changes or `forget`."""
@@ -244,14 +242,11 @@ class Values(Tally):
                     yield value, number, counts[slot]
 
 
-class Part:
+class Part(msgspec.Struct, gc=False, eq=False):
     """What a window's sum shows of distinct values, in one cell or in total."""
 
-    __slots__ = ("of", "slot")
-
-    def __init__(self, of: Share | Values, slot: int) -> None:
-        self.of = of
-        self.slot = slot
+    of: Share | Values
+    slot: int
 
     def merge(self, counts: object, *, sign: int = 1) -> None:
         """Do nothing: values are added to all windows at once."""

@@ -70,13 +70,10 @@ def _accumulate_hashed(
             into.pop(value)
 
 
-class Counted(Generic[_V]):
+class Counted(msgspec.Struct, Generic[_V], gc=False, eq=False, kw_only=True):
     """Values with how often each occurs: a dict while they change, packed bytes at rest."""
 
-    __slots__ = ("_held",)
-
-    def __init__(self) -> None:
-        self._held: dict[_V, int] | bytes = {}
+    _held: dict[_V, int] | bytes = msgspec.field(default_factory=dict)
 
     @property
     def counts(self) -> dict[_V, int]:
@@ -107,16 +104,12 @@ packed = msgspec.msgpack.Encoder().encode
 """Counted values as bytes; decimals become text."""
 
 
-class Multiset(Counted[Number]):
+class Multiset(Counted[Number], gc=False, eq=False):
     """Values with how often each occurs; large ones in order, as whole numbers."""
 
-    __slots__ = ("_ordered", "scale", "size")
-
-    def __init__(self, scale: int) -> None:
-        super().__init__()
-        self.scale = scale
-        self.size = 0
-        self._ordered: Ordered | None = None
+    scale: int
+    size: int = 0
+    _ordered: Ordered | None = None
 
     @property
     def values(self) -> Mapping[Number, int] | Ordered:
@@ -222,14 +215,10 @@ class Multiset(Counted[Number]):
         return None if number is None else scaled(number, self.scale)
 
 
-class Distinct(Counted[object]):
+class Distinct(Counted[object], gc=False, eq=False):
     """Different values with how often each occurs, so that the last retraction removes it."""
 
-    __slots__ = ("_hashed",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._hashed: Hashed[int] | None = None
+    _hashed: Hashed[int] | None = None
 
     @property
     def values(self) -> Mapping[object, int] | Hashed[int]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterator
+from copy import copy
+from typing import Protocol, TypeVar
 
 from agentflow.metrics.distincts import Distincts, Key
-from agentflow.metrics.evaluator import Cell, CellFunctions
+from agentflow.metrics.evaluator import Cell, CellFunctions, Delta
 from agentflow.metrics.key_order import KeyOrder
 from agentflow.metrics.state import Multiset
 
 Cells = dict[Key, Cell]
-Merge = Callable[[Cell, Cell], None]
+_Held = TypeVar("_Held", Cell, Delta)
 
 
 class Watcher(Protocol):
@@ -57,7 +58,7 @@ class Sum:
                 self._distincts.fill(cell, self._distincts.enter(dims, self.slot))
         return cell
 
-    def merge(self, dims: Key, cell: Cell, merge: Merge) -> None:
+    def merge(self, dims: Key, cell: _Held, merge: Callable[[Cell, _Held], None]) -> None:
         """Merge a cell into the one of its dimensions and into the total; `settle` it then."""
         if self.scans:
             for scan in self.scans:
@@ -70,12 +71,12 @@ class Sum:
             if self._distincts.atoms:
                 self._distincts.fill(total, self._distincts.total(key, self.slot))
         merge(total, cell)
-        if total[-1] == 0:
+        if total.events == 0:
             del self.totals[key]
 
     def settle(self, dims: Key) -> bool:
         """Drop the cell if no event is left in it; tell whether it was dropped."""
-        if self.cells[dims][-1]:
+        if self.cells[dims].events:
             return False
         del self.cells[dims]
         if self.order is not None:
@@ -84,25 +85,27 @@ class Sum:
             self._distincts.leave(dims, self.slot)
         return True
 
-    def shift(self, cells: Cells, merge: Merge, *, sign: int) -> None:
-        """Merge the cells of a bucket that enters, or leaves."""
+    def shift(
+        self, cells: Cells, merge: Callable[[Cell, Cell], None], *, sign: int
+    ) -> Iterator[None]:
+        """Merge the cells of a bucket that enters, or leaves; a cell in each step."""
         for dims, cell in cells.items():
             self.merge(dims, cell, merge)
             if self._distincts.atoms:
                 self._distincts.shift(dims, cell, self.slot, sign=sign)
             self.settle(dims)
+            yield
 
-    def copy(self, slot: int) -> Sum:
-        """Return another sum of the same cells, held by nobody."""
+    def copy(self, slot: int) -> Generator[None, None, Sum]:
+        """Return another sum of the same cells, held by nobody; a cell in each step."""
         distincts = self._distincts
         own = Sum(self._functions, distincts, slot)
-        distincts.copy_slot(self.slot, slot)
-        own.cells = {
-            dims: distincts.fill(
-                _copied(cell), distincts.enter(dims, slot) if distincts.atoms else ()
-            )
-            for dims, cell in self.cells.items()
-        }
+        yield from distincts.copy_slot(self.slot, slot)
+        for dims, cell in self.cells.items():
+            entered = distincts.enter(dims, slot) if distincts.atoms else ()
+            own.cells[dims] = distincts.fill(_copied(cell), entered)
+            yield
+        own.order = self.order.copy() if self.order is not None else None
         own.totals = {
             key: distincts.fill(_copied(cell), distincts.total(key, slot))
             for key, cell in self.totals.items()
@@ -123,4 +126,8 @@ class Sum:
 
 
 def _copied(cell: Cell) -> Cell:
-    return [part.copy() if isinstance(part, Multiset) else part for part in cell]
+    own = copy(cell)
+    for atom, part in enumerate(cell.parts()):
+        if isinstance(part, Multiset):
+            own[atom] = part.copy()
+    return own

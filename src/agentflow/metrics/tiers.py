@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from agentflow.metrics.distincts import Key
-from agentflow.metrics.evaluator import Cell, CellFunctions
+from agentflow.metrics.evaluator import Cell, CellFunctions, Delta
 from agentflow.metrics.state import Counted
-from agentflow.metrics.sums import Cells, Merge
+from agentflow.metrics.sums import Cells
 from agentflow.metrics.windows import MINUTE_US, Window
 
+_Held = TypeVar("_Held", Cell, Delta)
 _REST_AFTER_US = MINUTE_US
 """How long ago a bucket must have ended before its values are packed."""
 
 
 class Tier:
-    """Buckets of one width; those that start before `floor_us` live in the next, wider tier."""
+    """Buckets of one width; those that start before `floor_us` live in the next, wider tier.
 
-    __slots__ = ("buckets", "floor_us", "retain_us", "width_us")
+    Attributes:
+        awake: Which buckets may have changed since their values were packed.
+    """
+
+    __slots__ = ("awake", "buckets", "floor_us", "retain_us", "width_us")
 
     def __init__(self, width_us: int, retain_us: int) -> None:
         self.width_us = width_us
         self.retain_us = retain_us
         self.floor_us = -(2**62)
         self.buckets: dict[int, Cells] = {}
+        self.awake: set[int] = set()
 
     def bucket(self, start_us: int) -> Cells:
-        """Return the bucket an instant lies in."""
-        return self.buckets.setdefault(start_us - start_us % self.width_us, {})
+        """Return the bucket an instant lies in, to be changed."""
+        bucket_us = start_us - start_us % self.width_us
+        self.awake.add(bucket_us)
+        return self.buckets.setdefault(bucket_us, {})
 
 
 class Tiers:
     """All buckets of one metric; a bucket moves to a wider tier once no window can cut it."""
 
-    __slots__ = ("_functions", "_rested_us", "_tiers")
+    __slots__ = ("_functions", "_rested_us", "_resting", "_tiers")
 
     def __init__(self, windows: Sequence[Window], functions: CellFunctions) -> None:
         self._functions = functions
         self._rested_us = 0
+        self._resting = any(isinstance(part, Counted) for part in functions.empty().parts())
         self._tiers = _widening(windows)
 
     def __iter__(self) -> Iterator[Tier]:
@@ -58,46 +68,73 @@ class Tiers:
                 if start_us <= bucket_us < end_us and cells:
                     yield cells
 
-    def merge(self, cells: Cells, dims: Key, cell: Cell, merge: Merge) -> None:
+    def merge(
+        self, cells: Cells, dims: Key, cell: _Held, merge: Callable[[Cell, _Held], None]
+    ) -> None:
         """Merge a cell into a bucket's; one that holds no event any more is gone."""
         mine = cells.get(dims)
         if mine is None:
             mine = cells[dims] = self._functions.empty()
         merge(mine, cell)
-        if mine[-1] == 0:
+        if mine.events == 0:
             del cells[dims]
 
-    def demote(self, now_us: int) -> None:
-        """Move what has become old enough into the next tier, or drop it after the last."""
+    def load(self, content: Iterable[tuple[int, dict[int, Cells]]]) -> None:
+        """Take over what each tier held: since when, and its buckets."""
+        for tier, (floor_us, buckets) in zip(self._tiers, content, strict=True):
+            tier.floor_us, tier.buckets, tier.awake = floor_us, buckets, set(buckets)
+
+    def width(self, before_us: int) -> int:
+        """Return how many cells are in buckets that a `demote` at this instant moves."""
+        return sum(
+            len(cells)
+            for tier, _, floor_us in self._moving(before_us)
+            for start_us, cells in tier.buckets.items()
+            if start_us < floor_us
+        )
+
+    def _moving(self, now_us: int) -> Iterator[tuple[Tier, Tier | None, int]]:
+        """Yield the tiers that move on, with the next wider one, and where they begin then."""
         for index, tier in enumerate(self._tiers):
             wider = self._tiers[index + 1] if index + 1 < len(self._tiers) else None
             width_us = wider.width_us if wider else tier.width_us
             floor_us = now_us - tier.retain_us
             floor_us -= floor_us % width_us
-            if floor_us <= tier.floor_us:
-                continue
+            if floor_us > tier.floor_us:
+                yield tier, wider, floor_us
+
+    def demote(self, now_us: int) -> Iterator[None]:
+        """Move what has become old enough into the next tier, or drop it after the last.
+
+        A cell in each step.
+        """
+        for tier, wider, floor_us in self._moving(now_us):
             tier.floor_us = floor_us
             for start_us in [start for start in tier.buckets if start < floor_us]:
                 cells = tier.buckets.pop(start_us)
+                tier.awake.discard(start_us)
                 if wider is not None and start_us >= wider.floor_us:
                     into = wider.bucket(start_us)
                     for dims, cell in cells.items():
                         self.merge(into, dims, cell, self._functions.add)
+                        yield
         if now_us - self._rested_us >= MINUTE_US:
             self._rested_us = now_us
-            self._rest(now_us - _REST_AFTER_US)
+            yield from self._rest(now_us - _REST_AFTER_US)
 
-    def _rest(self, before_us: int) -> None:
+    def _rest(self, before_us: int) -> Iterator[None]:
         """Pack the values of buckets that have ended: few events come as late as that."""
         for tier in self._tiers:
             if tier.width_us < MINUTE_US:
                 continue  # they are few, and soon merged
-            for start_us, cells in tier.buckets.items():
-                if start_us + tier.width_us <= before_us:
-                    for cell in cells.values():
-                        for part in cell:
-                            if isinstance(part, Counted):
-                                part.rest()
+            ended = [start for start in tier.awake if start + tier.width_us <= before_us]
+            tier.awake.difference_update(ended)
+            for start_us in ended if self._resting else ():
+                for cell in tier.buckets.get(start_us, {}).values():
+                    for part in cell.parts():
+                        if isinstance(part, Counted):
+                            part.rest()
+                    yield
 
 
 def _widening(windows: Iterable[Window]) -> list[Tier]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -14,11 +15,12 @@ from agentflow.events import Event, EventRef
 from agentflow.metrics import CellFunctions, MetricPlan, MetricState, compile_cells, compile_movers
 from agentflow.metrics.arithmetic import EXACT
 from agentflow.metrics.evaluator import BUCKET_US, Mover
-from agentflow.metrics.rolling import MAX_DELTAS
 from processing.live.corrections import Corrections, Effect
 
 MetricId = tuple[str, int]
 _FOLD_EVERY = 2_000
+_STEPS_PER_EVENT = 2
+"""More than an event can bring: what metrics are behind by is worked off while events come."""
 
 
 class Moved(msgspec.Struct, frozen=True, gc=False):
@@ -64,6 +66,7 @@ class LiveEngine:
         self._corrections = corrections
         self._now_us = now_us
         self._since_fold = 0
+        self._behind: dict[MetricState, None] = {}
         self._states: dict[str, dict[MetricId, MetricState]] = {}
         self._routes: dict[str, dict[type, _Route | None]] = {}
         self._install(plans)
@@ -95,7 +98,9 @@ class LiveEngine:
                     route.add(event.data, event.occurred_us // BUCKET_US, event, route.states)
             self._since_fold += len(routed)
             if self._since_fold >= _FOLD_EVERY:
-                self._fold_large()
+                self._find_behind()
+            if self._behind:
+                self._catch_up(_STEPS_PER_EVENT * len(routed))
         return _announce(touched)
 
     def _routed(self, events: Iterable[tuple[int, Event]]) -> list[tuple[int, Event, _Route]]:
@@ -189,12 +194,20 @@ class LiveEngine:
             }
         return states
 
-    def _fold_large(self) -> None:
+    def _find_behind(self) -> None:
         self._since_fold = 0
         for states in self._states.values():
-            for state in states.values():
-                if len(state.deltas) > MAX_DELTAS:
-                    state.refresh(self._now_us)
+            self._behind |= dict.fromkeys(state for state in states.values() if state.behind)
+
+    def _catch_up(self, steps: int) -> None:
+        """Fold in some of what happened where much did: each batch pays for as much as it brings.
+
+        All at once held the event loop for as long as there are cells.
+        """
+        for state in list(self._behind):
+            work = state.refreshing(self._now_us)
+            if sum(1 for _ in islice(work, steps)) < steps:
+                del self._behind[state]
 
     # -- reading
 
@@ -213,6 +226,18 @@ class LiveEngine:
         with decimal.localcontext(EXACT):
             state.refresh(self._now_us)
         return state
+
+    def refreshing(self, metric: MetricId, tenant: str, *, now_us: int) -> Iterator[None]:
+        """Do what `read` does first, little by little: go through it before, if it may take long.
+
+        The steps add decimals: `processing.slices` sets the context for that.
+        """
+        self._now_us = max(now_us, self._now_us)
+        return self.state(metric, tenant).refreshing(self._now_us)
+
+    def laborious(self, metric: MetricId, tenant: str, *, now_us: int, most: int) -> bool:
+        """Tell whether `read` may take more than *most* steps."""
+        return self.state(metric, tenant).laborious(max(now_us, self._now_us), most=most)
 
     def settled(self, metric: MetricId, tenant: str) -> MetricState:
         """Return the state with everything folded in, at the engine's own clock."""
@@ -234,6 +259,7 @@ class LiveEngine:
         self.arrivals = {}
         self._corrections = corrections
         self._since_fold = 0
+        self._behind = {}
         self._states = {}
         self._routes = {}
 
@@ -255,6 +281,7 @@ class LiveEngine:
         self._install(plans)
         self._corrections = corrections
         self._routes.clear()
+        self._behind.clear()
         for tenant in {*self._states, *backfilled}:
             held = self._states.get(tenant, {})
             fresh = backfilled.get(tenant, {})

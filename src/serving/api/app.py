@@ -41,6 +41,7 @@ from serving.api.limits import LocalQuotas, Policy, Quotas, RateLimiter
 from serving.api.openapi import base_document
 from serving.api.origins import Origins
 from serving.api.reads import PlainReads
+from serving.api.replies import Message, Scope
 from serving.api.strictness import Known, known_parameters, strict_parameters
 from serving.api.telemetry import Telemetry
 from serving.api.wrong_keys import WrongKeys
@@ -147,6 +148,34 @@ def create_app(
     )
     api.framework, api.context = framework, context
     return api
+
+
+async def warm_up(api: Api) -> None:
+    """Ask the framework a question, for what it loads and builds at its first one.
+
+    That holds the event loop for 0.1 s and more, and would be part of somebody's first answer.
+    """
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        del message
+
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": "GET",
+        "path": "/openapi.json",
+        "raw_path": b"/openapi.json",
+        "query_string": b"warm",  # parameters are looked up
+        "root_path": "",
+        "headers": [],
+        "state": {},
+    }
+    await api.framework(scope, receive, send)
 
 
 def build_context(

@@ -69,6 +69,7 @@ def router(context: Context) -> APIRouter:
             raise ProblemError(repeated_header(error)) from None
         platform = context.platform
         raw = RawEvent(value, tenant_of(request), platform.clock.now_us())
+        await platform.refresh_large(raw.tenant)
         return respond(_shape(context, platform.dry_run(raw)))
 
     return routes

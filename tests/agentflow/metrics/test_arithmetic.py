@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentflow.metrics import MetricPlan, measure, plan_metric
+from agentflow.metrics import MetricPlan, compile_cells, measure, plan_metric
 from agentflow.metrics.arithmetic import combine, fraction, rounded, settled
+from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.rows import SUM_PART, reads, row_answer
 from tests.agentflow.metrics.conftest import event_contracts, metric_contract
 
@@ -49,8 +51,16 @@ def test_an_answer_has_the_digits_that_its_formula_has_on_paper(
     expected = None if exact is None else half_away_from_zero(exact, plan.scale)
     with decimal.localcontext() as context:
         context.prec = 300
-        assert measure(plan, [*cell, events]).value == expected
+        assert measure(plan, holding(plan, cell, events)).value == expected
         assert row_answer(plan, [cell[read.atom] for read in reads(plan.reading)]) == expected
+
+
+def holding(plan: MetricPlan, states: Sequence[Decimal | int], events: int) -> Cell:
+    cell = compile_cells(plan).empty()
+    cell.events = events
+    for atom, state in enumerate(states):
+        cell[atom] = state
+    return cell
 
 
 def _state(plan: MetricPlan, index: int, values: dict[str, Decimal | int]) -> Decimal | int:
@@ -94,7 +104,7 @@ def test_a_quotient_stays_a_fraction(formula: str, values: tuple[int, int], expe
     plan = plan_metric(metric_contract(formula, scale=scale), events=event_contracts())
     cell = [values[0] if atom.kind == "sum" else values[1] for atom in plan.atoms]
 
-    assert str(measure(plan, [*cell, values[1]]).value) == expected
+    assert str(measure(plan, holding(plan, cell, values[1])).value) == expected
     assert str(row_answer(plan, [cell[read.atom] for read in reads(plan.reading)])) == expected
 
 

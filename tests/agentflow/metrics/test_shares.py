@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentflow.metrics import shares, state
 from agentflow.metrics.hashed import key_of
-from agentflow.metrics.shares import Share, Values
+from agentflow.metrics.shares import Share, Values, none_seen
 
 SLOTS, CELLS = 3, 3
 _change = st.tuples(
@@ -44,7 +44,7 @@ def applied(
     changes: list[tuple[tuple[int, dict[str, int], tuple[int, ...]], bool]],
 ) -> tuple[Values, list[Share], Sets]:
     """Add every change; take some of them back at once, the others at the end in another order."""
-    values, sets = Values(SLOTS), Sets()
+    values, sets = Values(none_seen(SLOTS)), Sets()
     cells = [values.share() for _ in range(CELLS)]
     for (cell, counts, slots), taken_back in changes:
         for sign in (1, -1) if taken_back else (1,):
@@ -74,7 +74,7 @@ def test_a_slot_that_begins_as_a_copy_goes_its_own_way(
     """Windows share a sum until they differ; what then happens in one is not seen in the other."""
     values, cells, sets = applied(changes)  # type: ignore[arg-type]
 
-    values.copy_slot(0, 2)
+    list(values.copying(0, 2))
     for number, share in enumerate(cells):
         share.copy_slot(0, 2)
         sets.counters[number, 2] = sets.counters[number, 0].copy()
@@ -103,7 +103,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_values_by_hash_count_as_values_do(changes: list[object], more: list[object]) -> None:
     """Many values are kept by hash; which they are is lost, how many they are is not."""
     values, cells, sets = applied(changes)  # type: ignore[arg-type]
-    values.copy_slot(0, 2)
+    list(values.copying(0, 2))
     for number, share in enumerate(cells):
         share.copy_slot(0, 2)
         sets.counters[number, 2] = sets.counters[number, 0].copy()
@@ -120,7 +120,7 @@ def test_values_by_hash_count_as_values_do(changes: list[object], more: list[obj
     for share in cells:
         for slot in range(SLOTS):
             values.clear(share, slot)
-    assert values.seen == [0] * SLOTS
+    assert list(values.seen) == [0] * SLOTS
     assert len(values.counts(0)) == 0
 
 
@@ -130,7 +130,7 @@ def keyed(counts: shares.Counting) -> dict[bytes, int]:
 
 def test_a_share_that_is_given_back_leaves_nothing() -> None:
     """Its number is used again."""
-    values = Values(SLOTS)
+    values = Values(none_seen(SLOTS))
     first, second = values.share(), values.share()
     values.add(first, {"a": 1, "b": 2}, (0, 1), sign=1)
     values.add(second, {"a": 1}, (0,), sign=1)
@@ -142,4 +142,4 @@ def test_a_share_that_is_given_back_leaves_nothing() -> None:
     again = values.share()
     assert again.number == first.number
     assert (again.counts(0), second.counts(0)) == ({}, {"a": 1})
-    assert values.seen == [1, 0, 0]
+    assert list(values.seen) == [1, 0, 0]

@@ -69,8 +69,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "merged with the wrong sign",
         _EVALUATOR,
-        "into[{index}] {sign}= cell[{index}]",
-        "into[{index}] += cell[{index}]",
+        "into.a{index} {sign}= cell.a{index}",
+        "into.a{index} += cell.a{index}",
     ),
     # windows and buckets
     Mutant(
@@ -94,7 +94,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "bucket that left is not subtracted",
         _ROLLING,
-        "own.shift(cells, self._functions.subtract, sign=-1)",
+        "yield from own.shift(cells, self._functions.subtract, sign=-1)",
         "pass",
     ),
     Mutant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from agentflow.contracts import Registry
 from agentflow.lint import load
+from processing import slices
 from tests.processing.follow.conftest import EVENT, METRIC
 from tests.serving.api.conftest import Served, serving
 
@@ -19,7 +21,7 @@ THINGS = "/v1/metrics/things?window=all"
 
 
 def contracts(directory: Path) -> Registry:
-    metric = METRIC.replace("[shelf]", "[shelf, amount]")
+    metric = METRIC.replace("[shelf]", "[shelf, amount]").replace("[all]", "[5m, all]")
     for folder, name, text in (("events", "thing.counted", EVENT), ("metrics", "things", metric)):
         (directory / folder).mkdir()
         (directory / folder / f"{name}.v1.yaml").write_text(text.lstrip())
@@ -69,6 +71,7 @@ def turns(served: Served, url: str) -> int:
 @pytest.mark.parametrize("query", ["by=shelf", "by=amount,shelf&limit=2000", "amount=1"])
 def test_others_have_their_turn_while_many_cells_are_read(shelves: Served, query: str) -> None:
     """The loop was held for as long as it took; now for some milliseconds at a time."""
+    shelves.get(THINGS)  # what came before is folded in
     shelves.send(thing(GROUPS))  # else the answer is ready
 
     few, many = turns(shelves, THINGS), turns(shelves, f"{THINGS}&{query}")
@@ -92,3 +95,68 @@ def test_the_answers_of_many_groups_are_of_one_instant(shelves: Served) -> None:
     for answer in shelves.run(run()):
         values = [group["value"] for group in answer["groups"]]
         assert sum(values) == answer["value"] == answer["events"]
+
+
+class Steps:
+    """A clock by which every step of sliced work takes a millisecond; counts them."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __call__(self) -> float:
+        self.taken += 1
+        return self.taken / 1_000
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    found = Steps()
+    monkeypatch.setattr(slices, "perf_counter", found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("url", "cells"),
+    [
+        ("/v1/verify", 2 * GROUPS),  # of two windows
+        (f"{THINGS}&explain=full&by=shelf,amount&limit=100", GROUPS),
+        (f"{THINGS}&explain=full&by=shelf&limit=100", 2 * GROUPS),  # the groups, and the proof
+        (f"{THINGS}&explain=full&amount=1", 2 * GROUPS),
+    ],
+)
+def test_a_proof_looks_at_cells_in_slices(
+    shelves: Served, steps: Steps, url: str, cells: int
+) -> None:
+    """Whatever walks all cells at once takes no steps."""
+    answer = shelves.get(url)
+
+    assert answer.status_code == 200
+    assert steps.taken >= cells
+
+
+def test_a_bucket_of_very_many_cells_leaves_a_window_in_slices(
+    shelves: Served, steps: Steps
+) -> None:
+    """Every cell is copied for the window that differs from now on, and taken out of it."""
+    held = shelves.get("/v1/metrics/things?window=5m").json()["events"]
+    shelves.clock.advance(timedelta(minutes=6))
+    before = steps.taken
+
+    answer = shelves.get("/v1/metrics/things?window=5m").json()
+
+    assert held >= GROUPS
+    assert (answer["value"], answer["events"]) == (0, 0)
+    assert steps.taken - before >= 2 * GROUPS
+    assert shelves.get(THINGS).json()["events"] == held
+
+
+def test_a_dry_run_waits_for_windows_in_slices(shelves: Served, steps: Steps) -> None:
+    """It reads the cell that the event would move, and no other."""
+    shelves.get(THINGS)
+    shelves.send(*(thing(GROUPS * 8 + number) for number in range(600)))
+    before = steps.taken
+
+    answer = shelves.post("/v1/dry-run", json=thing(GROUPS * 9))
+
+    assert answer.status_code == 200
+    assert 600 <= steps.taken - before < GROUPS
