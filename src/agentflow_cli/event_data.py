@@ -7,12 +7,12 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Any
 
 import click
 
 from agentflow.clock import SystemClock, to_datetime
+from agentflow.suggestions import did_you_mean
 from agentflow.versions import versioned
 from agentflow.wording import quoted
 from agentflow_cli.json_text import json_of
@@ -36,8 +36,7 @@ def contract_of(catalog: Mapping[str, Any], name: str, version: int | None) -> M
     if found:
         return max(found, key=lambda e: (e.get("status") == "approved", e["version"]))
     names = sorted({str(e["name"]) for e in events})
-    close = get_close_matches(name, names, n=1)
-    hint = f"Did you mean {quoted(close[0])}?" if close else f"Known: {', '.join(names)}."
+    hint = did_you_mean(name, names) or f"Known: {', '.join(names)}."
     raise click.UsageError(f"event type {quoted(name)} is in no contract. {hint}")
 
 
@@ -62,8 +61,7 @@ def data_of(contract: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, 
         elif name in fields:
             data[name] = typed(text, str(fields[name]["type"]))
         else:
-            close = get_close_matches(name, fields, n=1)
-            hint = f"Did you mean {quoted(close[0])}?" if close else f"It has {', '.join(fields)}."
+            hint = did_you_mean(name, fields) or f"It has {', '.join(fields)}."
             raise click.UsageError(
                 f"{quoted(contract['name'])} has no field {quoted(name)}. {hint}"
             )

@@ -71,12 +71,12 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches
+            from agentflow.suggestions import did_you_mean
 
-            close = get_close_matches(args[0], self.places, n=1)
-            if not close or args[0] in self.places:
+            meant = did_you_mean(args[0], self.places)
+            if not meant or args[0] in self.places:
                 raise
-            message = f"No such command {quoted(args[0])}. Did you mean {quoted(close[0])}?"
+            message = f"No such command {quoted(args[0])}. {meant}"
             raise click.UsageError(message, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from agentflow.events.binary import UNDECODED
+from agentflow.suggestions import nearest_or_all
 from agentflow.wording import quoted
 from quality import codes
 from quality.data import ENCODED
@@ -18,7 +19,7 @@ from quality.envelope import (
     legal_extension,
     legal_name,
 )
-from quality.fields import did_you_mean, escaped, shortened
+from quality.fields import escaped, shortened
 from quality.lexical import instant_us
 from quality.verdict import Violation
 
@@ -143,5 +144,5 @@ def _unknown(name: str) -> Violation:
         hint = "Put structured content into `data`."
     else:
         message = f"attribute {quoted(shortened(name))} is unknown"
-        hint = f"{did_you_mean(name, list(ATTRIBUTES))} Fields of the event belong into `data`."
+        hint = f"{nearest_or_all(name, list(ATTRIBUTES))} Fields of the event belong into `data`."
     return Violation(codes.ATTRIBUTE_UNKNOWN, place, message, hint)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from agentflow.events import Event, EventRef, RawEvent, identity_key
+from agentflow.suggestions import nearest_or_all
 from agentflow.wording import quoted
 from quality import codes
 from quality.attributes import Attributes, read_attributes
@@ -14,7 +15,7 @@ from quality.compile import Plan
 from quality.content import document_id
 from quality.data import data_members
 from quality.envelope import MAX_SIZE_BYTES, UNKNOWN_SOURCE, decode_members
-from quality.fields import did_you_mean, kind_of, shortened
+from quality.fields import kind_of, shortened
 from quality.meaning import examine_data
 from quality.repetition import repeated_member
 from quality.surrogates import LoneSurrogate, lone_surrogate
@@ -58,7 +59,7 @@ class Examiner:
         if name is None:
             return None
         if name not in self._current:
-            hint = did_you_mean(name, sorted(self._current))
+            hint = nearest_or_all(name, sorted(self._current))
             message = f"event {quoted(name)} has no contract"
             found.insert(0, Violation(codes.EVENT_UNKNOWN, "/type", message, hint))
             return None

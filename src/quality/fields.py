@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import TypeAlias
 
 import msgspec
 
 from agentflow.contracts import FieldContract
+from agentflow.suggestions import nearest_or_all
 from agentflow.wording import quoted
 from quality import codes
 from quality.lexical import (
@@ -75,23 +75,12 @@ def missing(name: str, field: FieldContract) -> Violation:
 
 def unknown(name: str, *, known: list[str], derived: bool) -> Violation:
     """Complain of a field the contract does not have."""
-    hint = did_you_mean(name, known)
+    hint = nearest_or_all(name, known)
     if derived:
         hint = "It is computed here; leave it out."
     return Violation(
         codes.FIELD_UNKNOWN, pointer(name), f"field {quoted(shortened(name))} is unknown", hint
     )
-
-
-def did_you_mean(name: str, known: list[str]) -> str:
-    """Return a hint with the nearest known name, or all of them.
-
-    >>> did_you_mean("amuont", ["amount", "currency"])
-    'Did you mean "amount"?'
-    """
-    if len(name) <= _LONGEST_NAME and (close := get_close_matches(name, known, n=1)):
-        return f"Did you mean {quoted(close[0])}?"
-    return f"Known here: {', '.join(known) or 'none'}."
 
 
 def pointer(name: str) -> str:
@@ -160,7 +149,7 @@ def _string(field: FieldContract, value: str, complain: Complain) -> Judged:
         if value not in field.enum:
             hint = f"Known here: {', '.join(field.enum)}."
             if not field.pii:
-                hint = did_you_mean(value, list(field.enum))
+                hint = nearest_or_all(value, list(field.enum))
             found += complain(codes.NOT_IN_ENUM, "is not one of its values", hint)[1]
         return (None, found) if found else (value, [])
     low, high = field.min_length or 0, field.max_length

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 import msgspec
 
 from agentflow.contracts import Registry
 from agentflow.errors import ContractError, UnknownContractError
 from agentflow.events import Event, EventRef, RawEvent
+from agentflow.suggestions import nearest_and
 from agentflow.wording import quoted
 from quality.compile import Plan, compiled
 from quality.envelope import MAX_SIZE_BYTES, decode_envelope, decode_extended, decode_time
@@ -172,6 +172,5 @@ class Gate:
     def _unknown(self, ref: EventRef) -> UnknownContractError:
         known = [str(known_ref) for known_ref in self._plans]
         error = UnknownContractError("event", str(ref), known=known)
-        if close := get_close_matches(str(ref), known, n=1):
-            error.hint = f"Did you mean {quoted(close[0])}? {error.hint}"
+        error.hint = nearest_and(str(ref), known, error.hint or "")
         return error

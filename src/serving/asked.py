@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Final
 
 from agentflow.contracts import Registry
@@ -13,6 +12,7 @@ from agentflow.contracts.model import EventContract
 from agentflow.dimension_values import nearest, read_value
 from agentflow.errors import ParameterError, UnknownDimensionError, UnknownWindowError
 from agentflow.metrics import MetricPlan
+from agentflow.suggestions import nearest_and
 from agentflow.wording import quoted
 from processing.definitions import Definitions
 from serving.group_pages import MAX_GROUPS, PAGE_GROUPS, GroupCursors
@@ -115,12 +115,10 @@ def _page_size(limit: int | None) -> int:
 def _require_dimension(plan: MetricPlan, name: str) -> None:
     if name in plan.dimensions:
         return
-    close = get_close_matches(name, plan.dimensions, n=1)
-    guess = f"Did you mean {quoted(close[0])}? " if close else ""
     known = ", ".join(plan.dimensions) or "none"
     raise UnknownDimensionError(
         f"metric {quoted(plan.contract.name)} has no dimension {quoted(name)}",
-        hint=f"{guess}Its dimensions: {known}.",
+        hint=nearest_and(name, plan.dimensions, f"Its dimensions: {known}."),
     )
 
 

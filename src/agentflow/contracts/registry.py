@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
@@ -14,6 +13,7 @@ from agentflow.contracts.source import Source
 from agentflow.contracts.tables import SourceContract
 from agentflow.errors import ContractError, UnknownContractError
 from agentflow.events import EventRef
+from agentflow.suggestions import nearest_and
 from agentflow.versions import versioned
 
 Versioned: TypeAlias = tuple[str, int]
@@ -174,6 +174,5 @@ def _preference(contract: Contract) -> tuple[int, int]:
 
 def _unknown(kind: str, name: str, known: list[str]) -> UnknownContractError:
     error = UnknownContractError(kind, name, known=known)
-    if close := get_close_matches(name, known, n=1):
-        error.hint = f'Did you mean "{close[0]}"? {error.hint}'
+    error.hint = nearest_and(name, known, error.hint or "")
     return error

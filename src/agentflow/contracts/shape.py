@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Annotated, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -14,6 +13,7 @@ from agentflow.contracts.model import Contract, EntityContract, EventContract, M
 from agentflow.contracts.source import Document, KeyPath, Source
 from agentflow.contracts.tables import SourceContract
 from agentflow.errors import FileProblem
+from agentflow.suggestions import nearest_or_all
 from agentflow.wording import quoted
 
 Kind: TypeAlias = Literal["event", "entity", "metric", "source"]
@@ -89,7 +89,7 @@ def _problem(
     if first["type"] == "extra_forbidden":
         known = _keys(model, path[:-1])
         return source.problem(
-            path, f"unknown key {quoted(name)}", _did_you_mean(str(path[-1]), known)
+            path, f"unknown key {quoted(name)}", nearest_or_all(str(path[-1]), known)
         )
     if first["type"] == "literal_error":
         return _not_one_of(path, first, source)
@@ -111,18 +111,12 @@ def _not_one_of(path: KeyPath, details: ErrorDetails, source: Source) -> FilePro
     message = (
         f"{quoted(_written(path))} must be {' or '.join(known)}, not {_shown(details['input'])}"
     )
-    return source.problem(path, message, _did_you_mean(str(details["input"]), known))
+    return source.problem(path, message, nearest_or_all(str(details["input"]), known))
 
 
 def _alternatives(details: ErrorDetails) -> list[str]:
     expected = str(details.get("ctx", {}).get("expected", ""))
     return expected.replace(" or ", ", ").split(", ")
-
-
-def _did_you_mean(written: str, known: list[str]) -> str:
-    if close := get_close_matches(written, known, n=1):
-        return f"Did you mean {quoted(close[0])}?"
-    return f"Known here: {', '.join(known)}."
 
 
 def _written(path: KeyPath) -> str:

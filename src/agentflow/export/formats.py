@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -18,6 +17,7 @@ from agentflow.export.json_schema import json_schemas
 from agentflow.export.odcs import odcs_contract
 from agentflow.export.osi import osi_model
 from agentflow.export.reference import metrics_page
+from agentflow.suggestions import nearest_and
 from agentflow.versions import versioned
 
 Files: TypeAlias = dict[str, str]
@@ -40,11 +40,9 @@ def export(registry: Registry, fmt: str, *, name: str | None = None) -> Files:
     """
     exporter = FORMATS.get(fmt)
     if exporter is None:
-        close = get_close_matches(fmt, FORMATS, n=1)
-        suggestion = f'Did you mean "{close[0]}"? ' if close else ""
         raise ParameterError(
             f'export format "{fmt}" does not exist',
-            hint=f"{suggestion}Known formats: {', '.join(FORMATS)}.",
+            hint=nearest_and(fmt, FORMATS, f"Known formats: {', '.join(FORMATS)}."),
         )
     return exporter(registry, name)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from agentflow.contracts.model import EntityContract, EntitySource
 from agentflow.errors import FileProblem
-from agentflow.lint.place import Place, broken, did_you_mean, scope_of
+from agentflow.lint.place import Place, broken, scope_of
+from agentflow.suggestions import nearest_or_all
 
 _LITERAL = re.compile(r"'[^']*'\Z")
 _KEY_TYPES = ("string", "integer")
@@ -39,7 +40,9 @@ def _key(
     path = ("sources", index, "key")
     if field is None:
         message = f'"{source.key}" is not a field of "{event.ref}"'
-        yield place.problem(*path, message=message, hint=did_you_mean(source.key, event.fields))
+        yield place.problem(
+            *path, message=message, hint=nearest_or_all(source.key, sorted(event.fields))
+        )
     elif field.type not in _KEY_TYPES:
         message = f'"{source.key}" must be a string or an integer, it is {field.type}'
         yield place.problem(*path, message=message)
@@ -63,7 +66,7 @@ def _attributes(
         if kind is None:
             if value in broken(event):
                 continue
-            hint = f"{did_you_mean(value, dict(scope))} A fixed value is written \"'{value}'\"."
+            hint = f"{nearest_or_all(value, sorted(scope))} A fixed value is written \"'{value}'\"."
             message = f'"{value}" is not a field of "{event.ref}"'
             yield place.problem(*path, message=message, hint=hint)
             continue
@@ -79,9 +82,9 @@ def _relations(entity: EntityContract, place: Place) -> Iterator[FileProblem]:
     for name, relation in entity.relations.items():
         if relation.to not in entities and relation.to not in place.unreadable_entities:
             message = f'entity "{relation.to}" does not exist'
-            hint = did_you_mean(relation.to, entities)
+            hint = nearest_or_all(relation.to, sorted(entities))
             yield place.problem("relations", name, "to", message=message, hint=hint)
         if relation.by not in attributes:
             message = f'no event sets "{relation.by}"'
-            hint = did_you_mean(relation.by, sorted(attributes))
+            hint = nearest_or_all(relation.by, sorted(attributes))
             yield place.problem("relations", name, "by", message=message, hint=hint)

@@ -8,9 +8,10 @@ from agentflow.contracts.fold import replaceable
 from agentflow.contracts.model import Correction, EventContract, duration
 from agentflow.errors import FileProblem
 from agentflow.lint.fields import field_problems, name_taken
-from agentflow.lint.place import Place, did_you_mean
+from agentflow.lint.place import Place
 from agentflow.lint.values import expression_type
 from agentflow.lint.versions import taking_back_problems, version_problems
+from agentflow.suggestions import nearest_or_all
 
 
 def event_problems(event: EventContract, place: Place) -> Iterator[FileProblem]:
@@ -34,7 +35,9 @@ def _key(event: EventContract, place: Place) -> Iterator[FileProblem]:
     field = event.fields.get(event.key)
     if field is None:
         message = f'key "{event.key}" is not a field of this event'
-        yield place.problem("key", message=message, hint=did_you_mean(event.key, event.fields))
+        yield place.problem(
+            "key", message=message, hint=nearest_or_all(event.key, sorted(event.fields))
+        )
     elif field.type not in {"string", "integer"}:
         message = f'key "{event.key}" must be a string or an integer, it is {field.type}'
         yield place.problem("key", message=message)
@@ -49,7 +52,7 @@ def _event_time(event: EventContract, place: Place) -> Iterator[FileProblem]:
     field = event.fields.get(event.event_time)
     if field is None:
         message = f'event_time "{event.event_time}" is not a field of this event'
-        hint = did_you_mean(event.event_time, event.fields)
+        hint = nearest_or_all(event.event_time, sorted(event.fields))
         yield place.problem("event_time", message=message, hint=hint)
     elif field.type != "timestamp":
         message = f'event_time "{event.event_time}" must be a timestamp, it is {field.type}'
@@ -115,7 +118,7 @@ def _tie(event: EventContract, target: EventContract, place: Place) -> Iterator[
         field = side.fields.get(on)
         if field is None:
             message = f'"{on}" is not a field of "{side.ref}"'
-            hint = did_you_mean(on, side.fields)
+            hint = nearest_or_all(on, sorted(side.fields))
             yield place.problem("corrects", "on", message=message, hint=hint)
         elif not field.required:
             message = f'"{on}" must be required in "{side.ref}"'

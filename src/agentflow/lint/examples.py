@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from agentflow.contracts.model import MetricContract
 from agentflow.errors import FileProblem
 from agentflow.events import EventRef
-from agentflow.lint.place import Place, did_you_mean
+from agentflow.lint.place import Place
 from agentflow.lint.values import enums_of
+from agentflow.suggestions import nearest_or_all
 from agentflow.wording import quoted
 
 ENVELOPE_KEYS = frozenset({"time", "id", "tenant", "source"})
@@ -47,7 +48,7 @@ def _event(
     fields = place.registry.events[max(refs)].fields
     for field in data.keys() - fields.keys() - ENVELOPE_KEYS:
         message = f'"{field}" is not a field of "{max(refs)}"'
-        hint = did_you_mean(field, fields)
+        hint = nearest_or_all(field, sorted(fields))
         yield place.problem(*path, written, field, message=message, hint=hint)
 
 
@@ -62,5 +63,5 @@ def _filter(key: str, index: int, metric: MetricContract, place: Place) -> Itera
         enums = enums_of([place.registry.events[r] for r in metric.refs if place.event(r)])
         if name in enums and value not in enums[name]:
             message = f'"{name}" is never {quoted(value)}, its enum does not have it'
-            hint = did_you_mean(value, list(enums[name]))
+            hint = nearest_or_all(value, sorted(enums[name]))
             yield place.problem("examples", index, "then", key, message=message, hint=hint)

@@ -22,7 +22,7 @@ from agentflow.expressions.nodes import AggregateInput, aggregates, events_of, f
 from agentflow.expressions.reach import Reach
 from agentflow.lint.examples import example_problems
 from agentflow.lint.money import money_problems
-from agentflow.lint.place import Place, broken, did_you_mean, scope_of
+from agentflow.lint.place import Place, broken, scope_of
 from agentflow.lint.values import (
     enums_of,
     refuse_far_answers,
@@ -30,6 +30,7 @@ from agentflow.lint.values import (
     value_reach,
 )
 from agentflow.metrics.windows import parse_window, step_of
+from agentflow.suggestions import nearest_or_all
 
 RESERVED_DIMENSIONS = frozenset(
     {  # `tests/serving/test_question.py` compares them with what the routes read
@@ -205,7 +206,7 @@ def _dimensions(
                 continue
             if name not in scope:
                 message = f'dimension "{name}" is not a field of "{event.ref}"'
-                hint = did_you_mean(name, dict(scope))
+                hint = nearest_or_all(name, sorted(scope))
                 yield place.problem("dimensions", index, message=message, hint=hint)
                 continue
             if name in event.fields and event.fields[name].pii:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
-from difflib import get_close_matches
 
 from agentflow.contracts.model import Contract, EventContract
 from agentflow.contracts.registry import Registry
@@ -14,6 +13,7 @@ from agentflow.contracts.source import Source
 from agentflow.errors import ExpressionError, FileProblem
 from agentflow.events import EventRef
 from agentflow.expressions import Scope, infer, parse_scalar
+from agentflow.suggestions import nearest_or_all
 
 
 class Place:
@@ -47,7 +47,9 @@ class Place:
             return
         known = [str(known) for known in self.registry.events]
         yield self.problem(
-            *path, message=f'event "{ref}" does not exist', hint=did_you_mean(str(ref), known)
+            *path,
+            message=f'event "{ref}" does not exist',
+            hint=nearest_or_all(str(ref), sorted(known)),
         )
 
     def lifetime(self, status: str, sunset: str | None) -> Iterator[FileProblem]:
@@ -79,14 +81,3 @@ def scope_of(event: EventContract) -> Scope:
 def broken(event: EventContract) -> frozenset[str]:
     """Return the derived fields that have no type; what reads them is not to blame."""
     return frozenset(event.derived) - frozenset(scope_of(event))
-
-
-def did_you_mean(written: str, known: list[str] | Mapping[str, object]) -> str:
-    """Return a hint that names the closest known name, or all of them.
-
-    >>> did_you_mean("amounts", ["amount", "currency"])
-    'Did you mean "amount"?'
-    """
-    if close := get_close_matches(written, known, n=1):
-        return f'Did you mean "{close[0]}"?'
-    return f"Known here: {', '.join(sorted(known)) or 'none'}."

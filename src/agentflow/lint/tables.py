@@ -16,7 +16,8 @@ from agentflow.contracts.tables import (
     SourceContract,
 )
 from agentflow.errors import FileProblem
-from agentflow.lint.place import Place, did_you_mean
+from agentflow.lint.place import Place
+from agentflow.suggestions import nearest_or_all
 
 _LITERAL = re.compile(r"'([^']*)'\Z")
 _TEXT = frozenset({"string"})
@@ -87,7 +88,7 @@ def _known(
 ) -> Iterator[FileProblem]:
     if column not in source.columns:
         message = f'"{column}" is not among the columns'
-        hint = did_you_mean(column, source.columns)
+        hint = nearest_or_all(column, sorted(source.columns))
         yield place.problem(*path, message=message, hint=hint)
 
 
@@ -130,12 +131,13 @@ def _field(
     field = event.fields.get(name)
     if field is None:
         message = f'"{name}" is not a field of "{event.ref}"'
-        yield place.problem(*path, message=message, hint=did_you_mean(name, event.fields))
+        yield place.problem(*path, message=message, hint=nearest_or_all(name, sorted(event.fields)))
         return
     kind = _kind(source, origin)
     if kind is None:
         column = origin.column if isinstance(origin, ColumnValues) else origin
-        hint = f"{did_you_mean(column, source.columns)} A fixed value is written \"'{column}'\"."
+        meant = nearest_or_all(column, sorted(source.columns))
+        hint = f"{meant} A fixed value is written \"'{column}'\"."
         message = f'"{column}" is not among the columns'
         yield place.problem(*path, message=message, hint=hint)
     elif kind == "literal":

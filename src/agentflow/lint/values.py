@@ -17,7 +17,8 @@ from agentflow.expressions.nodes import (
     children,
 )
 from agentflow.expressions.reach import Reach, metric_reach, scalar_reach
-from agentflow.lint.place import Place, did_you_mean, scope_of
+from agentflow.lint.place import Place, scope_of
+from agentflow.suggestions import nearest_or_all
 from agentflow.wording import quoted
 
 MAX_VALUE_DIGITS = 64
@@ -62,7 +63,7 @@ def refuse_unknown_values(node: Node, enums: Enums) -> None:
     for name, value in _compared(node):
         if name in enums and value not in enums[name]:
             message = f'"{name}" is never {quoted(value)}, its enum does not have it'
-            raise ExpressionError(message, hint=did_you_mean(value, list(enums[name])))
+            raise ExpressionError(message, hint=nearest_or_all(value, sorted(enums[name])))
 
 
 def value_reach(aggregate: Aggregate, source: AggregateInput, event: EventContract) -> Reach | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from agentflow.contracts.model import EventContract, Supersession
 from agentflow.errors import FileProblem
-from agentflow.lint.place import Place, did_you_mean
+from agentflow.lint.place import Place
+from agentflow.suggestions import nearest_or_all
 
 _ORDERED = ("string", "integer")
 
@@ -19,7 +20,7 @@ def version_problems(
         field = event.fields.get(name)
         if field is None:
             message = f'"{name}" is not a field of this event'
-            hint = did_you_mean(name, event.fields)
+            hint = nearest_or_all(name, sorted(event.fields))
             yield place.problem("supersedes", key, message=message, hint=hint)
         elif not field.required:
             yield place.problem("supersedes", key, message=f'"{name}" must be a required field')

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 
 from agentflow.contracts import EventContract, FieldContract, Registry, Source
 from agentflow.contracts.scope import field_type
 from agentflow.contracts.source import KeyPath
 from agentflow.errors import ExpressionError, FileProblem, UnknownContractError
 from agentflow.expressions import ExpressionType
+from agentflow.suggestions import did_you_mean
 from ingestion.generate.draws import names_in, type_of
 from ingestion.generate.patterns import sampler
 from ingestion.generate.shape import Draw, Scenario, Step, Values
@@ -89,8 +89,7 @@ class _Checker:
 
     def pool(self, name: str, path: KeyPath) -> Iterator[FileProblem]:
         if name not in self.pools:
-            close = get_close_matches(name, self.pools, n=1)
-            hint = f'Did you mean "{close[0]}"?' if close else None
+            hint = did_you_mean(name, self.pools) or None
             yield self.source.problem(path, f'pool "{name}" does not exist', hint)
 
     def _type(self, value: Draw | str, scope: dict[str, ExpressionType]) -> ExpressionType | str:
@@ -120,8 +119,7 @@ class _Checker:
         inner = dict(scope)
         yield from self.values(step.values, (*path, "values"), inner)
         for unknown in sorted(step.values.keys() - contract.fields.keys()):
-            close = get_close_matches(unknown, contract.fields, n=1)
-            hint = f'Did you mean "{close[0]}"?' if close else None
+            hint = did_you_mean(unknown, contract.fields) or None
             message = f'"{contract.ref}" has no field "{unknown}"'
             yield self.source.problem((*path, "values", unknown), message, hint)
         taken = {name: inner[name] for name in scope if step.only is None or name in step.only}

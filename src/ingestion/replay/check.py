@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
 
 from agentflow.contracts import EventContract, Registry, Source
 from agentflow.contracts.source import KeyPath
 from agentflow.errors import ExpressionError, FileProblem, UnknownContractError
 from agentflow.events import UNMAPPED, EventRef
 from agentflow.expressions import ExpressionType, Scope, infer, parse_scalar
+from agentflow.suggestions import did_you_mean
 from agentflow.wording import quoted
 from ingestion.replay.cells import EPOCH_UNITS_US, CellError
 from ingestion.replay.instants import zone
@@ -94,10 +94,7 @@ def _zone(name: str, source: Source, path: KeyPath) -> Iterator[FileProblem]:
 
 def _known(name: str, scope: Scope, source: Source, path: KeyPath) -> Iterator[FileProblem]:
     if name not in scope:
-        close = get_close_matches(name, scope, n=1)
-        hint = (
-            f"Did you mean {quoted(close[0])}?" if close else f"Named: {', '.join(sorted(scope))}."
-        )
+        hint = did_you_mean(name, scope) or f"Named: {', '.join(sorted(scope))}."
         yield source.problem(path, f"no column or value is named {quoted(name)}", hint)
 
 
@@ -148,8 +145,7 @@ def _data(
     for name, text in event.data.items():
         where = (*path, "data", name)
         if name not in contract.fields:
-            close = get_close_matches(name, contract.fields, n=1)
-            hint = f"Did you mean {quoted(close[0])}?" if close else None
+            hint = did_you_mean(name, contract.fields) or None
             yield source.problem(where, f"{quoted(contract.ref)} has no field {quoted(name)}", hint)
             continue
         value = _kind(text, scope)

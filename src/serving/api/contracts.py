@@ -15,6 +15,7 @@ from agentflow.contracts import Contract, Registry, breaking, diff
 from agentflow.errors import ParameterError, UnknownContractError
 from agentflow.events import RawEvent
 from agentflow.export import FORMATS, export
+from agentflow.suggestions import nearest_and
 from agentflow.wording import counted, quoted
 from processing.publication import publish
 from quality.verdict import Accepted
@@ -23,7 +24,7 @@ from serving.api.context import Context, respond, tenant_of, text_response
 from serving.api.event_results import detail_of
 from serving.api.json_body import no_body
 from serving.api.operation import operation
-from serving.api.problems import Detail, Problem, ProblemError, did_you_mean
+from serving.api.problems import Detail, Problem, ProblemError
 from serving.api.shapes import (
     BackfilledMetric,
     ChangeShape,
@@ -220,7 +221,7 @@ def document(contract: Contract, registry: Registry, fmt: str) -> Response:
     if fmt == "yaml":
         return text_response(registry.source(contract).text, "application/yaml")
     if fmt not in _FORMATS:
-        hint = did_you_mean(fmt, _FORMATS, f"Known formats: {', '.join(_FORMATS)}.")
+        hint = nearest_and(fmt, _FORMATS, f"Known formats: {', '.join(_FORMATS)}.")
         raise ParameterError(f"export format {quoted(fmt)} does not exist", hint=hint)
     try:
         files = export(registry, fmt, name=f"{contract.name}@{contract.version}")

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentflow.errors import AgentFlowError
+from agentflow.suggestions import nearest_and
 from agentflow.wording import quoted
 from serving.api.context import raw_response
 from serving.api.edge import INTERNAL
 from serving.api.json_body import pointer
-from serving.api.problems import Detail, Problem, ProblemError, did_you_mean, printable, problem_of
+from serving.api.problems import Detail, Problem, ProblemError, printable, problem_of
 
 _NOT_FOUND = 404
 _NOT_ALLOWED = 405
@@ -63,7 +64,7 @@ async def _framework(request: Request, error: Exception) -> Response:
         return raw_response(problem.reply(request_id, (b"allow", allow.encode())))
     if error.status_code == _NOT_FOUND:
         paths = [getattr(route, "path", "") for route in request.app.routes]
-        hint = did_you_mean(request.url.path, paths, "GET /openapi.json lists every address.")
+        hint = nearest_and(request.url.path, paths, "GET /openapi.json lists every address.")
         message = printable(f"there is nothing at {request.url.path}")
         return raw_response(Problem("route_unknown", message, hint).reply(request_id))
     problem = Problem("request_invalid", printable(str(error.detail)))

@@ -8,10 +8,11 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 
+from agentflow.suggestions import nearest_and
 from agentflow.wording import counted, quoted
 from quality.fields import escaped
 from quality.repetition import repeated_anywhere
-from serving.api.problems import Detail, Problem, ProblemError, did_you_mean, printable
+from serving.api.problems import Detail, Problem, ProblemError, printable
 
 _Schema = Mapping[str, Any]
 _HINT: Final = "Send one JSON object."
@@ -109,7 +110,7 @@ def _detail(shape: _Schema, location: tuple[int | str, ...], kind: str, sent: ob
         known = sorted(holder.get("properties", {}))
         message = printable(f"the body has a member {quoted(where)}, which does not exist")
         listed = f"Known members: {', '.join(known)}." if known else "It takes no body."
-        hint = did_you_mean(str(path[-1]), known, listed)
+        hint = nearest_and(str(path[-1]), known, listed)
         return Detail("member_unknown", message, pointer=where, hint=printable(hint))
     takes = _takes(schema)
     name = f"{quoted(where)}" if path else "the body"

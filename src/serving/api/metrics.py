@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Final
 
 from fastapi import APIRouter
@@ -16,6 +15,7 @@ from agentflow.contracts import MetricContract
 from agentflow.errors import UnknownDimensionError
 from agentflow.metrics import parse_window
 from agentflow.metrics.sql import metric_query
+from agentflow.suggestions import did_you_mean
 from agentflow.wording import quoted
 from processing.proof import Proof, Window
 from processing.verification import Check
@@ -93,8 +93,8 @@ def checked(context: Context, question: MetricQuestion, tenant: str) -> Asked:
         )
     except UnknownDimensionError as error:
         unknown = next((name for name in question.where if quoted(name) in str(error)), None)
-        if unknown is not None and (close := get_close_matches(unknown, RESERVED, n=1)):
-            error.hint = f"Did you mean the parameter {quoted(close[0])}? {error.hint}"
+        if unknown is not None and (meant := did_you_mean(unknown, RESERVED, what="the parameter")):
+            error.hint = f"{meant} {error.hint}"
         raise
 
 

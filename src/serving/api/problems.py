@@ -6,13 +6,13 @@ A code is a promise: clients branch on it. Statuses follow from codes, and are c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from agentflow.errors import AgentFlowError, BacklogFullError, ContractFilesError
+from agentflow.suggestions import nearest_and
 from agentflow.wording import counted, quoted
 from serving.api.replies import PROBLEM, Reply
 
@@ -192,21 +192,11 @@ def unknown_parameters(unknown: Iterable[str], known: Iterable[str]) -> Problem:
             "parameter_unknown",
             printable(f"parameter {quoted(name)} does not exist"),
             parameter=printable(name),
-            hint=did_you_mean(name, names, listed),
+            hint=nearest_and(name, names, listed),
         )
         for name in unknown
     )
     return Problem("parameter_unknown", errors[0].message, errors[0].hint, errors)
-
-
-def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
-    """Return a hint that names the closest of the known names.
-
-    >>> did_you_mean("windw", ["window", "by"], "Known: by, window.")
-    'Did you mean "window"? Known: by, window.'
-    """
-    close = get_close_matches(name, list(known), n=1)
-    return f"Did you mean {quoted(close[0])}? {otherwise}" if close else otherwise
 
 
 def printable(text: str) -> str:
