@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,35 @@ import pytest
 if TYPE_CHECKING:
     from tests.chaos.servers import Nursery
 
+ROOT = Path(__file__).parents[2]
 DEFAULT_SEED = 20261121
 
 
+METRICS = {
+    *("order_count.v1", "revenue.v2", "distinct_buyers.v1", "p75_page_load.v1"),
+    *("largest_order.v1", "conversion_rate.v1", "stock_movement.v1"),
+}
+"""One of each kind: to compare all that there are is most of a test; `test_kill` does."""
+
+
 @pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    """Platforms on demand."""
+def few_contracts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop's events, and few of its metrics."""
+    directory = tmp_path_factory.mktemp("few") / "contracts"
+    shutil.copytree(ROOT / "contracts", directory)
+    for file in (directory / "metrics").iterdir():
+        if file.name.removesuffix(".yaml") not in METRICS:
+            file.unlink()
+    (directory / "contracts.lock").unlink()
+    return directory
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory, few_contracts: Path) -> Iterator[Nursery]:
+    """Platforms on demand, with few metrics unless a test says otherwise."""
     from tests.chaos.servers import Nursery
 
-    found = Nursery(tmp_path_factory.mktemp("nursery"))
+    found = Nursery(tmp_path_factory.mktemp("nursery"), few_contracts)
     yield found
     found.close()
 

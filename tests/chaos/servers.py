@@ -160,8 +160,9 @@ def _files(folder: Path, life: int) -> tuple[Path, Path, Path]:
 class Nursery:
     """Starts platforms; every one of them is gone when it is closed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, contracts_dir: Path = ROOT / "contracts") -> None:
         self._folder = folder
+        self._contracts_dir = contracts_dir
         self._lives = count()
         self.servers: list[Server] = []
         self._process = subprocess.Popen(
@@ -177,7 +178,7 @@ class Nursery:
         self,
         data_dir: Path,
         *,
-        contracts_dir: Path = ROOT / "contracts",
+        contracts_dir: Path | None = None,
         lake_seconds: float = 0.2,
         snapshot_seconds: float = 0.5,
         largest_file_bytes: int | None = None,
@@ -189,7 +190,7 @@ class Nursery:
         return self.fork(
             [
                 *(command, *port, "--json", "--data-dir", str(data_dir)),
-                *("--contracts-dir", str(contracts_dir)),
+                *("--contracts-dir", str(contracts_dir or self._contracts_dir)),
             ],
             environment={
                 "AGENTFLOW_API_KEYS": ",".join(f"{key}:{name}" for name, key in KEYS.items()),

@@ -19,11 +19,10 @@ from tests.chaos.ledger import (
     require_verified,
 )
 from tests.chaos.load import Sender
-from tests.chaos.servers import ROOT, Nursery, Server
+from tests.chaos.servers import Nursery, Server
 from tests.chaos.state_files import WAYS, kinds
 
-CASES = int(os.environ.get("AGENTFLOW_CHAOS_CASES", "12"))
-METRICS = {"revenue.v2", "order_count.v1", "distinct_buyers.v1", "p75_page_load.v1"}
+CASES = int(os.environ.get("AGENTFLOW_CHAOS_CASES", "8"))
 HARMLESS = {"lock", "snapshot", "log-shm"}
 """Kinds without which nothing can be lost."""
 
@@ -33,7 +32,6 @@ class Before:
     """A data directory as a kill -9 left it, and its ledger."""
 
     data_dir: Path
-    contracts: Path
     ledger: Ledger
 
 
@@ -41,16 +39,10 @@ class Before:
 def before(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Before:
     """Let a platform take a few hundred events, most of which the lake holds, and kill it."""
     folder = tmp_path_factory.mktemp("before")
-    contracts = folder / "contracts"
-    shutil.copytree(ROOT / "contracts", contracts)
-    for file in (contracts / "metrics").iterdir():
-        if file.name.removesuffix(".yaml") not in METRICS:
-            file.unlink()
-    (contracts / "contracts.lock").unlink()
     ledger = Ledger()
     sender = Sender(ledger, "acme", "before", Random(1))
     data_dir = folder / "data"
-    server = nursery.run(data_dir, contracts_dir=contracts, snapshot_seconds=0.3)
+    server = nursery.run(data_dir, snapshot_seconds=0.3)
     client = server.client()
     for _ in range(60):
         sender.send(client)
@@ -59,7 +51,7 @@ def before(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Before
         sender.send(client)
     server.kill()
     assert (data_dir / "live.snapshot").exists()
-    return Before(data_dir, contracts, ledger)
+    return Before(data_dir, ledger)
 
 
 @pytest.mark.timeout(120 + 30 * CASES)
@@ -123,9 +115,7 @@ class Case:
         return f"{kind} {'repaired' if said else 'opened'}"
 
     def _start(self) -> Server:
-        return self._nursery.run(
-            self._before.data_dir, contracts_dir=self._before.contracts, snapshot_seconds=60
-        )
+        return self._nursery.run(self._before.data_dir, snapshot_seconds=60)
 
     def _compare(self, kind: str, *, said: bool) -> None:
         ledger, data_dir = self._ledger, self._before.data_dir

@@ -22,8 +22,8 @@ from quality import codes
 from tests.processing.laws.campaign import PACKS, Law
 from tests.processing.laws.streams import START_US, Arrive, Wait, random_stream, unaccepted
 
-STREAMS = int(os.environ.get("AGENTFLOW_LAW_STREAMS", "90"))
-AT_ONCE = 30
+STREAMS = int(os.environ.get("AGENTFLOW_LAW_STREAMS", "60"))
+AT_ONCE = 20
 FIRST = int(os.environ.get("AGENTFLOW_LAW_FIRST", "0"))
 
 

@@ -49,6 +49,7 @@ class Captured:
     kafka: Kafka
     topics: Sequence[str]
     records: list[Record] = field(default_factory=list)
+    _changes: list[tuple[str, Change]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._consumer = Consumer(
@@ -68,18 +69,22 @@ class Captured:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not seen():
             assert time.monotonic() < deadline, f"{len(self.records)} records, and no end"
-            message = self._consumer.poll(0.2)
-            if message is None or message.error() is not None:
-                continue
-            headers = message.headers() or []
-            topic, key, value = message.topic(), message.key(), message.value()
-            assert topic is not None
-            self.records.append(Record(topic, key, value, headers))  # type: ignore[arg-type]
+            for message in self._consumer.consume(500, 0.2):
+                if message.error() is not None:
+                    continue
+                headers = message.headers() or []
+                topic, key, value = message.topic(), message.key(), message.value()
+                assert topic is not None
+                self._take(Record(topic, key, value, headers))  # type: ignore[arg-type]
+
+    def _take(self, record: Record) -> None:
+        self.records.append(record)
+        if isinstance(change := normalise(record), Change):
+            self._changes.append((record.topic, change))
 
     def changes(self, topic: str | None = None) -> list[Change]:
         """Return the changes among them, of one topic."""
-        found = [normalise(each) for each in self.records if topic in {None, each.topic}]
-        return [each for each in found if isinstance(each, Change)]
+        return [change for found, change in self._changes if topic in {None, found}]
 
     def close(self) -> None:
         self._consumer.close()

@@ -24,8 +24,13 @@ def kafka(stack_directory: Path) -> Iterator[Kafka]:
 
 
 @pytest.fixture(scope="session")
-def connect(kafka: Kafka, stack_directory: Path) -> Iterator[Connect]:
-    with Connect(kafka).running(stack_directory / "connect") as service:
+def connect(
+    kafka: Kafka, postgres: Postgres, mariadb: MariaDb, stack_directory: Path
+) -> Iterator[Connect]:
+    """A worker that knows both databases by every name that tests give to a server."""
+    of_postgres = dict.fromkeys(("s", "pgbench", "types_p"), postgres)
+    databases = {**of_postgres, **dict.fromkeys(("m", "types_m"), mariadb)}
+    with Connect(kafka, databases=databases).running(stack_directory / "connect") as service:
         yield service
 
 

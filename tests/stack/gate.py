@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ class RunningGate:
     flink: Flink
     job: str
     seen: dict[str, list[LogRecord]] = field(default_factory=dict, repr=False)
+    _answers: dict[Place, list[tuple[str, LogRecord]]] = field(default_factory=dict, repr=False)
+    _placed: Counter[str] = field(default_factory=Counter, repr=False)
 
     @property
     def raw(self) -> str:
@@ -88,11 +91,12 @@ class RunningGate:
 
     def answers(self) -> dict[Place, list[tuple[str, LogRecord]]]:
         """Return what answers for each raw record, with its topic."""
-        found: dict[Place, list[tuple[str, LogRecord]]] = {}
         for topic in ANSWERED:
-            for record in self.read(topic):
-                found.setdefault(place_of(record), []).append((topic, record))
-        return found
+            records = self.read(topic)
+            for record in records[self._placed[topic] :]:
+                self._answers.setdefault(place_of(record), []).append((topic, record))
+            self._placed[topic] = len(records)
+        return self._answers
 
     def answered(self, raw_topic: str, count: int, *, within: float = 240) -> None:
         """Wait until the offsets before *count* of partition 0 are all answered for."""

@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from agentflow_cli import main
 from ingestion.cdc import Change, Refusal, Sources, documents
 from ingestion.connectors import ConnectClient, connectors_of, diagnose
 from stack import install
+from stack.probe import http_json
 from stack.services import Connect, Kafka, MariaDb, Postgres
 from tests.ingestion.cdc.packs import write_pack
 from tests.ingestion.cdc.records import RECORDED, change_of, recorded
@@ -25,7 +27,6 @@ from tests.stack.capture import PATIENCE_SECONDS, Captured, Databases, count
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 PGBENCH = Path(__file__).parents[2] / "examples" / "pgbench" / "contracts"
-PASSWORD = MariaDb.password
 POSTGRES = """
 CREATE SCHEMA d;
 CREATE TABLE d.t (id int PRIMARY KEY, amount numeric(12,2) NOT NULL, paid boolean,
@@ -47,27 +48,16 @@ LARGE = "x" * 20_000
 
 
 @pytest.fixture(scope="module")
-def databases(kafka: Kafka, stack_directory: Path) -> Iterator[Databases]:
-    postgres, mariadb, connect = Postgres(), MariaDb(), Connect(kafka)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        postgres.running(stack_directory / "cdc-postgres"),
-        mariadb.running(stack_directory / "cdc-mariadb"),
-    ):
-        for server, port, user, secret in (
-            ("S", postgres.port(), postgres.user, "unused"),
-            ("PGBENCH", postgres.port(), postgres.user, "unused"),
-            ("M", mariadb.port(), mariadb.user, PASSWORD),
-            ("TYPES_P", postgres.port(), postgres.user, "unused"),
-            ("TYPES_M", mariadb.port(), mariadb.user, PASSWORD),
-        ):
-            patch.setenv(f"AGENTFLOW_{server}_HOST", "127.0.0.1")
-            patch.setenv(f"AGENTFLOW_{server}_PORT", str(port))
-            patch.setenv(f"AGENTFLOW_{server}_USER", user)
-            patch.setenv(f"AGENTFLOW_{server}_PASSWORD", secret)
-        patch.setenv("AGENTFLOW_KAFKA_BOOTSTRAP", kafka.bootstrap)
-        with connect.running(stack_directory / "cdc-connect"):
-            yield Databases(kafka, connect, postgres, mariadb)
+def databases(
+    kafka: Kafka, connect: Connect, postgres: Postgres, mariadb: MariaDb
+) -> Iterator[Databases]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in connect.environment.items():
+            patch.setenv(name, value)
+        yield Databases(kafka, connect, postgres, mariadb)
+    with closing(ConnectClient(connect.url)) as client:
+        for name in http_json(f"{connect.url}/connectors"):
+            client.stop(name)
 
 
 def captured_by(databases: Databases, contracts: Path, *overrides: str) -> None:

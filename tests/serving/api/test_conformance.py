@@ -7,6 +7,7 @@ Seeded and bounded. Streams are left out (they do not end); `test_streams` reads
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -103,7 +104,8 @@ EXAMPLES = 8
 PATIENCE_SECONDS = 120
 """A page of a verification may take 25 s, and whatever its last check takes."""
 EXAMPLES_OF_ONE_METRIC = 3
-"""There is a path for each metric, and one route behind all of them."""
+METRICS = {"conversion_rate", "distinct_buyers", "largest_order", "p75_page_load", "revenue"}
+"""There is a path for each metric, and one route behind all of them: one of each kind will do."""
 BOUNDED = settings(
     derandomize=True,
     deadline=None,
@@ -121,12 +123,21 @@ def test_nothing_undocumented_is_answered(api_schema: Any, mode: GenerationMode)
     problems: list[str] = []
     count = 0
     for result in api_schema.get_all_operations():
-        found = _problems(result.ok(), mode)
+        operation = result.ok()
+        if (metric := _metric(operation)) and metric not in METRICS:
+            continue
+        found = _problems(operation, mode)
         count += found.cases
         problems += found.problems
 
     assert problems == []
     assert count > 200
+
+
+def _metric(operation: Any) -> str:
+    """Return the metric that a path is made for; nothing when it serves all."""
+    found = re.fullmatch(r"/v1/metrics/(\w+)", operation.path)
+    return found[1] if found else ""
 
 
 @dataclass
@@ -142,9 +153,7 @@ def _problems(operation: Any, mode: GenerationMode) -> Found:
     lenient = operation.path in FORGIVING or mode is GenerationMode.POSITIVE
     checks = CHECKS if lenient else [*CHECKS, negative_data_rejection]
 
-    one_metric = operation.path.startswith("/v1/metrics/") and "{" not in operation.path
-
-    @settings(BOUNDED, max_examples=EXAMPLES_OF_ONE_METRIC if one_metric else EXAMPLES)
+    @settings(BOUNDED, max_examples=EXAMPLES_OF_ONE_METRIC if _metric(operation) else EXAMPLES)
     @given(case=operation.as_strategy(generation_mode=mode))
     def conforms(case: schemathesis.Case) -> None:
         found.cases += 1
