@@ -20,6 +20,7 @@ MEASUREMENTS = (
     "reads",
     "latency",
     "fan_out",
+    "groups",
     "memory",
 )
 """Modules of this package with a `measure`, in the order they are run."""

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final
 
 Key = tuple[object, ...]
+_Placed = tuple[tuple[tuple[bool, str], ...], Key]
 _RUN: Final = 256
 _FEWEST_CHANGES: Final = 1_000
 _REBUILD_FROM: Final = 4
@@ -25,13 +26,19 @@ def ordered(keys: Iterable[Key], into: list[Key]) -> Iterator[None]:
     left = iter(keys)
     runs = []
     while run := [(place(key), key) for key in islice(left, _RUN)]:
-        run.sort()
+        run.sort(reverse=True)
         runs.append(run)
         yield
-    merged = merge(*runs)
+    merged = merge(*map(_popped, runs))
     while some := [key for _, key in islice(merged, _RUN)]:
         into += some
         yield
+
+
+def _popped(run: list[_Placed]) -> Iterator[_Placed]:
+    """Yield from the end, and let go: all runs at once would hold the loop for 30 ms at the end."""
+    while run:
+        yield run.pop()
 
 
 class KeyOrder:
