@@ -9,18 +9,20 @@ import sys
 from pathlib import Path
 
 from tests.e2e.conftest import AGENTFLOW, ROOT, Up
+from tests.e2e.pages import blocks
 
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    """Return the fenced blocks of *language*."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def the_block(language: str) -> str:
+    """Return the one block of the README in *language*."""
+    (found,) = (block.text for block in blocks(ROOT / "README.md") if block.language == language)
+    return found
 
 
 def test_every_command_of_the_tour_succeeds(up: Up) -> None:
     """A newcomer types these first."""
-    (tour,) = blocks("bash")
+    tour = the_block("bash")
     commands = [line for line in tour.splitlines() if line and not line.startswith("#")]
     environment = {**os.environ, "AGENTFLOW_URL": up.url}
 
@@ -57,7 +59,7 @@ def test_the_refused_event_of_the_readme_can_be_fixed(up: Up) -> None:
 
 def test_the_python_of_the_readme_runs(up: Up) -> None:
     """Copied, with the address of this platform."""
-    (source,) = blocks("python")
+    source = the_block("python")
 
     done = subprocess.run(
         [sys.executable, "-c", source.replace("http://127.0.0.1:8000", up.url)],

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import AGENTFLOW, ROOT, platform_up
+from tests.e2e.pages import Block, blocks
 
-_BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+DOCS = ROOT / "docs"
 REFUSED = 4
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language, its title, or "" where it has none, and its text."""
-
-    language: str
-    title: str
-    text: str
-
-
-def blocks(page: str) -> Iterator[Block]:
-    for language, title, text in _BLOCK.findall((ROOT / "docs" / page).read_text("utf-8")):
-        yield Block(language, title, text)
 
 
 def typed(block: Block, place: Path, environment: Mapping[str, str]) -> str:
@@ -58,7 +43,7 @@ def test_the_tutorial_and_the_page_on_operations_can_be_followed(tmp_path: Path)
     data = tmp_path / ".agentflow"
     said = ""
     with ExitStack() as running:
-        for block in blocks("tutorial/first-contract.md"):
+        for block in blocks(DOCS / "tutorial" / "first-contract.md"):
             if block.language == "yaml":
                 file = tmp_path / block.title
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +55,7 @@ def test_the_tutorial_and_the_page_on_operations_can_be_followed(tmp_path: Path)
             else:
                 said += typed(block, tmp_path, environment)
         answer = up.http.get("/v1/metrics/takings").json()
-        for block in blocks("operations.md"):
+        for block in blocks(DOCS / "operations.md"):
             typed(block, tmp_path, environment)
 
     assert answer["value"] == "6.30"
