@@ -32,7 +32,7 @@ _END: Final = object()
 CAUSES_KEPT = 64
 """More than an answer shows: it names those of its own cell and window."""
 DEPARTED_KEPT = 1_000
-"""Cells without events that are remembered: whoever asks for one has not mistyped it."""
+"""How many cells without events are remembered: a question about one is not a typing error."""
 
 
 class StateImage(msgspec.Struct, frozen=True, array_like=True):

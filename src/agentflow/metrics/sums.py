@@ -97,7 +97,7 @@ class Sum:
             yield
 
     def copy(self, slot: int) -> Generator[None, None, Sum]:
-        """Return another sum of the same cells, held by nobody; a cell in each step."""
+        """Return another sum of the same cells, without holders; a cell in each step."""
         distincts = self._distincts
         own = Sum(self._functions, distincts, slot)
         yield from distincts.copy_slot(self.slot, slot)

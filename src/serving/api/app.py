@@ -153,7 +153,7 @@ def create_app(
 async def warm_up(api: Api) -> None:
     """Ask the framework a question, for what it loads and builds at its first one.
 
-    That holds the event loop for 0.1 s and more, and would be part of somebody's first answer.
+    That holds the event loop for 0.1 s and more, and would delay the first answer.
     """
 
     async def receive() -> Message:

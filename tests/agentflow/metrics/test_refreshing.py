@@ -1,4 +1,4 @@
-"""Windows are brought up to date a cell at a time, and whoever looks then sees no difference."""
+"""Windows are brought up to date a cell at a time, and a reader sees no difference."""
 
 from __future__ import annotations
 
