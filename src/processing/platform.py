@@ -21,7 +21,6 @@ from agentflow.supervision import Supervisor, ended
 from ingestion.cdc import Sources
 from ingestion.control.port import ControlStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
-from processing.aside import aside
 from processing.changes import Change, ChangeFeed
 from processing.deadletters import DeadLetters
 from processing.definitions import Definitions
@@ -38,8 +37,9 @@ from processing.proof import proofs, windows_of
 from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
 from processing.recovery import Recovery
 from processing.results import EventResult
+from processing.runtime.fork import aside
+from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices
 from processing.sealing import Seal
-from processing.slices import SLICED_ABOVE, at_once, in_slices
 from processing.tokens import Token
 from processing.truncations import Truncations
 from processing.verification import Check, Cut, Cutting, question

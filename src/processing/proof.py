@@ -19,7 +19,7 @@ from agentflow.metrics import MetricPlan
 from agentflow.supervision import trace_of
 from processing.history import MetricRow
 from processing.live import MetricId
-from processing.slices import in_slices
+from processing.runtime.slices import in_slices
 from processing.verification import Check, Cut, Cutting, compare, paired
 
 log = structlog.get_logger()

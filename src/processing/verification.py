@@ -16,7 +16,7 @@ from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.sql import Question
 from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
-from processing.slices import at_once
+from processing.runtime.slices import at_once
 
 Dimensions = tuple[object, ...]
 MOST_DIFFERENCES: Final = 100

@@ -21,7 +21,6 @@ from processing.history import History
 from processing.lake import LakeReader, LakeThread, LakeWriter, Location, lake_health
 from processing.lake.maintenance import GRACE, REMOTE_GRACE, SMALL_FILES, maintain
 from processing.lake.upkeep import Upkeep
-from processing.memory import give_back
 from processing.platform import Parts, Platform
 from processing.recovery import (
     control_recovery,
@@ -29,6 +28,7 @@ from processing.recovery import (
     open_lake_beside,
     open_remote_beside,
 )
+from processing.runtime.memory import give_back
 
 log = structlog.get_logger()
 LAKE_INTERVAL = timedelta(seconds=5)

@@ -23,7 +23,7 @@ from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.windows import BEGINNING_US
 from processing.live import MetricId
 from processing.platform import Platform
-from processing.slices import SLICED_ABOVE, at_once, in_slices
+from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices
 from serving.asked import Asked
 from serving.causes import CauseDocument, Causes, Place
 from serving.cursors import Cursors

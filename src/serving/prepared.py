@@ -18,7 +18,7 @@ from agentflow.errors import UnavailableError
 from agentflow.metrics import MetricState
 from processing.definitions import Definitions
 from processing.platform import Platform
-from processing.slices import in_slices
+from processing.runtime.slices import in_slices
 from serving.answer import Answer, Answerer, Answering
 from serving.asked import Asked
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 
 import psutil
 
-from processing.aside import aside
 from processing.definitions import Definitions
 from processing.live import LiveEngine, snapshot
 from processing.live.corrections import NoGroupLog
+from processing.runtime.fork import aside
 from serving.wiring import tune_runtime
 from tests.bench.engine import START_US, batches, judged
 from tests.bench.figures import Figure

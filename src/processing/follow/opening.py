@@ -31,9 +31,9 @@ from processing.intake_port import EventIntake, Surroundings
 from processing.lake import Lake, LakeFollower, LakeReader, lake_health, open_lake
 from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES, maintain
 from processing.lake.upkeep import Upkeep
-from processing.memory import give_back
 from processing.platform import Parts, Platform
 from processing.recovery import control_recovery
+from processing.runtime.memory import give_back
 
 log = structlog.get_logger()
 

@@ -230,7 +230,7 @@ class LiveEngine:
     def refreshing(self, metric: MetricId, tenant: str, *, now_us: int) -> Iterator[None]:
         """Do what `read` does first, little by little: go through it before, if it may take long.
 
-        The steps add decimals: `processing.slices` sets the context for that.
+        The steps add decimals: `processing.runtime.slices` sets the context for that.
         """
         self._now_us = max(now_us, self._now_us)
         return self.state(metric, tenant).refreshing(self._now_us)

@@ -12,7 +12,7 @@ import pytest
 
 from agentflow.contracts import Registry
 from agentflow.lint import load
-from processing import slices
+from processing.runtime import slices
 from tests.processing.follow.conftest import EVENT, METRIC
 from tests.serving.api.conftest import Served, serving
 

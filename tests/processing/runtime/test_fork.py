@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from agentflow.errors import UnavailableError
-from processing.aside import aside
+from processing.runtime.fork import aside
 
 
 def test_the_loop_goes_on_meanwhile(tmp_path: Path) -> None:

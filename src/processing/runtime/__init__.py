@@ -1,0 +1,1 @@
+"""How the process works: long work in slices or in a fork, memory given back."""
