@@ -33,7 +33,6 @@ from processing.lake import LakeKeeper, LakeReader, Positions
 from processing.lake_lag import LAKE_BUDGET, LakeLag, LakeLagMeter
 from processing.live import LiveEngine, MetricId, Moved, snapshot
 from processing.live.groups import LoggedGroups
-from processing.proof import proofs, windows_of
 from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
 from processing.recovery import Recovery
 from processing.results import EventResult
@@ -42,7 +41,8 @@ from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices
 from processing.sealing import Seal
 from processing.tokens import Token
 from processing.truncations import Truncations
-from processing.verification import Check, Cut, Cutting, question
+from processing.verification.checks import Check, Cut, Cutting, question
+from processing.verification.proofs import proofs, windows_of
 from quality.verdict import Accepted, Verdict
 
 log = structlog.get_logger()

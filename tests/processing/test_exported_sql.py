@@ -14,7 +14,7 @@ from agentflow.contracts.scope import attribute_of
 from agentflow.events import Event
 from agentflow.expressions.sql import literal, quote_name
 from agentflow.lint import load
-from processing.verification import Cut
+from processing.verification.checks import Cut
 from tests.agentflow.export.test_osi import Row, Rows, ask, model_of, store
 from tests.processing.laws.campaign import PACKS, Law
 

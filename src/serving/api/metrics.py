@@ -17,9 +17,9 @@ from agentflow.metrics import parse_window
 from agentflow.metrics.sql import metric_query
 from agentflow.suggestions import did_you_mean
 from agentflow.wording import quoted
-from processing.proof import Proof, Window
-from processing.verification import Check
-from processing.verification import question as recompute_of
+from processing.verification.checks import Check
+from processing.verification.checks import question as recompute_of
+from processing.verification.proofs import Proof, Window
 from serving.answer import wire
 from serving.api.context import Context, encode, may_count_all, raw_response, respond, tenant_of
 from serving.api.entity_tags import CACHE_CONTROL, NO_STORE, deprecation, matches

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from processing.proof import proofs, windows_of
-from processing.verification import Check, Compared
+from processing.verification.checks import Check, Compared
+from processing.verification.proofs import proofs, windows_of
 from serving.answer import wire
 from serving.api.context import Context, respond, tenant_of
 from serving.api.operation import operation

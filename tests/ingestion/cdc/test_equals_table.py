@@ -21,7 +21,7 @@ from ingestion.cdc import Refusal, Sources, documents, normalise
 from processing.definitions import Definitions
 from processing.lake.columns import layout
 from processing.live import LiveEngine
-from processing.verification import take_cut
+from processing.verification.checks import take_cut
 from quality import Accepted
 from tests.ingestion.cdc.packs import load_pack
 from tests.ingestion.cdc.records import Logical, Row, change_of, render, row

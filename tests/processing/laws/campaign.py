@@ -22,7 +22,7 @@ from processing.definitions import Definitions
 from processing.lake.columns import layout
 from processing.live import GroupKey, LiveEngine, snapshot
 from processing.live.corrections import Corrections
-from processing.verification import Check, Cut, take_cut
+from processing.verification.checks import Check, Cut, take_cut
 from tests.processing.laws.recompute import Recompute
 from tests.processing.laws.streams import (
     START_US,

@@ -15,7 +15,7 @@ from processing.history.views import event_view
 from processing.lake.columns import Layout
 from processing.lake.reader import Slice
 from processing.lake.rows import Stored, rows_of
-from processing.verification import Check, Cut, compare, question
+from processing.verification.checks import Check, Cut, compare, question
 
 NOTHING_HELD = Slice(files=(), until=0, complete=0, version=("", None), field_ids={})
 DEADLINE = timedelta(seconds=30)

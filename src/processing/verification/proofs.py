@@ -20,7 +20,7 @@ from agentflow.supervision import trace_of
 from processing.history import MetricRow
 from processing.live import MetricId
 from processing.runtime.slices import in_slices
-from processing.verification import Check, Cut, Cutting, compare, paired
+from processing.verification.checks import Check, Cut, Cutting, compare, paired
 
 log = structlog.get_logger()
 

@@ -1,0 +1,1 @@
+"""Live equals recompute: every number can be computed again from the lake."""
