@@ -30,7 +30,7 @@ from processing.identities import Known, known
 from processing.intake import Intake
 from processing.intake_port import EventIntake, Surroundings
 from processing.lake import LakeKeeper, LakeReader, Positions
-from processing.lake_lag import LAKE_BUDGET, LakeLag, LakeLagMeter
+from processing.lake.lag import LAKE_BUDGET, LakeLag, LakeLagMeter
 from processing.live import LiveEngine, MetricId, Moved, snapshot
 from processing.live.groups import LoggedGroups
 from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
