@@ -33,8 +33,8 @@ from processing.lake import LakeKeeper, LakeReader, Positions
 from processing.lake.lag import LAKE_BUDGET, LakeLag, LakeLagMeter
 from processing.live import LiveEngine, MetricId, Moved, snapshot
 from processing.live.groups import LoggedGroups
-from processing.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
-from processing.recovery import Recovery
+from processing.recovery.opening import Recovery
+from processing.recovery.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
 from processing.results import EventResult
 from processing.runtime.fork import aside
 from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices

@@ -23,7 +23,7 @@ from processing.lake import LakeReader
 from processing.live import LiveEngine, MetricId
 from processing.live.groups import LoggedGroups
 from processing.platform import Platform
-from processing.rebuild import Progress, feed, logged_events, no_progress, past_events
+from processing.recovery.rebuild import Progress, feed, logged_events, no_progress, past_events
 from processing.verification.checks import Check, compare, question, take_cut
 
 log = structlog.get_logger()

@@ -22,7 +22,7 @@ from processing.lake import LakeReader, LakeThread, LakeWriter, Location, lake_h
 from processing.lake.maintenance import GRACE, REMOTE_GRACE, SMALL_FILES, maintain
 from processing.lake.upkeep import Upkeep
 from processing.platform import Parts, Platform
-from processing.recovery import (
+from processing.recovery.opening import (
     control_recovery,
     log_recovery,
     open_lake_beside,

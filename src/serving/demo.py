@@ -19,7 +19,7 @@ from agentflow.settings import Settings
 from agentflow.wording import counted
 from ingestion.generate import Profile, paced, read_world
 from processing.platform import Platform
-from processing.rebuild import Progress as ProgressTold
+from processing.recovery.rebuild import Progress as ProgressTold
 from serving.table import MetricTable
 from serving.wiring import Running, running
 

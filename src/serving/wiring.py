@@ -32,7 +32,7 @@ from processing.lake import Lake
 from processing.lake.wiring import lake_location, lake_that_is_followed
 from processing.platform import Platform
 from processing.publication import record_changes
-from processing.rebuild import Progress, no_progress
+from processing.recovery.rebuild import Progress, no_progress
 from processing.runtime.memory import give_back, settle_allocator
 from processing.wiring import open_platform
 from serving.api.app import Api, Doors, create_app, warm_up

@@ -21,8 +21,8 @@ from processing.follow.follower import FOLLOWER
 from processing.follow.port import FOLLOWED, Bounds
 from processing.follow.replica import ANOTHER_STREAM, Source
 from processing.lake import LakeReader
-from processing.recovery import Recovery
-from processing.refill import Placing, letters_of
+from processing.recovery.opening import Recovery
+from processing.recovery.refill import Placing, letters_of
 from quality import Gate
 
 log = structlog.get_logger()

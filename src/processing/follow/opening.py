@@ -32,7 +32,7 @@ from processing.lake import Lake, LakeFollower, LakeReader, lake_health, open_la
 from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES, maintain
 from processing.lake.upkeep import Upkeep
 from processing.platform import Parts, Platform
-from processing.recovery import control_recovery
+from processing.recovery.opening import control_recovery
 from processing.runtime.memory import give_back
 
 log = structlog.get_logger()

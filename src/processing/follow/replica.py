@@ -21,8 +21,8 @@ from processing.follow.follower import FOLLOWER
 from processing.follow.port import FOLLOWED, Bounds
 from processing.lake import LakeReader
 from processing.live.snapshot import SNAPSHOT_FILE
-from processing.recovery import Recovery
-from processing.refill import refill_covered
+from processing.recovery.opening import Recovery
+from processing.recovery.refill import refill_covered
 from quality import Gate
 
 log = structlog.get_logger()

@@ -12,7 +12,7 @@ from ingestion.log.port import VALIDATED
 from processing.intake_port import StreamState
 from processing.lake.follower import LakeFollower
 from processing.platform import Platform
-from processing.recovery import Recovery
+from processing.recovery.opening import Recovery
 from serving.api.shapes import ComponentShape
 
 Status = Literal["ok", "degraded", "failing"]

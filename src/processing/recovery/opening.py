@@ -18,7 +18,7 @@ from processing.lake import Lake, LakeReader, Location, Recorded, open_lake
 from processing.lake.inspection import CatalogDamagedError, Damage, inspect, require_damage
 from processing.lake.quarantine import set_lake_aside, set_tables_aside
 from processing.live.snapshot import SNAPSHOT_FILE
-from processing.refill import RefillableLog, held_by, lacking, refill
+from processing.recovery.refill import RefillableLog, held_by, lacking, refill
 from quality import Gate
 
 log = structlog.get_logger()
