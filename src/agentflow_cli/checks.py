@@ -108,7 +108,7 @@ def _clock(_: Place) -> Iterator[Finding]:
 
 def _contracts(place: Place) -> Iterator[Finding]:
     from agentflow.contracts import read_lock, unlocked
-    from processing.compiling import read_compiled
+    from processing.definitions.compiling import read_compiled
 
     reading = read_compiled(place.contracts_dir)
     if reading.problems:

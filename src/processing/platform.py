@@ -308,7 +308,7 @@ class Platform:
         parts: Parts,
         backfilled: Mapping[str, Mapping[MetricId, MetricState]],
     ) -> None:
-        """Put other contracts in force; only `processing.publication` calls this, exclusively.
+        """Put other contracts in force; only a publication does, exclusively.
 
         It is a move of every metric that is new, gone, or means something else.
         """

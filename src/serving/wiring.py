@@ -27,7 +27,7 @@ from agentflow.errors import ParameterError, UnavailableError
 from agentflow.settings import Settings
 from agentflow.supervision import ended
 from agentflow.wording import quoted
-from processing.compiling import load_compiled
+from processing.definitions.compiling import load_compiled
 from processing.lake import Lake
 from processing.lake.wiring import lake_location, lake_that_is_followed
 from processing.platform import Platform

@@ -18,7 +18,7 @@ from agentflow.contracts.source import read
 from agentflow.expressions import infer, parse_scalar
 from agentflow.expressions.python import NAMESPACE, PythonEmitter
 from agentflow.metrics.arithmetic import EXACT
-from processing.examples import run_examples
+from processing.definitions.examples import run_examples
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metric-language.md").read_text()
 BLOCKS = [

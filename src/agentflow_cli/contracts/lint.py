@@ -27,7 +27,7 @@ def lint(*, contracts_dir: Path | None, as_json: bool) -> None:
     from agentflow.contracts.lock import read_lock, unlocked
     from agentflow.errors import ContractFilesError
     from ingestion.replay import read_mappings
-    from processing.compiling import read_compiled
+    from processing.definitions.compiling import read_compiled
 
     directory = contracts_directory(contracts_dir)
     reading = read_compiled(directory)

@@ -27,7 +27,7 @@ def test(
     Ends with exit code 1 when one is not met.
     """
     from agentflow.lint import load
-    from processing.examples import run_examples
+    from processing.definitions.examples import run_examples
 
     registry = load(contracts_directory(contracts_dir))
     for name in metrics:

@@ -17,7 +17,7 @@ from ingestion.log.opening import random_id
 from ingestion.redis.gate_bus import RedisGateBus
 from ingestion.redis.opening import opened_bus
 from ingestion.redis.wiring import redis_config
-from processing.compiling import load_compiled
+from processing.definitions.compiling import load_compiled
 from processing.lake.wiring import lake_that_is_written
 from processing.stream_gate.opening import GateOptions, open_gate
 from processing.stream_gate.process import GateProcess

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from agentflow.contracts import Registry
 from agentflow.contracts.model import Rule
 from agentflow.lint import load, read_directory
-from processing.compiling import compile_problems, load_compiled
+from processing.definitions.compiling import compile_problems, load_compiled
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EVENT = """\
 kind: event
 name: thing.done

@@ -18,7 +18,7 @@ from agentflow.lint import read_directory
 from agentflow.metrics import plan_metric
 from agentflow.metrics.evaluator import compile_cells, compile_movers
 from agentflow.metrics.sql import Question, metric_query
-from processing.definitions import Definitions
+from processing.definitions.compiled import Definitions
 from processing.history.engine import Engine, Session
 from processing.history.views import event_view
 from processing.lake.columns import arrow_schema, iceberg_schema, layout

@@ -7,7 +7,7 @@ import pytest
 from agentflow.contracts import MetricContract, Registry
 from agentflow.contracts.model import MetricExample
 from agentflow.lint import load
-from processing.examples import run_examples
+from processing.definitions.examples import run_examples
 from tests.processing.laws.campaign import PACKS
 
 SHOP: Registry = load(PACKS["shop"])
