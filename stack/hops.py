@@ -20,8 +20,8 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.producer import producer_properties
-from processing.sealing import Seal
-from processing.tokens import Token
+from processing.write.sealing import Seal
+from processing.write.tokens import Token
 
 Place = tuple[int, int]
 WAIT_SECONDS = 10.0

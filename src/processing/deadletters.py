@@ -19,8 +19,8 @@ from ingestion.control.port import Triage, TriageStatus, TriageStore
 from ingestion.log.port import DEAD_LETTERS, RAW, CommitLog, Record
 from processing.change_letters import change_events, means_changes
 from processing.pointers import edited
-from processing.results import EventResult
 from processing.transformations.dead_letter import DeadLetter
+from processing.write.results import EventResult
 from quality.verdict import Rejected, Verdict
 
 _CLOSED = (TriageStatus.REPLAYED, TriageStatus.DISCARDED)

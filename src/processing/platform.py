@@ -21,28 +21,28 @@ from agentflow.supervision import Supervisor, ended
 from ingestion.cdc import Sources
 from ingestion.control.port import ControlStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
-from processing.changes import Change, ChangeFeed
 from processing.deadletters import DeadLetters
 from processing.definitions import Definitions
-from processing.dryrun import DryRun, dry_run
 from processing.history import History, MetricRow
-from processing.identities import Known, known
-from processing.intake import Intake
-from processing.intake_port import EventIntake, Surroundings
 from processing.lake import LakeKeeper, LakeReader, Positions
 from processing.lake.lag import LAKE_BUDGET, LakeLag, LakeLagMeter
 from processing.live import LiveEngine, MetricId, Moved, snapshot
 from processing.live.groups import LoggedGroups
 from processing.recovery.opening import Recovery
 from processing.recovery.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
-from processing.results import EventResult
 from processing.runtime.fork import aside
 from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices
-from processing.sealing import Seal
-from processing.tokens import Token
 from processing.truncations import Truncations
 from processing.verification.checks import Check, Cut, Cutting, question
 from processing.verification.proofs import proofs, windows_of
+from processing.write.change_feed import Change, ChangeFeed
+from processing.write.dry_run import DryRun, dry_run
+from processing.write.identities import Known, known
+from processing.write.intake import Intake
+from processing.write.port import EventIntake, Surroundings
+from processing.write.results import EventResult
+from processing.write.sealing import Seal
+from processing.write.tokens import Token
 from quality.verdict import Accepted, Verdict
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from agentflow.errors import CursorError
-from processing.sealing import Seal, SealError
+from processing.write.sealing import Seal, SealError
 
 _MAX_LENGTH: Final = 200
 _MAX_PLACE: Final = 8_192

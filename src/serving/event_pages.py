@@ -18,8 +18,8 @@ from agentflow.events import Event
 from ingestion.log.port import VALIDATED
 from processing.live.groups import decoded
 from processing.platform import Platform
-from processing.positions import PARTITION
-from processing.tokens import Token
+from processing.write.tokens import Token
+from processing.write.visibility import PARTITION
 from serving.event_document import EventDocuments
 from serving.offsets import Offsets
 

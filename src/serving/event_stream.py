@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from agentflow.errors import TokenError
-from processing.changes import Change
 from processing.platform import Platform
-from processing.positions import PARTITION
-from processing.tokens import Token
+from processing.write.change_feed import Change
+from processing.write.tokens import Token
+from processing.write.visibility import PARTITION
 from serving.event_pages import RING_EVENTS, EventPages
 from serving.offsets import Offsets
 from serving.subscribers import HEARTBEAT, RETRY, Pulse, Subscribers

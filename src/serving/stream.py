@@ -25,10 +25,10 @@ from typing import Final, NamedTuple
 from agentflow.errors import AgentFlowError, UnavailableError
 from agentflow.metrics import MetricPlan
 from agentflow.metrics.windows import parse_window
-from processing.changes import Change
 from processing.definitions import Definitions
 from processing.live import MetricId
 from processing.platform import Platform
+from processing.write.change_feed import Change
 from serving.asked import Asked
 from serving.prepared import Prepared, PreparedAnswers
 from serving.subscribers import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, Pulse, Subscribers

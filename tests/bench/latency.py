@@ -16,8 +16,8 @@ from select import select
 
 from agentflow.contracts import Registry
 from ingestion.generate import Generated
-from processing.sealing import Seal
-from processing.tokens import Token
+from processing.write.sealing import Seal
+from processing.write.tokens import Token
 from serving.api.keys import parse_keys, token_secret
 from tests.bench.figures import Figure, percentile
 from tests.bench.server import KEY, Served, platform_server

@@ -19,13 +19,13 @@ from agentflow.clock import ManualClock
 from agentflow.events import Event, RawEvent
 from agentflow.supervision import Supervisor
 from ingestion.log.opening import open_log
-from processing.changes import ChangeFeed
 from processing.definitions import Definitions
-from processing.intake import Intake
-from processing.intake_port import Surroundings
 from processing.live import LiveEngine
 from processing.live.corrections import NoGroupLog
 from processing.live.groups import LoggedGroups
+from processing.write.change_feed import ChangeFeed
+from processing.write.intake import Intake
+from processing.write.port import Surroundings
 from quality.verdict import Accepted
 from serving.wiring import tune_runtime
 from tests.bench.figures import Figure

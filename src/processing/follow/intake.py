@@ -21,14 +21,14 @@ from processing.follow.lag import SECOND_US, Lag, Pressure
 from processing.follow.port import Ends, RawSender, place_name
 from processing.follow.visibility import StreamVisibility
 from processing.follow.watcher import Watcher
-from processing.identities import compared, firsts
-from processing.intake import judge_in_slices
-from processing.intake_port import StreamState, Surroundings
-from processing.positions import Visibility
-from processing.requests import Requests
-from processing.results import EventResult, taken
 from processing.transformations.dead_letter import letter_identity
-from processing.visible import Visible
+from processing.write.applying import Visible
+from processing.write.identities import compared, firsts
+from processing.write.intake import judge_in_slices
+from processing.write.port import StreamState, Surroundings
+from processing.write.requests import Requests
+from processing.write.results import EventResult, taken
+from processing.write.visibility import Visibility
 from quality.sameness import conflict
 from quality.verdict import Accepted, Rejected
 

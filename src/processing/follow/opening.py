@@ -27,13 +27,13 @@ from processing.follow.port import Ends, RawSender, Stream
 from processing.follow.replica import Replica, Source, open_replica
 from processing.follow.watcher import Watcher
 from processing.history import History
-from processing.intake_port import EventIntake, Surroundings
 from processing.lake import Lake, LakeFollower, LakeReader, lake_health, open_lake
 from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES, maintain
 from processing.lake.upkeep import Upkeep
 from processing.platform import Parts, Platform
 from processing.recovery.opening import control_recovery
 from processing.runtime.memory import give_back
+from processing.write.port import EventIntake, Surroundings
 
 log = structlog.get_logger()
 

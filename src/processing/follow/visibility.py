@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from agentflow.errors import NotYetVisibleError
 from processing.live import LiveEngine
-from processing.positions import PARTITION, Arrivals
-from processing.results import EventResult
-from processing.tokens import Token
+from processing.write.results import EventResult
+from processing.write.tokens import Token
+from processing.write.visibility import PARTITION, Arrivals
 
 
 class StreamVisibility:

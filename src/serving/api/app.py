@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from agentflow.contracts import Registry
 from agentflow.errors import UnavailableError
 from processing.platform import Platform
-from processing.sealing import Seal
+from processing.write.sealing import Seal
 from serving.answer import Answerer
 from serving.api import (
     batch,

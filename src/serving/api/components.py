@@ -9,10 +9,10 @@ from typing import Final, Literal
 from agentflow.supervision import Standing
 from agentflow.wording import counted
 from ingestion.log.port import VALIDATED
-from processing.intake_port import StreamState
 from processing.lake.follower import LakeFollower
 from processing.platform import Platform
 from processing.recovery.opening import Recovery
+from processing.write.port import StreamState
 from serving.api.shapes import ComponentShape
 
 Status = Literal["ok", "degraded", "failing"]

@@ -17,7 +17,7 @@ from agentflow.errors import NotFoundError, ParameterError
 from ingestion.control.port import TriageStatus
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.deadletters import Criteria, Fix, Triaged
-from processing.results import EventResult
+from processing.write.results import EventResult
 from serving.api.context import Context, respond, tenant_of, who
 from serving.api.event_results import detail_of
 from serving.api.guard import missing_scope

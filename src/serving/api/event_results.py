@@ -12,7 +12,7 @@ from agentflow.clock import Clock
 from agentflow.events import RawEvent
 from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
-from processing.results import EventResult
+from processing.write.results import EventResult
 from quality.verdict import Violation
 from serving.api.problems import Detail, Problem
 from serving.api.replies import JSON, Reply

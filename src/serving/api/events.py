@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentflow.events import RawEvent
-from processing.dryrun import DryRun
+from processing.write.dry_run import DryRun
 from quality.verdict import Accepted
 from serving.answer import wire
 from serving.api.context import Context, raw_response, respond, tenant_of

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from agentflow.clock import to_rfc3339
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
-from processing.intake_port import StreamState
 from processing.lake.health import LakeHealth
 from processing.platform import Platform
+from processing.write.port import StreamState
 from serving.api.components import components, worst
 from serving.api.context import Context, respond, text_response
 from serving.api.keys import Scope

@@ -19,7 +19,7 @@ from agentflow.timers import SystemTimers, Timers
 from processing.follow.opening import StreamOptions, open_stream_platform
 from processing.lake import Lake, open_lake
 from processing.platform import Platform
-from processing.results import EventResult
+from processing.write.results import EventResult
 from tests.fakes.stream import FakeBroker
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from agentflow.errors import NotYetVisibleError, UnavailableError
 from processing.follow.in_flight import InFlight
 from processing.follow.port import Ends
 from processing.follow.watcher import Watcher
-from processing.positions import Arrivals
+from processing.write.visibility import Arrivals
 from tests.fakes.stream import FakeEnds
 
 SENT = st.lists(st.tuples(st.integers(0, 4), st.sampled_from("ab"), st.integers(0, 20)))

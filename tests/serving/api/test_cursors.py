@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.errors import CursorError
-from processing.sealing import Seal
+from processing.write.sealing import Seal
 from serving.cursors import Cursors
 
 CURSORS = Cursors(Seal(b"a secret"))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.sealing import Seal
+from processing.write.sealing import Seal
 from serving.cursors import Cursors
 from serving.group_pages import GroupCursors, Key, page
 from tests.serving.api.conftest import Served, Wire, order, serving

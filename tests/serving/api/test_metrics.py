@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentflow.clock import to_rfc3339
-from processing.tokens import Token
+from processing.write.tokens import Token
 from tests.serving.api.conftest import NOW_US, Served, order
 
 URL = "/v1/metrics/revenue?window=1h&currency=EUR"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from agentflow.errors import TokenError
-from processing.sealing import Seal
+from processing.write.sealing import Seal
 
 _MAX_LENGTH = 4_096
 

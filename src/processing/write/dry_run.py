@@ -13,9 +13,9 @@ from agentflow.metrics.distincts import Key
 from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.plan import MetricPlan
 from processing.definitions import Definitions
-from processing.identities import Known
 from processing.live import GroupLog, LiveEngine, MetricId
 from processing.live.corrections import Effect
+from processing.write.identities import Known
 from quality.verdict import Accepted, Rejected, Verdict
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.errors import TokenError
-from processing.sealing import Seal, SealError
-from processing.tokens import Token
+from processing.write.sealing import Seal, SealError
+from processing.write.tokens import Token
 
 SEAL = Seal(b"a secret of the deployment")
 

@@ -18,12 +18,12 @@ from ingestion.log.port import (
     Stored,
 )
 from processing.definitions import Definitions
-from processing.intake_port import StreamState, Surroundings
-from processing.positions import LogVisibility, Visibility
-from processing.requests import Requests
-from processing.results import EventResult, Status, taken
 from processing.transformations.routing import Routed
-from processing.visible import Visible, counted
+from processing.write.applying import Visible, counted
+from processing.write.port import StreamState, Surroundings
+from processing.write.requests import Requests
+from processing.write.results import EventResult, Status, taken
+from processing.write.visibility import LogVisibility, Visibility
 from quality.gate import Gate
 from quality.sameness import conflict
 from quality.verdict import Accepted, Rejected

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 from agentflow.errors import NotYetVisibleError
 from ingestion.log.port import VALIDATED
 from processing.live import LiveEngine
-from processing.results import EventResult
-from processing.tokens import Token
+from processing.write.results import EventResult
+from processing.write.tokens import Token
 
 PARTITION: Final = f"{VALIDATED}/0"
 """The one partition that gives accepted events their order."""

@@ -8,8 +8,8 @@ from typing import Final
 
 from agentflow.clock import Clock
 from agentflow.events import Event
-from processing.changes import Change, ChangeFeed
 from processing.live import LiveEngine
+from processing.write.change_feed import Change, ChangeFeed
 
 _LATENCIES_KEPT: Final = 4_096
 

@@ -12,9 +12,9 @@ from agentflow.lint import load
 from agentflow.metrics import measure
 from agentflow.metrics.arithmetic import Value
 from processing.definitions import Definitions
-from processing.dryrun import DryRun, dry_run
-from processing.identities import Known
 from processing.live import LiveEngine
+from processing.write.dry_run import DryRun, dry_run
+from processing.write.identities import Known
 from quality import Accepted
 from tests.processing.laws.campaign import PACKS, ListedGroups
 from tests.processing.laws.events import encoded, random_document

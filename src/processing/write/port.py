@@ -12,11 +12,11 @@ from agentflow.clock import Clock
 from agentflow.events import RawEvent
 from agentflow.supervision import Supervisor
 from ingestion.log.port import CommitLog
-from processing.changes import ChangeFeed
 from processing.definitions import Definitions
 from processing.live import LiveEngine
-from processing.positions import Visibility
-from processing.results import EventResult
+from processing.write.change_feed import ChangeFeed
+from processing.write.results import EventResult
+from processing.write.visibility import Visibility
 
 
 @dataclass(frozen=True, slots=True)
