@@ -21,7 +21,7 @@ from agentflow.supervision import Supervisor, ended
 from ingestion.cdc import Sources
 from ingestion.control.port import ControlStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
-from processing.deadletters import DeadLetters
+from processing.dead_letters.triage import DeadLetters
 from processing.definitions import Definitions
 from processing.history import History, MetricRow
 from processing.lake import LakeKeeper, LakeReader, Positions

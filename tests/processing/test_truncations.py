@@ -14,7 +14,7 @@ from agentflow.events import RawEvent
 from ingestion.cdc import Refusal, Sources, documents
 from ingestion.control.port import TriageStatus
 from ingestion.log.port import Batch
-from processing.deadletters import Criteria
+from processing.dead_letters.triage import Criteria
 from processing.platform import Platform
 from processing.wiring import open_platform
 from serving.answer import Answerer

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from agentflow.errors import NotFoundError, ParameterError
 from ingestion.control.port import TriageStatus
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
-from processing.deadletters import Criteria, Fix, Triaged
+from processing.dead_letters.triage import Criteria, Fix, Triaged
 from processing.write.results import EventResult
 from serving.api.context import Context, respond, tenant_of, who
 from serving.api.event_results import detail_of

@@ -7,7 +7,7 @@ from agentflow.contracts import EventContract, Registry
 from agentflow.errors import StorageCorruptError, UnknownContractError
 from agentflow.events import EventRef, identity_key
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
-from processing.deadletters import Triaged
+from processing.dead_letters.triage import Triaged
 from processing.transformations import DeadLetter
 from quality.codes import ID_CONFLICT
 from serving.api.context import Context

@@ -16,7 +16,7 @@ from agentflow.lint import load
 from ingestion.cdc import Refusal, Sources, documents, of_any_age
 from ingestion.kafka.records import raw_record
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
-from processing.deadletters import Criteria, Fix
+from processing.dead_letters.triage import Criteria, Fix
 from processing.transformations.dead_letter import DeadLetter
 from processing.transformations.stream import StreamGate, StreamRecord
 from processing.wiring import open_platform

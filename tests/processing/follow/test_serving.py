@@ -22,7 +22,7 @@ from agentflow.errors import (
 from ingestion.log.opening import open_log
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from ingestion.log.replica import Delivery, Replicated
-from processing.deadletters import Criteria
+from processing.dead_letters.triage import Criteria
 from processing.lake import LakeWriter, Positions
 from processing.lake.source import LogSource
 from serving.api.components import components

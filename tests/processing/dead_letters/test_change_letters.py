@@ -17,7 +17,7 @@ from ingestion.cdc import Refusal, Sources, documents
 from ingestion.control.port import TriageStatus
 from ingestion.log.plan import dead_letter_record
 from ingestion.log.port import DEAD_LETTERS, RAW, NewRecord
-from processing.deadletters import Criteria, Fix
+from processing.dead_letters.triage import Criteria, Fix
 from processing.platform import Platform
 from processing.wiring import open_platform
 from tests.ingestion.cdc.packs import load_pack

@@ -17,8 +17,8 @@ from agentflow.events import RawEvent
 from ingestion.cdc import Sources
 from ingestion.control.port import Triage, TriageStatus, TriageStore
 from ingestion.log.port import DEAD_LETTERS, RAW, CommitLog, Record
-from processing.change_letters import change_events, means_changes
-from processing.pointers import edited
+from processing.dead_letters.change_letters import change_events, means_changes
+from processing.dead_letters.json_pointers import edited
 from processing.transformations.dead_letter import DeadLetter
 from processing.write.results import EventResult
 from quality.verdict import Rejected, Verdict

@@ -1,0 +1,1 @@
+"""Dead letters: what was refused, why, and how it is fixed and sent again."""
