@@ -22,8 +22,8 @@ from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import plan_topics
 from ingestion.kafka.topics import TopicPolicy, wanted_topics
 from ingestion.log.port import SESSIONS, VALIDATED
-from processing.entities import fold_entity
-from processing.sessions import sessions_of
+from processing.entities.folding import fold_entity
+from processing.entities.sessions import sessions_of
 from processing.transformations.stream import StreamGate, StreamRecord
 from quality import Gate
 from stack.jobs import cancel, start

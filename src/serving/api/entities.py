@@ -15,9 +15,9 @@ from agentflow.errors import NotFoundError
 from agentflow.events import Event
 from agentflow.wording import quoted
 from ingestion.log.port import VALIDATED
-from processing.entities import Attribute, Entity, fold_entity
+from processing.entities.folding import Attribute, Entity, fold_entity
+from processing.entities.sessions import Session, sessions_of
 from processing.live.groups import decoded
-from processing.sessions import Session, sessions_of
 from processing.transformations import entity_link
 from serving.api.context import Context, respond, tenant_of
 from serving.api.operation import operation

@@ -12,7 +12,7 @@ from agentflow.clock import to_rfc3339
 from agentflow.contracts import Registry
 from agentflow.events import Event, RawEvent
 from agentflow.lint import load
-from processing.entities import Entity, fold_entity
+from processing.entities.folding import Entity, fold_entity
 from quality import Accepted, Gate
 
 NOW_US = 1_767_268_800_000_000

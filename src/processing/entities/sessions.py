@@ -12,7 +12,7 @@ from typing import Final
 
 from agentflow.clock import MICROSECOND
 from agentflow.events import Event
-from processing.entities import Entity, fold_entity
+from processing.entities.folding import Entity, fold_entity
 
 _MILLISECOND_US: Final = 1_000
 

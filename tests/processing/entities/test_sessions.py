@@ -15,8 +15,8 @@ from agentflow.clock import to_rfc3339
 from agentflow.contracts import EntityContract
 from agentflow.events import Event, RawEvent
 from agentflow.lint import load
-from processing.entities import fold_entity
-from processing.sessions import Session, sessions_of
+from processing.entities.folding import fold_entity
+from processing.entities.sessions import Session, sessions_of
 from quality import Accepted, Gate
 
 START_US = 1_767_268_800_000_000
