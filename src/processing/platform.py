@@ -23,6 +23,7 @@ from ingestion.control.port import ControlStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
 from processing.dead_letters.triage import DeadLetters
 from processing.definitions import Definitions
+from processing.health.truncations import Truncations
 from processing.history import History, MetricRow
 from processing.lake import LakeKeeper, LakeReader, Positions
 from processing.lake.lag import LAKE_BUDGET, LakeLag, LakeLagMeter
@@ -32,7 +33,6 @@ from processing.recovery.opening import Recovery
 from processing.recovery.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
 from processing.runtime.fork import aside
 from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices
-from processing.truncations import Truncations
 from processing.verification.checks import Check, Cut, Cutting, question
 from processing.verification.proofs import proofs, windows_of
 from processing.write.change_feed import Change, ChangeFeed

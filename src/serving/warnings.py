@@ -11,7 +11,7 @@ from agentflow.dimension_values import nearest, spelled
 from agentflow.metrics import MetricPlan
 from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS
-from processing.truncations import Truncation
+from processing.health.truncations import Truncation
 from serving.asked import allowed_values
 from serving.offsets import Offsets
 

@@ -1,0 +1,1 @@
+"""What a platform knows of its own state: how numbers may be read, and why not."""
