@@ -31,7 +31,7 @@ from processing.definitions.compiling import load_compiled
 from processing.lake import Lake
 from processing.lake.wiring import lake_location, lake_that_is_followed
 from processing.platform import Platform
-from processing.publication import record_changes
+from processing.publication.publishing import record_changes
 from processing.recovery.rebuild import Progress, no_progress
 from processing.runtime.memory import give_back, settle_allocator
 from processing.wiring import open_platform

@@ -17,7 +17,7 @@ from agentflow.events import RawEvent
 from agentflow.export import FORMATS, export
 from agentflow.suggestions import nearest_and
 from agentflow.wording import counted, quoted
-from processing.publication import publish
+from processing.publication.publishing import publish
 from quality.verdict import Accepted
 from serving.api.catalog import document_of
 from serving.api.context import Context, respond, tenant_of, text_response

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from agentflow.contracts import Registry
 from agentflow.contracts.model import EventContract, MetricContract
-from processing.publication import publish
+from processing.publication.publishing import publish
 from processing.write.change_feed import Change
 from serving.table import MetricTable
 from tests.serving.api.conftest import Served, Wire, serving

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from processing.publication import record_changes
+from processing.publication.publishing import record_changes
 from serving.api.limits import Policy
 from tests.serving.api.conftest import Served, order, serving
 

@@ -1,0 +1,1 @@
+"""New contracts while events keep arriving: backfill, compare, swap."""
