@@ -35,7 +35,7 @@ from processing.publication.publishing import record_changes
 from processing.recovery.rebuild import Progress, no_progress
 from processing.runtime.memory import give_back, settle_allocator
 from processing.wiring import open_platform
-from serving.api.app import Api, Doors, create_app, warm_up
+from serving.api.app import Api, Doors, create_app
 from serving.api.connections import ConnectionLimits, Connections
 from serving.api.keys import parse_keys
 from serving.api.limits import Policy
@@ -221,7 +221,6 @@ async def running(
         try:
             await platform.start(progress=progress)
             record_changes(platform, platform.registry, known=None)
-            await warm_up(app)
             gc.freeze()
             port = listener.getsockname()[1]
             async with _ending_with(serving):

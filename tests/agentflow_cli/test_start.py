@@ -13,7 +13,7 @@ from agentflow_cli.contracts import _COMMANDS
 from agentflow_cli.group import COMMANDS
 from tests.agentflow_cli.conftest import ROOT, Run, json_of
 
-HEAVY = ("pydantic", "httpx2", "agentflow_sdk", "duckdb", "pyarrow", "rich", "fastapi", "yaml")
+HEAVY = ("pydantic", "httpx2", "agentflow_sdk", "duckdb", "pyarrow", "rich", "starlette", "yaml")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["send", "--help"], ["contracts", "--help"]])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache, partial
-
-from fastapi import Depends, FastAPI
+from functools import partial
+from typing import Final
 
 from agentflow.contracts import Registry
 from agentflow.errors import UnavailableError
@@ -22,7 +21,6 @@ from serving.api import (
     dead_letters,
     entities,
     events,
-    failures,
     health,
     lineage,
     metrics,
@@ -38,11 +36,11 @@ from serving.api.hot import HotPath
 from serving.api.idempotency import Idempotency
 from serving.api.keys import ApiKey, Keys, token_secret
 from serving.api.limits import LocalQuotas, Policy, Quotas, RateLimiter
-from serving.api.openapi import base_document
+from serving.api.openapi import Reference
 from serving.api.origins import Origins
 from serving.api.reads import PlainReads
-from serving.api.replies import Message, Scope
-from serving.api.strictness import Known, known_parameters, strict_parameters
+from serving.api.resource import Operation
+from serving.api.routes import Routes
 from serving.api.telemetry import Telemetry
 from serving.api.wrong_keys import WrongKeys
 from serving.asked import Asked, ask
@@ -52,6 +50,28 @@ from serving.offsets import Offsets
 from serving.prepared import PreparedAnswers
 from serving.stream import MetricStreams
 from serving.subscribers import MAX_STREAMS_OF_ONE, MAX_SUBSCRIBERS, Subscribers
+
+OPERATIONS: Final[tuple[Operation, ...]] = tuple(
+    operation
+    for resource in (
+        events.resource,
+        metrics.resource,
+        batch.resource,
+        entities.resource,
+        catalog.resource,
+        contracts.resource,
+        lineage.resource,
+        changelog.resource,
+        dead_letters.resource,
+        verification.resource,
+        streams.resource,
+        health.resource,
+        reference.resource,
+        page.resource,
+    )
+    for operation in resource.operations
+)
+"""Everything that the API answers; of two operations for one address, the first that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +97,9 @@ class Api(HotPath):
     """The whole API as one ASGI app.
 
     Attributes:
-        framework: The routes alone, without keys and limits.
-        context: What they share.
+        context: What its operations share.
     """
 
-    framework: FastAPI
     context: Context
 
     def close(self) -> None:
@@ -126,11 +144,9 @@ def create_app(
         guard.keys,
         Offsets(secret if known else b""),
     )
-    framework = build_framework(context, keyed=bool(known))
     request_ids = RequestIds()
     edge = Edge(
-        framework,
-        direct={"POST /v1/events": events.taker(context)},
+        Routes(OPERATIONS, context),
         guard=guard,
         idempotency=Idempotency(platform.parts.control, platform.clock),
         request_ids=request_ids,
@@ -146,36 +162,8 @@ def create_app(
         request_ids=request_ids,
         telemetry=context.telemetry,
     )
-    api.framework, api.context = framework, context
+    api.context = context
     return api
-
-
-async def warm_up(api: Api) -> None:
-    """Ask the framework a question, for what it loads and builds at its first one.
-
-    That holds the event loop for 0.1 s and more, and would delay the first answer.
-    """
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Message) -> None:
-        del message
-
-    scope: Scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "scheme": "http",
-        "method": "GET",
-        "path": "/openapi.json",
-        "raw_path": b"/openapi.json",
-        "query_string": b"warm",  # parameters are looked up
-        "root_path": "",
-        "headers": [],
-        "state": {},
-    }
-    await api.framework(scope, receive, send)
 
 
 def build_context(
@@ -198,48 +186,10 @@ def build_context(
         metric_streams=MetricStreams(platform, answers, subscribers),
         event_streams=EventStreams(platform, subscribers, offsets=offsets),
         telemetry=Telemetry(lambda: (figures,)),
+        reference=Reference(OPERATIONS, keyed=not keys.anonymous),
         load_contracts=load_contracts,
         caller_of=keys.caller,
     )
-
-
-def build_framework(context: Context, *, keyed: bool) -> FastAPI:
-    """Build the routes. They need the scope that `Edge` prepares."""
-
-    @cache
-    def known() -> Known:
-        return known_parameters(base_document(app))
-
-    app = FastAPI(
-        title="AgentFlow",
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        dependencies=[Depends(strict_parameters(known))],
-    )
-    failures.install(app)
-    described = reference.Reference(app, context, keyed=keyed)
-    for router in (
-        events.router(context),
-        metrics.router(context),
-        batch.router(context),
-        entities.router(context),
-        catalog.router(context),
-        contracts.router(context),
-        contracts.writing_router(context),
-        lineage.router(context),
-        changelog.router(context),
-        dead_letters.router(context),
-        dead_letters.writing_router(context),
-        verification.router(context),
-        streams.router(context),
-        health.router(context),
-        reference.router(context, described),
-        page.router(),
-    ):
-        app.include_router(router)
-    return app
 
 
 def _ask(platform: Platform, name: str, **question: object) -> Asked:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import msgspec
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.clock import to_rfc3339
 from agentflow.dimension_values import spelled
 from agentflow.errors import AgentFlowError
 from serving.answer import Answer
 from serving.api.context import Context, respond, tenant_of
-from serving.api.json_body import Body, body_of
+from serving.api.json_body import Body
+from serving.api.keys import Scope
 from serving.api.metrics import reach
-from serving.api.operation import operation
 from serving.api.problems import problem_of
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 from serving.api.shapes import BatchShape
 from serving.asked import Asked, ask
 from serving.group_pages import MAX_GROUPS
@@ -43,39 +43,33 @@ class BatchBody(Body):
     at_least: str | None = None
 
 
-def router(context: Context) -> APIRouter:
-    """Return the route."""
-    routes = APIRouter(tags=["metrics"])
+resource = Resource("metrics")
 
-    @routes.post(
-        "/v1/batch",
-        **operation(
-            "Read several metrics at one instant",
-            BatchShape,
-            "token_invalid",
-            "not_yet_visible",
-            body=BatchBody,
-        ),
-    )
-    async def read_batch(request: Request) -> Response:
-        body = await body_of(request, BatchBody)
-        await reach(context, request, body.at_least)
-        context.platform.require_ready()
-        tenant = tenant_of(request)
-        request_id = request.scope["request_id"]
-        items = [_asked(context, item, tenant, request_id) for item in body.items]
-        questions = [item for item in items if isinstance(item, Asked)]
-        async with context.answers.together(questions, tenant) as begun:
-            now_us, token = context.platform.clock.now_us(), context.platform.token()
-            answers = [(await each.finish()).answer for each in begun]
-        rendered = iter(answers)
-        found = [
-            _rendered(next(rendered), now_us, token) if isinstance(item, Asked) else item
-            for item in items
-        ]
-        return respond(BatchShape(token, to_rfc3339(now_us), found))
 
-    return routes
+@resource.post(
+    "/v1/batch",
+    BatchShape,
+    "token_invalid",
+    "not_yet_visible",
+    scope=Scope.READ,
+)
+async def read_batch(context: Context, request: Request, body: BatchBody) -> Reply:
+    """Read several metrics at one instant."""
+    await reach(context, request, body.at_least)
+    context.platform.require_ready()
+    tenant = tenant_of(request)
+    request_id = request.scope["request_id"]
+    items = [_asked(context, item, tenant, request_id) for item in body.items]
+    questions = [item for item in items if isinstance(item, Asked)]
+    async with context.answers.together(questions, tenant) as begun:
+        now_us, token = context.platform.clock.now_us(), context.platform.token()
+        answers = [(await each.finish()).answer for each in begun]
+    rendered = iter(answers)
+    found = [
+        _rendered(next(rendered), now_us, token) if isinstance(item, Asked) else item
+        for item in items
+    ]
+    return respond(BatchShape(token, to_rfc3339(now_us), found))
 
 
 def _asked(

@@ -48,20 +48,6 @@ async def _read_on(message: Message, receive: Receive, limit_bytes: int) -> byte
         message = await receive()
 
 
-def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives *body* once and then listens for the caller's disconnect."""
-    given = False
-
-    async def receive_again() -> Message:
-        nonlocal given
-        if not given:
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await receive()
-
-    return receive_again
-
-
 async def plain_body(scope: Scope, body: bytes, limit_bytes: int) -> bytes | Problem:
     """Return what a body holds once its content coding is undone; the limit holds for that too."""
     pieces = coding_of(scope)

@@ -5,45 +5,54 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
-from starlette.responses import Response
+from pydantic import Field
 
 from agentflow.contracts import Contract, EventContract, Node, Registry, graph
 from agentflow.contracts.graph import NodeKind
 from serving.api.context import Context, respond
-from serving.api.operation import operation
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 from serving.api.shapes import CatalogShape, EdgeShape, GraphShape, Hit, NodeShape, SearchShape
 
 MAX_HITS: Final = 50
 
 
-def router(context: Context) -> APIRouter:
-    """Return the routes."""
-    routes = APIRouter(tags=["contracts"])
+resource = Resource("contracts")
 
-    @routes.get("/v1/catalog", **operation("Read every contract in force", CatalogShape))
-    async def read_catalog() -> Response:
-        registry = context.platform.registry
-        return respond(
-            CatalogShape(
-                events=[document_of(item, registry) for item in registry.events.values()],
-                entities=[document_of(item, registry) for item in registry.entities.values()],
-                metrics=[document_of(item, registry) for item in registry.metrics.values()],
-            )
+
+@resource.get(
+    "/v1/catalog",
+    CatalogShape,
+)
+async def read_catalog(context: Context) -> Reply:
+    """Read every contract in force."""
+    registry = context.platform.registry
+    return respond(
+        CatalogShape(
+            events=[document_of(item, registry) for item in registry.events.values()],
+            entities=[document_of(item, registry) for item in registry.entities.values()],
+            metrics=[document_of(item, registry) for item in registry.metrics.values()],
         )
-
-    @routes.get("/v1/graph", **operation("See what moves what", GraphShape))
-    async def read_graph() -> Response:
-        return respond(_graph(context.platform.registry))
-
-    @routes.get(
-        "/v1/search",
-        **operation("Find contracts, fields and metrics", SearchShape, "parameter_invalid"),
     )
-    async def search(q: Annotated[str, Query(min_length=1, max_length=200)]) -> Response:
-        return respond(SearchShape(found(context.platform.registry, q)))
 
-    return routes
+
+@resource.get(
+    "/v1/graph",
+    GraphShape,
+)
+async def read_graph(context: Context) -> Reply:
+    """See what moves what."""
+    return respond(_graph(context.platform.registry))
+
+
+@resource.get(
+    "/v1/search",
+    SearchShape,
+    "parameter_invalid",
+)
+async def search(context: Context, q: Annotated[str, Field(min_length=1, max_length=200)]) -> Reply:
+    """Find contracts, fields and metrics."""
+    return respond(SearchShape(found(context.platform.registry, q)))
 
 
 def document_of(contract: Contract, registry: Registry) -> dict[str, object]:

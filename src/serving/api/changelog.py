@@ -4,52 +4,50 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.clock import to_rfc3339
 from serving.api.context import Context, respond, tenant_of
-from serving.api.operation import operation
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 from serving.api.shapes import ChangelogEntry, ChangelogShape
 
+resource = Resource("contracts")
 
-def router(context: Context) -> APIRouter:
-    """Return the route."""
-    routes = APIRouter(tags=["contracts"])
 
-    @routes.get(
-        "/v1/changelog",
-        **operation(
-            "Read the history of contracts", ChangelogShape, "parameter_invalid", "cursor_invalid"
-        ),
-    )
-    async def read_changelog(
-        request: Request,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        cursor: Annotated[str | None, Query(max_length=200)] = None,
-    ) -> Response:
-        question = ("changelog", tenant_of(request))
-        after = context.cursors.read(cursor, *question) or 0
-        found = context.platform.parts.control.changes(after=after, limit=limit + 1)
-        page = found[:limit]
-        more = len(found) > limit
-        return respond(
-            ChangelogShape(
-                [
-                    ChangelogEntry(
-                        number,
-                        to_rfc3339(change.published_us),
-                        change.kind,
-                        change.name,
-                        change.version,
-                        change.fingerprint,
-                        change.summary,
-                    )
-                    for number, change in page
-                ],
-                context.cursors.write(page[-1][0], *question) if more else None,
-            )
+@resource.get(
+    "/v1/changelog",
+    ChangelogShape,
+    "parameter_invalid",
+    "cursor_invalid",
+)
+async def read_changelog(
+    context: Context,
+    request: Request,
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Field(max_length=200)] = None,
+) -> Reply:
+    """Read the history of contracts."""
+    question = ("changelog", tenant_of(request))
+    after = context.cursors.read(cursor, *question) or 0
+    found = context.platform.parts.control.changes(after=after, limit=limit + 1)
+    page = found[:limit]
+    more = len(found) > limit
+    return respond(
+        ChangelogShape(
+            [
+                ChangelogEntry(
+                    number,
+                    to_rfc3339(change.published_us),
+                    change.kind,
+                    change.name,
+                    change.version,
+                    change.fingerprint,
+                    change.summary,
+                )
+                for number, change in page
+            ],
+            context.cursors.write(page[-1][0], *question) if more else None,
         )
-
-    return routes
+    )

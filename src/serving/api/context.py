@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.clock import to_rfc3339
 from agentflow.contracts import Registry
@@ -16,6 +15,7 @@ from processing.platform import Platform
 from serving.answer import Answerer
 from serving.api.entity_tags import NO_STORE
 from serving.api.keys import Caller, Scope
+from serving.api.openapi import Reference
 from serving.api.replies import JSON, Headers, Reply
 from serving.api.telemetry import Telemetry
 from serving.cursors import Cursors
@@ -46,6 +46,7 @@ class Context:
     metric_streams: MetricStreams
     event_streams: EventStreams
     telemetry: Telemetry
+    reference: Reference
     load_contracts: Callable[[], Registry]
     caller_of: Callable[[bytes | None], Caller | None]
     _documents: EventDocuments | None = field(default=None)
@@ -92,21 +93,13 @@ def who(request: Request) -> str:
 
 def respond(
     value: object, *, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()
-) -> Response:
+) -> Reply:
     """Return a value as JSON that nobody keeps."""
-    return raw_response(Reply(status, (JSON, NO_STORE, *headers), encode(value)))
+    return Reply(status, (JSON, NO_STORE, *headers), encode(value))
 
 
-def raw_response(reply: Reply) -> Response:
-    """Return a whole answer as the framework's response."""
-    response = Response(reply.body, status_code=reply.status)
-    length = [pair for pair in response.raw_headers if pair[0] == b"content-length"]
-    response.raw_headers = [*reply.headers, *length]
-    return response
-
-
-def text_response(text: str | bytes, content_type: str, *extra: tuple[bytes, bytes]) -> Response:
+def text_response(text: str | bytes, content_type: str, *extra: tuple[bytes, bytes]) -> Reply:
     """Return a document that is not JSON."""
     body = text.encode() if isinstance(text, str) else text
     headers: Headers = [(b"content-type", content_type.encode()), *extra]
-    return raw_response(Reply(200, tuple(headers), body))
+    return Reply(200, tuple(headers), body)

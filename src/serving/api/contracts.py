@@ -6,10 +6,8 @@ import asyncio
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Query
-from fastapi import Path as PathParameter
+from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.contracts import Contract, Registry, breaking, diff
 from agentflow.errors import ParameterError, UnknownContractError
@@ -21,10 +19,13 @@ from processing.publication.publishing import publish
 from quality.verdict import Accepted
 from serving.api.catalog import document_of
 from serving.api.context import Context, respond, tenant_of, text_response
+from serving.api.contract_parameters import json_body
 from serving.api.event_results import detail_of
-from serving.api.json_body import no_body
-from serving.api.operation import operation
+from serving.api.json_body import NoBody
+from serving.api.keys import Scope
 from serving.api.problems import Detail, Problem, ProblemError
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 from serving.api.shapes import (
     BackfilledMetric,
     ChangeShape,
@@ -39,7 +40,7 @@ from serving.api.shapes import (
 )
 
 Kind = Literal["event", "entity", "metric", "source"]
-Version = Annotated[int, PathParameter(ge=1, le=999_999_999)]
+Version = Annotated[int, Field(ge=1, le=999_999_999)]
 _MEDIA: Final = {"avsc": "application/json", "json": "application/schema+json",
                  "yaml": "application/yaml"}  # fmt: skip
 _UNKNOWN: Final = (
@@ -52,127 +53,135 @@ _UNKNOWN: Final = (
 _FORMATS: Final = ("json", "yaml", *FORMATS)
 
 
-def router(context: Context) -> APIRouter:
-    """Return the routes."""
-    routes = APIRouter(tags=["contracts"])
-
-    @routes.get("/v1/contracts", **operation("List contracts", ContractsShape, "parameter_invalid"))
-    async def list_contracts(kind: Kind | None = None) -> Response:
-        registry = context.platform.registry
-        chosen = [item for item in registry.contracts() if kind in {None, item.kind}]
-        return respond(ContractsShape([_summary(item, registry) for item in chosen]))
-
-    @routes.get("/v1/contracts/diff", **operation("Compare two versions", DiffShape, *_UNKNOWN))
-    async def compare_versions(
-        kind: Kind,
-        name: Annotated[str, Query(max_length=200)],
-        from_version: Annotated[int, Query(alias="from", ge=1, le=999_999_999)],
-        to_version: Annotated[int, Query(alias="to", ge=1, le=999_999_999)],
-    ) -> Response:
-        registry = context.platform.registry
-        before = pick(registry, kind, name, from_version)
-        after = pick(registry, kind, name, to_version)
-        return respond(difference(registry, before, after))
-
-    @routes.get(
-        "/v1/contracts/{kind}/{name}", **operation("List versions", VersionsShape, *_UNKNOWN)
-    )
-    async def list_versions(kind: Kind, name: str) -> Response:
-        registry = context.platform.registry
-        current = pick(registry, kind, name, None)
-        versions = [
-            _summary(item, registry)
-            for item in registry.contracts()
-            if (item.kind, item.name) == (kind, current.name)
-        ]
-        return respond(VersionsShape(kind, current.name, current.version, versions))
-
-    @routes.get(
-        "/v1/contracts/{kind}/{name}/{version}",
-        **operation("Read a contract", ContractShape, *_UNKNOWN, extra={"x-formats": True}),
-    )
-    async def read_contract(
-        kind: Kind,
-        name: str,
-        version: Version,
-        fmt: Annotated[
-            str, Query(alias="format", json_schema_extra={"enum": list(_FORMATS)})
-        ] = "json",
-    ) -> Response:
-        registry = context.platform.registry
-        contract = pick(registry, kind, name, version)
-        if fmt == "json":
-            return respond(_shape(contract, registry))
-        return document(contract, registry, fmt)
-
-    return routes
+resource = Resource("contracts")
 
 
-def writing_router(context: Context) -> APIRouter:
-    """Return the routes that judge a sample or change what is in force."""
-    routes = APIRouter(tags=["contracts"])
+@resource.get(
+    "/v1/contracts",
+    ContractsShape,
+    "parameter_invalid",
+)
+async def list_contracts(context: Context, kind: Kind | None = None) -> Reply:
+    """List contracts."""
+    registry = context.platform.registry
+    chosen = [item for item in registry.contracts() if kind in {None, item.kind}]
+    return respond(ContractsShape([_summary(item, registry) for item in chosen]))
 
-    @routes.post(
-        "/v1/contracts/publish",
-        **operation(
-            "Put the contract files in force",
-            PublishedShape,
-            "contract_invalid",
-            "contract_breaking",
-            "storage_failed",
-            "body_invalid",
-            sends=True,
-            extra={"x-body": "none"},
-        ),
-    )
-    async def publish_contracts(request: Request) -> Response:
-        await no_body(request)
-        registry = await asyncio.to_thread(context.load_contracts)
-        _refuse_breaking(context.platform.registry, registry)
-        published = await publish(context.platform, registry)
-        return respond(
-            PublishedShape(
-                published=[
-                    PublishedContract(item.kind, item.name, item.version, item.summary)
-                    for item in published.changes
-                ],
-                metrics=[
-                    BackfilledMetric(
-                        metric=item.metric[0],
-                        version=item.metric[1],
-                        backfilled_events=item.events,
-                        compared=item.numbers,
-                        equal=True,
-                        catch_up_ms=item.catch_up_ms,
-                    )
-                    for item in published.metrics
-                ],
-                removed=[f"{name}@{version}" for name, version in published.removed],
-            )
+
+@resource.get(
+    "/v1/contracts/diff",
+    DiffShape,
+    *_UNKNOWN,
+)
+async def compare_versions(
+    context: Context,
+    kind: Kind,
+    name: Annotated[str, Field(max_length=200)],
+    from_version: Annotated[int, Field(alias="from", ge=1, le=999_999_999)],
+    to_version: Annotated[int, Field(alias="to", ge=1, le=999_999_999)],
+) -> Reply:
+    """Compare two versions."""
+    registry = context.platform.registry
+    before = pick(registry, kind, name, from_version)
+    after = pick(registry, kind, name, to_version)
+    return respond(difference(registry, before, after))
+
+
+@resource.get(
+    "/v1/contracts/{kind}/{name}",
+    VersionsShape,
+    *_UNKNOWN,
+)
+async def list_versions(context: Context, kind: Kind, name: str) -> Reply:
+    """List versions."""
+    registry = context.platform.registry
+    current = pick(registry, kind, name, None)
+    versions = [
+        _summary(item, registry)
+        for item in registry.contracts()
+        if (item.kind, item.name) == (kind, current.name)
+    ]
+    return respond(VersionsShape(kind, current.name, current.version, versions))
+
+
+@resource.get(
+    "/v1/contracts/{kind}/{name}/{version}",
+    ContractShape,
+    *_UNKNOWN,
+)
+async def read_contract(
+    context: Context,
+    kind: Kind,
+    name: str,
+    version: Version,
+    fmt: Annotated[str, Field(alias="format", json_schema_extra={"enum": list(_FORMATS)})] = "json",
+) -> Reply:
+    """Read a contract."""
+    registry = context.platform.registry
+    contract = pick(registry, kind, name, version)
+    if fmt == "json":
+        return respond(_shape(contract, registry))
+    return document(contract, registry, fmt)
+
+
+def _sample_body(_: Registry) -> dict[str, Any]:
+    return {"requestBody": json_body({"type": "object"})}
+
+
+@resource.post(
+    "/v1/contracts/publish",
+    PublishedShape,
+    "contract_invalid",
+    "contract_breaking",
+    "storage_failed",
+    scope=Scope.ADMIN,
+)
+async def publish_contracts(context: Context, _body: NoBody) -> Reply:
+    """Put the contract files in force."""
+    registry = await asyncio.to_thread(context.load_contracts)
+    _refuse_breaking(context.platform.registry, registry)
+    published = await publish(context.platform, registry)
+    return respond(
+        PublishedShape(
+            published=[
+                PublishedContract(item.kind, item.name, item.version, item.summary)
+                for item in published.changes
+            ],
+            metrics=[
+                BackfilledMetric(
+                    metric=item.metric[0],
+                    version=item.metric[1],
+                    backfilled_events=item.events,
+                    compared=item.numbers,
+                    equal=True,
+                    catch_up_ms=item.catch_up_ms,
+                )
+                for item in published.metrics
+            ],
+            removed=[f"{name}@{version}" for name, version in published.removed],
         )
-
-    @routes.post(
-        "/v1/contracts/{event}/validate",
-        **operation(
-            "Judge a sample of an event's data",
-            ValidationShape,
-            "event_unknown",
-            "parameter_invalid",
-            "body_invalid",
-            sends=True,
-            extra={"x-body": "object"},
-        ),
     )
-    async def validate_sample(
-        event: str,
-        request: Request,
-        version: Annotated[int | None, Query(ge=1, le=999_999_999)] = None,
-    ) -> Response:
-        contract = context.platform.registry.event(event, version)
-        return respond(_validated(context, contract.name, contract.version, tenant_of(request),
-                                  await request.body()))  # fmt: skip
 
-    return routes
+
+@resource.post(
+    "/v1/contracts/{event}/validate",
+    ValidationShape,
+    "event_unknown",
+    "parameter_invalid",
+    "body_invalid",
+    scope=Scope.READ,
+    describe=_sample_body,
+)
+async def validate_sample(
+    context: Context,
+    request: Request,
+    body: bytes,
+    event: str,
+    version: Annotated[int | None, Field(ge=1, le=999_999_999)] = None,
+) -> Reply:
+    """Judge a sample of an event's data."""
+    contract = context.platform.registry.event(event, version)
+    return respond(_validated(context, contract.name, contract.version, tenant_of(request), body))
 
 
 def pick(registry: Registry, kind: Kind, name: str, version: int | None) -> Contract:
@@ -212,7 +221,7 @@ def difference(registry: Registry, before: Contract, after: Contract) -> DiffSha
     )
 
 
-def document(contract: Contract, registry: Registry, fmt: str) -> Response:
+def document(contract: Contract, registry: Registry, fmt: str) -> Reply:
     """Return a contract as its file, or in the words of another tool.
 
     Raises:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Final
 
 import structlog
-from fastapi import APIRouter, Query
-from fastapi import Path as PathParameter
 from pydantic import Field, JsonValue
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.errors import NotFoundError, ParameterError
 from ingestion.control.port import TriageStatus
@@ -21,15 +18,16 @@ from processing.write.results import EventResult
 from serving.api.context import Context, respond, tenant_of, who
 from serving.api.event_results import detail_of
 from serving.api.guard import missing_scope
-from serving.api.json_body import Body, body_of, no_body
+from serving.api.json_body import Body, NoBody
 from serving.api.keys import Caller
 from serving.api.keys import Scope as KeyScope
 from serving.api.letters import letter_shape
-from serving.api.operation import operation
 from serving.api.problems import ProblemError
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 from serving.api.shapes import DeadLetterShape, DeadLettersShape, ReplayShape, ReplaysShape
 
-Offset = Annotated[int, PathParameter(ge=0, le=2**62)]
+Offset = Annotated[int, Field(ge=0, le=2**62)]
 _FAR_US = 2**53
 log = structlog.get_logger()
 
@@ -56,131 +54,138 @@ class DiscardBody(Body):
     note: str = Field(default="", max_length=1000)
 
 
-def router(context: Context) -> APIRouter:
-    """Return the routes that read."""
-    routes = APIRouter(tags=["dead letters"])
+resource = Resource("dead letters")
+_CODES: Final = ("not_found", "parameter_invalid", "storage_full", "storage_failed")
 
-    @routes.get(
-        "/v1/deadletter",
-        **operation("List dead letters", DeadLettersShape, "parameter_invalid", "cursor_invalid"),
+
+@resource.get(
+    "/v1/deadletter",
+    DeadLettersShape,
+    "parameter_invalid",
+    "cursor_invalid",
+)
+async def list_dead_letters(  # noqa: PLR0913, PLR0917 - one for each parameter
+    context: Context,
+    request: Request,
+    reason: Annotated[str | None, Field(max_length=100)] = None,
+    type: Annotated[str | None, Field(max_length=1024)] = None,  # noqa: A002
+    status: TriageStatus | None = None,
+    limit: Annotated[int, Field(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Field(max_length=200)] = None,
+) -> Reply:
+    """List dead letters."""
+    tenant = tenant_of(request)
+    question = ("deadletter", tenant, reason or "", type or "", status or "")
+    below = context.cursors.read(cursor, *question)
+    letters = context.platform.dead_letters
+    criteria = Criteria(reason, type, status)
+    found, more = await asyncio.to_thread(letters.page, tenant, criteria, below=below, limit=limit)
+    counts = await asyncio.to_thread(_counts, context, tenant)
+    closed = await asyncio.to_thread(letters.closed, tenant)
+    return respond(
+        DeadLettersShape(
+            [letter_shape(context, item) for item in found],
+            None if more is None else context.cursors.write(more, *question),
+            counts,
+            {
+                reason: left
+                for reason, count in counts.items()
+                if (left := count - closed.get(reason, 0)) > 0
+            },
+        )
     )
-    async def list_dead_letters(
-        request: Request,
-        reason: Annotated[str | None, Query(max_length=100)] = None,
-        type: Annotated[str | None, Query(max_length=1024)] = None,  # noqa: A002
-        status: TriageStatus | None = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-        cursor: Annotated[str | None, Query(max_length=200)] = None,
-    ) -> Response:
-        tenant = tenant_of(request)
-        question = ("deadletter", tenant, reason or "", type or "", status or "")
-        below = context.cursors.read(cursor, *question)
-        letters = context.platform.dead_letters
-        criteria = Criteria(reason, type, status)
-        found, more = await asyncio.to_thread(
-            letters.page, tenant, criteria, below=below, limit=limit
-        )
-        counts = await asyncio.to_thread(_counts, context, tenant)
-        closed = await asyncio.to_thread(letters.closed, tenant)
-        return respond(
-            DeadLettersShape(
-                [letter_shape(context, item) for item in found],
-                None if more is None else context.cursors.write(more, *question),
-                counts,
-                {
-                    reason: left
-                    for reason, count in counts.items()
-                    if (left := count - closed.get(reason, 0)) > 0
-                },
-            )
-        )
 
-    @routes.get(
-        "/v1/deadletter/{offset}",
-        **operation(
-            "Read a dead letter", DeadLetterShape, "not_found", "parameter_invalid", "scope_missing"
-        ),
+
+@resource.get(
+    "/v1/deadletter/{offset}",
+    DeadLetterShape,
+    "not_found",
+    "parameter_invalid",
+    "scope_missing",
+)
+async def read_dead_letter(
+    context: Context,
+    request: Request,
+    offset: Offset,
+    reveal: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+) -> Reply:
+    """Read a dead letter."""
+    if reveal:
+        _may_reveal(request)
+    item = _found(context, request, offset)
+    if reveal:
+        log.info("dead_letter.revealed", offset=item.offset, who=who(request))
+    return respond(letter_shape(context, item, reveal=reveal))
+
+
+@resource.post(
+    "/v1/deadletter/replay",
+    ReplaysShape,
+    *_CODES,
+    scope=KeyScope.ADMIN,
+)
+async def replay_all(context: Context, request: Request, body: ReplayBody) -> Reply:
+    """Send dead letters again."""
+    criteria = Criteria(body.reason, body.type)
+    results = await context.platform.dead_letters.replay_all(
+        tenant_of(request), criteria, who=who(request)
     )
-    async def read_dead_letter(
-        offset: Offset,
-        request: Request,
-        reveal: Annotated[bool, Query()] = False,  # noqa: FBT002 - a query parameter
-    ) -> Response:
-        if reveal:
-            _may_reveal(request)
-        item = _found(context, request, offset)
-        if reveal:
-            log.info("dead_letter.revealed", offset=item.offset, who=who(request))
-        return respond(letter_shape(context, item, reveal=reveal))
-
-    return routes
+    shapes = [_replay(context, tenant_of(request), *each) for each in results]
+    refused = sum(shape.status == "rejected" for shape in shapes)
+    return respond(ReplaysShape(len(shapes) - refused, refused, shapes))
 
 
-def writing_router(context: Context) -> APIRouter:
-    """Return the routes that decide."""
-    routes = APIRouter(tags=["dead letters"])
-    codes = ("not_found", "parameter_invalid", "storage_full", "storage_failed")
-
-    @routes.post(
-        "/v1/deadletter/replay",
-        **operation("Send dead letters again", ReplaysShape, *codes, body=ReplayBody),
+@resource.post(
+    "/v1/deadletter/{offset}/fix",
+    ReplayShape,
+    *_CODES,
+    scope=KeyScope.ADMIN,
+)
+async def fix(context: Context, request: Request, offset: Offset, body: FixBody) -> Reply:
+    """Correct a dead letter and send it."""
+    if (body.event is None) == (not body.set and not body.remove):
+        raise ParameterError(
+            'a fix is either a whole "event", or members to "set" and "remove"',
+            hint='As in {"set": {"/data/amount": "1.00"}}.',
+        )
+    item = _found(context, request, offset)
+    result = await context.platform.dead_letters.fix(
+        item.letter.tenant,
+        item.offset,
+        Fix(event=body.event, changes=body.set, removals=body.remove, note=body.note),
+        who=who(request),
     )
-    async def replay_all(request: Request) -> Response:
-        body = await body_of(request, ReplayBody)
-        criteria = Criteria(body.reason, body.type)
-        results = await context.platform.dead_letters.replay_all(
-            tenant_of(request), criteria, who=who(request)
-        )
-        shapes = [_replay(context, tenant_of(request), *each) for each in results]
-        refused = sum(shape.status == "rejected" for shape in shapes)
-        return respond(ReplaysShape(len(shapes) - refused, refused, shapes))
+    return respond(_replay(context, item.letter.tenant, item.offset, result))
 
-    @routes.post(
-        "/v1/deadletter/{offset}/fix",
-        **operation("Correct a dead letter and send it", ReplayShape, *codes, body=FixBody),
+
+@resource.post(
+    "/v1/deadletter/{offset}/replay",
+    ReplayShape,
+    *_CODES,
+    scope=KeyScope.ADMIN,
+)
+async def replay(context: Context, request: Request, offset: Offset, _body: NoBody) -> Reply:
+    """Send a dead letter again as it is."""
+    item = _found(context, request, offset)
+    result = await context.platform.dead_letters.replay(
+        item.letter.tenant, item.offset, who=who(request)
     )
-    async def fix(offset: Offset, request: Request) -> Response:
-        body = await body_of(request, FixBody)
-        if (body.event is None) == (not body.set and not body.remove):
-            raise ParameterError(
-                'a fix is either a whole "event", or members to "set" and "remove"',
-                hint='As in {"set": {"/data/amount": "1.00"}}.',
-            )
-        item = _found(context, request, offset)
-        result = await context.platform.dead_letters.fix(
-            item.letter.tenant,
-            item.offset,
-            Fix(event=body.event, changes=body.set, removals=body.remove, note=body.note),
-            who=who(request),
-        )
-        return respond(_replay(context, item.letter.tenant, item.offset, result))
+    return respond(_replay(context, item.letter.tenant, item.offset, result))
 
-    @routes.post(
-        "/v1/deadletter/{offset}/replay",
-        **operation("Send a dead letter again as it is", ReplayShape, *codes, "body_invalid",
-                    sends=True, extra={"x-body": "none"}),
-    )  # fmt: skip
-    async def replay(offset: Offset, request: Request) -> Response:
-        await no_body(request)
-        item = _found(context, request, offset)
-        result = await context.platform.dead_letters.replay(
-            item.letter.tenant, item.offset, who=who(request)
-        )
-        return respond(_replay(context, item.letter.tenant, item.offset, result))
 
-    @routes.post(
-        "/v1/deadletter/{offset}/discard",
-        **operation("Decide not to fix it", DeadLetterShape, *codes, body=DiscardBody),
+@resource.post(
+    "/v1/deadletter/{offset}/discard",
+    DeadLetterShape,
+    *_CODES,
+    scope=KeyScope.ADMIN,
+)
+async def discard(context: Context, request: Request, offset: Offset, body: DiscardBody) -> Reply:
+    """Decide not to fix it."""
+    found = _found(context, request, offset)
+    item = context.platform.dead_letters.discard(
+        found.letter.tenant, found.offset, who=who(request), note=body.note
     )
-    async def discard(offset: Offset, request: Request) -> Response:
-        body = await body_of(request, DiscardBody)
-        found = _found(context, request, offset)
-        item = context.platform.dead_letters.discard(
-            found.letter.tenant, found.offset, who=who(request), note=body.note
-        )
-        return respond(letter_shape(context, item))
-
-    return routes
+    return respond(letter_shape(context, item))
 
 
 def _may_reveal(request: Request) -> None:

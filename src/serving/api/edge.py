@@ -1,25 +1,23 @@
-"""The layer in front of the framework: request id, key, limits, sizes, idempotency, supervision.
+"""The layer in front of the routes: request id, key, limits, sizes, idempotency, supervision.
 
-Plain ASGI and no framework middleware: it may not buffer streams, and it sees every request.
+Plain ASGI and no middleware of a framework: it may not buffer streams, and it sees every request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from traceback import format_exc
-from typing import Final, TypeAlias
+from typing import Final
 
 import structlog
+from starlette.responses import StreamingResponse
 
 from agentflow.errors import AgentFlowError
 from serving.api.bodies import (
     BODY_LIMIT_BYTES,
-    EVENTS_LIMIT_BYTES,
     DisconnectedError,
     plain_body,
     read_body,
-    replayed,
 )
 from serving.api.codings import ACCEPTED
 from serving.api.connections import network
@@ -27,16 +25,13 @@ from serving.api.guard import (
     SECURITY_HEADERS,
     Guard,
     RequestIds,
-    exempt,
     key_sent,
-    needed_scope,
     request_id_header,
 )
 from serving.api.head import Head
 from serving.api.idempotency import Idempotency, fingerprint, key_of
 from serving.api.problems import Problem, problem_of
 from serving.api.replies import (
-    AsgiApp,
     Headers,
     Message,
     Receive,
@@ -46,14 +41,13 @@ from serving.api.replies import (
     header,
     send_reply,
 )
+from serving.api.resource import Operation
+from serving.api.routes import Route, Routes
 from serving.api.telemetry import Telemetry
 
 log = structlog.get_logger()
 
 MAX_TARGET_BYTES: Final = 16 * 1024
-Direct: TypeAlias = Callable[[Scope, bytes], Awaitable[Reply]]
-"""Answers a request that passed, given its body. The scope holds `caller` and `request_id`."""
-Work: TypeAlias = Callable[[], Awaitable[Reply]]
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 INTERNAL = Problem(
     "internal", "the server made a mistake", "Quote the request id when you report it."
@@ -64,34 +58,31 @@ _URI_TOO_LONG = Problem(
 
 
 class Edge:
-    """An ASGI app around another one.
-
-    Requests named in *direct* (`"POST /v1/events"`) are answered without the framework, which
-    would cost more than all the rest of a small request.
-    """
+    """The ASGI app that admits requests and has *routes* answer them."""
 
     def __init__(
         self,
-        app: AsgiApp,
+        routes: Routes,
         *,
-        direct: Mapping[str, Direct],
         guard: Guard,
         idempotency: Idempotency,
         request_ids: RequestIds,
         telemetry: Telemetry,
     ) -> None:
-        self._app = app
-        self._direct = direct
+        self._routes = routes
         self._guard = guard
         self._idempotency = idempotency
         self._request_ids = request_ids
         self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request.
+
+        Raises:
+            ValueError: It is not HTTP.
+        """
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            raise ValueError(f"{scope['type']} is not served")
         if scope["method"] == "HEAD":
             head = Head(send)
             await self({**scope, "method": "GET"}, head.receive, head.send)
@@ -123,17 +114,18 @@ class Edge:
 
     async def _admit(self, scope: Scope, receive: Receive, sending: _Sending) -> None:
         request_id: str = scope["request_id"]
-        path: str = scope["path"]
         if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > MAX_TARGET_BYTES:
             await send_reply(sending, _URI_TOO_LONG.reply(request_id))
             return
         if (refused := self._guard.refusal(scope)) is not None:
             await send_reply(sending, refused.reply(request_id))
             return
-        if not exempt(path):
+        route = self._routes.find(scope["method"], scope["path"])
+        needed, operation = route.scope(scope["method"]), route.operation
+        if needed is not None:
             checked = await self._guard.check(
-                key_sent(scope),
-                needed_scope(scope["method"], path),
+                key_sent(scope, bearer=operation is not None and operation.bearer),
+                needed,
                 request_id=request_id,
                 address=network((scope.get("client") or ("",))[0]),
             )
@@ -142,48 +134,39 @@ class Edge:
                 return
             scope["caller"] = checked.caller
             sending.headers += checked.headers
-        if scope["method"] in _BODY_METHODS:
-            await self._with_body(scope, receive, sending)
-        else:
-            await self._app(scope, receive, sending)
-
-    async def _with_body(self, scope: Scope, receive: Receive, sending: _Sending) -> None:
-        limit = EVENTS_LIMIT_BYTES if scope["path"] == "/v1/events" else BODY_LIMIT_BYTES
-        body = await read_body(scope, receive, limit)
-        if isinstance(body, bytes):
-            body = await plain_body(scope, body, limit)
+        scope["operation"] = operation
+        body = await _body(scope, receive, operation)
         if isinstance(body, Problem):
             accepted = (ACCEPTED,) if body.code == "content_coding_unsupported" else ()
-            await send_reply(sending, body.reply(scope["request_id"], *accepted))
+            await send_reply(sending, body.reply(request_id, *accepted))
             return
-        direct = self._direct.get(f"{scope['method']} {scope['path']}")
-        if direct is not None:
-            scope["direct"] = True
-        sent_key = header(scope, b"idempotency-key")
-        if sent_key is not None and "caller" in scope:
-
-            async def work() -> Reply:
-                if direct is not None:
-                    return await direct(scope, body)
-                return await captured(self._app, scope, replayed(body, receive))
-
-            await send_reply(sending, await self._once(scope, body, sent_key, work))
-        elif direct is not None:
-            await send_reply(sending, await direct(scope, body))
+        answer = await self._answer(route, scope, receive, body)
+        if isinstance(answer, Reply):
+            await send_reply(sending, answer)
         else:
-            await self._app(scope, replayed(body, receive), sending)
+            await answer(scope, receive, sending)
 
-    async def _once(self, scope: Scope, body: bytes, sent_key: bytes, work: Work) -> Reply:
-        request_id: str = scope["request_id"]
+    async def _answer(
+        self, route: Route, scope: Scope, receive: Receive, body: bytes
+    ) -> Reply | StreamingResponse:
+        sent_key = header(scope, b"idempotency-key")
+        if scope["method"] not in _BODY_METHODS or sent_key is None or "caller" not in scope:
+            return await self._routes.answer(route, scope, receive, body)
         key = key_of(sent_key)
         if isinstance(key, Problem):
-            return key.reply(request_id)
+            return key.reply(scope["request_id"])
+
+        async def work() -> Reply:
+            answer = await self._routes.answer(route, scope, receive, body)
+            assert isinstance(answer, Reply)  # noqa: S101 - only what answers a GET is a stream
+            return answer
+
         return await self._idempotency.once(
             scope["caller"].tenant,
             key,
             request_fingerprint(scope, body),
             work=work,
-            request_id=request_id,
+            request_id=scope["request_id"],
         )
 
 
@@ -214,30 +197,18 @@ def request_fingerprint(scope: Scope, body: bytes) -> bytes:
     return fingerprint(target, scope["query_string"], content_type, attributes, body)
 
 
-async def captured(app: AsgiApp, scope: Scope, receive: Receive) -> Reply:
-    """Run *app* and return its whole answer."""
-    status = 0
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    parts: list[bytes] = []
-
-    async def collect(message: Message) -> None:
-        nonlocal status, headers
-        if message["type"] == "http.response.start":
-            status = message["status"]
-            headers = tuple(
-                (bytes(k), bytes(v)) for k, v in message["headers"] if k != b"content-length"
-            )
-        else:
-            parts.append(message.get("body", b""))
-
-    await app(scope, receive, collect)
-    return Reply(status, headers, b"".join(parts))
+async def _body(scope: Scope, receive: Receive, operation: Operation | None) -> bytes | Problem:
+    """Return the body of a request, decoded; nothing is read of one that should have none."""
+    if scope["method"] not in _BODY_METHODS:
+        return b""
+    limit = BODY_LIMIT_BYTES if operation is None else operation.body_limit_bytes
+    body = await read_body(scope, receive, limit)
+    return body if isinstance(body, Problem) else await plain_body(scope, body, limit)
 
 
 def _route(scope: Scope) -> str:
-    if "direct" in scope:
-        return str(scope["path"])
-    return getattr(scope.get("route"), "path", None) or "unmatched"
+    operation: Operation | None = scope.get("operation")
+    return "unmatched" if operation is None else operation.path
 
 
 def _method(scope: Scope) -> str:

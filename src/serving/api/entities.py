@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.clock import to_rfc3339
 from agentflow.contracts import EntityContract
@@ -20,7 +19,8 @@ from processing.entities.sessions import Session, sessions_of
 from processing.live.groups import decoded
 from processing.transformations import entity_link
 from serving.api.context import Context, respond, tenant_of
-from serving.api.operation import operation
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 from serving.api.shapes import (
     EntityShape,
     RelationShape,
@@ -31,61 +31,56 @@ from serving.api.shapes import (
 from serving.event_document import plain
 from serving.question import instant, require_past
 
+resource = Resource("entities")
 
-def router(context: Context) -> APIRouter:
-    """Return the route."""
-    routes = APIRouter(tags=["entities"])
 
-    @routes.get(
-        "/v1/entity/{type}/{id}",
-        **operation(
-            "Read an entity",
-            EntityShape,
-            "entity_unknown",
-            "not_found",
-            "parameter_invalid",
-            "instant_out_of_range",
-            "cursor_invalid",
-        ),
-    )
-    async def read_entity(  # noqa: PLR0913, PLR0917 - one for each parameter
-        type: str,  # noqa: A002 - the parameter's name
-        id: str,  # noqa: A002 - the parameter's name
-        request: Request,
-        as_of: Annotated[str | None, Query(json_schema_extra={"format": "date-time"})] = None,
-        timeline: bool = False,  # noqa: FBT001, FBT002 - a query parameter
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        cursor: Annotated[str | None, Query(max_length=200)] = None,
-        sessions_cursor: Annotated[str | None, Query(max_length=200)] = None,
-    ) -> Response:
-        contract = context.platform.registry.entity(type)
-        tenant = tenant_of(request)
-        as_of_us = instant("as_of", as_of)
-        require_past("as_of", as_of_us, now_us=context.platform.clock.now_us())
-        question = ("entity", tenant, contract.name, id, as_of or "")
-        of_sessions = ("sessions", *question)
-        start = context.cursors.read(cursor, *question) or 0
-        below_us = context.cursors.read(sessions_cursor, *of_sessions)
-        entity = _entity(context, contract, tenant, id, as_of_us)
-        page = entity.timeline[start : start + limit] if timeline else ()
-        after = start + limit
-        more = timeline and after < len(entity.timeline)
-        sessions = _newest(entity, below_us)
-        older = sessions[limit - 1].start_us if len(sessions) > limit else None
-        at_us = context.platform.clock.now_us() if as_of_us is None else as_of_us
-        write = context.cursors.write
-        return respond(
-            _shape(
-                context,
-                entity,
-                page,
-                next_cursor=write(after, *question) if more else None,
-                sessions=[_session(session, at_us) for session in sessions[:limit]],
-                next_sessions_cursor=None if older is None else write(older, *of_sessions),
-            )
+@resource.get(
+    "/v1/entity/{type}/{id}",
+    EntityShape,
+    "entity_unknown",
+    "not_found",
+    "parameter_invalid",
+    "instant_out_of_range",
+    "cursor_invalid",
+)
+async def read_entity(  # noqa: PLR0913, PLR0917 - one for each parameter
+    context: Context,
+    request: Request,
+    type: str,  # noqa: A002 - the parameter's name
+    id: str,  # noqa: A002 - the parameter's name
+    as_of: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None,
+    timeline: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Field(max_length=200)] = None,
+    sessions_cursor: Annotated[str | None, Field(max_length=200)] = None,
+) -> Reply:
+    """Read an entity."""
+    contract = context.platform.registry.entity(type)
+    tenant = tenant_of(request)
+    as_of_us = instant("as_of", as_of)
+    require_past("as_of", as_of_us, now_us=context.platform.clock.now_us())
+    question = ("entity", tenant, contract.name, id, as_of or "")
+    of_sessions = ("sessions", *question)
+    start = context.cursors.read(cursor, *question) or 0
+    below_us = context.cursors.read(sessions_cursor, *of_sessions)
+    entity = _entity(context, contract, tenant, id, as_of_us)
+    page = entity.timeline[start : start + limit] if timeline else ()
+    after = start + limit
+    more = timeline and after < len(entity.timeline)
+    sessions = _newest(entity, below_us)
+    older = sessions[limit - 1].start_us if len(sessions) > limit else None
+    at_us = context.platform.clock.now_us() if as_of_us is None else as_of_us
+    write = context.cursors.write
+    return respond(
+        _shape(
+            context,
+            entity,
+            page,
+            next_cursor=write(after, *question) if more else None,
+            sessions=[_session(session, at_us) for session in sessions[:limit]],
+            next_sessions_cursor=None if older is None else write(older, *of_sessions),
         )
-
-    return routes
+    )
 
 
 def _entity(

@@ -1,4 +1,4 @@
-"""What `POST /v1/events` does and answers; shared by the route and the hot path in front of it."""
+"""What `POST /v1/events` does and answers."""
 
 from __future__ import annotations
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.events import RawEvent
 from processing.write.dry_run import DryRun
 from quality.verdict import Accepted
 from serving.answer import wire
-from serving.api.context import Context, raw_response, respond, tenant_of
-from serving.api.edge import Direct
+from serving.api.bodies import EVENTS_LIMIT_BYTES
+from serving.api.context import Context, respond, tenant_of
+from serving.api.contract_parameters import many_events, one_event
 from serving.api.event_results import ListDetail, detail_of, repeated_header, take_events
-from serving.api.operation import operation
+from serving.api.keys import Scope
 from serving.api.problems import Problem, ProblemError, unknown_parameters
-from serving.api.replies import Reply, Scope
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 from serving.api.shapes import DryRunShape, EventsShape, MoveShape
 from serving.intake import RepeatedHeaderError, binary_mode, structured
 from serving.question import parse_query
@@ -30,82 +30,71 @@ _EVENT_CODES: Final = (
 _DETAILS: Final = ("all", "errors")
 
 
-def router(context: Context) -> APIRouter:
-    """Return the routes."""
-    routes = APIRouter(tags=["events"])
-    take = taker(context)
-
-    @routes.post(
-        "/v1/events",
-        **operation(
-            "Send events",
-            EventsShape,
-            *_EVENT_CODES,
-            also={207: EventsShape},
-            sends=True,
-            free=True,
-            extra={"x-events": "many"},
-        ),
-    )
-    async def send_events(request: Request) -> Response:
-        return raw_response(await take(request.scope, await request.body()))
-
-    @routes.post(
-        "/v1/dry-run",
-        **operation(
-            "Ask what an event would do",
-            DryRunShape,
-            "header_invalid",
-            sends=True,
-            extra={"x-events": "one"},
-        ),
-    )
-    async def dry_run(request: Request) -> Response:
-        body = await request.body()
-        headers = request.scope["headers"]
-        try:
-            value = structured(headers, body) if binary_mode(headers) else body
-        except RepeatedHeaderError as error:
-            raise ProblemError(repeated_header(error)) from None
-        platform = context.platform
-        raw = RawEvent(value, tenant_of(request), platform.clock.now_us())
-        await platform.refresh_large(raw.tenant)
-        return respond(_shape(context, platform.dry_run(raw)))
-
-    return routes
+resource = Resource("events")
 
 
-def taker(context: Context) -> Direct:
-    """Return what takes events ahead of the framework."""
+@resource.post(
+    "/v1/events",
+    EventsShape,
+    *_EVENT_CODES,
+    also={207: EventsShape},
+    scope=Scope.WRITE,
+    free=True,
+    body_limit_bytes=EVENTS_LIMIT_BYTES,
+    describe=many_events,
+)
+async def send_events(context: Context, request: Request, body: bytes) -> Reply:
+    """Send events."""
+    detail = _detail(request.scope["query_string"])
     platform = context.platform
-
-    async def take(scope: Scope, body: bytes) -> Reply:
-        detail = _detail(scope["query_string"])
-        if isinstance(detail, Problem):
-            return detail.reply(scope["request_id"])
-        return await take_events(
-            platform,
-            platform.clock,
-            context.offsets,
-            tenant=scope["caller"].tenant,
-            headers=scope["headers"],
-            body=body,
-            detail=detail,
-            request_id=scope["request_id"],
-        )
-
-    return take
+    return await take_events(
+        platform,
+        platform.clock,
+        context.offsets,
+        tenant=tenant_of(request),
+        headers=request.scope["headers"],
+        body=body,
+        detail=detail,
+        request_id=request.scope["request_id"],
+    )
 
 
-def _detail(query: bytes) -> ListDetail | Problem:
+@resource.post(
+    "/v1/dry-run",
+    DryRunShape,
+    "header_invalid",
+    scope=Scope.READ,
+    describe=one_event,
+)
+async def dry_run(context: Context, request: Request, body: bytes) -> Reply:
+    """Ask what an event would do."""
+    headers = request.scope["headers"]
+    try:
+        value = structured(headers, body) if binary_mode(headers) else body
+    except RepeatedHeaderError as error:
+        raise ProblemError(repeated_header(error)) from None
+    platform = context.platform
+    raw = RawEvent(value, tenant_of(request), platform.clock.now_us())
+    await platform.refresh_large(raw.tenant)
+    return respond(_shape(context, platform.dry_run(raw)))
+
+
+def _detail(query: bytes) -> ListDetail:
+    """Return which events are wanted in the answer.
+
+    Raises:
+        ProblemError: The query says something else.
+    """
     if not query:
         return "all"
     given = parse_query(query)
     if unknown := given.keys() - {"detail"}:
-        return unknown_parameters(sorted(unknown), ["detail"])
+        raise ProblemError(unknown_parameters(sorted(unknown), ["detail"]))
     if given["detail"] not in _DETAILS:
         message = 'parameter "detail" is neither "all" nor "errors"'
-        return Problem("parameter_invalid", message, "Pass all or errors, or leave it out.")
+        raise ProblemError(
+            Problem("parameter_invalid", message, "Pass all or errors, or leave it out.")
+        )
     return cast("ListDetail", given["detail"])
 
 

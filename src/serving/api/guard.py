@@ -23,16 +23,9 @@ _DRAWN_AT_ONCE: Final = 256
 _REQUEST_ID_CHARACTERS: Final = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 )
-_EXEMPT: Final = frozenset(
-    {"/", "/docs", "/openapi.json", "/llms.txt", "/favicon.ico", "/v1/health"}
-)
-FIGURES: Final = "/metrics"
-"""Counts what all tenants send, and is asked for by Prometheus."""
-_EXEMPT_PREFIXES: Final = ("/v1/health/", "/page/")
 _ONCE: Final = frozenset(
     {b"authorization", b"content-type", b"host", b"idempotency-key", b"x-api-key"}
 )
-_READING_POSTS: Final = frozenset({"/v1/batch", "/v1/dry-run"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +62,7 @@ class RequestIds:
 
 
 class Guard:
-    """Checks one request. `pass_` is used by the framework's edge and by the hot path."""
+    """Checks one request, for the edge and for the hot path alike."""
 
     def __init__(
         self,
@@ -121,31 +114,13 @@ class Guard:
         return Passed(caller, (taken, self.limiter.policy_header))
 
 
-def exempt(path: str) -> bool:
-    """Tell whether a path needs no key: what says that the platform lives, and what it is."""
-    return path in _EXEMPT or path.startswith(_EXEMPT_PREFIXES)
-
-
-def key_sent(scope: AsgiScope) -> bytes | None:
-    """Return the API key of a request: as its header or, for figures, as Prometheus sends it."""
+def key_sent(scope: AsgiScope, *, bearer: bool) -> bytes | None:
+    """Return the API key of a request: as its header or, with *bearer*, as Prometheus sends it."""
     key = header(scope, b"x-api-key")
-    if key is not None or scope["path"] != FIGURES:
+    if key is not None or not bearer:
         return key
     scheme, _, token = (header(scope, b"authorization") or b"").partition(b" ")
     return token.strip() if scheme.lower() == b"bearer" else None
-
-
-def needed_scope(method: str, path: str) -> Scope:
-    """Return the scope a request needs; anything that changes contracts or dead letters: admin."""
-    if path == FIGURES:
-        return Scope.OPERATE
-    if method in {"GET", "HEAD", "OPTIONS"} or path in _READING_POSTS:
-        return Scope.READ
-    if path == "/v1/events":
-        return Scope.WRITE
-    if path.startswith("/v1/contracts/") and path.endswith("/validate"):
-        return Scope.READ
-    return Scope.ADMIN
 
 
 def request_id_header(request_id: str) -> tuple[bytes, bytes]:

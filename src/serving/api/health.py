@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.clock import to_rfc3339
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
@@ -17,7 +15,8 @@ from processing.write.port import StreamState
 from serving.api.components import components, worst
 from serving.api.context import Context, respond, text_response
 from serving.api.keys import Scope
-from serving.api.operation import operation
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 from serving.api.shapes import (
     AliveShape,
     ComponentShape,
@@ -28,45 +27,61 @@ from serving.api.shapes import (
 )
 from serving.api.telemetry import CONTENT_TYPE
 
+resource = Resource("operation")
 
-def router(context: Context) -> APIRouter:
-    """Return the routes."""
-    routes = APIRouter(tags=["operation"])
 
-    @routes.get("/v1/health", **operation("See whether everything works", HealthShape, keyed=False))
-    async def read_health(request: Request) -> Response:
-        found = health(context.platform)
-        scopes = context.scopes_of(request.headers.get("x-api-key"))
-        if Scope.OPERATE in scopes:
-            return respond(found)
-        if Scope.READ in scopes:
-            return respond(health_of_one(found))
-        return respond(HealthShape(found.status))
+@resource.get(
+    "/v1/health",
+    HealthShape,
+    scope=None,
+)
+async def read_health(context: Context, request: Request) -> Reply:
+    """See whether everything works."""
+    found = health(context.platform)
+    scopes = context.scopes_of(request.headers.get("x-api-key"))
+    if Scope.OPERATE in scopes:
+        return respond(found)
+    if Scope.READ in scopes:
+        return respond(health_of_one(found))
+    return respond(HealthShape(found.status))
 
-    @routes.get("/v1/health/live", **operation("Is the process alive?", AliveShape, keyed=False))
-    async def live() -> Response:
-        return respond(AliveShape("alive"))
 
-    @routes.get(
-        "/v1/health/ready",
-        **operation("May it be sent requests?", AliveShape, keyed=False, also={503: AliveShape}),
-    )
-    async def ready(request: Request) -> Response:
-        found = readiness(context.platform)
-        if found == "ready":
-            return respond(AliveShape(found))
-        told = Scope.READ in context.scopes_of(request.headers.get("x-api-key"))
-        shown = AliveShape(found if told else "not_ready")
-        return respond(shown, status=503, headers=[(b"retry-after", b"1")])
+@resource.get(
+    "/v1/health/live",
+    AliveShape,
+    scope=None,
+)
+async def live() -> Reply:
+    """Is the process alive?"""
+    return respond(AliveShape("alive"))
 
-    @routes.get(
-        "/metrics",
-        **operation("Figures for Prometheus", None, media="text/plain"),
-    )
-    async def read_metrics() -> Response:
-        return text_response(context.telemetry.render(), CONTENT_TYPE.decode())
 
-    return routes
+@resource.get(
+    "/v1/health/ready",
+    AliveShape,
+    scope=None,
+    also={503: AliveShape},
+)
+async def ready(context: Context, request: Request) -> Reply:
+    """May it be sent requests?"""
+    found = readiness(context.platform)
+    if found == "ready":
+        return respond(AliveShape(found))
+    told = Scope.READ in context.scopes_of(request.headers.get("x-api-key"))
+    shown = AliveShape(found if told else "not_ready")
+    return respond(shown, status=503, headers=[(b"retry-after", b"1")])
+
+
+@resource.get(
+    "/metrics",
+    None,
+    media="text/plain",
+    scope=Scope.OPERATE,
+    bearer=True,
+)
+async def read_metrics(context: Context) -> Reply:
+    """Figures for Prometheus."""
+    return text_response(context.telemetry.render(), CONTENT_TYPE.decode())
 
 
 def health(platform: Platform) -> HealthShape:

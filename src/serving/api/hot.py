@@ -1,8 +1,8 @@
-"""The hot path: metric reads answered from prepared bytes, ahead of the framework.
+"""The hot path: metric reads answered from prepared bytes, ahead of the routes.
 
 There are two ways in. `answer` is called by the server's protocol before anything of ASGI is made
 (`serving.api.protocol`) and gives up when something would have to be awaited; called as an ASGI
-app, the same reads are answered on any server. What is not plain goes on to the framework.
+app, the same reads are answered on any server. What is not plain goes on to the routes.
 
 An answer has the headers that mean something, and echoes a request id only if one was sent: under
 ASGI the server spends 0.9 µs on each it writes (2026-11, wrk against uvicorn).

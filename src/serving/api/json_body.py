@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.requests import Request
 
 from agentflow.suggestions import nearest_and
 from agentflow.wording import counted, quoted
@@ -46,29 +45,20 @@ class NoBody(Body):
 _B = TypeVar("_B", bound=Body)
 
 
-async def body_of(request: Request, model: type[_B]) -> _B:
+def body_of(sent: bytes, model: type[_B]) -> _B:
     """Read the JSON body of a request.
 
     Raises:
         ProblemError: It is not JSON, has a member twice, or is not of that shape; it lists
             everything wrong.
     """
-    raw = await request.body() or b"{}"
+    raw = sent or b"{}"
     try:
         if (place := repeated_anywhere(raw)) is not None:
             raise ProblemError(repeated(place))
         return model.model_validate_json(raw)
     except ValidationError as error:
         raise ProblemError(invalid_body(error, model)) from None
-
-
-async def no_body(request: Request) -> None:
-    """Check that a request which takes no body has none, or an empty object.
-
-    Raises:
-        ProblemError: It has one.
-    """
-    await body_of(request, NoBody)
 
 
 def repeated(place: str) -> Problem:

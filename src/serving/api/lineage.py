@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.clock import to_rfc3339
 from agentflow.errors import NotFoundError
@@ -20,49 +19,49 @@ from processing.lake.reader import planned
 from quality.envelope import UNKNOWN_SOURCE
 from serving.answer import contract_document
 from serving.api.context import Context, may_count_all, respond, tenant_of
-from serving.api.operation import operation
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 from serving.api.shapes import EventLineageShape, HopShape, MetricLineageShape, MetricSource
 
+resource = Resource("lineage")
 
-def router(context: Context) -> APIRouter:
-    """Return the routes."""
-    routes = APIRouter(tags=["lineage"])
 
-    @routes.get(
-        "/v1/lineage/event/{event_id:path}",
-        **operation(
-            "Follow an event", EventLineageShape, "not_found", "parameter_invalid", "storage_failed"
-        ),
-    )
-    async def follow_event(
-        event_id: str,
-        request: Request,
-        source: Annotated[str, Query(max_length=1024)] = UNKNOWN_SOURCE,
-    ) -> Response:
-        named = (tenant_of(request), source, event_id)
-        counted = may_count_all(request)
-        return respond(await asyncio.to_thread(event_lineage, context, *named, counted=counted))
+@resource.get(
+    "/v1/lineage/event/{event_id:path}",
+    EventLineageShape,
+    "not_found",
+    "parameter_invalid",
+    "storage_failed",
+)
+async def follow_event(
+    context: Context,
+    request: Request,
+    event_id: str,
+    source: Annotated[str, Field(max_length=1024)] = UNKNOWN_SOURCE,
+) -> Reply:
+    """Follow an event."""
+    named = (tenant_of(request), source, event_id)
+    counted = may_count_all(request)
+    return respond(await asyncio.to_thread(event_lineage, context, *named, counted=counted))
 
-    @routes.get(
-        "/v1/lineage/metric/{name}",
-        **operation(
-            "See what a metric is made of",
-            MetricLineageShape,
-            "metric_unknown",
-            "parameter_invalid",
-            "storage_failed",
-        ),
-    )
-    async def trace_metric(
-        name: str,
-        request: Request,
-        version: Annotated[int | None, Query(ge=1, le=999_999_999)] = None,
-    ) -> Response:
-        counted = may_count_all(request)
-        found = await asyncio.to_thread(metric_lineage, context, name, version, counted=counted)
-        return respond(found)
 
-    return routes
+@resource.get(
+    "/v1/lineage/metric/{name}",
+    MetricLineageShape,
+    "metric_unknown",
+    "parameter_invalid",
+    "storage_failed",
+)
+async def trace_metric(
+    context: Context,
+    request: Request,
+    name: str,
+    version: Annotated[int | None, Field(ge=1, le=999_999_999)] = None,
+) -> Reply:
+    """See what a metric is made of."""
+    counted = may_count_all(request)
+    found = await asyncio.to_thread(metric_lineage, context, name, version, counted=counted)
+    return respond(found)
 
 
 def event_lineage(

@@ -6,9 +6,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
-from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.clock import to_rfc3339
 from agentflow.contracts import MetricContract
@@ -21,10 +19,11 @@ from processing.verification.checks import Check
 from processing.verification.checks import question as recompute_of
 from processing.verification.proofs import Proof, Window
 from serving.answer import wire
-from serving.api.context import Context, encode, may_count_all, raw_response, respond, tenant_of
+from serving.api.context import Context, encode, may_count_all, respond, tenant_of
+from serving.api.contract_parameters import read_description
 from serving.api.entity_tags import CACHE_CONTROL, NO_STORE, deprecation, matches
-from serving.api.operation import operation
 from serving.api.replies import JSON, Headers, Reply, header
+from serving.api.resource import Resource
 from serving.api.shapes import AnswerShape, MetricShape, MetricsShape, RecomputeShape, WindowShape
 from serving.asked import Asked, ask
 from serving.past import answer_past, span_of
@@ -40,38 +39,42 @@ READ_CODES: Final = (
 )  # fmt: skip
 
 
-def router(context: Context) -> APIRouter:
-    """Return the routes."""
-    routes = APIRouter(tags=["metrics"])
+resource = Resource("metrics")
 
-    @routes.get("/v1/metrics", **operation("List the metrics", MetricsShape))
-    async def list_metrics() -> Response:
-        registry = context.platform.registry
-        found = [shape_of(item, registry.fingerprint(item)) for item in registry.metrics.values()]
-        return respond(MetricsShape(found))
 
-    @routes.get(
-        "/v1/metrics/{name}",
-        **operation("Read a metric", AnswerShape, *READ_CODES, free=True, extra={"x-metric": True}),
-    )
-    async def read_metric(name: str, request: Request) -> Response:
-        question = parse_question(name, request.scope["query_string"])
-        asked = checked(context, question, tenant_of(request))
-        if question.at_least is not None:
-            await reach(context, request, question.at_least)
-            asked = checked(
-                context, question, tenant_of(request)
-            )  # contracts may have changed while it waited
-        if question.explain is not None:
-            return await _explained(
-                context, asked, tenant_of(request), counted=may_count_all(request)
-            )
-        if not question.live and not _only_waits(question):
-            return await _past(context, asked, tenant_of(request), question)
-        prepared = await context.answers.get(asked, tenant_of(request))
-        return live_response(context, prepared, header(request.scope, b"if-none-match"))
+@resource.get(
+    "/v1/metrics",
+    MetricsShape,
+)
+async def list_metrics(context: Context) -> Reply:
+    """List the metrics."""
+    registry = context.platform.registry
+    found = [shape_of(item, registry.fingerprint(item)) for item in registry.metrics.values()]
+    return respond(MetricsShape(found))
 
-    return routes
+
+@resource.get(
+    "/v1/metrics/{name}",
+    AnswerShape,
+    *READ_CODES,
+    free=True,
+    describe=read_description,
+)
+async def read_metric(context: Context, request: Request, name: str) -> Reply:
+    """Read a metric."""
+    question = parse_question(name, request.scope["query_string"])
+    asked = checked(context, question, tenant_of(request))
+    if question.at_least is not None:
+        await reach(context, request, question.at_least)
+        asked = checked(
+            context, question, tenant_of(request)
+        )  # contracts may have changed while it waited
+    if question.explain is not None:
+        return await _explained(context, asked, tenant_of(request), counted=may_count_all(request))
+    if not question.live and not _only_waits(question):
+        return await _past(context, asked, tenant_of(request), question)
+    prepared = await context.answers.get(asked, tenant_of(request))
+    return live_response(context, prepared, header(request.scope, b"if-none-match"))
 
 
 def checked(context: Context, question: MetricQuestion, tenant: str) -> Asked:
@@ -117,13 +120,13 @@ def _only_waits(question: MetricQuestion) -> bool:
     return question.grain is None and question.start_us is None and question.as_of_us is None
 
 
-def live_response(context: Context, prepared: Prepared, condition: bytes | None) -> Response:
+def live_response(context: Context, prepared: Prepared, condition: bytes | None) -> Reply:
     """Return a live answer, or 304 when its reader has it."""
     headers = response_headers(prepared)
     if condition is not None and matches(condition, prepared.etag):
-        return raw_response(Reply(304, tuple(headers), b""))
+        return Reply(304, tuple(headers), b"")
     body = prepared.answer.render(context.platform.clock.now_us())
-    return raw_response(Reply(200, (JSON, *headers), body))
+    return Reply(200, (JSON, *headers), body)
 
 
 def response_headers(prepared: Prepared) -> Headers:
@@ -136,7 +139,7 @@ def response_headers(prepared: Prepared) -> Headers:
     ]
 
 
-async def _past(context: Context, asked: Asked, tenant: str, question: MetricQuestion) -> Response:
+async def _past(context: Context, asked: Asked, tenant: str, question: MetricQuestion) -> Reply:
     span = span_of(
         asked,
         now_us=context.platform.clock.now_us(),
@@ -150,7 +153,7 @@ async def _past(context: Context, asked: Asked, tenant: str, question: MetricQue
     return respond(answer, headers=deprecation(contract.status, contract.sunset))
 
 
-async def _explained(context: Context, asked: Asked, tenant: str, *, counted: bool) -> Response:
+async def _explained(context: Context, asked: Asked, tenant: str, *, counted: bool) -> Reply:
     """Answer, and compute the same cut again from the lake alone."""
     platform = context.platform
     platform.require_ready()
@@ -175,7 +178,7 @@ async def _explained(context: Context, asked: Asked, tenant: str, *, counted: bo
     rendered = answer.render(platform.clock.now_us())  # an object, which gets one name more
     body = b'%b,"recompute":%b}' % (rendered.removesuffix(b"}"), encode(recompute))
     headers = deprecation(contract.status, contract.sunset)
-    return raw_response(Reply(200, (JSON, NO_STORE, *headers), body))
+    return Reply(200, (JSON, NO_STORE, *headers), body)
 
 
 def _recomputed(check: Check) -> int | str | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter
-from starlette.responses import Response
-
 from agentflow.errors import NotFoundError
 from agentflow.wording import quoted
 from serving.api.context import text_response
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 
 _MEDIA: Final = {
     ".html": "text/html; charset=utf-8",
@@ -29,26 +29,28 @@ _POLICY: Final = (
 _NO_CACHE: Final = (b"cache-control", b"no-cache")
 
 
-def router() -> APIRouter:
-    """Return the routes. The files are listed once: a path cannot lead anywhere else."""
-    routes = APIRouter()
-    found = _assets()
-
-    @routes.get("/", include_in_schema=False)
-    async def read_index() -> Response:
-        return _serve(found, "index.html")
-
-    @routes.get("/favicon.ico", include_in_schema=False)
-    async def read_icon() -> Response:
-        return _serve(found, "icon.svg")
-
-    @routes.get("/page/{name}", include_in_schema=False)
-    async def read_asset(name: str) -> Response:
-        return _serve(found, name)
-
-    return routes
+resource = Resource("")
 
 
+@resource.get("/", None, scope=None, described=False)
+async def read_index() -> Reply:
+    """A part of the page."""
+    return _serve("index.html")
+
+
+@resource.get("/favicon.ico", None, scope=None, described=False)
+async def read_icon() -> Reply:
+    """A part of the page."""
+    return _serve("icon.svg")
+
+
+@resource.get("/page/{name}", None, scope=None, described=False)
+async def read_asset(name: str) -> Reply:
+    """A part of the page."""
+    return _serve(name)
+
+
+@cache
 def _assets() -> dict[str, Path]:
     directory = Path(str(files("serving"))) / "page"
     if not directory.is_dir():
@@ -56,8 +58,8 @@ def _assets() -> dict[str, Path]:
     return {path.name: path for path in directory.iterdir() if path.suffix in _MEDIA}
 
 
-def _serve(found: dict[str, Path], name: str) -> Response:
-    path = found.get(name)
+def _serve(name: str) -> Reply:
+    path = _assets().get(name)
     if path is None:
         raise NotFoundError(f"page asset {quoted(name)} does not exist", hint="The page is at /.")
     return text_response(path.read_bytes(), _MEDIA[path.suffix], _POLICY, _NO_CACHE)

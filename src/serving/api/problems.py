@@ -91,7 +91,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ProblemError(Exception):
-    """A request that ends in a problem; raised where FastAPI would need an HTTP exception.
+    """A request that ends in a problem; raised inside an operation.
 
     Attributes:
         problem: What is sent.
@@ -113,6 +113,21 @@ class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
     parameter: str | None = None
     header: str | None = None
     hint: str | None = None
+
+
+class ProblemShape(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    hint: str | None
+    errors: list[Detail]
+    request_id: str
+    dead_letter: int | None = None
+    token: str | None = None
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agentflow.contracts import Registry
 from serving.api.context import Context, encode, text_response
-from serving.api.openapi import Document, openapi_document
-from serving.api.operation import operation
 from serving.api.reference_page import page
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 
 _POLICY: Final = (
     b"content-security-policy",
@@ -24,46 +22,36 @@ _POLICY: Final = (
 )
 
 
-class Reference:
-    """The documents, made again when the contracts change."""
-
-    def __init__(self, app: FastAPI, context: Context, *, keyed: bool) -> None:
-        self._app = app
-        self._context = context
-        self._keyed = keyed
-        self._made: tuple[Registry, Document] | None = None
-
-    def document(self) -> Document:
-        """Return the OpenAPI document of the contracts in force."""
-        registry = self._context.platform.registry
-        if self._made is None or self._made[0] is not registry:
-            made = openapi_document(self._app, registry, keyed=self._keyed)
-            self._made = (registry, made)
-        return self._made[1]
+resource = Resource("reference")
 
 
-def router(context: Context, reference: Reference) -> APIRouter:
-    """Return the routes."""
-    routes = APIRouter(tags=["reference"])
-
-    @routes.get("/openapi.json", include_in_schema=False)
-    async def read_openapi() -> Response:
-        return text_response(encode(reference.document()), "application/json")
-
-    @routes.get("/docs", include_in_schema=False)
-    async def read_docs(request: Request) -> Response:
-        url = str(request.base_url).rstrip("/")
-        text = page(reference.document(), context.platform.registry, url=url)
-        return text_response(text, "text/html; charset=utf-8", _POLICY)
-
-    @routes.get(
-        "/llms.txt",
-        **operation("The API for language models", None, media="text/plain", keyed=False),
+@resource.get("/openapi.json", None, scope=None, described=False)
+async def read_openapi(context: Context) -> Reply:
+    """The reference."""
+    return text_response(
+        encode(context.reference.document(context.platform.registry)), "application/json"
     )
-    async def read_llms() -> Response:
-        return text_response(llms(context.platform.registry), "text/plain; charset=utf-8")
 
-    return routes
+
+@resource.get("/docs", None, scope=None, described=False)
+async def read_docs(context: Context, request: Request) -> Reply:
+    """The reference."""
+    url = str(request.base_url).rstrip("/")
+    text = page(
+        context.reference.document(context.platform.registry), context.platform.registry, url=url
+    )
+    return text_response(text, "text/html; charset=utf-8", _POLICY)
+
+
+@resource.get(
+    "/llms.txt",
+    None,
+    media="text/plain",
+    scope=None,
+)
+async def read_llms(context: Context) -> Reply:
+    """The API for language models."""
+    return text_response(llms(context.platform.registry), "text/plain; charset=utf-8")
 
 
 def llms(registry: Registry) -> str:

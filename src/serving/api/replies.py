@@ -1,4 +1,4 @@
-"""What the layers in front of the framework answer with: a status, headers and bytes."""
+"""What the API answers with: a status, headers and bytes."""
 
 from __future__ import annotations
 
@@ -33,15 +33,19 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
 async def send_reply(send: Send, reply: Reply, *extra: tuple[bytes, bytes]) -> None:
     """Send *reply*, with the headers *extra* behind its own."""
-    length = (b"content-length", b"%d" % len(reply.body))
+    length = () if reply.status == HTTPStatus.NOT_MODIFIED else (_length(reply.body),)
     await send(
         {
             "type": "http.response.start",
             "status": reply.status,
-            "headers": [*reply.headers, length, *extra],
+            "headers": [*reply.headers, *length, *extra],
         }
     )
     await send({"type": "http.response.body", "body": reply.body})
+
+
+def _length(body: bytes) -> tuple[bytes, bytes]:
+    return (b"content-length", b"%d" % len(body))
 
 
 def wire(reply: Reply) -> bytes:

@@ -94,21 +94,6 @@ class RecomputeShape(msgspec.Struct, frozen=True):
     sql: str | None
 
 
-class ProblemShape(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What went wrong (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    hint: str | None
-    errors: list[Detail]
-    request_id: str
-    dead_letter: int | None = None
-    token: str | None = None
-
-
 class AnswerShape(msgspec.Struct, frozen=True):
     """The value of a metric, with what it takes to trust it."""
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
+from agentflow.contracts import Registry
 from agentflow.errors import ParameterError, UnknownContractError
 from serving.api.context import Context, encode, tenant_of, who
-from serving.api.operation import operation
+from serving.api.contract_parameters import LAST_EVENT_ID, Document, stream_description
 from serving.api.problems import problem_of
+from serving.api.resource import Resource
 from serving.asked import Asked, ask
 from serving.question import group_limit, parse_query
 
@@ -21,75 +23,75 @@ _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 RESERVED: Final = ("metric", "window", "by", "limit", "version", "last_event_id")
 
 
-def router(context: Context) -> APIRouter:
-    """Return the routes."""
-    routes = APIRouter(tags=["streams"])
+resource = Resource("streams")
 
-    @routes.get(
-        "/v1/stream/metrics",
-        **operation(
-            "Follow metrics",
-            None,
-            "metric_unknown",
-            "window_unknown",
-            "dimension_unknown",
-            "parameter_invalid",
-            "too_many_streams",
-            media="text/event-stream",
-            free=True,
-            extra={"x-metric-stream": True},
-        ),
+
+def _resuming(_: Registry) -> Document:
+    return {"parameters": [LAST_EVENT_ID]}
+
+
+@resource.get(
+    "/v1/stream/metrics",
+    None,
+    "metric_unknown",
+    "window_unknown",
+    "dimension_unknown",
+    "parameter_invalid",
+    "too_many_streams",
+    media="text/event-stream",
+    free=True,
+    describe=stream_description,
+)
+async def stream_metrics(context: Context, request: Request) -> StreamingResponse:
+    """Follow metrics."""
+    given = parse_query(request.scope["query_string"])
+    request_id = request.scope["request_id"]
+    stream = context.metric_streams.open(
+        tenant_of(request),
+        lambda: questions(context, given),
+        last_id=_last_id(request, given.get("last_event_id")),
+        told_why=lambda error: encode(problem_of(error).document(request_id)),
+        subscriber=who(request),
     )
-    async def stream_metrics(request: Request) -> Response:
-        given = parse_query(request.scope["query_string"])
-        request_id = request.scope["request_id"]
-        stream = context.metric_streams.open(
-            tenant_of(request),
-            lambda: questions(context, given),
-            last_id=_last_id(request, given.get("last_event_id")),
-            told_why=lambda error: encode(problem_of(error).document(request_id)),
-            subscriber=who(request),
-        )
-        return _streaming(stream)
+    return _streaming(stream)
 
-    @routes.get(
-        "/v1/stream/events",
-        **operation(
-            "Follow accepted events",
-            None,
-            "event_unknown",
-            "parameter_invalid",
-            "token_invalid",
-            "too_many_streams",
-            media="text/event-stream",
-        ),
+
+@resource.get(
+    "/v1/stream/events",
+    None,
+    "event_unknown",
+    "parameter_invalid",
+    "token_invalid",
+    "too_many_streams",
+    media="text/event-stream",
+    describe=_resuming,
+)
+async def stream_events(
+    context: Context,
+    request: Request,
+    type: Annotated[str, Field(max_length=4096)] = "",  # noqa: A002 - the parameter's name
+    start: Annotated[Literal["now", "start"], Field(alias="from")] = "now",
+    last_event_id: Annotated[str | None, Field(max_length=4096)] = None,
+) -> StreamingResponse:
+    """Follow accepted events."""
+    types = frozenset(part for part in type.split(",") if part)
+    for name in types:
+        context.platform.registry.event(name)
+    stream = context.event_streams.open(
+        tenant_of(request),
+        types=types,
+        from_start=start == "start",
+        last_id=_last_id(request, last_event_id),
+        subscriber=who(request),
     )
-    async def stream_events(
-        request: Request,
-        type: Annotated[str, Query(max_length=4096)] = "",  # noqa: A002 - the parameter's name
-        start: Annotated[Literal["now", "start"], Query(alias="from")] = "now",
-        last_event_id: Annotated[str | None, Query(max_length=4096)] = None,
-    ) -> Response:
-        types = frozenset(part for part in type.split(",") if part)
-        for name in types:
-            context.platform.registry.event(name)
-        stream = context.event_streams.open(
-            tenant_of(request),
-            types=types,
-            from_start=start == "start",
-            last_id=_last_id(request, last_event_id),
-            subscriber=who(request),
-        )
-        return _streaming(stream)
-
-    return routes
+    return _streaming(stream)
 
 
 def _last_id(request: Request, parameter: str | None) -> str | None:
     return request.headers.get("last-event-id") or parameter
 
 
-def _streaming(stream: AsyncIterator[bytes]) -> Response:
+def _streaming(stream: AsyncIterator[bytes]) -> StreamingResponse:
     return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
 

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from time import perf_counter
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response
 
 from processing.verification.checks import Check, Compared
 from processing.verification.proofs import proofs, windows_of
 from serving.answer import wire
 from serving.api.context import Context, respond, tenant_of
-from serving.api.operation import operation
+from serving.api.replies import Reply
+from serving.api.resource import Resource
 from serving.api.shapes import CheckedMetric, CheckedWindow, VerificationShape
 
 MAX_PAGE: Final = 1_000
@@ -23,56 +23,50 @@ PAGE_SECONDS: Final = 25.0
 """A page ends with the check during which this is over; the next one has a cursor."""
 
 
-def router(context: Context) -> APIRouter:
-    """Return the route."""
-    routes = APIRouter(tags=["operation"])
+resource = Resource("operation")
 
-    @routes.get(
-        "/v1/verify",
-        **operation(
-            "Recompute everything and compare",
-            VerificationShape,
-            "storage_failed",
-            "cursor_invalid",
-            "parameter_invalid",
-        ),
-    )
-    async def verify(
-        request: Request,
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = MAX_PAGE,
-        cursor: Annotated[str | None, Query(max_length=64)] = None,
-    ) -> Response:
-        platform, tenant = context.platform, tenant_of(request)
-        platform.require_ready()
-        question = ("verify", tenant, platform.epoch)
-        done = context.cursors.read(cursor, *question) or 0
-        token, checked_at, started = platform.token(), context.now(), perf_counter()
-        await asyncio.to_thread(platform.flush_lake, platform.engine.next_offset)
-        windows = windows_of(platform.engine.plans, [tenant])
-        checks: list[Check] = []
-        async for check in proofs(platform, windows[done : done + limit]):
-            checks.append(check)
-            if perf_counter() - started > PAGE_SECONDS:
-                break
-        done += len(checks)
-        return respond(
-            VerificationShape(
-                verified=all(check.equal for check in checks),
-                checked_at=checked_at,
-                token=token,
-                numbers=sum(check.numbers for check in checks),
-                failed=sum(check.failure is not None for check in checks),
-                done=done,
-                checks=len(windows),
-                metrics=by_metric(checks),
-                seconds=round(perf_counter() - started, 3),
-                next_cursor=(
-                    context.cursors.write(done, *question) if done < len(windows) else None
-                ),
-            )
+
+@resource.get(
+    "/v1/verify",
+    VerificationShape,
+    "storage_failed",
+    "cursor_invalid",
+    "parameter_invalid",
+)
+async def verify(
+    context: Context,
+    request: Request,
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = MAX_PAGE,
+    cursor: Annotated[str | None, Field(max_length=64)] = None,
+) -> Reply:
+    """Recompute everything and compare."""
+    platform, tenant = context.platform, tenant_of(request)
+    platform.require_ready()
+    question = ("verify", tenant, platform.epoch)
+    done = context.cursors.read(cursor, *question) or 0
+    token, checked_at, started = platform.token(), context.now(), perf_counter()
+    await asyncio.to_thread(platform.flush_lake, platform.engine.next_offset)
+    windows = windows_of(platform.engine.plans, [tenant])
+    checks: list[Check] = []
+    async for check in proofs(platform, windows[done : done + limit]):
+        checks.append(check)
+        if perf_counter() - started > PAGE_SECONDS:
+            break
+    done += len(checks)
+    return respond(
+        VerificationShape(
+            verified=all(check.equal for check in checks),
+            checked_at=checked_at,
+            token=token,
+            numbers=sum(check.numbers for check in checks),
+            failed=sum(check.failure is not None for check in checks),
+            done=done,
+            checks=len(windows),
+            metrics=by_metric(checks),
+            seconds=round(perf_counter() - started, 3),
+            next_cursor=(context.cursors.write(done, *question) if done < len(windows) else None),
         )
-
-    return routes
+    )
 
 
 def by_metric(checks: Sequence[Check]) -> list[CheckedMetric]:
