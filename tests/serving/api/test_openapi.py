@@ -3,6 +3,8 @@
 # ruff: noqa: ANN401 - JSON is whatever it is
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import jsonschema_rs
 import pytest
 from schemathesis.specs.openapi import definitions
 
-from tests.serving.api.conftest import Served, serving
+from agentflow.contracts import Registry
+from serving.api.openapi import Reference
+from tests.serving.api.conftest import PATIENCE_SECONDS, Served, serving
 
 Document = dict[str, Any]
 
@@ -69,6 +73,34 @@ def test_every_schema_is_a_schema(document: Document) -> None:
     """OpenAPI 3.1 schemas are JSON Schema 2020-12."""
     for name, schema in document["components"]["schemas"].items():
         assert jsonschema_rs.meta.is_valid(schema), name
+
+
+def test_others_are_answered_while_it_is_made(shared: Served) -> None:
+    """It takes 0.3 s after each change of contracts: reads must not wait for that."""
+
+    class Slow(Reference):
+        def __init__(self) -> None:
+            super().__init__((), keyed=False)
+            self.asked, self.others_answered = threading.Event(), threading.Event()
+
+        def document(self, registry: Registry) -> Document:
+            self.asked.set()
+            return {"others": self.others_answered.wait(PATIENCE_SECONDS)}
+
+    async def both() -> tuple[int, Document]:
+        asking = asyncio.create_task(shared.client.get("/openapi.json"))
+        await asyncio.to_thread(slow.asked.wait, PATIENCE_SECONDS)
+        alive = await shared.client.get("/v1/health/live")
+        slow.others_answered.set()
+        return alive.status_code, (await asking).json()
+
+    slow, context = Slow(), shared.api.context
+    usual, context.reference = context.reference, slow
+
+    answered = shared.run(both())
+
+    context.reference = usual
+    assert answered == (200, {"others": True})
 
 
 def test_it_resolves_with_keys_too(tmp_path: Path) -> None:
