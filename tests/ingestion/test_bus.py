@@ -6,7 +6,7 @@ Embedded implementations run here; those that need a server inherit the suite in
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -41,19 +41,7 @@ class BusSuite:
     `bus` wrote. Topics of tests that need more partitions have as many as the bus can give.
     """
 
-    differences: ClassVar[Mapping[str, type[BaseException]]] = {}
-    """Tests that this implementation does not pass, and the error that it raises in each."""
-
     most_partitions: ClassVar[int] = 1
-
-    @pytest.fixture(autouse=True)
-    def declared(self, request: pytest.FixtureRequest) -> None:
-        """A difference is strict: a test that passes after all fails, as another error does."""
-        unknown = [name for name in self.differences if not hasattr(self, name)]
-        assert not unknown
-        error = self.differences.get(request.node.originalname)
-        if error is not None:
-            request.node.add_marker(pytest.mark.xfail(raises=error, strict=True))
 
     def test_offsets_grow_by_one_from_zero(self, bus: Bus, make_topic: MakeTopic) -> None:
         """Positions are arithmetic on offsets; the first record of a topic is 0."""

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, Message, Producer
 
 from agentflow.contracts import Registry
 from agentflow.lint import load
 from ingestion.cdc import Record, Sources
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
-from ingestion.kafka.records import record_of
 from ingestion.kafka.topic_plan import plan_topics
 from ingestion.kafka.topics import RETENTION, TIMESTAMPS, Topic, TopicPolicy, wanted_topics
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED
@@ -26,6 +25,7 @@ from stack.jobs import start
 from stack.probe import wait_until
 from stack.services import Flink, Kafka
 from tests.ingestion.cdc.packs import write_pack
+from tests.stack.kafka_topics import records_in
 
 ANSWERED = (VALIDATED, DEAD_LETTERS, DUPLICATES)
 Place = tuple[str, str, str]
@@ -77,16 +77,7 @@ class RunningGate:
     def read(self, topic: str) -> Sequence[LogRecord]:
         """Return everything a topic holds now; what was read before is not read again."""
         found = self.seen.setdefault(topic, [])
-        consumer = Consumer({"bootstrap.servers": self.config.bootstrap, "group.id": "test"})
-        place = TopicPartition(self.config.topic_name(topic), 0, len(found))
-        _, end = consumer.get_watermark_offsets(place, timeout=30, cached=False)
-        consumer.assign([place])
-        while len(found) < end:
-            message = consumer.poll(30)
-            assert message is not None, f"{topic}: {len(found)} of {end}"
-            assert message.error() is None
-            found.append(record_of(message, topic))
-        consumer.close()
+        found += records_in(self.config, topic, start=len(found))
         return found
 
     def answers(self) -> dict[Place, list[tuple[str, LogRecord]]]:

@@ -8,11 +8,10 @@ from itertools import islice
 from pathlib import Path
 from urllib.request import urlopen
 
-from confluent_kafka import Consumer, TopicPartition
-
 from agentflow.lint import load
 from ingestion.generate import Profile, read_world
 from stack.path import StreamPath
+from tests.stack.kafka_topics import end_of
 from tests.stack.lake_world import everything, located, opened
 
 ACCEPTED = 'agentflow_processing_events_total{status="accepted"}'
@@ -30,11 +29,7 @@ def figure(path: StreamPath, name: str) -> int:
 
 def validated_end(path: StreamPath) -> int:
     """Return how many records the validated topic was given."""
-    consumer = Consumer({"bootstrap.servers": path.kafka.bootstrap, "group.id": "ends"})
-    place = TopicPartition(path.config.topic_name("validated"), 0)
-    _, end = consumer.get_watermark_offsets(place, timeout=30, cached=False)
-    consumer.close()
-    return int(end)
+    return end_of(path.config, "validated")
 
 
 def good_lines(contracts: Path, *, seed: int, start_us: int, batch: int) -> Iterator[list[bytes]]:

@@ -1,108 +1,29 @@
-"""The buses that need a server, under the one conformance suite."""
+"""The bus on a Redis server, under the one conformance suite."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
 from itertools import count
-from typing import ClassVar
 
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 from redis import Redis as Client
 
 from agentflow.errors import (
     ParameterError,
-    RecordTooLargeError,
     StorageError,
     StorageFullError,
-    TopicUnknownError,
     UnavailableError,
 )
-from ingestion.kafka.admin import KafkaAdmin
-from ingestion.kafka.bus import KafkaBus
-from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
-from ingestion.kafka.topic_plan import Create
-from ingestion.kafka.topics import MAX_MESSAGE, RETENTION, Topic
 from ingestion.log.port import Place
 from ingestion.redis.bus import RedisBus
 from ingestion.redis.opening import open_redis_bus
-from stack.services import Kafka, Redis
+from stack.services import Redis
 from tests.ingestion.test_bus import BusSuite, MakeTopic, Reopen, new, numbered
 
 pytestmark = pytest.mark.xdist_group("stack")
-FOR_EVER = "-1"
-"""The suite's records are of 1970: retention would take them away under a test that is slow."""
 
 _names = (f"topic_{number}" for number in count())
-
-
-@pytest.fixture(scope="module")
-def config(kafka: Kafka) -> KafkaConfig:
-    return KafkaConfig(kafka.bootstrap, prefix=f"bus-{secrets.token_hex(4)}")
-
-
-@pytest.fixture(scope="module")
-def kafka_bus(config: KafkaConfig) -> Iterator[KafkaBus]:
-    with KafkaBus(config) as bus:
-        yield bus
-
-
-class TestKafka(BusSuite):
-    """A broker. Topics are made by an administrator, sizes are limited, times are rounded."""
-
-    most_partitions = 3
-    differences: ClassVar = {
-        "test_a_topic_nobody_made_is_empty": TopicUnknownError,
-        "test_any_size_is_a_record": RecordTooLargeError,
-        "test_times_have_microseconds": AssertionError,
-    }
-
-    @pytest.fixture
-    def bus(self, kafka_bus: KafkaBus) -> KafkaBus:
-        return kafka_bus
-
-    @pytest.fixture
-    def make_topic(self, config: KafkaConfig) -> MakeTopic:
-        admin = KafkaAdmin(config)
-
-        def make(partitions: int = 1) -> str:
-            topic = next(_names)
-            properties = {MAX_MESSAGE: str(MAX_MESSAGE_BYTES), RETENTION: FOR_EVER}
-            wanted = Topic(config.topic_name(topic), partitions, 1, config=properties)
-            admin.apply([Create(wanted)])
-            return topic
-
-        return make
-
-    def test_what_retention_took_is_skipped(
-        self, bus: KafkaBus, make_topic: MakeTopic, config: KafkaConfig
-    ) -> None:
-        """A reader that was away too long goes on with the oldest record there is."""
-        topic = make_topic()
-        bus.append(topic, numbered(range(9)))
-        taken = TopicPartition(config.topic_name(topic), 0, 6)
-        client = AdminClient({"bootstrap.servers": config.bootstrap})
-        for answer in client.delete_records([taken]).values():
-            answer.result(timeout=30)
-
-        records = bus.read(topic, start=2, limit=2)
-
-        assert [(record.offset, record.value) for record in records] == [(6, b"6"), (7, b"7")]
-        assert bus.end(topic) == 9
-
-    @pytest.fixture
-    def reopen(self, config: KafkaConfig) -> Iterator[Reopen]:
-        opened: list[KafkaBus] = []
-
-        def again() -> KafkaBus:
-            opened.append(KafkaBus(config))
-            return opened[-1]
-
-        yield again
-        for bus in opened:
-            bus.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import secrets
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
@@ -15,13 +14,13 @@ import pytest
 
 from agentflow.errors import UnavailableError
 from ingestion.kafka.admin import KafkaAdmin
-from ingestion.kafka.bus import KafkaBus
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.positions import GroupPositions
 from ingestion.kafka.topic_plan import Create
 from ingestion.kafka.topics import Topic
 from stack.probe import wait_until
 from stack.services import Kafka
+from tests.stack.kafka_topics import commit_position
 
 Ask = Callable[[Iterable[tuple[str, int]]], Mapping[tuple[str, int], int]]
 
@@ -60,15 +59,17 @@ def test_a_broker_that_still_loads_its_positions_is_waited_for(kafka: Kafka) -> 
     """It says so to who asks first after a start; nobody may take that for a no, or for zero."""
     config = KafkaConfig(kafka.bootstrap, prefix=f"loading-{secrets.token_hex(4)}")
     KafkaAdmin(config).apply([Create(Topic(config.topic_name("raw"), 1, 1, config={}))])
-    with KafkaBus(config) as bus:
-        for number in range(1, 10):
-            bus.store_position(f"reader-{number}", "raw", number)
-        kafka.kill()
-        kafka.restart()
+    groups = [f"{config.prefix}.reader-{number}" for number in range(1, 10)]
+    for number, group in enumerate(groups, 1):
+        commit_position(config, group, "raw", number)
+    kafka.kill()
+    kafka.restart()
 
-        assert bus.position("reader-9", "raw") == 9
-        bus.store_position("reader-1", "raw", 2)
-        assert bus.position("reader-1", "raw") == 2
+    place = (config.topic_name("raw"), 0)
+    for number, group in enumerate(groups, 1):
+        positions = GroupPositions(config, group)
+        assert positions.committed([place]) == {place: number}
+        positions.close()
 
 
 def test_questions_about_positions_outlive_the_broker(kafka: Kafka) -> None:
@@ -80,9 +81,7 @@ def test_questions_about_positions_outlive_the_broker(kafka: Kafka) -> None:
     config = KafkaConfig(kafka.bootstrap, prefix=prefix, timeout=timedelta(seconds=1))
     place = (config.topic_name("raw"), 0)
     KafkaAdmin(config).apply([Create(Topic(place[0], 1, 1, config={}))])
-    patient = GroupPositions(replace(config, timeout=timedelta(seconds=30)), f"{prefix}.job")
-    patient.commit(*place, 7)
-    patient.close()
+    commit_position(config, f"{prefix}.job", "raw", 7)
     positions = GroupPositions(config, f"{prefix}.job")
     for _ in range(2):
         kafka.kill()

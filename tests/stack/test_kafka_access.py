@@ -13,13 +13,14 @@ import pytest
 
 from agentflow.errors import AgentFlowError, ParameterError, UnavailableError
 from ingestion.kafka.admin import KafkaAdmin
-from ingestion.kafka.bus import KafkaBus
 from ingestion.kafka.config import KafkaConfig
+from ingestion.kafka.positions import GroupPositions
 from ingestion.kafka.producer import KafkaProducer
 from ingestion.kafka.topic_plan import Create
 from ingestion.kafka.topics import RETENTION, Topic
 from stack.services import Kafka
 from tests.ingestion.test_bus import new
+from tests.stack.kafka_topics import all_records, commit_position
 
 pytestmark = pytest.mark.xdist_group("stack")
 
@@ -61,13 +62,11 @@ def errors_of(config: KafkaConfig) -> list[AgentFlowError]:
     with pytest.raises(AgentFlowError) as refused:
         KafkaAdmin(config).cluster_id()
     found.append(refused.value)
-    with KafkaBus(config, delivery_timeout=timedelta(seconds=2)) as bus:
-        with pytest.raises(AgentFlowError) as refused:
-            bus.read("raw", start=0, limit=1)
-        found.append(refused.value)
-        with pytest.raises(AgentFlowError) as refused:
-            bus.append("raw", [new()])
-        found.append(refused.value)
+    positions = GroupPositions(config, "readers")
+    with pytest.raises(AgentFlowError) as refused:
+        positions.committed([("raw", 0)])
+    found.append(refused.value)
+    positions.close()
     producer = KafkaProducer(config, delivery_timeout=timedelta(seconds=2))
     with pytest.raises(AgentFlowError) as refused:
         asyncio.run(producer.send("raw", [new()]))
@@ -80,7 +79,7 @@ def errors_of(config: KafkaConfig) -> list[AgentFlowError]:
 
 
 def test_records_travel_over_tls_with_scram(secure: KafkaConfig) -> None:
-    """Every kind of client of ours: administrator, producer, bus."""
+    """Every kind of client of ours: administrator, producer, positions of a group."""
     kept = {RETENTION: "-1"}
     KafkaAdmin(secure).apply([Create(Topic(secure.topic_name("raw"), 1, 1, config=kept))])
     producer = KafkaProducer(secure)
@@ -89,10 +88,12 @@ def test_records_travel_over_tls_with_scram(secure: KafkaConfig) -> None:
     places = asyncio.run(producer.send("raw", [new(b"private")]))
 
     producer.close()
-    with KafkaBus(secure) as bus:
-        bus.store_position("lake", "raw", 1)
-        assert [record.value for record in bus.read("raw", start=0, limit=9)] == [b"private"]
-        assert bus.position("lake", "raw") == 1
+    commit_position(secure, "lake", "raw", 1)
+    positions = GroupPositions(secure, "lake")
+    place = (secure.topic_name("raw"), 0)
+    assert positions.committed([place]) == {place: 1}
+    positions.close()
+    assert [record.value for record in all_records(secure, "raw")] == [b"private"]
     assert list(places) == [(0, 0)]
 
 

@@ -22,7 +22,6 @@ from agentflow.errors import (
 )
 from agentflow.events import RawEvent
 from ingestion.kafka.admin import KafkaAdmin
-from ingestion.kafka.bus import KafkaBus
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.producer import Backlog, KafkaProducer
 from ingestion.kafka.records import raw_record
@@ -31,7 +30,8 @@ from ingestion.kafka.topics import Topic
 from ingestion.log.port import RAW, NewRecord, Place
 from ingestion.partitioner import partition_of
 from stack.services import Kafka
-from tests.ingestion.test_bus import everything, new
+from tests.ingestion.test_bus import new
+from tests.stack.kafka_topics import all_records, end_of
 
 pytestmark = pytest.mark.xdist_group("stack")
 PARTITIONS = 3
@@ -83,8 +83,7 @@ def test_each_record_is_told_where_it_is(opened: Open, config: KafkaConfig) -> N
     assert [place.partition for place in places] == [
         partition_of(record.key or b"", PARTITIONS) for record in records
     ]
-    with KafkaBus(config) as bus:
-        found = {Place(r.partition, r.offset): r for r in everything(bus, RAW)}
+    found = {Place(r.partition, r.offset): r for r in all_records(config, RAW)}
     for place, record in zip(places, records, strict=True):
         stored = found[place]
         assert (stored.key, stored.value) == (record.key, event.value)
@@ -108,9 +107,8 @@ def test_many_requests_share_one_producer_and_keep_the_order_of_keys(
     asyncio.run(all_at_once())
 
     found = defaultdict(list)
-    with KafkaBus(config) as bus:
-        for record in everything(bus, "ordered"):
-            found[record.key].append(record.value)
+    for record in all_records(config, "ordered"):
+        found[record.key].append(record.value)
     assert len(found) == 50
     assert all(values == [b"%d" % number for number in range(20)] for values in found.values())
     assert producer.backlog == Backlog(0, 0)
@@ -126,29 +124,29 @@ def test_what_is_said_to_be_stored_is_there_in_a_topic_made_a_moment_ago(
     producer = opened()
     client = AdminClient({"bootstrap.servers": config.bootstrap})
     records = [new(b"%d" % number, b"key %d" % number) for number in range(20)]
-    with KafkaBus(config) as bus:
-        for number in range(30):
-            topic = f"fresh_{number}"
-            wanted = NewTopic(config.topic_name(topic), num_partitions=PARTITIONS)
-            client.create_topics([wanted])[config.topic_name(topic)].result()
-            try:
-                places = asyncio.run(producer.send(topic, records))
-            except UnavailableError:  # some of them may be stored: whoever sent them sends again
-                continue
-            stored = {Place(r.partition, r.offset): r.value for r in everything(bus, topic)}
-            assert [stored[place] for place in places] == [record.value for record in records]
+    for number in range(30):
+        topic = f"fresh_{number}"
+        wanted = NewTopic(config.topic_name(topic), num_partitions=PARTITIONS)
+        client.create_topics([wanted])[config.topic_name(topic)].result()
+        try:
+            places = asyncio.run(producer.send(topic, records))
+        except UnavailableError:  # some of them may be stored: whoever sent them sends again
+            continue
+        stored = {Place(r.partition, r.offset): r.value for r in all_records(config, topic)}
+        assert [stored[place] for place in places] == [record.value for record in records]
 
 
-def test_a_topic_is_made_when_each_of_its_partitions_takes_records(config: KafkaConfig) -> None:
+def test_a_topic_is_made_when_each_of_its_partitions_takes_records(
+    opened: Open, config: KafkaConfig
+) -> None:
     """Who makes a topic may write to it at once: none of it is refused or lost."""
-    admin = KafkaAdmin(config)
+    admin, producer = KafkaAdmin(config), opened()
     records = [new(b"%d" % number, b"key %d" % number) for number in range(20)]
-    with KafkaBus(config) as bus:
-        for number in range(20):
-            topic = f"made_{number}"
-            admin.apply([Create(Topic(config.topic_name(topic), PARTITIONS, 1, config={}))])
-            bus.append(topic, records)
-            assert sum(bus.end(topic, part) for part in range(PARTITIONS)) == len(records)
+    for number in range(20):
+        topic = f"made_{number}"
+        admin.apply([Create(Topic(config.topic_name(topic), PARTITIONS, 1, config={}))])
+        asyncio.run(producer.send(topic, records))
+        assert sum(end_of(config, topic, part) for part in range(PARTITIONS)) == len(records)
 
 
 def test_sending_nothing_is_nothing(opened: Open) -> None:

@@ -9,18 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from queue import SimpleQueue
 from threading import Event, Lock
 from typing import Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
-from agentflow.errors import UnavailableError
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.faults import Faults, is_passing
 
 _AGAIN_SECONDS: Final = 0.1
-_POLL_SECONDS: Final = 0.05
 
 
 class GroupPositions:
@@ -38,7 +35,6 @@ class GroupPositions:
         self._config = config
         self._faults = Faults(config.bootstrap)
         self._lock = Lock()
-        self._answers: SimpleQueue[Sequence[TopicPartition] | KafkaError] = SimpleQueue()
         properties = config.client(
             self._faults.heard,
             group_id=group,
@@ -46,7 +42,7 @@ class GroupPositions:
             enable_auto_offset_store=False,
             allow_auto_create_topics=False,
         )
-        self._consumer = Consumer({**properties, "on_commit": self._heard_of_commit})
+        self._consumer = Consumer(properties)
 
     def committed(self, places: Iterable[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
         """Return the next offset of those (topic, partition) that the group committed ever."""
@@ -56,11 +52,6 @@ class GroupPositions:
         timeout = self._config.timeout_seconds
         found = self._asked(partial(self._consumer.committed, asked, timeout=timeout))
         return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
-
-    def commit(self, name: str, partition: int, offset: int) -> None:
-        """Commit the next offset of a partition for a group that has no member."""
-        wanted = [TopicPartition(name, partition, offset)]
-        self._asked(partial(self._commit, wanted))
 
     def ends(self, places: Iterable[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
         """Return the offset that the next record of each (topic, partition) will be given."""
@@ -87,27 +78,6 @@ class GroupPositions:
                     self._consumer.poll(0)
                     self._faults.forget()
                     return found
-
-    def _commit(self, wanted: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
-        """Commit and wait: the driver's own waiting has no end while there is no broker."""
-        while not self._answers.empty():
-            self._answers.get()  # of one that was given up
-        self._consumer.commit(offsets=list(wanted), asynchronous=True)
-        deadline = time.monotonic() + self._config.timeout_seconds
-        while self._answers.empty() and time.monotonic() < deadline:
-            self._consumer.poll(_POLL_SECONDS)
-        if self._answers.empty():
-            raise UnavailableError(
-                f'kafka at "{self._config.bootstrap}" did not store a position in time',
-                hint="Try again later: storing it twice is harmless.",
-            )
-        answer = self._answers.get()
-        if isinstance(answer, KafkaError):
-            raise KafkaException(answer)
-        return answer
-
-    def _heard_of_commit(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
-        self._answers.put(places if error is None else error)
 
     def close(self) -> None:
         """Let connections go."""
