@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentflow.errors import UnavailableError
-from ingestion.gate_port import Settlement, Standing, SupersededError
+from ingestion.gate.port import Settlement, Standing, SupersededError
 from ingestion.log.port import RAW, NewRecord, Record
 
 

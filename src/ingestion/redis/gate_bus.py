@@ -14,7 +14,7 @@ from typing import Any, Final
 from redis import WatchError
 
 from agentflow.errors import StorageError, UnavailableError
-from ingestion.gate_port import Settlement, Standing, SupersededError
+from ingestion.gate.port import Settlement, Standing, SupersededError
 from ingestion.log.port import ONLY, RAW, Record
 from ingestion.redis.entries import fields_of, record_of
 from ingestion.redis.faults import LOST, LOST_HINT, translated

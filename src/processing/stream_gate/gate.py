@@ -10,7 +10,7 @@ import structlog
 
 from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor
-from ingestion.gate_port import GateBus, Settlement, Standing, SupersededError
+from ingestion.gate.port import GateBus, Settlement, Standing, SupersededError
 from ingestion.log.port import Record
 from processing.transformations.stream import (
     Identities,

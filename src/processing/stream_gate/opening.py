@@ -12,7 +12,7 @@ from typing import Protocol
 from agentflow.contracts import Registry
 from agentflow.errors import StorageError
 from agentflow.supervision import Supervisor
-from ingestion.gate_port import GateBus
+from ingestion.gate.port import GateBus
 from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.private import make_private
 from processing.lake import Lake, LakeThread, LakeWriter, lake_health

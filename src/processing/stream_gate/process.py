@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor, ended
-from ingestion.gate_port import GateBus
+from ingestion.gate.port import GateBus
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED
 from processing.lake import LakeThread, Positions
 from processing.stream_gate.gate import GateThread

@@ -17,7 +17,7 @@ from agentflow.events import EventRef
 from agentflow.lint import load
 from agentflow.supervision import Supervisor
 from agentflow.timers import ManualTimers
-from ingestion.gate_port import Standing, SupersededError
+from ingestion.gate.port import Standing, SupersededError
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord
 from processing.stream_gate.gate import GateThread
 from processing.transformations.stream import StreamGate

@@ -1,0 +1,1 @@
+"""What a gate process needs of a bus, whichever it is."""
