@@ -7,26 +7,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 import structlog
 
-from agentflow.clock import MICROSECOND, Clock
+from agentflow.clock import Clock
 from agentflow.contracts import Registry
-from agentflow.contracts.model import duration
 from agentflow.errors import TokenError, UnavailableError
 from agentflow.events import RawEvent
-from agentflow.metrics import MetricPlan, MetricState
+from agentflow.metrics import MetricState
 from agentflow.supervision import Supervisor, ended
 from ingestion.cdc import Sources
-from ingestion.control.port import ControlStore
+from ingestion.control.port import ChangelogStore, ControlStore, IdempotencyStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
 from processing.dead_letters.triage import DeadLetters
 from processing.definitions import Definitions
+from processing.health import Health
 from processing.health.truncations import Truncations
 from processing.history import History, MetricRow
 from processing.lake import LakeKeeper, LakeReader, Positions
-from processing.lake.lag import LAKE_BUDGET, LakeLag, LakeLagMeter
+from processing.lineage import AcceptedEvents, Lineage
 from processing.live import LiveEngine, MetricId, Moved, snapshot
 from processing.live.groups import LoggedGroups
 from processing.recovery.opening import Recovery
@@ -74,7 +73,11 @@ class Platform:
     Attributes:
         ready: Whether live state is complete; until then `ingest` and reads are refused.
         rebuilt: Where the live state came from, once ready.
-        lake_budget: How far the lake may be behind for the platform to be healthy.
+        health: How it and its parts fare, and how its numbers may be read.
+        accepted: The accepted events, as the log holds them.
+        changelog: The history of contracts.
+        idempotency: What was answered to requests with a key.
+        supervisor: What runs in the background.
         epoch: Names this run of the live state; entity tags do not outlive it.
     """
 
@@ -85,8 +88,10 @@ class Platform:
         supervisor = parts.supervisor
         self.changes = ChangeFeed(supervisor.activity("change-feed", "live"))
         self.ready = False
-        self.lake_budget = LAKE_BUDGET
-        self._lag = LakeLagMeter(parts.log, clock)
+        self.supervisor = supervisor
+        self.accepted = AcceptedEvents(parts.log)
+        self.changelog: ChangelogStore = parts.control
+        self.idempotency: IdempotencyStore = parts.control
         self._started = False
         self._live = supervisor.activity("live-engine", "live")
         self._lost = asyncio.Event()
@@ -119,7 +124,16 @@ class Platform:
             lambda: Sources(self.registry),
             clock=clock,
         )
-        self.truncations = Truncations(parts.log, parts.control)
+        self.health = Health(
+            self,
+            log=parts.log,
+            lake=parts.lake,
+            truncations=Truncations(parts.log, parts.control),
+            supervisor=supervisor,
+            recoveries=parts.recoveries,
+            data_dir=parts.data_dir,
+            clock=clock,
+        )
         self.changes.subscribe(self._follow)
 
     # -- life
@@ -127,7 +141,7 @@ class Platform:
     async def start(self, *, progress: Progress = no_progress) -> Rebuilt:
         """Bring live state to the end of the log, then accept events and reads."""
         self.rebuilt = await asyncio.to_thread(self._rebuild, progress)
-        await asyncio.to_thread(self.truncations.refresh)
+        await asyncio.to_thread(self.health.truncations.refresh)
         self.parts.lake.start()
         self.parts.lake.notify(self._ends())
         await self.intake.start()
@@ -176,7 +190,7 @@ class Platform:
         watched = self.parts.supervisor.activity("truncations", "control")
         while True:
             await self.parts.supervisor.timers.sleep(TRUNCATIONS_EVERY.total_seconds())
-            await asyncio.to_thread(self.truncations.refresh)
+            await asyncio.to_thread(self.health.truncations.refresh)
             watched.well()
 
     def _rebuild(self, progress: Progress) -> Rebuilt:
@@ -366,28 +380,15 @@ class Platform:
                 hint="Retry in a second; GET /v1/health/ready says when.",
             )
 
-    def status(self, plan: MetricPlan, tenant: str) -> Literal["fresh", "stale", "partial"]:
-        """Return how a live number of *plan* may be read now by *tenant*.
+    @property
+    def history(self) -> History:
+        """Answers about the past, from the lake and the tail of the log."""
+        return self.parts.history
 
-        Stale: for longer than the contract's freshness allows, an event waits to become visible,
-        or nobody can say whether one does. Partial: live state is not complete, or a table whose
-        rows it counts was truncated.
-        """
-        if not self.ready or self.truncations.of(plan.contract, self.registry, tenant) is not None:
-            return "partial"
-        return "stale" if self.stale(plan) else "fresh"
-
-    def stale(self, plan: MetricPlan) -> bool:
-        """Tell whether events have waited for longer than the contract's freshness allows."""
-        waiting_since_us = self.intake.waiting_since_us
-        if waiting_since_us is None:
-            return False
-        limit_us = duration(plan.contract.freshness.p95) // MICROSECOND
-        return self.clock.now_us() - waiting_since_us > limit_us
-
-    def lake_lag(self) -> LakeLag:
-        """Return how far the lake is behind the log, from what is known here."""
-        return self._lag.measure(self.parts.lake)
+    @property
+    def lineage(self) -> Lineage:
+        """Where events are stored, and what the lake holds of a contract."""
+        return Lineage(self.parts.log, self.parts.reader, self.parts.lake)
 
     def token(self) -> str:
         """Return a token that covers everything visible now."""

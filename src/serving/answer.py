@@ -187,10 +187,10 @@ class Answering:
         self._etag = etag(asked, tenant, state, platform)
         self._moves = state.moves
         self._arrived_us = platform.engine.arrived_us(tenant, plan.contract.refs)
-        self._status = platform.status(plan, tenant)
+        self._status = platform.health.status(plan, tenant)
         self._watermark_us = platform.engine.watermark_us.get(tenant)
         self._token = platform.token()
-        emptied = platform.truncations.of(plan.contract, platform.registry, tenant)
+        emptied = platform.health.truncations.of(plan.contract, platform.registry, tenant)
         self._emptied = truncated(emptied, tenant, offsets)
         self._contract = contract_document(plan, platform)
         page = Page(asked.after, asked.limit)

@@ -15,7 +15,6 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from agentflow.events import Event
-from ingestion.log.port import VALIDATED
 from processing.live.groups import decoded
 from processing.platform import Platform
 from processing.write.tokens import Token
@@ -138,7 +137,7 @@ class EventPages:
         )
 
     def _render(self, message: _Message) -> bytes:
-        log_id = self._platform.parts.log.log_id
+        log_id = self._platform.accepted.log_id
         token = Token(log_id, {PARTITION: message.offset + 1})
         name = token.encode(self._platform.seal, salted=False).encode()
         body = self._documents.render(message.event, message.offset)
@@ -155,7 +154,7 @@ class EventPages:
         end = self._platform.engine.next_offset
         found = self._logged.pop(position, None)
         if found is None or (found.end != end and found.position == found.end):
-            records = self._platform.parts.log.read(VALIDATED, start=position, limit=AT_ONCE)
+            records = self._platform.accepted.read(start=position, limit=AT_ONCE)
             visible = [record for record in records if record.offset < end]
             events = decoded(visible, self._platform.definitions.gate)
             messages = [_Message(offset, event) for offset, event in events]

@@ -178,9 +178,9 @@ async def answer_past(
     next_offset = platform.engine.next_offset
     token = platform.token()
     watermark_us = platform.engine.watermark_us.get(tenant)
-    history, plan = platform.parts.history, asked.plan
+    history, plan = platform.history, asked.plan
     contract = contract_document(plan, platform)
-    emptied = platform.truncations.of(
+    emptied = platform.health.truncations.of(
         plan.contract, platform.registry, tenant, as_of_us=span.as_of_us
     )
     grain_us = None if span.steps is None else span.steps.grain_us
@@ -270,7 +270,7 @@ async def _warnings(
 
     A value that a correction took away again was there, and is no slip.
     """
-    plan, registry, history = asked.plan, platform.registry, platform.parts.history
+    plan, registry, history = asked.plan, platform.registry, platform.history
     await platform.refresh(plan.id, tenant)
     state = platform.engine.state(plan.id, tenant)
     if not unseen(plan, registry, asked.where, state.values):

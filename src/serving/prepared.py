@@ -196,7 +196,7 @@ class PreparedAnswers:
         now_us = self._platform.clock.now_us()
         prepared = self.at_once(asked, tenant)
         if prepared is not None:
-            status = self._platform.status(asked.plan, tenant)
+            status = self._platform.health.status(asked.plan, tenant)
             if prepared.answer.document.status != status and self._answerer.quick(asked, tenant):
                 self._refresh(prepared)
             if prepared.answer.document.status == status:

@@ -213,7 +213,7 @@ class MetricStreams:
                 subscription.mark_expired(clock.now_us())
                 if pulse.due or not subscription.fresh or self._something_waits(clock.now_us()):
                     subscription.mark_status(
-                        partial(self._platform.status, tenant=subscription.tenant)
+                        partial(self._platform.health.status, tenant=subscription.tenant)
                     )
                 text, told = await self._messages(subscription, told)
                 if text or pulse.due:
@@ -253,7 +253,7 @@ class MetricStreams:
                 raise
             subscription.changed.update(changed)  # to be asked under other contracts
             return b"", told
-        log_id = self._platform.parts.log.log_id
+        log_id = self._platform.accepted.log_id
         parts = []
         for index, prepared in zip(changed, found, strict=True):
             known = subscription.told.get(index)
@@ -275,7 +275,7 @@ class MetricStreams:
 
     def _resume(self, subscription: Subscription, last_id: str | None) -> int:
         """Mark what the subscriber lacks and return up to where it was told everything."""
-        log_id = self._platform.parts.log.log_id
+        log_id = self._platform.accepted.log_id
         position = _position(self._opened(last_id), log_id, subscription.meaning)
         if position is None:
             subscription.changed = set(range(len(subscription.asked)))

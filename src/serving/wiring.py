@@ -83,7 +83,7 @@ def open_from(settings: Settings, *, clock: Clock) -> Platform:
         UnavailableError: The broker does not answer, and there is no replica to serve from.
     """
     platform = _open(settings, clock=clock)
-    platform.lake_budget = timedelta(seconds=settings.lake_budget_seconds)
+    platform.health.lake_budget = timedelta(seconds=settings.lake_budget_seconds)
     return platform
 
 
@@ -213,7 +213,7 @@ async def running(
         server = _server(app, settings, on_stop=app.close)
         _stop_on_signals(server, interrupted)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        saving = platform.parts.supervisor.task(
+        saving = platform.supervisor.task(
             "snapshots",
             "live",
             partial(save_snapshots, platform, every=settings.snapshot_interval_seconds),
@@ -394,7 +394,7 @@ async def save_snapshots(platform: Platform, *, every: float) -> None:
 
     After a failure it is saved at once: its next start has waited already.
     """
-    supervisor = platform.parts.supervisor
+    supervisor = platform.supervisor
     saving = supervisor.activity("snapshots", "live")
     while True:
         if saving.standing.state != "failing":

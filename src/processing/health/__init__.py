@@ -1,1 +1,6 @@
-"""What a platform knows of its own state: how numbers may be read, and why not."""
+"""What a platform knows of its own state: how its parts fare, how numbers may be read."""
+
+from processing.health.components import ComponentHealth, components, worst
+from processing.health.state import Health
+
+__all__ = ["ComponentHealth", "Health", "components", "worst"]

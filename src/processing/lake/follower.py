@@ -86,6 +86,11 @@ class LakeFollower:
         """Why the lake could not be asked; None while all is well."""
         return self._failure
 
+    @property
+    def readable(self) -> bool:
+        """Whether the last look at the lake worked."""
+        return self._failure is None
+
     def flush(self, goal: Positions, *, timeout: timedelta) -> bool:
         """Wait until *goal* is covered; False when that took longer than *timeout*.
 

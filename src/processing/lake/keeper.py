@@ -37,6 +37,11 @@ class LakeKeeper(Protocol):
         """Why the last attempt to write or to look failed; None while all is well."""
         ...
 
+    @property
+    def readable(self) -> bool:
+        """Whether the lake can be read, as far as this knows: false when looking at it failed."""
+        ...
+
     def start(self) -> None:
         """Begin."""
         ...

@@ -106,6 +106,11 @@ class LakeThread:
         """Why the last attempt failed; None while all is well. Attempts go on at each interval."""
         return self._failure
 
+    @property
+    def readable(self) -> bool:
+        """True: what fails here is writing."""
+        return True
+
     def flush(self, goal: Positions, *, timeout: timedelta) -> bool:
         """Write now and wait until *goal* is covered; False when that took longer than *timeout*.
 

@@ -148,7 +148,7 @@ def create_app(
     edge = Edge(
         Routes(OPERATIONS, context),
         guard=guard,
-        idempotency=Idempotency(platform.parts.control, platform.clock),
+        idempotency=Idempotency(platform.idempotency, platform.clock),
         request_ids=request_ids,
         telemetry=context.telemetry,
     )

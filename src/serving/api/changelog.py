@@ -31,7 +31,7 @@ async def read_changelog(
     """Read the history of contracts."""
     question = ("changelog", tenant_of(request))
     after = context.cursors.read(cursor, *question) or 0
-    found = context.platform.parts.control.changes(after=after, limit=limit + 1)
+    found = context.platform.changelog.changes(after=after, limit=limit + 1)
     page = found[:limit]
     more = len(found) > limit
     return respond(

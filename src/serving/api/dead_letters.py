@@ -202,7 +202,7 @@ def _may_reveal(request: Request) -> None:
 def _counts(context: Context, tenant: str) -> dict[str, int]:
     """Count dead letters by reason; reads the lake and the tail of the log."""
     counts: Counter[str] = Counter()
-    history = context.platform.parts.history
+    history = context.platform.history
     for row in history.dead_letters(tenant, start_us=0, end_us=_FAR_US):
         counts[row.reason] += row.count
     return dict(counts.most_common())

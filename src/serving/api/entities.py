@@ -90,8 +90,7 @@ def _entity(
     platform = context.platform
     platform.require_ready()
     link = entity_link(tenant, contract.name, key)
-    offsets = platform.parts.log.linked(link, before=platform.engine.next_offset)
-    records = platform.parts.log.read_offsets(VALIDATED, offsets)
+    records = platform.accepted.linked(link, before=platform.engine.next_offset)
     events = [
         (offset, event)
         for offset, event in decoded(records, platform.definitions.gate)

@@ -8,11 +8,10 @@ import msgspec
 from starlette.requests import Request
 
 from agentflow.clock import to_rfc3339
-from ingestion.log.port import DEAD_LETTERS, VALIDATED
+from processing.health import ComponentHealth, components, worst
 from processing.lake.health import LakeHealth
 from processing.platform import Platform
 from processing.write.port import StreamState
-from serving.api.components import components, worst
 from serving.api.context import Context, respond, text_response
 from serving.api.keys import Scope
 from serving.api.replies import Reply
@@ -64,7 +63,7 @@ async def live() -> Reply:
 )
 async def ready(context: Context, request: Request) -> Reply:
     """May it be sent requests?"""
-    found = readiness(context.platform)
+    found = context.platform.health.readiness()
     if found == "ready":
         return respond(AliveShape(found))
     told = Scope.READ in context.scopes_of(request.headers.get("x-api-key"))
@@ -86,13 +85,13 @@ async def read_metrics(context: Context) -> Reply:
 
 def health(platform: Platform) -> HealthShape:
     """Return the state of every part, from what is known: nothing is waited for."""
-    parts = components(platform)
-    lag = platform.lake_lag()
+    parts = components(platform.health)
+    lag = platform.health.lake_lag()
     stream = platform.intake.stream
     return HealthShape(
         status=worst(parts.values()),
-        components=parts,
-        lake=_tables(platform.parts.lake.seen),
+        components={name: _component_shape(part) for name, part in parts.items()},
+        lake=_tables(platform.health.lake.seen),
         lag=LagShape(round(lag.seconds, 3), lag.events),
         token=platform.token(),
         stream=None if stream is None else _stream_shape(stream),
@@ -112,13 +111,8 @@ def health_of_one(found: HealthShape) -> HealthShape:
     )
 
 
-def readiness(platform: Platform) -> str:
-    """Return `ready`, or why no requests should be sent here."""
-    if not platform.ready:
-        return "rebuilding"
-    if platform.lake_lag().seconds > platform.lake_budget.total_seconds():
-        return "lake_behind"
-    return "ready"
+def _component_shape(part: ComponentHealth) -> ComponentShape:
+    return ComponentShape(part.status, part.detail, part.fix)
 
 
 def _stream_shape(stream: StreamState) -> StreamShape:
@@ -157,7 +151,7 @@ class PlatformFigures:
     def counters(self) -> Mapping[str, tuple[str, Mapping[tuple[tuple[str, str], ...], float]]]:
         """Return what was counted since the start."""
         counts = self._platform.intake.counts
-        standings = self._platform.parts.supervisor.standings()
+        standings = self._platform.health.standings()
         return {
             "agentflow_processing_events": (
                 "Events taken, by what became of them.",
@@ -165,7 +159,7 @@ class PlatformFigures:
             ),
             "agentflow_processing_lake_maintenances": (
                 "How often the lake was maintained.",
-                {(): float(self._platform.parts.lake.maintained)},
+                {(): float(self._platform.health.lake.maintained)},
             ),
             "agentflow_processing_background_failures": (
                 "Failures of threads and tasks in the background.",
@@ -180,18 +174,18 @@ class PlatformFigures:
     def gauges(self) -> Mapping[str, tuple[str, float]]:
         """Return what is so now."""
         platform = self._platform
-        end = platform.parts.log.end(VALIDATED)
-        lag = platform.lake_lag()
-        standings = platform.parts.supervisor.standings()
+        health = platform.health
+        lag = health.lake_lag()
+        standings = health.standings()
         return {
             "agentflow_processing_ready": ("1 once live state is complete.", platform.ready),
             "agentflow_processing_backlog_events": (
                 "Events taken and not yet durable.", platform.intake.backlog_events),
             "agentflow_processing_live_offset": (
                 "Position of the live engine in the log.", platform.engine.next_offset),
-            "agentflow_ingestion_log_events": ("Accepted events in the log.", end),
+            "agentflow_ingestion_log_events": ("Accepted events in the log.", health.log_end),
             "agentflow_ingestion_dead_letters": (
-                "Dead letters in the log.", platform.parts.log.end(DEAD_LETTERS)),
+                "Dead letters in the log.", health.dead_letters_end),
             "agentflow_processing_lake_lag_events": (
                 "Events the lake does not hold yet.", lag.events),
             "agentflow_processing_lake_lag_seconds": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentflow.clock import to_rfc3339
 from agentflow.contracts import EventContract, Registry
 from agentflow.errors import StorageCorruptError, UnknownContractError
-from agentflow.events import EventRef, identity_key
+from agentflow.events import EventRef
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.dead_letters.triage import Triaged
 from processing.transformations import DeadLetter
@@ -52,16 +52,15 @@ def _first(context: Context, letter: DeadLetter) -> dict[str, object] | None:
     if letter.source is None or letter.event_id is None:
         return None
     platform = context.platform
-    log, registry = platform.parts.log, platform.registry
-    offset = log.find_identity(identity_key(letter.tenant, letter.source, letter.event_id))
-    records = () if offset is None else log.read_offsets(VALIDATED, [offset])
-    for record in records:
-        ref = EventRef(record.headers["type"], int(record.headers["version"]))
-        try:
-            event = platform.definitions.gate.decode(ref, record.value)
-        except (UnknownContractError, StorageCorruptError):
-            return None
-        document = context.documents.document(event, record.offset)
-        document["data"] = masked_data(context.documents.data(event), registry.events.get(ref))
-        return document
-    return None
+    record = platform.accepted.find(letter.tenant, letter.source, letter.event_id)
+    if record is None:
+        return None
+    ref = EventRef(record.headers["type"], int(record.headers["version"]))
+    try:
+        event = platform.definitions.gate.decode(ref, record.value)
+    except (UnknownContractError, StorageCorruptError):
+        return None
+    document = context.documents.document(event, record.offset)
+    contract = platform.registry.events.get(ref)
+    document["data"] = masked_data(context.documents.data(event), contract)
+    return document

@@ -11,11 +11,9 @@ from starlette.requests import Request
 from agentflow.clock import to_rfc3339
 from agentflow.errors import NotFoundError
 from agentflow.events import EventRef
-from agentflow.events.identity import identity_key
 from agentflow.wording import quoted
 from ingestion.log.port import RAW, VALIDATED, Record
 from processing.lake.folder import within_lake
-from processing.lake.reader import planned
 from quality.envelope import UNKNOWN_SOURCE
 from serving.answer import contract_document
 from serving.api.context import Context, may_count_all, respond, tenant_of
@@ -74,15 +72,12 @@ def event_lineage(
     Raises:
         NotFoundError: No event with that identity was accepted.
     """
-    log = context.platform.parts.log
-    offset = log.find_identity(identity_key(tenant, source, event_id))
-    records = log.read_offsets(VALIDATED, [offset]) if offset is not None else ()
-    if not records:
+    record = context.platform.accepted.find(tenant, source, event_id)
+    if record is None:
         raise NotFoundError(
             f"event {quoted(event_id)} from source {quoted(source)} was not accepted",
             hint="An event is named by its source and its id: pass ?source=…",
         )
-    record = records[0]
     hops = [HopShape("received", at=to_rfc3339(record.timestamp_us)), *_raw(context, record)]
     number = _number(context, record, VALIDATED, record.offset)
     hops.append(HopShape("validated", topic=VALIDATED, offset=number))
@@ -98,7 +93,7 @@ def _raw(context: Context, record: Record) -> list[HopShape]:
         place = f"{headers['raw_topic']}/{headers.get('raw_partition', '0')}"
         number = _number(context, record, place, raw_offset)
         return [HopShape("raw", topic=place, offset=number)]
-    if context.platform.parts.log.read_offsets(RAW, [raw_offset]):
+    if context.platform.lineage.has_raw(raw_offset):
         return [HopShape("raw", topic=RAW, offset=_number(context, record, RAW, raw_offset))]
     return []
 
@@ -121,7 +116,7 @@ def _live(context: Context, record: Record) -> list[HopShape]:
 
 
 def _lake(context: Context, record: Record, *, counted: bool) -> list[HopShape]:
-    located = context.platform.parts.reader.locate(_ref(record), record.offset)
+    located = context.platform.lineage.locate(_ref(record), record.offset)
     if located is None:
         return []
     return [
@@ -148,27 +143,21 @@ def metric_lineage(
     platform = context.platform
     contract = platform.registry.metric(name, version)
     plan = platform.definitions.plans[(contract.name, contract.version)]
-    lake = platform.parts.reader.lake
-    names = {ref: lake.name(ref) for ref in contract.refs}
-    tables = lake.tables(names.values())
-    sources = []
-    for ref, table_name in names.items():
-        snapshot = tables[table_name].current_snapshot()
-        files = planned(tables[table_name], "")
-        sources.append(
-            MetricSource(
-                event=str(ref),
-                table=".".join(table_name),
-                snapshot_id=snapshot.snapshot_id if counted and snapshot is not None else None,
-                rows=sum(file.rows for file in files) if counted else None,
-                files=len(files) if counted else None,
-            )
+    sources = [
+        MetricSource(
+            event=str(ref),
+            table=table.name,
+            snapshot_id=table.snapshot_id if counted else None,
+            rows=table.rows if counted else None,
+            files=table.files if counted else None,
         )
+        for ref, table in platform.lineage.tables(contract.refs).items()
+    ]
     return MetricLineageShape(
         metric=contract.name,
         version=contract.version,
         contract=contract_document(plan, platform),
         sources=sources,
         live_offset=platform.engine.next_offset if counted else None,
-        lake_offset=platform.parts.lake.covered.validated if counted else None,
+        lake_offset=platform.lineage.lake_offset if counted else None,
     )

@@ -187,14 +187,7 @@ def _recomputed(check: Check) -> int | str | None:
 
 
 def _snapshots(context: Context, asked: Asked) -> dict[str, int]:
-    lake = context.platform.parts.reader.lake
-    names = [lake.name(ref) for ref in asked.plan.contract.refs]
-    found = {}
-    for name, table in lake.tables(names).items():
-        snapshot = table.current_snapshot()
-        if snapshot is not None:
-            found[".".join(name)] = snapshot.snapshot_id
-    return found
+    return dict(context.platform.lineage.snapshots(asked.plan.contract.refs))
 
 
 def shape_of(contract: MetricContract, fingerprint: str) -> MetricShape:

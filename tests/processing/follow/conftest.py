@@ -176,7 +176,7 @@ class Life:
         return sum(int(cell.value) for cell in cut.cells.values())  # type: ignore[arg-type]
 
     def status(self) -> str:
-        return self.platform.status(self.platform.engine.plans["things", 1], "acme")
+        return self.platform.health.status(self.platform.engine.plans["things", 1], "acme")
 
     def close(self) -> None:
         self.run(self.platform.close())

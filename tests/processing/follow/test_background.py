@@ -19,10 +19,10 @@ from agentflow.events import RawEvent
 from agentflow.supervision import Standing
 from agentflow.timers import SystemTimers
 from ingestion.kafka.producer import KafkaProducer
+from processing.health import components
 from processing.lake import Positions
 from processing.platform import Platform
 from processing.wiring import open_platform
-from serving.api.components import components
 from serving.wiring import save_snapshots
 from tests.fakes.stream import ProducingBroker
 from tests.processing.follow.conftest import NOW_US, Life, OpenLake, thing
@@ -230,7 +230,7 @@ class Victim:
     def _shown(self, before: Standing) -> bool:
         """Tell whether health names it with its failure, and does not say that all is well."""
         now = self.standings()[before.name]
-        part = components(self._platform)[before.part]
+        part = components(self._platform.health)[before.part]
         return now.failures > before.failures and part.status != "ok" and now.detail in part.detail
 
     async def _turn(self) -> None:

@@ -23,9 +23,9 @@ from ingestion.log.opening import open_log
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from ingestion.log.replica import Delivery, Replicated
 from processing.dead_letters.triage import Criteria
+from processing.health import components
 from processing.lake import LakeWriter, Positions
 from processing.lake.source import LogSource
-from serving.api.components import components
 from tests.fakes.stream import FakeBroker
 from tests.processing.follow.conftest import NOW_US, Life, OpenLake, thing
 
@@ -460,7 +460,7 @@ def test_what_a_stream_deleted_ahead_of_its_reader_is_taken_from_the_lake(
 
     assert life.value() == (14 if in_lake else 11)
     assert [each.lost for each in life.platform.parts.recoveries] == [not in_lake] * 2
-    health = components(life.platform)
+    health = components(life.platform.health)
     assert ("degraded" if not in_lake else "ok") == health["log"].status
     life.close()
 

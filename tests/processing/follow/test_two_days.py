@@ -28,13 +28,13 @@ from agentflow.timers import ManualTimers
 from ingestion.control.port import Done, New
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.follow.opening import StreamOptions, open_stream_platform
+from processing.health import components
 from processing.lake import LakeWriter, Positions
 from processing.lake.commit import KEPT_SNAPSHOTS
 from processing.lake.maintenance import referenced
 from processing.live.snapshot import SNAPSHOT_FILE
 from processing.platform import Platform
 from processing.wiring import open_platform
-from serving.api.components import components
 from serving.wiring import save_snapshots
 from tests.fakes.stream import FakeBroker
 from tests.processing.follow.conftest import METRIC, load_things, thing
@@ -166,9 +166,9 @@ def require_all_well(life: TwoDays, runner: asyncio.Runner) -> None:
     platform = life.platform
     standings = platform.parts.supervisor.standings()
     assert [each.failures for each in standings] == [0] * len(standings)
-    parts = components(platform)
+    parts = components(platform.health)
     assert {name: part.status for name, part in parts.items()} == dict.fromkeys(parts, "ok")
-    assert platform.lake_lag().events == 0
+    assert platform.health.lake_lag().events == 0
     checks = runner.run(platform.verify())
     assert [check.cut.window for check in checks] == list(WINDOWS)
     assert all(check.equal for check in checks)

@@ -70,7 +70,7 @@ def test_a_truncated_table_makes_its_metrics_partial_until_that_is_dealt_with(
         await platform.start()
         found.append(told(platform))
         change(platform, Logical("t", 7, None, None, order=2))
-        platform.truncations.refresh()
+        platform.health.truncations.refresh()
         found.append(told(platform))
         await platform.close()
 
@@ -80,7 +80,7 @@ def test_a_truncated_table_makes_its_metrics_partial_until_that_is_dealt_with(
         (letter,), _ = platform.dead_letters.page(TENANT, _CRITERIA, below=None, limit=9)
         discarded = platform.dead_letters.discard(TENANT, letter.offset, who="me", note="")
         assert discarded.triage.status == TriageStatus.DISCARDED
-        platform.truncations.refresh()
+        platform.health.truncations.refresh()
         found.append(told(platform))
         await platform.close()
         return found
@@ -141,7 +141,7 @@ def test_other_metrics_and_facts_stay_fresh(registry: Registry, tmp_path: Path) 
             for each in registry.tables.values()
         )
         other = contract.model_copy(update={"moved_by": ("something.else@1",)})
-        of = platform.truncations.of
+        of = platform.health.truncations.of
         theirs = Registry.of(
             each.model_copy(update={"tenant": "umbrella"}) for each in registry.tables.values()
         )
