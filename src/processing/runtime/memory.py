@@ -1,7 +1,6 @@
-"""Gives memory back to the system: a burst of work must not stay for ever what the process holds.
+"""Gives memory back to the system: the process must not keep what a burst of work needed.
 
-Arrow's own allocator keeps what a merge of lake files needed, by thread and without end in sight
-(120 MiB after ten minutes of 200 events a second); the system's gives it back when asked.
+Arrow uses the system's allocator too: see `processing/__init__.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ import ctypes
 from functools import cache
 from typing import Final
 
-import pyarrow as pa
-
 _ARENA_MAX: Final = -8  # names of glibc's malloc.h
 _MMAP_THRESHOLD: Final = -3
 _ARENAS: Final = 4
@@ -19,8 +16,7 @@ _MAPPED_BYTES: Final = 512 * 1024
 
 
 def settle_allocator() -> None:
-    """Let Arrow use the system's allocator, and let that map what is large by itself; call once."""
-    pa.set_memory_pool(pa.system_memory_pool())
+    """Let the system's allocator map what is large by itself; call once."""
     libc = _glibc()
     if libc is not None:
         libc.mallopt(_ARENA_MAX, _ARENAS)
