@@ -19,57 +19,22 @@ from agentflow.clock import to_rfc3339
 from agentflow.contracts.model import duration
 from agentflow.contracts.scope import attribute_of
 from agentflow.metrics import Measured, MetricPlan, MetricState, Page
-from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.windows import BEGINNING_US
 from processing.live import MetricId
 from processing.platform import Platform
 from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices
+from serving.answer_document import AnswerShape, PastGroup, wire
 from serving.asked import Asked
-from serving.causes import CauseDocument, Causes, Place
+from serving.causes import Causes, Place
 from serving.cursors import Cursors
 from serving.group_pages import GroupCursors
 from serving.offsets import Offsets
 from serving.units import unit_of, unit_of_total
-from serving.warnings import WarningDocument, truncated, unseen
+from serving.warnings import truncated, unseen
 
 _ATTEMPTS: Final = 8
 """Time goes on while a question is prepared: a window may have moved on at the end of it."""
 _AGES = b'"age_ms":null,"source_idle_ms":null'
-
-
-class GroupDocument(msgspec.Struct, frozen=True):
-    """One group of an answer, on the wire."""
-
-    dimensions: dict[str, object]
-    value: int | str | None
-    unit: str | None
-    events: int
-    exact: bool = True
-    error_bound: float = 0.0
-
-
-class AnswerDocument(msgspec.Struct, frozen=True):
-    """An answer on the wire; `age_ms` and `source_idle_ms` are spliced in when it is sent."""
-
-    metric: str
-    value: int | str | None
-    unit: str | None
-    status: str
-    window: dict[str, str | None]
-    dimensions: dict[str, object]
-    contract: dict[str, object]
-    watermark: str | None
-    token: str
-    events: int
-    exact: bool
-    error_bound: float
-    causes: list[CauseDocument]
-    warnings: list[WarningDocument]
-    groups: list[GroupDocument] | msgspec.UnsetType = msgspec.UNSET
-    left_out: int | msgspec.UnsetType = msgspec.UNSET
-    next_cursor: str | None = None
-    age_ms: int | None = None
-    source_idle_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +57,7 @@ class Answer:
     moves: int
     moved_at_us: int | None
     arrived_us: int | None
-    document: AnswerDocument
+    document: AnswerShape
     _head: bytes = field(repr=False)
     _tail: bytes = field(repr=False)
 
@@ -195,7 +160,7 @@ class Answering:
         self._contract = contract_document(plan, platform)
         page = Page(asked.after, asked.limit)
         self._groups = state.groups(asked.window, by=asked.by, where=asked.where, page=page)
-        self._documents: list[GroupDocument] = []
+        self._documents: list[PastGroup] = []
 
     def steps(self) -> Iterator[None]:
         """Work, a group or less in each step."""
@@ -225,7 +190,7 @@ class Answering:
             _tail=tail,
         )
 
-    def _document(self) -> AnswerDocument:
+    def _document(self) -> AnswerShape:
         asked, plan, found = self._asked, self._asked.plan, self._groups
         start_us, end_us = self._bounds
         unbounded = start_us == BEGINNING_US
@@ -237,7 +202,7 @@ class Answering:
             if found.events
             else unseen(plan, registry, asked.where, state.values, state.departed)
         )
-        return AnswerDocument(
+        return AnswerShape(
             metric=plan.contract.name,
             value=wire(total.value) if total else None,
             unit=unit_of_total(asked, found.units),
@@ -254,6 +219,8 @@ class Answering:
             events=found.events,
             exact=True,
             error_bound=0.0,
+            age_ms=None,
+            source_idle_ms=None,
             causes=self._causes,
             warnings=[*self._emptied, *unseen_values],
             groups=self._documents if asked.by else msgspec.UNSET,
@@ -290,14 +257,9 @@ def contract_document(plan: MetricPlan, platform: Platform) -> dict[str, object]
     }
 
 
-def wire(value: Value) -> int | str | None:
-    """Render a value: integers as numbers, decimals as text that keeps every digit."""
-    return f"{value:f}" if isinstance(value, Decimal) else value
-
-
-def _group(asked: Asked, key: tuple[object, ...], measured: Measured) -> GroupDocument:
+def _group(asked: Asked, key: tuple[object, ...], measured: Measured) -> PastGroup:
     dimensions = dict(zip(asked.by, key, strict=True))
-    return GroupDocument(
+    return PastGroup(
         dimensions=dimensions,
         value=wire(measured.value),
         unit=unit_of(asked.plan, {**asked.where, **dimensions}),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -20,62 +20,18 @@ from agentflow.metrics.sql import Question
 from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
 from processing.platform import Platform
-from serving.answer import contract_document, wire
+from serving.answer import contract_document
+from serving.answer_document import AnswerShape, PastGroup, Point, wire
 from serving.asked import Asked
-from serving.causes import CauseDocument
 from serving.cursors import Cursors
 from serving.group_pages import GroupCursors, page
 from serving.offsets import Offsets
 from serving.question import require_past
-from serving.series import Point, Steps, Touched, closed_status, points, require_few
+from serving.series import Steps, Touched, closed_status, points, require_few
 from serving.units import unit_of, unit_of_total
 from serving.warnings import WarningDocument, truncated, unseen
 
 EPOCH: Final = to_rfc3339(0)
-
-
-class PastGroup(msgspec.Struct, frozen=True):
-    """One group of an answer about the past."""
-
-    dimensions: dict[str, Any]
-    value: int | str | None
-    unit: str | None
-    events: int
-    exact: bool = True
-    error_bound: float = 0.0
-
-
-class PastAnswer(msgspec.Struct, frozen=True):
-    """An answer computed from events; the members are those of a live one.
-
-    Attributes:
-        known_from: When the first event that can move the metric came, if that was after `as_of`.
-        grain: The length of the steps of a series, and the instant they are aligned to.
-    """
-
-    metric: str
-    value: int | str | None
-    unit: str | None
-    status: str
-    window: dict[str, str | None]
-    dimensions: dict[str, Any]
-    contract: dict[str, Any]
-    watermark: str | None
-    token: str
-    events: int
-    exact: bool
-    error_bound: float
-    causes: list[CauseDocument]
-    warnings: list[WarningDocument]
-    as_of: str | None
-    known_from: str | None = None
-    grain: dict[str, str] | None = None
-    groups: list[PastGroup] | msgspec.UnsetType = msgspec.UNSET
-    left_out: int | msgspec.UnsetType = msgspec.UNSET
-    next_cursor: str | None = None
-    series: list[Point] | msgspec.UnsetType = msgspec.UNSET
-    age_ms: int | None = None
-    source_idle_ms: int | None = None
 
 
 class _Rows(Protocol):
@@ -166,7 +122,7 @@ def span_of(
 
 async def answer_past(
     platform: Platform, asked: Asked, tenant: str, span: Span, *, offsets: Offsets | None = None
-) -> PastAnswer:
+) -> AnswerShape:
     """Compute an answer in a thread; *offsets* are the numbers by which the tenant knows them.
 
     Raises:
@@ -235,7 +191,7 @@ async def answer_past(
     it = await asyncio.to_thread(found)
     shown = msgspec.UNSET if it.series is None else it.series
     cursors = GroupCursors(Cursors(platform.seal), tenant)
-    return PastAnswer(
+    return AnswerShape(
         metric=plan.contract.name,
         value=None if it.total is None else wire(it.total.value),
         unit=unit_of_total(asked, it.currencies),
@@ -260,6 +216,8 @@ async def answer_past(
         left_out=it.left_out if asked.by else msgspec.UNSET,
         next_cursor=None if it.last is None else cursors.write(asked.listing, it.last),
         series=shown,
+        age_ms=None,
+        source_idle_ms=None,
     )
 
 

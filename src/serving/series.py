@@ -11,16 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
-
-import msgspec
+from typing import Final, Literal
 
 from agentflow.clock import to_rfc3339
 from agentflow.errors import ParameterError
 from agentflow.metrics import compile_cells, measure
 from agentflow.metrics.arithmetic import Value
 from processing.history import MetricRow
-from serving.answer import wire
+from serving.answer_document import Point, wire
 from serving.asked import Asked
 
 MAX_POINTS: Final = 10_000
@@ -31,23 +29,6 @@ CLOSED_AFTER_US: Final = 60_000_000
 Key = tuple[object, ...]
 Touched = Mapping[tuple[int | None, Key], int]
 """When a number changed last, by bucket and dimensions."""
-
-
-class Point(msgspec.Struct, frozen=True):
-    """One step of a series, for one group.
-
-    Attributes:
-        status: `restated` when it changed after it had closed.
-        partial: The range cuts the step, or the step is not over yet.
-    """
-
-    start: str
-    end: str
-    value: int | str | None
-    events: int
-    status: str
-    partial: bool
-    dimensions: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from agentflow.events import RawEvent
 from processing.write.dry_run import DryRun
 from quality.verdict import Accepted
-from serving.answer import wire
+from serving.answer_document import wire
 from serving.api.bodies import EVENTS_LIMIT_BYTES
 from serving.api.context import Context, respond, tenant_of
 from serving.api.contract_parameters import many_events, one_event

@@ -18,13 +18,13 @@ from agentflow.wording import quoted
 from processing.verification.checks import Check
 from processing.verification.checks import question as recompute_of
 from processing.verification.proofs import Proof, Window
-from serving.answer import wire
+from serving.answer_document import AnswerShape, RecomputeShape, wire
 from serving.api.context import Context, encode, may_count_all, respond, tenant_of
 from serving.api.contract_parameters import read_description
 from serving.api.entity_tags import CACHE_CONTROL, NO_STORE, deprecation, matches
 from serving.api.replies import JSON, Headers, Reply, header
 from serving.api.resource import Resource
-from serving.api.shapes import AnswerShape, MetricShape, MetricsShape, RecomputeShape, WindowShape
+from serving.api.shapes import MetricShape, MetricsShape, WindowShape
 from serving.asked import Asked, ask
 from serving.past import answer_past, span_of
 from serving.prepared import Prepared

@@ -8,10 +8,6 @@ import msgspec
 
 from quality.verdict import Violation
 from serving.api.problems import Detail
-from serving.causes import CauseDocument
-from serving.past import PastGroup
-from serving.series import Point
-from serving.warnings import WarningDocument
 
 Json = dict[str, Any]
 
@@ -77,50 +73,6 @@ class MetricsShape(msgspec.Struct, frozen=True):
     """Every version of every metric."""
 
     metrics: list[MetricShape]
-
-
-class RecomputeShape(msgspec.Struct, frozen=True):
-    """The same number, computed once more from the lake alone.
-
-    Attributes:
-        snapshots: Commits it was read from, of all tenants; null to a key without `operate`.
-    """
-
-    value: int | str | None
-    equal: bool
-    rows: int
-    snapshots: dict[str, int] | None
-    ms: float
-    sql: str | None
-
-
-class AnswerShape(msgspec.Struct, frozen=True):
-    """The value of a metric, with what it takes to trust it."""
-
-    metric: str
-    value: int | str | None
-    unit: str | None
-    status: str
-    window: dict[str, str | None]
-    dimensions: Json
-    contract: Json
-    watermark: str | None
-    token: str
-    events: int
-    exact: bool
-    error_bound: float
-    causes: list[CauseDocument]
-    warnings: list[WarningDocument]
-    age_ms: int | None
-    source_idle_ms: int | None
-    as_of: str | None = None
-    known_from: str | None = None
-    grain: Json | None = None
-    groups: list[PastGroup] | msgspec.UnsetType = msgspec.UNSET
-    left_out: int | msgspec.UnsetType = msgspec.UNSET
-    next_cursor: str | None = None
-    series: list[Point] | msgspec.UnsetType = msgspec.UNSET
-    recompute: RecomputeShape | msgspec.UnsetType = msgspec.UNSET
 
 
 class BatchShape(msgspec.Struct, frozen=True):

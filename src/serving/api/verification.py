@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from processing.verification.checks import Check, Compared
 from processing.verification.proofs import proofs, windows_of
-from serving.answer import wire
+from serving.answer_document import wire
 from serving.api.context import Context, respond, tenant_of
 from serving.api.replies import Reply
 from serving.api.resource import Resource
