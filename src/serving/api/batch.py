@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from pydantic import Field
 from starlette.requests import Request
@@ -17,11 +19,18 @@ from serving.api.metrics import reach
 from serving.api.problems import problem_of
 from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.api.shapes import BatchShape
 from serving.asked import Asked, ask
 from serving.group_pages import MAX_GROUPS
 
 MAX_ITEMS = 100
+
+
+class BatchShape(msgspec.Struct, frozen=True):
+    """Several answers of one instant, in the order asked; one that failed is a problem."""
+
+    token: str
+    as_of: str
+    answers: list[dict[str, Any]]
 
 
 class BatchItem(Body):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 from pydantic import Field
 
 from agentflow.contracts import Contract, EventContract, Node, Registry, graph
@@ -12,9 +13,58 @@ from agentflow.contracts.graph import NodeKind
 from serving.api.context import Context, respond
 from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.api.shapes import CatalogShape, EdgeShape, GraphShape, Hit, NodeShape, SearchShape
 
 MAX_HITS: Final = 50
+
+
+class CatalogShape(msgspec.Struct, frozen=True):
+    """Every contract in force, whole."""
+
+    events: list[dict[str, Any]]
+    entities: list[dict[str, Any]]
+    metrics: list[dict[str, Any]]
+
+
+class NodeShape(msgspec.Struct, frozen=True):
+    """A contract or a dimension, as a node."""
+
+    id: str
+    kind: str
+    name: str
+    version: int | None
+    status: str | None
+
+
+class EdgeShape(msgspec.Struct, frozen=True):
+    """An arrow, in the direction in which change flows."""
+
+    source: str = msgspec.field(name="from")
+    target: str = msgspec.field(name="to")
+    kind: str
+    fields: list[str]
+
+
+class GraphShape(msgspec.Struct, frozen=True):
+    """Which event moves which metric and sets which entity."""
+
+    nodes: list[NodeShape]
+    edges: list[EdgeShape]
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """Something that was found. `match` is the text it was found by."""
+
+    kind: str
+    name: str
+    version: int | None
+    match: str
+    url: str
+
+
+class SearchShape(msgspec.Struct, frozen=True):
+    """What was found, best first."""
+
+    hits: list[Hit]
 
 
 resource = Resource("contracts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from pydantic import Field
 from starlette.requests import Request
 
@@ -11,7 +12,26 @@ from agentflow.clock import to_rfc3339
 from serving.api.context import Context, respond, tenant_of
 from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.api.shapes import ChangelogEntry, ChangelogShape
+
+
+class ChangelogEntry(msgspec.Struct, frozen=True):
+    """One published change."""
+
+    number: int
+    published_at: str
+    kind: str
+    name: str
+    version: int
+    fingerprint: str
+    summary: str
+
+
+class ChangelogShape(msgspec.Struct, frozen=True):
+    """The history of contracts, oldest first."""
+
+    changes: list[ChangelogEntry]
+    next_cursor: str | None
+
 
 resource = Resource("contracts")
 

@@ -1,43 +1,21 @@
-"""`/v1/contracts`: versions, documents, differences, samples, publication."""
+"""`/v1/contracts`: versions, documents, differences."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from pydantic import Field
-from starlette.requests import Request
 
 from agentflow.contracts import Contract, Registry, breaking, diff
 from agentflow.errors import ParameterError, UnknownContractError
-from agentflow.events import RawEvent
 from agentflow.export import FORMATS, export
 from agentflow.suggestions import nearest_and
-from agentflow.wording import counted, quoted
-from processing.publication.publishing import publish
-from quality.verdict import Accepted
+from agentflow.wording import quoted
 from serving.api.catalog import document_of
-from serving.api.context import Context, respond, tenant_of, text_response
-from serving.api.contract_parameters import json_body
-from serving.api.event_results import detail_of
-from serving.api.json_body import NoBody
-from serving.api.keys import Scope
-from serving.api.problems import Detail, Problem, ProblemError
+from serving.api.context import Context, respond, text_response
 from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.api.shapes import (
-    BackfilledMetric,
-    ChangeShape,
-    ContractShape,
-    ContractsShape,
-    ContractSummary,
-    DiffShape,
-    PublishedContract,
-    PublishedShape,
-    ValidationShape,
-    VersionsShape,
-)
 
 Kind = Literal["event", "entity", "metric", "source"]
 Version = Annotated[int, Field(ge=1, le=999_999_999)]
@@ -51,6 +29,65 @@ _UNKNOWN: Final = (
     "parameter_invalid",
 )
 _FORMATS: Final = ("json", "yaml", *FORMATS)
+
+
+class ContractSummary(msgspec.Struct, frozen=True):
+    """One version of one contract."""
+
+    kind: str
+    name: str
+    version: int
+    status: str
+    owner: str
+    description: str
+    fingerprint: str
+
+
+class ContractsShape(msgspec.Struct, frozen=True):
+    """Contracts, by kind, name and version."""
+
+    contracts: list[ContractSummary]
+
+
+class VersionsShape(msgspec.Struct, frozen=True):
+    """The versions of one contract; `current` is used when none is named."""
+
+    kind: str
+    name: str
+    current: int
+    versions: list[ContractSummary]
+
+
+class ContractShape(msgspec.Struct, frozen=True):
+    """One version of one contract, whole."""
+
+    kind: str
+    name: str
+    version: int
+    fingerprint: str
+    file: str
+    contract: dict[str, Any]
+
+
+class ChangeShape(msgspec.Struct, frozen=True):
+    """One difference between two versions, and what it hits."""
+
+    impact: str
+    path: str
+    message: str
+    metrics: list[str]
+    entities: list[str]
+
+
+class DiffShape(msgspec.Struct, frozen=True):
+    """What changed between two versions of a contract."""
+
+    kind: str
+    name: str
+    from_version: int = msgspec.field(name="from")
+    to_version: int = msgspec.field(name="to")
+    breaking: bool
+    changes: list[ChangeShape]
 
 
 resource = Resource("contracts")
@@ -122,66 +159,6 @@ async def read_contract(
     if fmt == "json":
         return respond(_shape(contract, registry))
     return document(contract, registry, fmt)
-
-
-def _sample_body(_: Registry) -> dict[str, Any]:
-    return {"requestBody": json_body({"type": "object"})}
-
-
-@resource.post(
-    "/v1/contracts/publish",
-    PublishedShape,
-    "contract_invalid",
-    "contract_breaking",
-    "storage_failed",
-    scope=Scope.ADMIN,
-)
-async def publish_contracts(context: Context, _body: NoBody) -> Reply:
-    """Put the contract files in force."""
-    registry = await asyncio.to_thread(context.load_contracts)
-    _refuse_breaking(context.platform.registry, registry)
-    published = await publish(context.platform, registry)
-    return respond(
-        PublishedShape(
-            published=[
-                PublishedContract(item.kind, item.name, item.version, item.summary)
-                for item in published.changes
-            ],
-            metrics=[
-                BackfilledMetric(
-                    metric=item.metric[0],
-                    version=item.metric[1],
-                    backfilled_events=item.events,
-                    compared=item.numbers,
-                    equal=True,
-                    catch_up_ms=item.catch_up_ms,
-                )
-                for item in published.metrics
-            ],
-            removed=[f"{name}@{version}" for name, version in published.removed],
-        )
-    )
-
-
-@resource.post(
-    "/v1/contracts/{event}/validate",
-    ValidationShape,
-    "event_unknown",
-    "parameter_invalid",
-    "body_invalid",
-    scope=Scope.READ,
-    describe=_sample_body,
-)
-async def validate_sample(
-    context: Context,
-    request: Request,
-    body: bytes,
-    event: str,
-    version: Annotated[int | None, Field(ge=1, le=999_999_999)] = None,
-) -> Reply:
-    """Judge a sample of an event's data."""
-    contract = context.platform.registry.event(event, version)
-    return respond(_validated(context, contract.name, contract.version, tenant_of(request), body))
 
 
 def pick(registry: Registry, kind: Kind, name: str, version: int | None) -> Contract:
@@ -265,51 +242,3 @@ def _shape(contract: Contract, registry: Registry) -> ContractShape:
         registry.source(contract).file,
         document_of(contract, registry),
     )
-
-
-def _refuse_breaking(old: Registry, new: Registry) -> None:
-    broken = breaking(diff(old, new))
-    if broken:
-        errors = tuple(Detail("contract_breaking", str(item), pointer=item.path) for item in broken)
-        raise ProblemError(
-            Problem(
-                "contract_breaking",
-                f"{counted(len(broken), 'change')} would break readers; nothing was published",
-                "Give a breaking change a new major version beside the old one.",
-                errors,
-            )
-        )
-
-
-def _validated(
-    context: Context, name: str, version: int, tenant: str, body: bytes
-) -> ValidationShape:
-    sample = _sample(body)
-    event = msgspec.json.encode(
-        {"type": name, "dataversion": version, "data": sample, "id": "sample", "source": "sample"}
-    )
-    verdict = context.platform.judge(RawEvent(event, tenant, context.platform.clock.now_us()))
-    if isinstance(verdict, Accepted):
-        warnings = [detail_of(item) for item in verdict.warnings]
-        data = context.documents.data(verdict.event)
-        return ValidationShape(valid=True, version=version, errors=[], warnings=warnings, data=data)
-    errors = [detail_of(item) for item in verdict.violations]
-    return ValidationShape(valid=False, version=version, errors=errors, warnings=[], data=None)
-
-
-def _sample(body: bytes) -> msgspec.Raw:
-    """Return the sample as it was written: numbers keep their digits.
-
-    Raises:
-        ProblemError: It is not JSON.
-    """
-    try:
-        sample: Any = msgspec.json.decode(body, type=msgspec.Raw)
-        bytes(sample).decode()
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        message = "the sample is not JSON"
-        raise ProblemError(
-            Problem("malformed_json", message, "Send the event's data as one JSON object.")
-        ) from None
-    raw: msgspec.Raw = sample
-    return raw

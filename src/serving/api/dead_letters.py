@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from typing import Annotated, Final
 
+import msgspec
 import structlog
 from pydantic import Field, JsonValue
 from starlette.requests import Request
@@ -21,15 +22,45 @@ from serving.api.guard import missing_scope
 from serving.api.json_body import Body, NoBody
 from serving.api.keys import Caller
 from serving.api.keys import Scope as KeyScope
-from serving.api.letters import letter_shape
-from serving.api.problems import ProblemError
+from serving.api.letters import DeadLetterShape, letter_shape
+from serving.api.problems import Detail, ProblemError
 from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.api.shapes import DeadLetterShape, DeadLettersShape, ReplayShape, ReplaysShape
 
 Offset = Annotated[int, Field(ge=0, le=2**62)]
 _FAR_US = 2**53
 log = structlog.get_logger()
+
+
+class DeadLettersShape(msgspec.Struct, frozen=True):
+    """Dead letters, newest first.
+
+    `counts` is by reason, of all there are; `open` of those neither replayed nor discarded.
+    """
+
+    dead_letters: list[DeadLetterShape]
+    next_cursor: str | None
+    counts: dict[str, int]
+    open: dict[str, int]
+
+
+class ReplayShape(msgspec.Struct, frozen=True):
+    """What became of a dead letter that was sent again."""
+
+    dead_letter: int
+    status: str
+    id: str | None
+    type: str | None
+    offset: int | None
+    errors: list[Detail]
+
+
+class ReplaysShape(msgspec.Struct, frozen=True):
+    """What became of all that were sent again."""
+
+    replayed: int
+    refused: int
+    results: list[ReplayShape]
 
 
 class FixBody(Body):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from pydantic import Field
 from starlette.requests import Request
 
@@ -21,15 +22,73 @@ from processing.transformations import entity_link
 from serving.api.context import Context, respond, tenant_of
 from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.api.shapes import (
-    EntityShape,
-    RelationShape,
-    SessionShape,
-    SetByShape,
-    TimelineShape,
-)
 from serving.event_document import plain
 from serving.question import instant, require_past
+
+
+class SetByShape(msgspec.Struct, frozen=True):
+    """The event an attribute has its value from."""
+
+    event_id: str
+    type: str
+    occurred_at: str
+
+
+class TimelineShape(msgspec.Struct, frozen=True):
+    """One event in the life of an entity."""
+
+    event_id: str
+    type: str
+    occurred_at: str
+    ingested_at: str
+    offset: int
+    data: dict[str, Any]
+
+
+class RelationShape(msgspec.Struct, frozen=True):
+    """The entity that a relation leads to."""
+
+    entity: str
+    id: str
+
+
+class SessionShape(msgspec.Struct, frozen=True):
+    """One session of an entity, and what its events alone say.
+
+    Attributes:
+        end: The last event and the gap; an event up to there still joins.
+        duration_ms: From the first event to the last.
+        open: The instant that was asked about, or else the platform's clock, is before `end`.
+    """
+
+    start: str
+    end: str
+    events: int
+    duration_ms: int
+    open: bool
+    attributes: dict[str, Any]
+
+
+class EntityShape(msgspec.Struct, frozen=True):
+    """What is known of one entity.
+
+    Attributes:
+        sessions: Newest first; null when the contract names no gap.
+    """
+
+    entity: str
+    id: str
+    attributes: dict[str, Any]
+    set_by: dict[str, SetByShape]
+    relations: dict[str, RelationShape]
+    events: int
+    first_seen: str
+    last_seen: str
+    timeline: list[TimelineShape]
+    next_cursor: str | None
+    sessions: list[SessionShape] | None
+    next_sessions_cursor: str | None
+
 
 resource = Resource("entities")
 

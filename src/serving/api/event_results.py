@@ -16,7 +16,6 @@ from processing.write.results import EventResult
 from quality.verdict import Violation
 from serving.api.problems import Detail, Problem
 from serving.api.replies import JSON, Reply
-from serving.api.shapes import EventItem, EventsShape
 from serving.intake import (
     MAX_EVENTS,
     MEDIA_TYPES,
@@ -37,6 +36,37 @@ Seen: TypeAlias = Callable[[str, int | None], int | None]
 """Returns the number by which the sender knows an offset of a topic."""
 DEPRECATED: Final = (b"deprecation", b"@0")
 _encode = msgspec.json.Encoder().encode
+
+
+class EventItem(msgspec.Struct, frozen=True, gc=False):
+    """What became of one event of a request.
+
+    Attributes:
+        index: Its place in the request, from 0.
+        offset: Names its place in the log; for a duplicate, where it was first accepted.
+        dead_letter: Names its place among the dead letters, when it was rejected.
+        identified_by: `id`, or `content` when it came without one: an equal event is a duplicate.
+    """
+
+    index: int
+    id: str | None
+    type: str | None
+    status: str
+    offset: int | None
+    warnings: tuple[Violation, ...]
+    errors: tuple[Violation, ...]
+    dead_letter: int | None
+    identified_by: str | None
+
+
+class EventsShape(msgspec.Struct, frozen=True, gc=False):
+    """What became of a request; `token` covers all of it."""
+
+    token: str
+    accepted: int
+    duplicates: int
+    rejected: int
+    events: list[EventItem]
 
 
 class EventsPort(Protocol):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Any, Final, cast
 
+import msgspec
 from starlette.requests import Request
 
 from agentflow.events import RawEvent
@@ -13,12 +14,17 @@ from serving.answer_document import wire
 from serving.api.bodies import EVENTS_LIMIT_BYTES
 from serving.api.context import Context, respond, tenant_of
 from serving.api.contract_parameters import many_events, one_event
-from serving.api.event_results import ListDetail, detail_of, repeated_header, take_events
+from serving.api.event_results import (
+    EventsShape,
+    ListDetail,
+    detail_of,
+    repeated_header,
+    take_events,
+)
 from serving.api.keys import Scope
-from serving.api.problems import Problem, ProblemError, unknown_parameters
+from serving.api.problems import Detail, Problem, ProblemError, unknown_parameters
 from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.api.shapes import DryRunShape, EventsShape, MoveShape
 from serving.intake import RepeatedHeaderError, binary_mode, structured
 from serving.question import parse_query
 from serving.units import unit_of
@@ -28,6 +34,30 @@ _EVENT_CODES: Final = (
     "storage_full", "storage_failed", "backlog_full", "record_too_large", "header_invalid",
 )  # fmt: skip
 _DETAILS: Final = ("all", "errors")
+
+
+class MoveShape(msgspec.Struct, frozen=True):
+    """How one number of one metric would change."""
+
+    metric: str
+    version: int
+    window: str
+    dimensions: dict[str, Any]
+    before: int | str | None
+    after: int | str | None
+    moved: int | str | None
+    unit: str | None
+
+
+class DryRunShape(msgspec.Struct, frozen=True):
+    """What an event would do. `event` is the event as it would be stored, enriched."""
+
+    accepted: bool
+    errors: list[Detail]
+    warnings: list[Detail]
+    event: dict[str, Any] | None
+    duplicate: bool
+    moves: list[MoveShape]
 
 
 resource = Resource("events")

@@ -16,15 +16,69 @@ from serving.api.context import Context, respond, text_response
 from serving.api.keys import Scope
 from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.api.shapes import (
-    AliveShape,
-    ComponentShape,
-    HealthShape,
-    LagShape,
-    StreamShape,
-    TableShape,
-)
 from serving.api.telemetry import CONTENT_TYPE
+
+
+class ComponentShape(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The state of one part, and what to do about it; a key without `operate` sees its status."""
+
+    status: str
+    detail: str = ""
+    fix: str | None = None
+
+
+class TableShape(msgspec.Struct, frozen=True):
+    """One table of the lake, from metadata alone."""
+
+    rows: int
+    files: int
+    snapshots: int
+    bytes: int
+    last_commit_at: str | None
+
+
+class LagShape(msgspec.Struct, frozen=True):
+    """How far the lake is behind the log of all tenants; null to a key without `operate`."""
+
+    seconds: float | None
+    events: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class StreamShape(msgspec.Struct, frozen=True):
+    """How far behind the stream is what reads can see; present when events come over one.
+
+    A key without `operate` sees whether it is connected: the rest is of all tenants.
+    """
+
+    connected: bool
+    seconds: float | None
+    events: int | msgspec.UnsetType = msgspec.UNSET
+    unread: int | msgspec.UnsetType = msgspec.UNSET
+    drained_per_second: float | msgspec.UnsetType = msgspec.UNSET
+    skipped_offsets: int | msgspec.UnsetType = msgspec.UNSET
+    unreadable: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class HealthShape(msgspec.Struct, frozen=True):
+    """Whether the platform does what it is for.
+
+    Without a key there is the status alone. A key with the scope `read` sees the status of each
+    part, one with `operate` everything: details count the events of all tenants.
+    """
+
+    status: str
+    components: dict[str, ComponentShape] | msgspec.UnsetType = msgspec.UNSET
+    lake: dict[str, TableShape] | msgspec.UnsetType = msgspec.UNSET
+    lag: LagShape | msgspec.UnsetType = msgspec.UNSET
+    token: str | msgspec.UnsetType = msgspec.UNSET
+    stream: StreamShape | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class AliveShape(msgspec.Struct, frozen=True):
+    """A yes or no, in a status code too."""
+
+    status: str
+
 
 resource = Resource("operation")
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from agentflow.clock import to_rfc3339
 from agentflow.contracts import EventContract, Registry
 from agentflow.errors import StorageCorruptError, UnknownContractError
@@ -12,8 +16,35 @@ from processing.transformations import DeadLetter
 from quality.codes import ID_CONFLICT
 from serving.api.context import Context
 from serving.api.event_results import detail_of
-from serving.api.shapes import DeadLetterShape
+from serving.api.problems import Detail
 from serving.masking import masked, masked_data
+
+
+class DeadLetterShape(msgspec.Struct, frozen=True):
+    """An event that was not accepted, why, and where it stands.
+
+    Attributes:
+        raw: What arrived. Values of personal fields, and of fields its contract does not declare,
+            are masked; None when it is no JSON object, in which nothing can be told apart.
+        raw_base64: What arrived, when it is no text; only where it is revealed.
+        masked: Whether something that arrived is not shown.
+        conflicts_with: The event that was accepted under the same identity, of an `id_conflict`.
+    """
+
+    offset: int
+    received_at: str
+    reason: str
+    type: str | None
+    event_id: str | None
+    errors: list[Detail]
+    status: str
+    note: str
+    replayed_as: int | None
+    size_bytes: int
+    raw: str | None
+    raw_base64: str | None
+    masked: bool
+    conflicts_with: dict[str, Any] | None
 
 
 def letter_shape(context: Context, item: Triaged, *, reveal: bool = False) -> DeadLetterShape:

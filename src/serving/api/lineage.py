@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from pydantic import Field
 from starlette.requests import Request
 
@@ -19,7 +20,65 @@ from serving.answer import contract_document
 from serving.api.context import Context, may_count_all, respond, tenant_of
 from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.api.shapes import EventLineageShape, HopShape, MetricLineageShape, MetricSource
+
+
+class HopShape(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A place an event has really been: what is not known to have happened is not listed.
+
+    Attributes:
+        snapshot_id: The lake's commit; only to a key with `operate`, as `file` is.
+        file: Relative to the lake.
+    """
+
+    hop: str
+    at: str | None = None
+    topic: str | None = None
+    offset: int | None = None
+    table: str | None = None
+    snapshot_id: int | None = None
+    file: str | None = None
+    metrics: list[str] | None = None
+
+
+class EventLineageShape(msgspec.Struct, frozen=True):
+    """The way of one event."""
+
+    event_id: str
+    source: str
+    type: str
+    hops: list[HopShape]
+
+
+class MetricSource(msgspec.Struct, frozen=True):
+    """An event type a metric is computed from, and where its history is.
+
+    Attributes:
+        rows: Rows of all tenants; null to a key without the scope `operate`, as `files` and
+            `snapshot_id` are.
+    """
+
+    event: str
+    table: str
+    snapshot_id: int | None
+    rows: int | None
+    files: int | None
+
+
+class MetricLineageShape(msgspec.Struct, frozen=True):
+    """What a metric is made of, now.
+
+    Attributes:
+        live_offset: Up to where live state holds the log of all tenants; null to a key without the
+            scope `operate`, as `lake_offset` is.
+    """
+
+    metric: str
+    version: int
+    contract: dict[str, Any]
+    sources: list[MetricSource]
+    live_offset: int | None
+    lake_offset: int | None
+
 
 resource = Resource("lineage")
 

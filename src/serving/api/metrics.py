@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
 
 from agentflow.clock import to_rfc3339
@@ -24,7 +25,6 @@ from serving.api.contract_parameters import read_description
 from serving.api.entity_tags import CACHE_CONTROL, NO_STORE, deprecation, matches
 from serving.api.replies import JSON, Headers, Reply, header
 from serving.api.resource import Resource
-from serving.api.shapes import MetricShape, MetricsShape, WindowShape
 from serving.asked import Asked, ask
 from serving.past import answer_past, span_of
 from serving.prepared import Prepared
@@ -37,6 +37,38 @@ READ_CODES: Final = (
     "metric_unknown", "window_unknown", "dimension_unknown", "parameter_invalid", "token_invalid",
     "cursor_invalid", "instant_out_of_range", "not_yet_visible", "storage_failed",
 )  # fmt: skip
+
+
+class WindowShape(msgspec.Struct, frozen=True):
+    """A window a metric declares. `step` is how far it moves at a time; null if it never does."""
+
+    name: str
+    step: str | None
+
+
+class MetricShape(msgspec.Struct, frozen=True):
+    """What a metric means and how it may be asked."""
+
+    name: str
+    version: int
+    status: str
+    unit: str
+    description: str
+    owner: str
+    windows: list[WindowShape]
+    dimensions: list[str]
+    moved_by: list[str]
+    freshness: dict[str, str]
+    fingerprint: str
+    tags: list[str]
+    value: str
+    sunset: str | None
+
+
+class MetricsShape(msgspec.Struct, frozen=True):
+    """Every version of every metric."""
+
+    metrics: list[MetricShape]
 
 
 resource = Resource("metrics")

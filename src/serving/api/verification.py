@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from time import perf_counter
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 from pydantic import Field
 from starlette.requests import Request
 
@@ -16,11 +17,58 @@ from serving.answer_document import wire
 from serving.api.context import Context, respond, tenant_of
 from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.api.shapes import CheckedMetric, CheckedWindow, VerificationShape
 
 MAX_PAGE: Final = 1_000
 PAGE_SECONDS: Final = 25.0
 """A page ends with the check during which this is over; the next one has a cursor."""
+
+
+class CheckedWindow(msgspec.Struct, frozen=True):
+    """One number, live and recomputed: that of a window, or of a cell that differs.
+
+    `cells` is how many numbers by dimensions were compared for it, `differing` how many of them
+    are not equal, `reason` why it could not be computed again.
+    """
+
+    window: str
+    dimensions: dict[str, Any]
+    live: int | str | None
+    recomputed: int | str | None
+    equal: bool
+    cells: int
+    differing: int
+    seconds: float
+    reason: str | None
+
+
+class CheckedMetric(msgspec.Struct, frozen=True):
+    """One metric, live against recomputed."""
+
+    metric: str
+    version: int
+    equal: bool
+    numbers: int
+    seconds: float
+    windows: list[CheckedWindow]
+
+
+class VerificationShape(msgspec.Struct, frozen=True):
+    """Whether every live number of this page equals its recompute from the lake.
+
+    `done` of `checks` are behind it; without `next_cursor` it is the last page. `failed` checks
+    could not be done.
+    """
+
+    verified: bool
+    checked_at: str
+    token: str
+    numbers: int
+    failed: int
+    done: int
+    checks: int
+    metrics: list[CheckedMetric]
+    seconds: float
+    next_cursor: str | None
 
 
 resource = Resource("operation")
