@@ -55,13 +55,7 @@ class BatchBody(Body):
 resource = Resource("metrics")
 
 
-@resource.post(
-    "/v1/batch",
-    BatchShape,
-    "token_invalid",
-    "not_yet_visible",
-    scope=Scope.READ,
-)
+@resource.post("/v1/batch", BatchShape, "token_invalid", "not_yet_visible", scope=Scope.READ)
 async def read_batch(context: Context, request: Request, body: BatchBody) -> Reply:
     """Read several metrics at one instant."""
     await reach(context, request, body.at_least)

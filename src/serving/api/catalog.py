@@ -70,10 +70,7 @@ class SearchShape(msgspec.Struct, frozen=True):
 resource = Resource("contracts")
 
 
-@resource.get(
-    "/v1/catalog",
-    CatalogShape,
-)
+@resource.get("/v1/catalog", CatalogShape)
 async def read_catalog(context: Context) -> Reply:
     """Read every contract in force."""
     registry = context.platform.registry
@@ -86,20 +83,13 @@ async def read_catalog(context: Context) -> Reply:
     )
 
 
-@resource.get(
-    "/v1/graph",
-    GraphShape,
-)
+@resource.get("/v1/graph", GraphShape)
 async def read_graph(context: Context) -> Reply:
     """See what moves what."""
     return respond(_graph(context.platform.registry))
 
 
-@resource.get(
-    "/v1/search",
-    SearchShape,
-    "parameter_invalid",
-)
+@resource.get("/v1/search", SearchShape, "parameter_invalid")
 async def search(context: Context, q: Annotated[str, Field(min_length=1, max_length=200)]) -> Reply:
     """Find contracts, fields and metrics."""
     return respond(SearchShape(found(context.platform.registry, q)))

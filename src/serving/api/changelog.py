@@ -36,12 +36,7 @@ class ChangelogShape(msgspec.Struct, frozen=True):
 resource = Resource("contracts")
 
 
-@resource.get(
-    "/v1/changelog",
-    ChangelogShape,
-    "parameter_invalid",
-    "cursor_invalid",
-)
+@resource.get("/v1/changelog", ChangelogShape, "parameter_invalid", "cursor_invalid")
 async def read_changelog(
     context: Context,
     request: Request,

@@ -93,11 +93,7 @@ class DiffShape(msgspec.Struct, frozen=True):
 resource = Resource("contracts")
 
 
-@resource.get(
-    "/v1/contracts",
-    ContractsShape,
-    "parameter_invalid",
-)
+@resource.get("/v1/contracts", ContractsShape, "parameter_invalid")
 async def list_contracts(context: Context, kind: Kind | None = None) -> Reply:
     """List contracts."""
     registry = context.platform.registry
@@ -105,11 +101,7 @@ async def list_contracts(context: Context, kind: Kind | None = None) -> Reply:
     return respond(ContractsShape([_summary(item, registry) for item in chosen]))
 
 
-@resource.get(
-    "/v1/contracts/diff",
-    DiffShape,
-    *_UNKNOWN,
-)
+@resource.get("/v1/contracts/diff", DiffShape, *_UNKNOWN)
 async def compare_versions(
     context: Context,
     kind: Kind,
@@ -124,11 +116,7 @@ async def compare_versions(
     return respond(difference(registry, before, after))
 
 
-@resource.get(
-    "/v1/contracts/{kind}/{name}",
-    VersionsShape,
-    *_UNKNOWN,
-)
+@resource.get("/v1/contracts/{kind}/{name}", VersionsShape, *_UNKNOWN)
 async def list_versions(context: Context, kind: Kind, name: str) -> Reply:
     """List versions."""
     registry = context.platform.registry
@@ -141,11 +129,7 @@ async def list_versions(context: Context, kind: Kind, name: str) -> Reply:
     return respond(VersionsShape(kind, current.name, current.version, versions))
 
 
-@resource.get(
-    "/v1/contracts/{kind}/{name}/{version}",
-    ContractShape,
-    *_UNKNOWN,
-)
+@resource.get("/v1/contracts/{kind}/{name}/{version}", ContractShape, *_UNKNOWN)
 async def read_contract(
     context: Context,
     kind: Kind,

@@ -89,12 +89,7 @@ resource = Resource("dead letters")
 _CODES: Final = ("not_found", "parameter_invalid", "storage_full", "storage_failed")
 
 
-@resource.get(
-    "/v1/deadletter",
-    DeadLettersShape,
-    "parameter_invalid",
-    "cursor_invalid",
-)
+@resource.get("/v1/deadletter", DeadLettersShape, "parameter_invalid", "cursor_invalid")
 async def list_dead_letters(  # noqa: PLR0913, PLR0917 - one for each parameter
     context: Context,
     request: Request,
@@ -128,11 +123,7 @@ async def list_dead_letters(  # noqa: PLR0913, PLR0917 - one for each parameter
 
 
 @resource.get(
-    "/v1/deadletter/{offset}",
-    DeadLetterShape,
-    "not_found",
-    "parameter_invalid",
-    "scope_missing",
+    "/v1/deadletter/{offset}", DeadLetterShape, "not_found", "parameter_invalid", "scope_missing"
 )
 async def read_dead_letter(
     context: Context,
@@ -149,12 +140,7 @@ async def read_dead_letter(
     return respond(letter_shape(context, item, reveal=reveal))
 
 
-@resource.post(
-    "/v1/deadletter/replay",
-    ReplaysShape,
-    *_CODES,
-    scope=KeyScope.ADMIN,
-)
+@resource.post("/v1/deadletter/replay", ReplaysShape, *_CODES, scope=KeyScope.ADMIN)
 async def replay_all(context: Context, request: Request, body: ReplayBody) -> Reply:
     """Send dead letters again."""
     criteria = Criteria(body.reason, body.type)
@@ -166,12 +152,7 @@ async def replay_all(context: Context, request: Request, body: ReplayBody) -> Re
     return respond(ReplaysShape(len(shapes) - refused, refused, shapes))
 
 
-@resource.post(
-    "/v1/deadletter/{offset}/fix",
-    ReplayShape,
-    *_CODES,
-    scope=KeyScope.ADMIN,
-)
+@resource.post("/v1/deadletter/{offset}/fix", ReplayShape, *_CODES, scope=KeyScope.ADMIN)
 async def fix(context: Context, request: Request, offset: Offset, body: FixBody) -> Reply:
     """Correct a dead letter and send it."""
     if (body.event is None) == (not body.set and not body.remove):
@@ -189,12 +170,7 @@ async def fix(context: Context, request: Request, offset: Offset, body: FixBody)
     return respond(_replay(context, item.letter.tenant, item.offset, result))
 
 
-@resource.post(
-    "/v1/deadletter/{offset}/replay",
-    ReplayShape,
-    *_CODES,
-    scope=KeyScope.ADMIN,
-)
+@resource.post("/v1/deadletter/{offset}/replay", ReplayShape, *_CODES, scope=KeyScope.ADMIN)
 async def replay(context: Context, request: Request, offset: Offset, _body: NoBody) -> Reply:
     """Send a dead letter again as it is."""
     item = _found(context, request, offset)
@@ -204,12 +180,7 @@ async def replay(context: Context, request: Request, offset: Offset, _body: NoBo
     return respond(_replay(context, item.letter.tenant, item.offset, result))
 
 
-@resource.post(
-    "/v1/deadletter/{offset}/discard",
-    DeadLetterShape,
-    *_CODES,
-    scope=KeyScope.ADMIN,
-)
+@resource.post("/v1/deadletter/{offset}/discard", DeadLetterShape, *_CODES, scope=KeyScope.ADMIN)
 async def discard(context: Context, request: Request, offset: Offset, body: DiscardBody) -> Reply:
     """Decide not to fix it."""
     found = _found(context, request, offset)

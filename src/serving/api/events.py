@@ -89,13 +89,7 @@ async def send_events(context: Context, request: Request, body: bytes) -> Reply:
     )
 
 
-@resource.post(
-    "/v1/dry-run",
-    DryRunShape,
-    "header_invalid",
-    scope=Scope.READ,
-    describe=one_event,
-)
+@resource.post("/v1/dry-run", DryRunShape, "header_invalid", scope=Scope.READ, describe=one_event)
 async def dry_run(context: Context, request: Request, body: bytes) -> Reply:
     """Ask what an event would do."""
     headers = request.scope["headers"]

@@ -83,11 +83,7 @@ class AliveShape(msgspec.Struct, frozen=True):
 resource = Resource("operation")
 
 
-@resource.get(
-    "/v1/health",
-    HealthShape,
-    scope=None,
-)
+@resource.get("/v1/health", HealthShape, scope=None)
 async def read_health(context: Context, request: Request) -> Reply:
     """See whether everything works."""
     found = health(context.platform)
@@ -99,22 +95,13 @@ async def read_health(context: Context, request: Request) -> Reply:
     return respond(HealthShape(found.status))
 
 
-@resource.get(
-    "/v1/health/live",
-    AliveShape,
-    scope=None,
-)
+@resource.get("/v1/health/live", AliveShape, scope=None)
 async def live() -> Reply:
     """Is the process alive?"""
     return respond(AliveShape("alive"))
 
 
-@resource.get(
-    "/v1/health/ready",
-    AliveShape,
-    scope=None,
-    also={503: AliveShape},
-)
+@resource.get("/v1/health/ready", AliveShape, scope=None, also={503: AliveShape})
 async def ready(context: Context, request: Request) -> Reply:
     """May it be sent requests?"""
     found = context.platform.health.readiness()
@@ -125,13 +112,7 @@ async def ready(context: Context, request: Request) -> Reply:
     return respond(shown, status=503, headers=[(b"retry-after", b"1")])
 
 
-@resource.get(
-    "/metrics",
-    None,
-    media="text/plain",
-    scope=Scope.OPERATE,
-    bearer=True,
-)
+@resource.get("/metrics", None, media="text/plain", scope=Scope.OPERATE, bearer=True)
 async def read_metrics(context: Context) -> Reply:
     """Figures for Prometheus."""
     return text_response(context.telemetry.render(), CONTENT_TYPE.decode())

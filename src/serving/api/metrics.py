@@ -74,10 +74,7 @@ class MetricsShape(msgspec.Struct, frozen=True):
 resource = Resource("metrics")
 
 
-@resource.get(
-    "/v1/metrics",
-    MetricsShape,
-)
+@resource.get("/v1/metrics", MetricsShape)
 async def list_metrics(context: Context) -> Reply:
     """List the metrics."""
     registry = context.platform.registry
@@ -85,13 +82,7 @@ async def list_metrics(context: Context) -> Reply:
     return respond(MetricsShape(found))
 
 
-@resource.get(
-    "/v1/metrics/{name}",
-    AnswerShape,
-    *READ_CODES,
-    free=True,
-    describe=read_description,
-)
+@resource.get("/v1/metrics/{name}", AnswerShape, *READ_CODES, free=True, describe=read_description)
 async def read_metric(context: Context, request: Request, name: str) -> Reply:
     """Read a metric."""
     question = parse_question(name, request.scope["query_string"])

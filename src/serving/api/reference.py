@@ -41,12 +41,7 @@ async def read_docs(context: Context, request: Request) -> Reply:
     return text_response(text, "text/html; charset=utf-8", _POLICY)
 
 
-@resource.get(
-    "/llms.txt",
-    None,
-    media="text/plain",
-    scope=None,
-)
+@resource.get("/llms.txt", None, media="text/plain", scope=None)
 async def read_llms(context: Context) -> Reply:
     """The API for language models."""
     return text_response(llms(context.platform.registry), "text/plain; charset=utf-8")

@@ -75,11 +75,7 @@ resource = Resource("operation")
 
 
 @resource.get(
-    "/v1/verify",
-    VerificationShape,
-    "storage_failed",
-    "cursor_invalid",
-    "parameter_invalid",
+    "/v1/verify", VerificationShape, "storage_failed", "cursor_invalid", "parameter_invalid"
 )
 async def verify(
     context: Context,
