@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import AGENTFLOW, ROOT, platform_up
-from tests.e2e.pages import Block, blocks
+from tests.e2e.pages import blocks, typed
 
 DOCS = ROOT / "docs"
-REFUSED = 4
-
-
-def typed(block: Block, place: Path, environment: Mapping[str, str]) -> str:
-    """Type the lines of a block, and return what they said to stdout."""
-    said = ""
-    for line in block.text.splitlines():
-        done = subprocess.run(
-            ["bash", "-c", line],
-            cwd=place,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        wanted = REFUSED if block.title == "refused" else 0
-        assert done.returncode == wanted, f"{line}\n{done.stdout}{done.stderr}"
-        said += done.stdout
-    return said
 
 
 @pytest.mark.timeout(300)
