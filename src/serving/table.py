@@ -7,8 +7,8 @@ from rich.text import Text
 
 from processing.definitions import Definitions
 from processing.platform import Platform
-from serving.answer import Answer, Answerer
-from serving.asked import Asked, ask
+from serving.read.answer import Answer, Answerer
+from serving.read.asked import Asked, ask
 
 _MOST_GROUPS = 3
 

@@ -35,13 +35,13 @@ from processing.publication.publishing import record_changes
 from processing.recovery.rebuild import Progress, no_progress
 from processing.runtime.memory import give_back, settle_allocator
 from processing.wiring import open_platform
-from serving.api.app import Api, Doors, create_app
-from serving.api.connections import ConnectionLimits, Connections
-from serving.api.keys import parse_keys
-from serving.api.limits import Policy
-from serving.api.origins import loopback
-from serving.api.protocol import hot_protocol
-from serving.api.server import Server
+from serving.access.keys import parse_keys
+from serving.access.limits import Policy
+from serving.access.origins import loopback
+from serving.http.connections import ConnectionLimits, Connections
+from serving.server.app import Api, Doors, create_app
+from serving.server.protocol import hot_protocol
+from serving.server.stopping import Server
 
 if TYPE_CHECKING:
     from ingestion.redis.broker import RedisBroker

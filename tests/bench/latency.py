@@ -18,7 +18,7 @@ from agentflow.contracts import Registry
 from ingestion.generate import Generated
 from processing.write.sealing import Seal
 from processing.write.tokens import Token
-from serving.api.keys import parse_keys, token_secret
+from serving.access.keys import parse_keys, token_secret
 from tests.bench.figures import Figure, percentile
 from tests.bench.server import KEY, Served, platform_server
 from tests.bench.wire import Connection, Response, request

@@ -21,8 +21,8 @@ from agentflow.clock import ManualClock
 from agentflow.events import Event
 from processing.platform import Platform
 from processing.wiring import open_platform
-from serving.answer import Answerer
-from serving.asked import Asked, ask
+from serving.read.answer import Answerer
+from serving.read.asked import Asked, ask
 from serving.wiring import tune_runtime
 from tests.bench.engine import judged
 from tests.bench.figures import Figure, median

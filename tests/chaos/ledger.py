@@ -15,8 +15,8 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 from ingestion.log.port import DEAD_LETTERS, RAW, VALIDATED
 from ingestion.log.reader import LogReader
-from serving.api.keys import token_secret
-from serving.offsets import Offsets
+from serving.access.keys import token_secret
+from serving.read.offsets import Offsets
 from tests.chaos.expected import FORMULAS, Cell, cells, settled
 from tests.chaos.servers import SECRET, Client, Json
 from tests.chaos.shop import Document

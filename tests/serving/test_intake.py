@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.intake import (
+from serving.http.cloudevents import (
     MAX_EVENTS,
     MediaTypeError,
     NotABatchError,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agentflow.errors import InstantRangeError, ParameterError
 from agentflow.lint.metrics import RESERVED_DIMENSIONS
 from serving.api import streams
-from serving.question import RESERVED, instant, parse_question
+from serving.read.question import RESERVED, instant, parse_question
 
 
 def test_no_dimension_can_have_the_name_of_a_parameter() -> None:

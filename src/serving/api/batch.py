@@ -11,16 +11,16 @@ from starlette.requests import Request
 from agentflow.clock import to_rfc3339
 from agentflow.dimension_values import spelled
 from agentflow.errors import AgentFlowError
-from serving.answer import Answer
+from serving.access.keys import Scope
 from serving.api.context import Context, respond, tenant_of
-from serving.api.json_body import Body
-from serving.api.keys import Scope
 from serving.api.metrics import reach
-from serving.api.problems import problem_of
-from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.asked import Asked, ask
-from serving.group_pages import MAX_GROUPS
+from serving.http.json_body import Body
+from serving.http.problems import problem_of
+from serving.http.replies import Reply
+from serving.read.answer import Answer
+from serving.read.asked import Asked, ask
+from serving.read.group_pages import MAX_GROUPS
 
 MAX_ITEMS = 100
 

@@ -11,8 +11,8 @@ from pydantic import Field
 from agentflow.contracts import Contract, EventContract, Node, Registry, graph
 from agentflow.contracts.graph import NodeKind
 from serving.api.context import Context, respond
-from serving.api.replies import Reply
 from serving.api.resource import Resource
+from serving.http.replies import Reply
 
 MAX_HITS: Final = 50
 

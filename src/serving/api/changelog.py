@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from agentflow.clock import to_rfc3339
 from serving.api.context import Context, respond, tenant_of
-from serving.api.replies import Reply
 from serving.api.resource import Resource
+from serving.http.replies import Reply
 
 
 class ChangelogEntry(msgspec.Struct, frozen=True):

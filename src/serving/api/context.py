@@ -12,19 +12,19 @@ from starlette.requests import Request
 from agentflow.clock import to_rfc3339
 from agentflow.contracts import Registry
 from processing.platform import Platform
-from serving.answer import Answerer
-from serving.api.entity_tags import NO_STORE
-from serving.api.keys import Caller, Scope
+from serving.access.keys import Caller, Scope
 from serving.api.openapi import Reference
-from serving.api.replies import JSON, Headers, Reply
 from serving.api.telemetry import Telemetry
-from serving.cursors import Cursors
-from serving.event_document import EventDocuments, as_text
-from serving.event_stream import EventStreams
-from serving.group_pages import GroupCursors
-from serving.offsets import Offsets
-from serving.prepared import PreparedAnswers
-from serving.stream import MetricStreams
+from serving.http.entity_tags import NO_STORE
+from serving.http.replies import JSON, Headers, Reply
+from serving.push.event_stream import EventStreams
+from serving.push.metric_stream import MetricStreams
+from serving.read.answer import Answerer
+from serving.read.cursors import Cursors
+from serving.read.event_document import EventDocuments, as_text
+from serving.read.group_pages import GroupCursors
+from serving.read.offsets import Offsets
+from serving.read.prepared import PreparedAnswers
 
 encode: Final = msgspec.json.Encoder(enc_hook=as_text).encode
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from agentflow.contracts import MetricContract, Registry
 from agentflow.export.json_schema import cloudevent_schema
-from serving.group_pages import MAX_GROUPS, PAGE_GROUPS
+from serving.read.group_pages import MAX_GROUPS, PAGE_GROUPS
 
 Document = dict[str, Any]
 _AT_LEAST: Final = "A token from POST /v1/events or an earlier answer: the answer covers it."

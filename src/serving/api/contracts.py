@@ -14,8 +14,8 @@ from agentflow.suggestions import nearest_and
 from agentflow.wording import quoted
 from serving.api.catalog import document_of
 from serving.api.context import Context, respond, text_response
-from serving.api.replies import Reply
 from serving.api.resource import Resource
+from serving.http.replies import Reply
 
 Kind = Literal["event", "entity", "metric", "source"]
 Version = Annotated[int, Field(ge=1, le=999_999_999)]

@@ -16,16 +16,16 @@ from ingestion.control.port import TriageStatus
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.dead_letters.triage import Criteria, Fix, Triaged
 from processing.write.results import EventResult
+from serving.access.guard import missing_scope
+from serving.access.keys import Caller
+from serving.access.keys import Scope as KeyScope
 from serving.api.context import Context, respond, tenant_of, who
 from serving.api.event_results import detail_of
-from serving.api.guard import missing_scope
-from serving.api.json_body import Body, NoBody
-from serving.api.keys import Caller
-from serving.api.keys import Scope as KeyScope
 from serving.api.letters import DeadLetterShape, letter_shape
-from serving.api.problems import Detail, ProblemError
-from serving.api.replies import Reply
 from serving.api.resource import Resource
+from serving.http.json_body import Body, NoBody
+from serving.http.problems import Detail, ProblemError
+from serving.http.replies import Reply
 
 Offset = Annotated[int, Field(ge=0, le=2**62)]
 _FAR_US = 2**53

@@ -20,10 +20,10 @@ from processing.entities.sessions import Session, sessions_of
 from processing.live.groups import decoded
 from processing.transformations import entity_link
 from serving.api.context import Context, respond, tenant_of
-from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.event_document import plain
-from serving.question import instant, require_past
+from serving.http.replies import Reply
+from serving.read.event_document import plain
+from serving.read.question import instant, require_past
 
 
 class SetByShape(msgspec.Struct, frozen=True):

@@ -14,9 +14,7 @@ from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.write.results import EventResult
 from quality.verdict import Violation
-from serving.api.problems import Detail, Problem
-from serving.api.replies import JSON, Reply
-from serving.intake import (
+from serving.http.cloudevents import (
     MAX_EVENTS,
     MEDIA_TYPES,
     MediaTypeError,
@@ -29,7 +27,9 @@ from serving.intake import (
     split,
     structured,
 )
-from serving.offsets import Offsets
+from serving.http.problems import Detail, Problem
+from serving.http.replies import JSON, Reply
+from serving.read.offsets import Offsets
 
 ListDetail = Literal["all", "errors"]
 Seen: TypeAlias = Callable[[str, int | None], int | None]

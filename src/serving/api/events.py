@@ -10,8 +10,7 @@ from starlette.requests import Request
 from agentflow.events import RawEvent
 from processing.write.dry_run import DryRun
 from quality.verdict import Accepted
-from serving.answer_document import wire
-from serving.api.bodies import EVENTS_LIMIT_BYTES
+from serving.access.keys import Scope
 from serving.api.context import Context, respond, tenant_of
 from serving.api.contract_parameters import many_events, one_event
 from serving.api.event_results import (
@@ -21,13 +20,14 @@ from serving.api.event_results import (
     repeated_header,
     take_events,
 )
-from serving.api.keys import Scope
-from serving.api.problems import Detail, Problem, ProblemError, unknown_parameters
-from serving.api.replies import Reply
 from serving.api.resource import Resource
-from serving.intake import RepeatedHeaderError, binary_mode, structured
-from serving.question import parse_query
-from serving.units import unit_of
+from serving.http.bodies import EVENTS_LIMIT_BYTES
+from serving.http.cloudevents import RepeatedHeaderError, binary_mode, structured
+from serving.http.problems import Detail, Problem, ProblemError, unknown_parameters
+from serving.http.replies import Reply
+from serving.read.answer_document import wire
+from serving.read.question import parse_query
+from serving.read.units import unit_of
 
 _EVENT_CODES: Final = (
     "event_rejected", "media_type_unsupported", "too_many_events", "parameter_invalid",

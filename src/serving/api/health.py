@@ -12,11 +12,11 @@ from processing.health import ComponentHealth, components, worst
 from processing.lake.health import LakeHealth
 from processing.platform import Platform
 from processing.write.port import StreamState
+from serving.access.keys import Scope
 from serving.api.context import Context, respond, text_response
-from serving.api.keys import Scope
-from serving.api.replies import Reply
 from serving.api.resource import Resource
 from serving.api.telemetry import CONTENT_TYPE
+from serving.http.replies import Reply
 
 
 class ComponentShape(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -16,8 +16,8 @@ from processing.transformations import DeadLetter
 from quality.codes import ID_CONFLICT
 from serving.api.context import Context
 from serving.api.event_results import detail_of
-from serving.api.problems import Detail
-from serving.masking import masked, masked_data
+from serving.api.masking import masked, masked_data
+from serving.http.problems import Detail
 
 
 class DeadLetterShape(msgspec.Struct, frozen=True):

@@ -16,10 +16,10 @@ from agentflow.wording import quoted
 from ingestion.log.port import RAW, VALIDATED, Record
 from processing.lake.folder import within_lake
 from quality.envelope import UNKNOWN_SOURCE
-from serving.answer import contract_document
 from serving.api.context import Context, may_count_all, respond, tenant_of
-from serving.api.replies import Reply
 from serving.api.resource import Resource
+from serving.http.replies import Reply
+from serving.read.answer import contract_document
 
 
 class HopShape(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -19,16 +19,16 @@ from agentflow.wording import quoted
 from processing.verification.checks import Check
 from processing.verification.checks import question as recompute_of
 from processing.verification.proofs import Proof, Window
-from serving.answer_document import AnswerShape, RecomputeShape, wire
 from serving.api.context import Context, encode, may_count_all, respond, tenant_of
 from serving.api.contract_parameters import read_description
-from serving.api.entity_tags import CACHE_CONTROL, NO_STORE, deprecation, matches
-from serving.api.replies import JSON, Headers, Reply, header
 from serving.api.resource import Resource
-from serving.asked import Asked, ask
-from serving.past import answer_past, span_of
-from serving.prepared import Prepared
-from serving.question import RESERVED, MetricQuestion, parse_question
+from serving.http.entity_tags import CACHE_CONTROL, NO_STORE, deprecation, matches
+from serving.http.replies import JSON, Headers, Reply, header
+from serving.read.answer_document import AnswerShape, RecomputeShape, wire
+from serving.read.asked import Asked, ask
+from serving.read.past import answer_past, span_of
+from serving.read.prepared import Prepared
+from serving.read.question import RESERVED, MetricQuestion, parse_question
 
 MAX_WAIT_SECONDS: Final = 30.0
 _WAIT: Final = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,4}(?:\.[0-9]{1,3})?)")

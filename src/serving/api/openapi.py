@@ -13,8 +13,8 @@ import msgspec
 from agentflow.contracts import Registry
 from serving.api.contract_parameters import header_parameter, json_body, metric_parameters
 from serving.api.parameters import schema_of
-from serving.api.problems import TABLE, ProblemShape
 from serving.api.resource import Operation, Shape
+from serving.http.problems import TABLE, ProblemShape
 
 Document = dict[str, Any]
 DESCRIPTION: Final = """\

@@ -10,8 +10,8 @@ from typing import Final
 from agentflow.errors import NotFoundError
 from agentflow.wording import quoted
 from serving.api.context import text_response
-from serving.api.replies import Reply
 from serving.api.resource import Resource
+from serving.http.replies import Reply
 
 _MEDIA: Final = {
     ".html": "text/html; charset=utf-8",

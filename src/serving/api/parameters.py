@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError, create_model
 from starlette.datastructures import QueryParams
 
 from agentflow.wording import quoted
-from serving.api.json_body import Body, NoBody
-from serving.api.problems import Detail, Problem, ProblemError, printable, unknown_parameters
+from serving.http.json_body import Body, NoBody
+from serving.http.problems import Detail, Problem, ProblemError, printable, unknown_parameters
 
 _GIVEN: Final = frozenset({"context", "request"})
 _HINT: Final = "GET /openapi.json has every parameter with its type."

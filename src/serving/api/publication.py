@@ -14,14 +14,14 @@ from agentflow.events import RawEvent
 from agentflow.wording import counted
 from processing.publication.publishing import publish
 from quality.verdict import Accepted
+from serving.access.keys import Scope
 from serving.api.context import Context, respond, tenant_of
 from serving.api.contract_parameters import json_body
 from serving.api.event_results import detail_of
-from serving.api.json_body import NoBody
-from serving.api.keys import Scope
-from serving.api.problems import Detail, Problem, ProblemError
-from serving.api.replies import Reply
 from serving.api.resource import Resource
+from serving.http.json_body import NoBody
+from serving.http.problems import Detail, Problem, ProblemError
+from serving.http.replies import Reply
 
 
 class ValidationShape(msgspec.Struct, frozen=True):

@@ -12,8 +12,8 @@ from agentflow.contracts import Registry
 from serving.api.context import Context, encode, text_response
 from serving.api.openapi import Document
 from serving.api.reference_page import page
-from serving.api.replies import Reply
 from serving.api.resource import Resource
+from serving.http.replies import Reply
 
 _POLICY: Final = (
     b"content-security-policy",

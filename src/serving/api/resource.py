@@ -17,10 +17,10 @@ from starlette.responses import StreamingResponse
 from starlette.routing import compile_path
 
 from agentflow.contracts import Registry
-from serving.api.bodies import BODY_LIMIT_BYTES
-from serving.api.keys import Scope
+from serving.access.keys import Scope
 from serving.api.parameters import Parameters
-from serving.api.replies import Reply
+from serving.http.bodies import BODY_LIMIT_BYTES
+from serving.http.replies import Reply
 
 Shape: TypeAlias = type[msgspec.Struct]
 Handler: TypeAlias = Callable[..., Awaitable[Reply | StreamingResponse]]

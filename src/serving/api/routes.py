@@ -10,12 +10,12 @@ from starlette.responses import StreamingResponse
 
 from agentflow.errors import AgentFlowError
 from agentflow.suggestions import nearest_and
+from serving.access.keys import Scope as KeyScope
 from serving.api.context import Context
-from serving.api.json_body import body_of
-from serving.api.keys import Scope as KeyScope
-from serving.api.problems import Problem, ProblemError, printable, problem_of
-from serving.api.replies import Receive, Reply, Scope
 from serving.api.resource import Operation
+from serving.http.json_body import body_of
+from serving.http.problems import Problem, ProblemError, printable, problem_of
+from serving.http.replies import Receive, Reply, Scope
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 

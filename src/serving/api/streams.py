@@ -13,10 +13,10 @@ from agentflow.contracts import Registry
 from agentflow.errors import ParameterError, UnknownContractError
 from serving.api.context import Context, encode, tenant_of, who
 from serving.api.contract_parameters import LAST_EVENT_ID, Document, stream_description
-from serving.api.problems import problem_of
 from serving.api.resource import Resource
-from serving.asked import Asked, ask
-from serving.question import group_limit, parse_query
+from serving.http.problems import problem_of
+from serving.read.asked import Asked, ask
+from serving.read.question import group_limit, parse_query
 
 MAX_METRICS: Final = 100
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}

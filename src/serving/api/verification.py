@@ -13,10 +13,10 @@ from starlette.requests import Request
 
 from processing.verification.checks import Check, Compared
 from processing.verification.proofs import proofs, windows_of
-from serving.answer_document import wire
 from serving.api.context import Context, respond, tenant_of
-from serving.api.replies import Reply
 from serving.api.resource import Resource
+from serving.http.replies import Reply
+from serving.read.answer_document import wire
 
 MAX_PAGE: Final = 1_000
 PAGE_SECONDS: Final = 25.0

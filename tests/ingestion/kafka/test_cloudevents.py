@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentflow.errors import ParameterError
 from ingestion.kafka.cloudevents import binary, binary_mode, structured
-from serving.intake import structured as over_http
+from serving.http.cloudevents import structured as over_http
 
 _ATTRIBUTES = st.dictionaries(
     st.from_regex(r"[a-z0-9]{1,20}", fullmatch=True).filter(

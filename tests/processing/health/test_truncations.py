@@ -17,9 +17,9 @@ from ingestion.log.port import Batch
 from processing.dead_letters.triage import Criteria
 from processing.platform import Platform
 from processing.wiring import open_platform
-from serving.answer import Answerer
-from serving.asked import Asked
-from serving.past import answer_past, span_of
+from serving.read.answer import Answerer
+from serving.read.asked import Asked
+from serving.read.past import answer_past, span_of
 from tests.ingestion.cdc.packs import load_pack
 from tests.ingestion.cdc.records import Logical, change_of, render, row
 

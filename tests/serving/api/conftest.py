@@ -19,9 +19,9 @@ from agentflow.lint import load
 from agentflow.timers import ManualTimers, Timers
 from processing.platform import Platform
 from processing.wiring import open_platform
-from serving.api.app import Api, Doors, create_app
-from serving.api.keys import parse_keys
-from serving.api.limits import Policy
+from serving.access.keys import parse_keys
+from serving.access.limits import Policy
+from serving.server.app import Api, Doors, create_app
 
 NOW_US = 1_790_000_000_000_000
 """2026-09-21T14:13:20Z."""

@@ -12,7 +12,7 @@ import pytest
 from agentflow.clock import to_rfc3339
 from agentflow.metrics.rolling import CAUSES_KEPT
 from processing.live.snapshot import SNAPSHOT_FILE
-from serving.causes import CAUSES_SHOWN
+from serving.read.causes import CAUSES_SHOWN
 from tests.serving.api.conftest import NOW_US, Served, order, serving
 
 REVENUE = "/v1/metrics/revenue"

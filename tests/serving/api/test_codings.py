@@ -9,8 +9,8 @@ import zlib
 import pytest
 import zstandard
 
-from serving.api.bodies import EVENTS_LIMIT_BYTES
-from serving.api.codings import coding_of, decoded
+from serving.http.bodies import EVENTS_LIMIT_BYTES
+from serving.http.codings import coding_of, decoded
 from tests.serving.api.conftest import Served, order
 
 REVENUE = "/v1/metrics/revenue?window=all&currency=EUR"

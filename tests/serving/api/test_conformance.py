@@ -33,9 +33,9 @@ from schemathesis.specs.openapi.checks import (
 from agentflow.clock import SystemClock
 from agentflow.lint import load
 from processing.wiring import open_platform
-from serving.api.app import Doors, create_app
-from serving.api.keys import parse_keys
-from serving.api.protocol import hot_protocol
+from serving.access.keys import parse_keys
+from serving.server.app import Doors, create_app
+from serving.server.protocol import hot_protocol
 from tests.serving.api.conftest import CONTRACTS, order
 
 CHECKS = [

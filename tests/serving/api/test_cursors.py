@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agentflow.errors import CursorError
 from processing.write.sealing import Seal
-from serving.cursors import Cursors
+from serving.read.cursors import Cursors
 
 CURSORS = Cursors(Seal(b"a secret"))
 

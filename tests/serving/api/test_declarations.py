@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from agentflow.contracts import Registry
-from serving.api.app import OPERATIONS
-from serving.api.keys import Scope
+from serving.access.keys import Scope
 from serving.api.openapi import openapi_document
-from serving.api.problems import TABLE
 from serving.api.resource import Operation
+from serving.http.problems import TABLE
+from serving.server.app import OPERATIONS
 from tests.serving.api.conftest import Served, serving
 from tests.serving.api.test_dimension_values import SPOKEN, WORDS
 

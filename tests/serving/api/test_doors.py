@@ -12,7 +12,7 @@ from itertools import cycle
 
 import pytest
 
-from serving.api.connections import ConnectionLimits, network
+from serving.http.connections import ConnectionLimits, network
 from tests.serving.api.conftest import Served
 from tests.serving.api.test_protocol import DEADLINE_SECONDS, URL, Line, Server, listening, request
 

@@ -19,7 +19,7 @@ from ingestion.log.port import RAW, Batch, CommitLog, Committed
 from processing.definitions import Definitions
 from processing.platform import Platform
 from processing.wiring import open_platform
-from serving.api.app import create_app
+from serving.server.app import create_app
 from tests.serving.api.conftest import CONTRACTS, NOW_US, Served, order
 
 JSON = {"Content-Type": "application/json"}

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from agentflow.errors import TooManyStreamsError
-from serving.api.app import Doors
-from serving.api.connections import ConnectionLimits
-from serving.event_stream import EventStreams
-from serving.subscribers import Subscribers
+from serving.http.connections import ConnectionLimits
+from serving.push.event_stream import EventStreams
+from serving.push.subscribers import Subscribers
+from serving.server.app import Doors
 from tests.serving.api.conftest import Served, Wire, order, serving
 from tests.serving.api.test_protocol import DEADLINE_SECONDS, Line, listening, request
 

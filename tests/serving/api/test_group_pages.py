@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processing.write.sealing import Seal
-from serving.cursors import Cursors
-from serving.group_pages import GroupCursors, Key, page
+from serving.read.cursors import Cursors
+from serving.read.group_pages import GroupCursors, Key, page
 from tests.serving.api.conftest import Served, Wire, order, serving
 
 CHANNELS = ("web", "ios", "android", "store")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentflow.errors import ParameterError
-from serving.api.keys import EVERYTHING, ApiKey, Keys, Scope, parse_keys
+from serving.access.keys import EVERYTHING, ApiKey, Keys, Scope, parse_keys
 
 SECRET = b"a secret of the process"
 

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.api.limits import SECOND_US, Lease, LocalQuotas, Policy, RateLimiter, Refused
+from serving.access.limits import SECOND_US, Lease, LocalQuotas, Policy, RateLimiter, Refused
 
 
 @given(

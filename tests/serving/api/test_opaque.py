@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Positions
-from serving.api.app import Doors
-from serving.offsets import SEEN_BELOW, Offsets
+from serving.read.offsets import SEEN_BELOW, Offsets
+from serving.server.app import Doors
 from tests.serving.api.conftest import Served, Wire, order, serving
 
 KEYS = "k-a:acme:read+write,k-boss:acme,k-b:umbrella,k-ops:ops:operate"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from agentflow.errors import ParameterError
 from agentflow.settings import Settings
-from serving.api.app import Doors
-from serving.api.origins import Origins, host_name, loopback
+from serving.access.origins import Origins, host_name, loopback
+from serving.server.app import Doors
 from serving.wiring import require_keys
 from tests.serving.api.conftest import Served, order, serving
 from tests.serving.api.test_protocol import URL, Line, Server, listening, request, told

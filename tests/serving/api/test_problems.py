@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentflow import errors
 from agentflow.errors import AgentFlowError, UnknownContractError
-from serving.api.problems import TABLE, Problem, problem_of, unknown_parameters
+from serving.http.problems import TABLE, Problem, problem_of, unknown_parameters
 
 DELIBERATE = [
     error

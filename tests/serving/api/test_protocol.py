@@ -17,11 +17,11 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from serving.api.connections import ConnectionLimits, Connections
-from serving.api.hot import HotPath
-from serving.api.limits import Policy
-from serving.api.protocol import hot_protocol
-from serving.api.replies import Headers, Receive, Scope, Send
+from serving.access.limits import Policy
+from serving.http.connections import ConnectionLimits, Connections
+from serving.http.replies import Headers, Receive, Scope, Send
+from serving.server.hot import HotPath
+from serving.server.protocol import hot_protocol
 from tests.serving.api.conftest import Served, order, serving
 
 URL = "/v1/metrics/revenue?window=1h&currency=EUR"

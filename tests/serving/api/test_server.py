@@ -11,9 +11,9 @@ import pytest
 import uvicorn
 from structlog.testing import capture_logs
 
-from serving.api.protocol import hot_protocol
-from serving.api.replies import Receive, Scope, Send
-from serving.api.server import Server
+from serving.http.replies import Receive, Scope, Send
+from serving.server.protocol import hot_protocol
+from serving.server.stopping import Server
 from tests.serving.api.conftest import Served
 
 GRACE_SECONDS = 0.2

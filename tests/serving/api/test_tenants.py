@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from processing.publication.publishing import record_changes
-from serving.api.limits import Policy
+from serving.access.limits import Policy
 from tests.serving.api.conftest import Served, order, serving
 
 CANARY = "canary-7f3a"

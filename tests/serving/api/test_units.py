@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from agentflow.clock import to_rfc3339
-from serving.answer import Answerer
-from serving.asked import ask as question_of
+from serving.read.answer import Answerer
+from serving.read.asked import ask as question_of
 from serving.table import shown
 from tests.serving.api.conftest import NOW_US, Served, Wire, order
 

@@ -1,0 +1,1 @@
+"""What HTTP is made of: bodies, headers, problems, connections."""

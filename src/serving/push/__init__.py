@@ -1,0 +1,1 @@
+"""Answers and events, sent to those who follow them."""

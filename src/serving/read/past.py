@@ -1,0 +1,276 @@
+"""Answers that live state cannot give: series, ranges, and what a metric was at an instant.
+
+They are computed from the events themselves by DuckDB, over the lake and the tail of the log, so
+they see everything that is visible now and cost time in proportion to the range.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from agentflow.clock import to_rfc3339
+from agentflow.errors import ParameterError
+from agentflow.metrics import parse_length
+from agentflow.metrics.sql import Question
+from agentflow.metrics.windows import BEGINNING_US
+from processing.history import MetricRow
+from processing.platform import Platform
+from serving.read.answer import contract_document
+from serving.read.answer_document import AnswerShape, PastGroup, Point, wire
+from serving.read.asked import Asked
+from serving.read.cursors import Cursors
+from serving.read.group_pages import GroupCursors, page
+from serving.read.offsets import Offsets
+from serving.read.question import require_past
+from serving.read.series import Steps, Touched, closed_status, points, require_few
+from serving.read.units import unit_of, unit_of_total
+from serving.read.warnings import WarningDocument, truncated, unseen
+
+EPOCH: Final = to_rfc3339(0)
+
+
+class _Rows(Protocol):
+    """Asks the history."""
+
+    def __call__(self, *, by: tuple[str, ...], grain_us: int | None) -> Sequence[MetricRow]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the history says of a question.
+
+    Attributes:
+        last: The last group of the page, if more come after it.
+        unknown: Whether nothing that can move the metric was known at the instant.
+    """
+
+    total: MetricRow | None
+    events: int
+    currencies: set[object]
+    groups: list[PastGroup]
+    last: tuple[object, ...] | None
+    left_out: int
+    series: list[Point] | None
+    touched: Touched
+    known_from_us: int | None
+    unknown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The range and the instant an answer is about; None is without bound.
+
+    Attributes:
+        now_us: Up to when anything can be known: `as_of_us`, else the clock.
+        grain: The grain as it was asked for.
+    """
+
+    name: str | None
+    start_us: int | None
+    end_us: int | None
+    as_of_us: int | None
+    now_us: int
+    grain: str | None = None
+    steps: Steps | None = None
+
+
+def span_of(
+    asked: Asked,
+    *,
+    now_us: int,
+    start_us: int | None,
+    end_us: int | None,
+    as_of_us: int | None,
+    grain: str | None,
+) -> Span:
+    """Return what is to be computed.
+
+    A window stands where it stood at *as_of_us*. A series needs a range with bounds.
+
+    Raises:
+        ParameterError: The series would be endless or too long.
+        InstantRangeError: *as_of_us* is in the future.
+        UnknownWindowError: The grain is no length of time.
+    """
+    require_past("as_of", as_of_us, now_us=now_us)
+    known_us = as_of_us if as_of_us is not None else now_us
+    name: str | None = None
+    if start_us is None:
+        name = asked.window
+        window = asked.plan.window(name)
+        assert window is not None  # noqa: S101 - `ask` has checked it
+        start, end_us = window.bounds(known_us)
+        start_us = None if start == BEGINNING_US else start
+        end_us = None if start == BEGINNING_US else end_us
+    steps: Steps | None = None
+    if grain is not None:
+        grain_us = parse_length(grain)
+        if start_us is None or end_us is None:
+            raise ParameterError(
+                'a series needs a range, and the window "all" has none',
+                hint="Pass start and end, or a bounded window.",
+            )
+        steps = Steps(start_us, end_us, grain_us, known_us)
+        require_few(steps)
+    return Span(name, start_us, end_us, as_of_us, known_us, grain, steps)
+
+
+async def answer_past(
+    platform: Platform, asked: Asked, tenant: str, span: Span, *, offsets: Offsets | None = None
+) -> AnswerShape:
+    """Compute an answer in a thread; *offsets* are the numbers by which the tenant knows them.
+
+    Raises:
+        UnavailableError: It took too long, or the platform is not ready.
+        StorageError: A file of the lake cannot be read.
+    """
+    platform.require_ready()
+    # Everything the answer names is taken before it waits: contracts may change meanwhile.
+    next_offset = platform.engine.next_offset
+    token = platform.token()
+    watermark_us = platform.engine.watermark_us.get(tenant)
+    history, plan = platform.history, asked.plan
+    contract = contract_document(plan, platform)
+    emptied = platform.health.truncations.of(
+        plan.contract, platform.registry, tenant, as_of_us=span.as_of_us
+    )
+    grain_us = None if span.steps is None else span.steps.grain_us
+
+    def question(by: tuple[str, ...], grain_us: int | None) -> Question:
+        return Question(
+            tenant=tenant,
+            start_us=span.start_us,
+            end_us=span.end_us,
+            by=by,
+            where=asked.where,
+            grain_us=grain_us,
+            up_to_offset=next_offset,
+            ingested_before_us=span.as_of_us,
+        )
+
+    def rows(*, by: tuple[str, ...], grain_us: int | None) -> Sequence[MetricRow]:
+        return history.answer(plan, question(by, grain_us))
+
+    def found() -> _Found:
+        groups, by = rows(by=asked.by, grain_us=None), asked.by
+        series = rows(by=by, grain_us=grain_us) if grain_us is not None else ()
+        total = _total(asked, groups, rows)
+        touched: Touched = {}
+        if span.end_us is not None:  # what has no end never closes
+            by = asked.by if span.steps is not None else ()
+            touched = history.touched(plan, question(by, grain_us))
+        events = sum(row.events for row in groups)
+        held = {row.dimensions: row for row in groups}
+        # A series also shows groups that became empty again.
+        named = held.keys() | {key for _, key in touched} if span.steps else held.keys()
+        after, limit = asked.after, asked.limit
+        keys, left_out = page(named, after=after, limit=limit) if asked.by else ([()], 0)
+        known_from_us, unknown = None, False
+        if span.as_of_us is not None and not events:
+            known_from_us = history.first_known_us(plan, tenant)
+            unknown = known_from_us is None or span.as_of_us < known_from_us
+        return _Found(
+            total=total,
+            events=events,
+            currencies=_currencies(asked, groups),
+            groups=[_group(asked, held[key]) for key in keys if key in held],
+            last=keys[-1] if left_out else None,
+            left_out=left_out,
+            series=points(span.steps, keys, asked, series, touched) if span.steps else None,
+            touched=touched,
+            known_from_us=known_from_us,
+            unknown=unknown,
+        )
+
+    # Also what is made of the rows: there may be as many groups as a dimension has values.
+    it = await asyncio.to_thread(found)
+    shown = msgspec.UNSET if it.series is None else it.series
+    cursors = GroupCursors(Cursors(platform.seal), tenant)
+    return AnswerShape(
+        metric=plan.contract.name,
+        value=None if it.total is None else wire(it.total.value),
+        unit=unit_of_total(asked, it.currencies),
+        status="partial" if it.unknown or emptied else _status(span, it.series or (), it.touched),
+        window={"name": span.name, "start": _text(span.start_us), "end": _text(span.end_us)},
+        dimensions=dict(asked.where),
+        contract=contract,
+        watermark=_text(watermark_us),
+        token=token,
+        events=it.events,
+        exact=True,
+        error_bound=0.0,
+        causes=[],
+        warnings=[
+            *truncated(emptied, tenant, offsets or Offsets()),
+            *([] if it.events else await _warnings(platform, asked, tenant, span)),
+        ],
+        as_of=_text(span.as_of_us),
+        known_from=_text(it.known_from_us) if it.unknown else None,
+        grain=None if span.grain is None else {"length": span.grain, "aligned_to": EPOCH},
+        groups=it.groups if asked.by else msgspec.UNSET,
+        left_out=it.left_out if asked.by else msgspec.UNSET,
+        next_cursor=None if it.last is None else cursors.write(asked.listing, it.last),
+        series=shown,
+        age_ms=None,
+        source_idle_ms=None,
+    )
+
+
+async def _warnings(
+    platform: Platform, asked: Asked, tenant: str, span: Span
+) -> list[WarningDocument]:
+    """Look for what was asked for in live state, then in everything that was ever known by then.
+
+    A value that a correction took away again was there, and is no slip.
+    """
+    plan, registry, history = asked.plan, platform.registry, platform.history
+    await platform.refresh(plan.id, tenant)
+    state = platform.engine.state(plan.id, tenant)
+    if not unseen(plan, registry, asked.where, state.values):
+        return []
+
+    def ever(dimension: str) -> set[object]:
+        question = Question(tenant=tenant, by=(dimension,), ingested_before_us=span.as_of_us)
+        return {key[0] for _, key in history.touched(plan, question)}
+
+    return await asyncio.to_thread(unseen, plan, registry, asked.where, ever)
+
+
+def _total(asked: Asked, groups: Sequence[MetricRow], rows: _Rows) -> MetricRow | None:
+    """Return the one number, or None where adding would mix currencies."""
+    if not asked.by:
+        return groups[0] if groups else None
+    if len(_currencies(asked, groups)) > 1:
+        return None
+    found = rows(by=(), grain_us=None)
+    return found[0] if found else None
+
+
+def _currencies(asked: Asked, groups: Sequence[MetricRow]) -> set[object]:
+    currency = asked.plan.currency
+    if currency is None or currency not in asked.by:
+        return set()
+    position = asked.by.index(currency)
+    return {row.dimensions[position] for row in groups}
+
+
+def _group(asked: Asked, row: MetricRow) -> PastGroup:
+    dimensions = dict(zip(asked.by, row.dimensions, strict=True))
+    unit = unit_of(asked.plan, {**asked.where, **dimensions})
+    return PastGroup(dimensions, wire(row.value), unit, row.events)
+
+
+def _status(span: Span, series: Sequence[Point], touched: Touched) -> Literal["fresh", "restated"]:
+    """Tell whether the range, or a point of its series, changed after it had closed."""
+    if any(point.status == "restated" for point in series):
+        return "restated"
+    return closed_status(span.end_us, max(touched.values(), default=None))
+
+
+def _text(instant_us: int | None) -> str | None:
+    return None if instant_us is None else to_rfc3339(instant_us)

@@ -1,0 +1,1 @@
+"""The running API: what stands between a socket and the operations."""
