@@ -18,14 +18,23 @@ import msgspec
 
 from agentflow.metrics import state
 from agentflow.metrics.hashed import Hashed
+from agentflow.metrics.seen import (
+    COPIED_AT_ONCE,
+    Counts,
+    Parts,
+    Seen,
+    SeenWidely,
+    Step,
+    Way,
+    copied,
+    stepped,
+)
 from agentflow.metrics.state import hashed_of
 
 _REMEMBERED = 4_000
 """Steps that lie ready, at most; all are dropped then, and worked out again."""
 
-_COPIED_AT_ONCE = 64
-
-_Counts = tuple[int, ...]  # by slot: how often in each window's sum
+_Held = Seen | SeenWidely
 Counting = Mapping[object, int] | Hashed[int]
 """Counted values, or counted keys of many values."""
 
@@ -62,33 +71,15 @@ class Share(Tally, gc=False, eq=False):
         return self.values.split(slot).get(self.number, {})
 
 
-class _Seen(msgspec.Struct, gc=False, eq=False):
-    """Where a value was seen: (share, counts by slot) for each of its cells; known by identity."""
-
-    parts: tuple[tuple[int, _Counts], ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Step:
-    """What becomes of a value, and by how much it changes the tallies of its cell and in total."""
-
-    after: _Seen | None
-    of_share: tuple[tuple[int, int], ...]
-    in_total: tuple[tuple[int, int], ...]
-
-
-_Way = tuple[int, tuple[int, ...], int]  # share, slots, change
-
-
 class Values(Tally, eq=False, gc=False):
     """All values of one total, each once. The tally is that of the total."""
 
     shares: int = 0
-    _held: dict[object, _Seen] | Hashed[_Seen] = msgspec.field(default_factory=dict)
+    _held: dict[object, _Held] | Hashed[_Held] = msgspec.field(default_factory=dict)
     _free: list[int] = msgspec.field(default_factory=list)
     _next: int = 0
-    _known: dict[tuple[tuple[int, _Counts], ...], _Seen] = msgspec.field(default_factory=dict)
-    _steps: dict[_Way, dict[_Seen | None, _Step]] = msgspec.field(default_factory=dict)
+    _known: dict[tuple[tuple[int, Counts], ...], Seen] = msgspec.field(default_factory=dict)
+    _steps: dict[Way, dict[_Held | None, Step]] = msgspec.field(default_factory=dict)
     _remembered: int = 0
     _split: tuple[int, Mapping[int, Counting]] | None = None
 
@@ -118,7 +109,7 @@ class Values(Tally, eq=False, gc=False):
             for change in set(counts.values())
             if change
         }
-        growing: list[_Step] = []
+        growing: list[Step] = []
         for value, change in counts.items():
             if not change:
                 continue
@@ -126,7 +117,7 @@ class Values(Tally, eq=False, gc=False):
             step = known[change].get(before)
             if step is None:
                 way = (share.number, slots, sign * change)
-                step = known[change][before] = self._step(before, way)
+                step = self._step(before, way, known[change])
             after = step.after
             if after is None:
                 held.pop(value, None)
@@ -148,37 +139,27 @@ class Values(Tally, eq=False, gc=False):
         elif not len(self._held):
             self._held = {}
 
-    def _put(self, value: object, way: _Way) -> _Step:
-        step = self._step(self._held.get(value), way)
+    def _put(self, value: object, way: Way) -> Step:
+        step = self._step(self._held.get(value), way, {})
         if step.after is None:
             self._held.pop(value, None)
         else:
             self._held[value] = step.after
         return step
 
-    def _step(self, before: _Seen | None, way: _Way) -> _Step:
-        """Work out what a change makes of a value."""
-        self._remembered += 1
-        number, slots, change = way
-        parts = dict(before.parts) if before is not None else {}
-        mine = parts.pop(number, (0,) * len(self.seen))
-        others = [any(counts[slot] for counts in parts.values()) for slot in slots]
-        now = list(mine)
-        for slot in slots:
-            now[slot] += change
-        growth = [(slot, (now[slot] != 0) - (mine[slot] != 0)) for slot in slots]
-        if any(now):
-            parts[number] = tuple(now)
-        return _Step(
-            self._described(tuple(sorted(parts.items()))),
-            tuple(one for one in growth if one[1]),
-            tuple(one for one, other in zip(growth, others, strict=True) if one[1] and not other),
-        )
+    def _step(self, before: _Held | None, way: Way, known: dict[_Held | None, Step]) -> Step:
+        """Work out what a change makes of a value; *known* has it ready for the next one."""
+        step = stepped(before, way, slots=len(self.seen), described=self._described)
+        if step.shared and not isinstance(before, SeenWidely):
+            known[before] = step
+            self._remembered += 1
+        return step
 
-    def _described(self, parts: tuple[tuple[int, _Counts], ...]) -> _Seen | None:
-        if not parts:
+    def _described(self, counts: Parts) -> Seen | None:
+        if not counts:
             return None
-        return self._known.setdefault(parts, _Seen(parts))
+        parts = tuple(sorted(counts.items()))
+        return self._known.setdefault(parts, Seen(parts))
 
     def clear(self, share: Share, slot: int) -> None:
         """Forget what is left of a share in a slot."""
@@ -194,19 +175,20 @@ class Values(Tally, eq=False, gc=False):
         """Let one slot hold what another does, some values in each step."""
         self.copy_slot(source, target)
         self._split = None
-        same: dict[_Seen, _Seen] = {}
+        same: dict[_Held, _Held] = {}
         for seen in set(self._held.values()):
-            parts = tuple(
-                (number, (*counts[:target], counts[source], *counts[target + 1 :]))
-                for number, counts in seen.parts
-            )
-            same[seen] = self._described(parts) or seen
+            if isinstance(seen, SeenWidely):
+                same[seen] = seen
+                yield from seen.copying(source, target)
+            else:
+                parts = {number: copied(counts, source, target) for number, counts in seen.parts}
+                same[seen] = self._described(parts) or seen
         if isinstance(self._held, Hashed):
             self._held.replace(same)
         else:
             for number, (value, seen) in enumerate(self._held.items()):
                 self._held[value] = same[seen]
-                if not number % _COPIED_AT_ONCE:
+                if not number % COPIED_AT_ONCE:
                     yield
 
     def split(self, slot: int) -> Mapping[int, Counting]:
@@ -237,7 +219,7 @@ class Values(Tally, eq=False, gc=False):
 
     def _in(self, slot: int) -> Iterator[tuple[object, int, int]]:
         for value, seen in self._held.items():
-            for number, counts in seen.parts:
+            for number, counts in seen.cells():
                 if counts[slot]:
                     yield value, number, counts[slot]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentflow.metrics import shares, state
+from agentflow.metrics import seen, shares, state
 from agentflow.metrics.hashed import key_of
 from agentflow.metrics.shares import Share, Values, none_seen
 
@@ -53,7 +54,14 @@ def applied(
     return values, cells, sets
 
 
-@settings(deadline=None)
+@pytest.fixture(params=[seen.MANY_CELLS, 1], ids=["few cells", "many cells"])
+def many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a value of two cells be one of few, and one of many."""
+    monkeypatch.setattr(seen, "MANY_CELLS", request.param)
+
+
+@pytest.mark.usefixtures("many")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES)
 def test_every_slot_counts_as_sets_of_its_own_would(changes: list[object]) -> None:
     """By cell and in total, also for values that several cells have seen."""
@@ -66,7 +74,8 @@ def test_every_slot_counts_as_sets_of_its_own_would(changes: list[object]) -> No
         assert values.seen[slot] == len(sets.total(slot)) == len(values.counts(slot))
 
 
-@settings(deadline=None)
+@pytest.mark.usefixtures("many")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES, more=CHANGES)
 def test_a_slot_that_begins_as_a_copy_goes_its_own_way(
     changes: list[object], more: list[object]
@@ -97,7 +106,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("few", "many")
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES, more=CHANGES)
 def test_values_by_hash_count_as_values_do(changes: list[object], more: list[object]) -> None:
@@ -143,3 +152,22 @@ def test_a_share_that_is_given_back_leaves_nothing() -> None:
     assert again.number == first.number
     assert (again.counts(0), second.counts(0)) == ({}, {"a": 1})
     assert list(values.seen) == [1, 0, 0]
+
+
+def test_an_event_of_a_value_costs_the_same_in_few_cells_and_in_many() -> None:
+    """A guest has been everywhere: a value of 5,000 cells once cost 10 ms an event."""
+    few, many = seconds_of_events(cells=10), seconds_of_events(cells=2_000)
+
+    assert many < 8 * few
+
+
+def seconds_of_events(*, cells: int) -> float:
+    """Return the processor's time for 2,000 events of one value, each in another cell."""
+    values = Values(none_seen(SLOTS))
+    parts = [values.share() for _ in range(cells)]
+    for part in parts:
+        values.add(part, {"guest": 1}, (0, 1), sign=1)
+    begun = time.process_time()
+    for number in range(2_000):
+        values.add(parts[number % cells], {"guest": 1}, (0, 1, 2), sign=1)
+    return time.process_time() - begun
