@@ -8,7 +8,7 @@ from rich.text import Text
 from processing.definitions import Definitions
 from processing.platform import Platform
 from serving.read.answer import Answer, Answerer
-from serving.read.asked import Asked, ask
+from serving.read.metric_query import MetricQuery, check_query
 
 _MOST_GROUPS = 3
 
@@ -21,7 +21,7 @@ class MetricTable:
         self._tenant = tenant
         self._answerer = Answerer(platform)
         self._definitions: Definitions | None = None
-        self._asked: list[Asked] = []
+        self._queries: list[MetricQuery] = []
         self._seen: dict[str, str] = {}
 
     def render(self) -> Table:
@@ -29,33 +29,33 @@ class MetricTable:
         table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
         for title in ("metric", "window", "value", "unit", "events", "age", "contract"):
             table.add_column(title, justify="right" if title in _NUMERIC else "left")
-        for asked in self._bound():
-            table.add_row(*self._row(asked))
+        for query in self._bound():
+            table.add_row(*self._row(query))
         return table
 
     def lines(self) -> list[str]:
         """Return one plain line per metric, for output that is no terminal."""
-        return [" ".join(str(cell) for cell in self._row(asked)) for asked in self._bound()]
+        return [" ".join(str(cell) for cell in self._row(query)) for query in self._bound()]
 
-    def _bound(self) -> list[Asked]:
+    def _bound(self) -> list[MetricQuery]:
         """Return one question for each metric, asked again whenever contracts changed."""
         definitions = self._platform.definitions
         if self._definitions is not definitions:
             names = dict.fromkeys(_names(self._platform))
-            self._asked = [ask(definitions, name) for name in names]
+            self._queries = [check_query(definitions, name) for name in names]
             self._definitions = definitions
-        return self._asked
+        return self._queries
 
-    def _row(self, asked: Asked) -> list[Text]:
-        answer = self._answerer.answer(asked, self._tenant)
-        contract, value = asked.plan.contract, shown(answer)
+    def _row(self, query: MetricQuery) -> list[Text]:
+        answer = self._answerer.answer(query, self._tenant)
+        contract, value = query.plan.contract, shown(answer)
         moved = self._seen.get(contract.name) not in {None, value}
         self._seen[contract.name] = value
         return [
             Text(contract.name),
-            Text(asked.window, style="dim"),
+            Text(query.window, style="dim"),
             Text(value, style="bold green" if moved else "bold"),
-            Text("" if contract.unit in asked.plan.dimensions else contract.unit, style="dim"),
+            Text("" if contract.unit in query.plan.dimensions else contract.unit, style="dim"),
             Text(f"{answer.document.events:,}", style="dim"),
             Text(self._age(answer), style="dim"),
             Text(f"v{contract.version}", style="dim"),

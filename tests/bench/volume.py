@@ -22,7 +22,7 @@ from agentflow.events import Event
 from processing.platform import Platform
 from processing.wiring import open_platform
 from serving.read.answer import Answerer
-from serving.read.asked import Asked, ask
+from serving.read.metric_query import MetricQuery, check_query
 from serving.wiring import tune_runtime
 from tests.bench.engine import judged
 from tests.bench.figures import Figure, median
@@ -143,21 +143,23 @@ def _costs(small: Platform, large: Platform) -> tuple[dict[str, float], dict[str
     return costs
 
 
-def _questions(platform: Platform) -> Iterator[tuple[str, Asked]]:
+def _questions(platform: Platform) -> Iterator[tuple[str, MetricQuery]]:
     for (name, version), plan in platform.engine.plans.items():
         windows = [window.name for window in plan.windows]
         for window in dict.fromkeys((windows[0], windows[-1])):
             by = (plan.currency,) if plan.currency else ()
-            asked = ask(platform.definitions, name, version=version, window=window, where={}, by=by)
-            yield f"{name}@{version} {window}", asked
+            query = check_query(
+                platform.definitions, name, version=version, window=window, where={}, by=by
+            )
+            yield f"{name}@{version} {window}", query
 
 
 def _times(
-    answerers: tuple[Answerer, Answerer], asked: tuple[Asked, Asked]
+    answerers: tuple[Answerer, Answerer], queries: tuple[MetricQuery, MetricQuery]
 ) -> tuple[list[float], list[float]]:
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(REPEAT + 1):
-        for answerer, question, taken in zip(answerers, asked, times, strict=True):
+        for answerer, question, taken in zip(answerers, queries, times, strict=True):
             begun = time.process_time()
             answerer.answer(question, TENANT)
             taken.append(time.process_time() - begun)

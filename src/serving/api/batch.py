@@ -19,8 +19,8 @@ from serving.http.json_body import Body
 from serving.http.problems import problem_of
 from serving.http.replies import Reply
 from serving.read.answer import Answer
-from serving.read.asked import Asked, ask
 from serving.read.group_pages import MAX_GROUPS
+from serving.read.metric_query import MetricQuery, check_query
 
 MAX_ITEMS = 100
 
@@ -62,25 +62,25 @@ async def read_batch(context: Context, request: Request, body: BatchBody) -> Rep
     context.platform.require_ready()
     tenant = tenant_of(request)
     request_id = request.scope["request_id"]
-    items = [_asked(context, item, tenant, request_id) for item in body.items]
-    questions = [item for item in items if isinstance(item, Asked)]
-    async with context.answers.together(questions, tenant) as begun:
+    items = [_query(context, item, tenant, request_id) for item in body.items]
+    queries = [item for item in items if isinstance(item, MetricQuery)]
+    async with context.answers.together(queries, tenant) as begun:
         now_us, token = context.platform.clock.now_us(), context.platform.token()
         answers = [(await each.finish()).answer for each in begun]
     rendered = iter(answers)
     found = [
-        _rendered(next(rendered), now_us, token) if isinstance(item, Asked) else item
+        _rendered(next(rendered), now_us, token) if isinstance(item, MetricQuery) else item
         for item in items
     ]
     return respond(BatchShape(token, to_rfc3339(now_us), found))
 
 
-def _asked(
+def _query(
     context: Context, item: BatchItem, tenant: str, request_id: str
-) -> Asked | dict[str, object]:
+) -> MetricQuery | dict[str, object]:
     """Return a question, or its problem; the others are not concerned."""
     try:
-        return ask(
+        return check_query(
             context.platform.definitions,
             item.metric,
             version=item.version,

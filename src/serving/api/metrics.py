@@ -25,7 +25,7 @@ from serving.api.resource import Resource
 from serving.http.entity_tags import CACHE_CONTROL, NO_STORE, deprecation, matches
 from serving.http.replies import JSON, Headers, Reply, header
 from serving.read.answer_document import AnswerShape, RecomputeShape, wire
-from serving.read.asked import Asked, ask
+from serving.read.metric_query import MetricQuery, check_query
 from serving.read.past import answer_past, span_of
 from serving.read.prepared import Prepared
 from serving.read.question import RESERVED, MetricQuestion, parse_question
@@ -86,27 +86,27 @@ async def list_metrics(context: Context) -> Reply:
 async def read_metric(context: Context, request: Request, name: str) -> Reply:
     """Read a metric."""
     question = parse_question(name, request.scope["query_string"])
-    asked = checked(context, question, tenant_of(request))
+    query = checked(context, question, tenant_of(request))
     if question.at_least is not None:
         await reach(context, request, question.at_least)
-        asked = checked(
+        query = checked(
             context, question, tenant_of(request)
         )  # contracts may have changed while it waited
     if question.explain is not None:
-        return await _explained(context, asked, tenant_of(request), counted=may_count_all(request))
+        return await _explained(context, query, tenant_of(request), counted=may_count_all(request))
     if not question.live and not _only_waits(question):
-        return await _past(context, asked, tenant_of(request), question)
-    prepared = await context.answers.get(asked, tenant_of(request))
+        return await _past(context, query, tenant_of(request), question)
+    prepared = await context.answers.get(query, tenant_of(request))
     return live_response(context, prepared, header(request.scope, b"if-none-match"))
 
 
-def checked(context: Context, question: MetricQuestion, tenant: str) -> Asked:
+def checked(context: Context, question: MetricQuestion, tenant: str) -> MetricQuery:
     """Check a question against the contracts in force.
 
     A parameter that is neither reserved nor a dimension may be a misspelt one of both.
     """
     try:
-        return ask(
+        return check_query(
             context.platform.definitions,
             question.name,
             version=question.version,
@@ -154,7 +154,7 @@ def live_response(context: Context, prepared: Prepared, condition: bytes | None)
 
 def response_headers(prepared: Prepared) -> Headers:
     """Return the validators of an answer, and whether its metric is on its way out."""
-    contract = prepared.asked.plan.contract
+    contract = prepared.query.plan.contract
     return [
         (b"etag", prepared.etag),
         CACHE_CONTROL,
@@ -162,42 +162,44 @@ def response_headers(prepared: Prepared) -> Headers:
     ]
 
 
-async def _past(context: Context, asked: Asked, tenant: str, question: MetricQuestion) -> Reply:
+async def _past(
+    context: Context, query: MetricQuery, tenant: str, question: MetricQuestion
+) -> Reply:
     span = span_of(
-        asked,
+        query,
         now_us=context.platform.clock.now_us(),
         start_us=question.start_us,
         end_us=question.end_us,
         as_of_us=question.as_of_us,
         grain=question.grain,
     )
-    answer = await answer_past(context.platform, asked, tenant, span, offsets=context.offsets)
-    contract = asked.plan.contract
+    answer = await answer_past(context.platform, query, tenant, span, offsets=context.offsets)
+    contract = query.plan.contract
     return respond(answer, headers=deprecation(contract.status, contract.sunset))
 
 
-async def _explained(context: Context, asked: Asked, tenant: str, *, counted: bool) -> Reply:
+async def _explained(context: Context, query: MetricQuery, tenant: str, *, counted: bool) -> Reply:
     """Answer, and compute the same cut again from the lake alone."""
     platform = context.platform
     platform.require_ready()
-    window = Window(tenant, asked.plan, asked.window)
-    async with context.answers.together([asked], tenant) as (begun,):
-        proof = Proof(platform, window, by=asked.by, where=asked.where)  # of the same instant
+    window = Window(tenant, query.plan, query.window)
+    async with context.answers.together([query], tenant) as (begun,):
+        proof = Proof(platform, window, by=query.by, where=query.where)  # of the same instant
         try:
             answer = (await begun.finish()).answer
             check = await proof.check()
         finally:
             proof.close()
-    query = metric_query(asked.plan, recompute_of(check.cut), events=platform.registry.events)
+    sql = metric_query(query.plan, recompute_of(check.cut), events=platform.registry.events)
     recompute = RecomputeShape(
         value=_recomputed(check),
         equal=check.equal,
         rows=check.events,
-        snapshots=_snapshots(context, asked) if counted else None,
+        snapshots=_snapshots(context, query) if counted else None,
         ms=round(check.seconds * 1000, 3),
-        sql=query.text,
+        sql=sql.text,
     )
-    contract = asked.plan.contract
+    contract = query.plan.contract
     rendered = answer.render(platform.clock.now_us())  # an object, which gets one name more
     body = b'%b,"recompute":%b}' % (rendered.removesuffix(b"}"), encode(recompute))
     headers = deprecation(contract.status, contract.sunset)
@@ -209,8 +211,8 @@ def _recomputed(check: Check) -> int | str | None:
     return wire(check.totals[0].recomputed) if len(check.totals) == 1 else None
 
 
-def _snapshots(context: Context, asked: Asked) -> dict[str, int]:
-    return dict(context.platform.lineage.snapshots(asked.plan.contract.refs))
+def _snapshots(context: Context, query: MetricQuery) -> dict[str, int]:
+    return dict(context.platform.lineage.snapshots(query.plan.contract.refs))
 
 
 def shape_of(contract: MetricContract, fingerprint: str) -> MetricShape:

@@ -15,7 +15,7 @@ from serving.api.context import Context, encode, tenant_of, who
 from serving.api.contract_parameters import LAST_EVENT_ID, Document, stream_description
 from serving.api.resource import Resource
 from serving.http.problems import problem_of
-from serving.read.asked import Asked, ask
+from serving.read.metric_query import MetricQuery, check_query
 from serving.read.question import group_limit, parse_query
 
 MAX_METRICS: Final = 100
@@ -95,7 +95,7 @@ def _streaming(stream: AsyncIterator[bytes]) -> StreamingResponse:
     return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
 
-def questions(context: Context, given: dict[str, str]) -> list[Asked]:
+def questions(context: Context, given: dict[str, str]) -> list[MetricQuery]:
     """Return one question for each metric; all share window and dimensions.
 
     Without `metric` it is every metric (its current version). A window that only some of them
@@ -117,7 +117,7 @@ def questions(context: Context, given: dict[str, str]) -> list[Asked]:
     limit = group_limit(given.get("limit"))
     version = _version(given.get("version"), named)
     return [
-        ask(
+        check_query(
             context.platform.definitions,
             name,
             version=version,
@@ -149,7 +149,7 @@ def _fits(context: Context, name: str, window: str | None, dimensions: tuple[str
     return window in {None, *contract.windows} and set(dimensions) <= set(contract.dimensions)
 
 
-def _nothing_fits(names: list[str]) -> list[Asked]:
+def _nothing_fits(names: list[str]) -> list[MetricQuery]:
     if not names:
         return []
     raise ParameterError(

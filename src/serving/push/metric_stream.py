@@ -30,7 +30,7 @@ from processing.live import MetricId
 from processing.platform import Platform
 from processing.write.change_feed import Change
 from serving.push.subscribers import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, Pulse, Subscribers
-from serving.read.asked import Asked
+from serving.read.metric_query import MetricQuery
 from serving.read.prepared import Prepared, PreparedAnswers
 
 _SECOND_US: Final = 1_000_000
@@ -67,22 +67,22 @@ class Subscription:
     """What one subscriber has not been told yet, and what it was told last."""
 
     def __init__(
-        self, tenant: str, bind: Callable[[], Sequence[Asked]], definitions: Definitions
+        self, tenant: str, bind: Callable[[], Sequence[MetricQuery]], definitions: Definitions
     ) -> None:
         self.tenant = tenant
         self.woken = asyncio.Event()
         self._bind = bind
         self._hold(bind(), definitions)
 
-    def _hold(self, asked: Sequence[Asked], definitions: Definitions) -> None:
-        self.asked = asked
+    def _hold(self, queries: Sequence[MetricQuery], definitions: Definitions) -> None:
+        self.queries = queries
         self.definitions = definitions
-        self.meaning = _meaning(asked, definitions)
+        self.meaning = _meaning(queries, definitions)
         self.changed: set[int] = set()
         self.told: dict[int, _Told] = {}
         self.fresh = True  # every answer was told as fresh
         self._by_metric: dict[MetricId, list[int]] = {}
-        for index, item in enumerate(asked):
+        for index, item in enumerate(queries):
             self._by_metric.setdefault(item.plan.id, []).append(index)
 
     def rebind(self, definitions: Definitions) -> None:
@@ -91,13 +91,13 @@ class Subscription:
         Raises:
             AgentFlowError: One of them cannot be asked any more.
         """
-        asked, meaning = self._bind(), self.meaning
+        queries, meaning = self._bind(), self.meaning
         changed, told, fresh = self.changed, self.told, self.fresh
-        self._hold(asked, definitions)
+        self._hold(queries, definitions)
         if self.meaning == meaning:  # the same questions in the same order
             self.changed, self.told, self.fresh = changed, told, fresh
         else:
-            self.changed = set(range(len(asked)))
+            self.changed = set(range(len(queries)))
 
     def mark(self, metric: MetricId) -> None:
         """Remember that a metric moved."""
@@ -117,7 +117,7 @@ class Subscription:
         self.changed.update(
             index
             for index, told in self.told.items()
-            if told.status != status(self.asked[index].plan)
+            if told.status != status(self.queries[index].plan)
         )
 
     def patience(self, now_us: int) -> float:
@@ -162,7 +162,7 @@ class MetricStreams:
     def open(
         self,
         tenant: str,
-        bind: Callable[[], Sequence[Asked]],
+        bind: Callable[[], Sequence[MetricQuery]],
         *,
         last_id: str | None,
         told_why: Callable[[AgentFlowError], bytes],
@@ -243,9 +243,9 @@ class MetricStreams:
         if not subscription.changed:
             return b"", self._platform.engine.next_offset
         changed, subscription.changed = sorted(subscription.changed), set()
-        questions = [subscription.asked[index] for index in changed]
+        queries = [subscription.queries[index] for index in changed]
         try:
-            async with self._answers.together(questions, subscription.tenant) as begun:
+            async with self._answers.together(queries, subscription.tenant) as begun:
                 end, now_us = self._platform.engine.next_offset, self._platform.clock.now_us()
                 found = [await each.finish() for each in begun]
         except UnavailableError:
@@ -278,14 +278,14 @@ class MetricStreams:
         log_id = self._platform.accepted.log_id
         position = _position(self._opened(last_id), log_id, subscription.meaning)
         if position is None:
-            subscription.changed = set(range(len(subscription.asked)))
+            subscription.changed = set(range(len(subscription.queries)))
             return _NOTHING
         now_us = self._platform.clock.now_us()
-        for index, asked in enumerate(subscription.asked):
-            if self._lacks(subscription.tenant, index, asked, position, now_us):
+        for index, query in enumerate(subscription.queries):
+            if self._lacks(subscription.tenant, index, query, position, now_us):
                 subscription.changed.add(index)
                 continue
-            prepared = self._answers.at_once(asked, subscription.tenant)
+            prepared = self._answers.at_once(query, subscription.tenant)
             if prepared is None:  # it takes long to make, and may move meanwhile
                 subscription.changed.add(index)
             else:
@@ -293,14 +293,14 @@ class MetricStreams:
         return position.told
 
     def _lacks(
-        self, tenant: str, index: int, asked: Asked, position: _Position, now_us: int
+        self, tenant: str, index: int, query: MetricQuery, position: _Position, now_us: int
     ) -> bool:
         """Tell whether an answer may have changed since *position*."""
-        window = parse_window(asked.window)
+        window = parse_window(query.window)
         if window.bounds(position.at_us) != window.bounds(now_us):
             return True
         # A metric that has not moved since this process started may have moved just before.
-        moved_at = self._moved_at.get((tenant, asked.plan.id), self._platform.engine.next_offset)
+        moved_at = self._moved_at.get((tenant, query.plan.id), self._platform.engine.next_offset)
         return moved_at > (position.end if index <= position.done else position.told)
 
     def _follow(self, change: Change) -> None:
@@ -320,11 +320,11 @@ class MetricStreams:
                     subscription.woken.set()
 
 
-def _meaning(asked: Sequence[Asked], definitions: Definitions) -> str:
+def _meaning(queries: Sequence[MetricQuery], definitions: Definitions) -> str:
     """Return a hash of the questions, their order and what their metrics mean."""
     parts = [
         f"{item.key!r} {definitions.meanings[item.plan.id]} {item.plan.contract!r}"
-        for item in asked
+        for item in queries
     ]
     return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 

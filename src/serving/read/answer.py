@@ -1,8 +1,9 @@
 """From a question to a number with its proof: the main path of every read.
 
-`Asked` is a validated question; `Answerer.answer` reads the live engine once, so that all parts of
-an answer belong to one cut. An `Answer` knows its own revision: as long as neither an event moved
-the metric nor time moved events through its window, the same bytes are right, but for `age_ms`.
+`MetricQuery` is a question that was checked; `Answerer.answer` reads the live engine once, so that
+all parts of an answer belong to one cut. An `Answer` knows its own revision: as long as neither an
+event moved the metric nor time moved events through its window, the same bytes are right, but for
+`age_ms`.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from processing.live import MetricId
 from processing.platform import Platform
 from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices
 from serving.read.answer_document import AnswerShape, PastGroup, wire
-from serving.read.asked import Asked
 from serving.read.causes import Causes, Place
 from serving.read.cursors import Cursors
 from serving.read.group_pages import GroupCursors
+from serving.read.metric_query import MetricQuery
 from serving.read.offsets import Offsets
 from serving.read.units import unit_of, unit_of_total
 from serving.read.warnings import truncated, unseen
@@ -90,25 +91,25 @@ class Answerer:
         self._offsets = offsets or Offsets()
         self._causes: dict[MetricId, tuple[MetricPlan, Causes]] = {}
 
-    def answer(self, asked: Asked, tenant: str) -> Answer:
+    def answer(self, query: MetricQuery, tenant: str) -> Answer:
         """Answer a question now, however long it takes."""
-        answering = self.begin(asked, tenant)
+        answering = self.begin(query, tenant)
         at_once(answering.steps())
         return answering.answer()
 
-    def begin(self, asked: Asked, tenant: str) -> Answering:
+    def begin(self, query: MetricQuery, tenant: str) -> Answering:
         """Begin to answer a question as of this instant."""
-        causes = self._causes_of(asked.plan)
-        return Answering(self._platform, asked, tenant, causes, offsets=self._offsets)
+        causes = self._causes_of(query.plan)
+        return Answering(self._platform, query, tenant, causes, offsets=self._offsets)
 
-    async def prepare(self, asked: Asked, tenant: str) -> None:
+    async def prepare(self, query: MetricQuery, tenant: str) -> None:
         """Get ready what would take long at the beginning: windows, and the order of the groups."""
-        plan, platform = asked.plan, self._platform
+        plan, platform = query.plan, self._platform
         for _ in range(_ATTEMPTS):
             await platform.refresh(plan.id, tenant)
-            if asked.by and asked.by == plan.dimensions and not asked.where:
+            if query.by and query.by == plan.dimensions and not query.where:
                 state = platform.engine.settled(plan.id, tenant)
-                await in_slices(state.order(asked.window).steps())
+                await in_slices(state.order(query.window).steps())
             if not self._laborious(plan, tenant):
                 return
 
@@ -116,15 +117,15 @@ class Answerer:
         now_us = self._platform.clock.now_us()
         return self._platform.engine.laborious(plan.id, tenant, now_us=now_us, most=SLICED_ABOVE)
 
-    def quick(self, asked: Asked, tenant: str) -> bool:
+    def quick(self, query: MetricQuery, tenant: str) -> bool:
         """Tell whether a question is answered so quickly that nobody waits long meanwhile."""
-        if self._laborious(asked.plan, tenant):
+        if self._laborious(query.plan, tenant):
             return False
-        ready = {asked.plan.currency} if asked.plan.currency else set()
-        if set(asked.by) <= ready and asked.where.keys() <= ready:
+        ready = {query.plan.currency} if query.plan.currency else set()
+        if set(query.by) <= ready and query.where.keys() <= ready:
             return True
-        state = self._platform.engine.state(asked.plan.id, tenant)
-        return state.width(asked.window) <= SLICED_ABOVE
+        state = self._platform.engine.state(query.plan.id, tenant)
+        return state.width(query.window) <= SLICED_ABOVE
 
     def _causes_of(self, plan: MetricPlan) -> Causes:
         held = self._causes.get(plan.id)
@@ -140,16 +141,22 @@ class Answering:
     """
 
     def __init__(
-        self, platform: Platform, asked: Asked, tenant: str, causes: Causes, *, offsets: Offsets
+        self,
+        platform: Platform,
+        query: MetricQuery,
+        tenant: str,
+        causes: Causes,
+        *,
+        offsets: Offsets,
     ) -> None:
-        plan, self._asked, self._platform = asked.plan, asked, platform
+        plan, self._query, self._platform = query.plan, query, platform
         self._cursors = GroupCursors(Cursors(platform.seal), tenant)
         now_us = platform.clock.now_us()
         state = self._state = platform.engine.read(plan.id, tenant, now_us=now_us)
-        self._bounds = state.bounds(asked.window)
-        where = {attribute_of(name): value for name, value in asked.where.items()}
+        self._bounds = state.bounds(query.window)
+        where = {attribute_of(name): value for name, value in query.where.items()}
         self._causes, self._moved_at_us = causes.of(state.causes, Place(where, *self._bounds))
-        self._etag = etag(asked, tenant, state, platform)
+        self._etag = etag(query, tenant, state, platform)
         self._moves = state.moves
         self._arrived_us = platform.engine.arrived_us(tenant, plan.contract.refs)
         self._status = platform.health.status(plan, tenant)
@@ -158,16 +165,16 @@ class Answering:
         emptied = platform.health.truncations.of(plan.contract, platform.registry, tenant)
         self._emptied = truncated(emptied, tenant, offsets)
         self._contract = contract_document(plan, platform)
-        page = Page(asked.after, asked.limit)
-        self._groups = state.groups(asked.window, by=asked.by, where=asked.where, page=page)
+        page = Page(query.after, query.limit)
+        self._groups = state.groups(query.window, by=query.by, where=query.where, page=page)
         self._documents: list[PastGroup] = []
 
     def steps(self) -> Iterator[None]:
         """Work, a group or less in each step."""
         yield from self._groups.steps()
-        if self._asked.by:
+        if self._query.by:
             for key, measured in self._groups.found.items():
-                self._documents.append(_group(self._asked, key, measured))
+                self._documents.append(_group(self._query, key, measured))
                 yield
 
     def close(self) -> None:
@@ -191,7 +198,7 @@ class Answering:
         )
 
     def _document(self) -> AnswerShape:
-        asked, plan, found = self._asked, self._asked.plan, self._groups
+        query, plan, found = self._query, self._query.plan, self._groups
         start_us, end_us = self._bounds
         unbounded = start_us == BEGINNING_US
         mixed = len(found.units) > 1
@@ -200,19 +207,19 @@ class Answering:
         unseen_values = (
             []
             if found.events
-            else unseen(plan, registry, asked.where, state.values, state.departed)
+            else unseen(plan, registry, query.where, state.values, state.departed)
         )
         return AnswerShape(
             metric=plan.contract.name,
             value=wire(total.value) if total else None,
-            unit=unit_of_total(asked, found.units),
+            unit=unit_of_total(query, found.units),
             status=self._status,
             window={
-                "name": asked.window,
+                "name": query.window,
                 "start": None if unbounded else to_rfc3339(start_us),
                 "end": None if unbounded else to_rfc3339(end_us),
             },
-            dimensions=dict(asked.where),
+            dimensions=dict(query.where),
             contract=self._contract,
             watermark=None if self._watermark_us is None else to_rfc3339(self._watermark_us),
             token=self._token,
@@ -223,25 +230,25 @@ class Answering:
             source_idle_ms=None,
             causes=self._causes,
             warnings=[*self._emptied, *unseen_values],
-            groups=self._documents if asked.by else msgspec.UNSET,
-            left_out=found.left_out if asked.by else msgspec.UNSET,
+            groups=self._documents if query.by else msgspec.UNSET,
+            left_out=found.left_out if query.by else msgspec.UNSET,
             next_cursor=(
-                self._cursors.write(asked.listing, next(reversed(found.found)))
+                self._cursors.write(query.listing, next(reversed(found.found)))
                 if found.left_out
                 else None
             ),
         )
 
 
-def etag(asked: Asked, tenant: str, state: MetricState, platform: Platform) -> str:
+def etag(query: MetricQuery, tenant: str, state: MetricState, platform: Platform) -> str:
     """Return the entity tag of an answer: live state, question, contract and revision."""
     parts = (
         platform.epoch,
-        platform.definitions.meanings[asked.plan.id],
+        platform.definitions.meanings[query.plan.id],
         tenant,
-        repr(asked.key),
+        repr(query.key),
         str(state.moves),
-        str(state.expiries(asked.window)),
+        str(state.expiries(query.window)),
     )
     return blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
 
@@ -257,12 +264,12 @@ def contract_document(plan: MetricPlan, platform: Platform) -> dict[str, object]
     }
 
 
-def _group(asked: Asked, key: tuple[object, ...], measured: Measured) -> PastGroup:
-    dimensions = dict(zip(asked.by, key, strict=True))
+def _group(query: MetricQuery, key: tuple[object, ...], measured: Measured) -> PastGroup:
+    dimensions = dict(zip(query.by, key, strict=True))
     return PastGroup(
         dimensions=dimensions,
         value=wire(measured.value),
-        unit=unit_of(asked.plan, {**asked.where, **dimensions}),
+        unit=unit_of(query.plan, {**query.where, **dimensions}),
         events=measured.events,
     )
 

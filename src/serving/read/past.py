@@ -22,9 +22,9 @@ from processing.history import MetricRow
 from processing.platform import Platform
 from serving.read.answer import contract_document
 from serving.read.answer_document import AnswerShape, PastGroup, Point, wire
-from serving.read.asked import Asked
 from serving.read.cursors import Cursors
 from serving.read.group_pages import GroupCursors, page
+from serving.read.metric_query import MetricQuery
 from serving.read.offsets import Offsets
 from serving.read.question import require_past
 from serving.read.series import Steps, Touched, closed_status, points, require_few
@@ -80,7 +80,7 @@ class Span:
 
 
 def span_of(
-    asked: Asked,
+    query: MetricQuery,
     *,
     now_us: int,
     start_us: int | None,
@@ -101,9 +101,9 @@ def span_of(
     known_us = as_of_us if as_of_us is not None else now_us
     name: str | None = None
     if start_us is None:
-        name = asked.window
-        window = asked.plan.window(name)
-        assert window is not None  # noqa: S101 - `ask` has checked it
+        name = query.window
+        window = query.plan.window(name)
+        assert window is not None  # noqa: S101 - `check_query` has checked it
         start, end_us = window.bounds(known_us)
         start_us = None if start == BEGINNING_US else start
         end_us = None if start == BEGINNING_US else end_us
@@ -121,7 +121,12 @@ def span_of(
 
 
 async def answer_past(
-    platform: Platform, asked: Asked, tenant: str, span: Span, *, offsets: Offsets | None = None
+    platform: Platform,
+    query: MetricQuery,
+    tenant: str,
+    span: Span,
+    *,
+    offsets: Offsets | None = None,
 ) -> AnswerShape:
     """Compute an answer in a thread; *offsets* are the numbers by which the tenant knows them.
 
@@ -134,7 +139,7 @@ async def answer_past(
     next_offset = platform.engine.next_offset
     token = platform.token()
     watermark_us = platform.engine.watermark_us.get(tenant)
-    history, plan = platform.history, asked.plan
+    history, plan = platform.history, query.plan
     contract = contract_document(plan, platform)
     emptied = platform.health.truncations.of(
         plan.contract, platform.registry, tenant, as_of_us=span.as_of_us
@@ -147,7 +152,7 @@ async def answer_past(
             start_us=span.start_us,
             end_us=span.end_us,
             by=by,
-            where=asked.where,
+            where=query.where,
             grain_us=grain_us,
             up_to_offset=next_offset,
             ingested_before_us=span.as_of_us,
@@ -157,19 +162,19 @@ async def answer_past(
         return history.answer(plan, question(by, grain_us))
 
     def found() -> _Found:
-        groups, by = rows(by=asked.by, grain_us=None), asked.by
+        groups, by = rows(by=query.by, grain_us=None), query.by
         series = rows(by=by, grain_us=grain_us) if grain_us is not None else ()
-        total = _total(asked, groups, rows)
+        total = _total(query, groups, rows)
         touched: Touched = {}
         if span.end_us is not None:  # what has no end never closes
-            by = asked.by if span.steps is not None else ()
+            by = query.by if span.steps is not None else ()
             touched = history.touched(plan, question(by, grain_us))
         events = sum(row.events for row in groups)
         held = {row.dimensions: row for row in groups}
         # A series also shows groups that became empty again.
         named = held.keys() | {key for _, key in touched} if span.steps else held.keys()
-        after, limit = asked.after, asked.limit
-        keys, left_out = page(named, after=after, limit=limit) if asked.by else ([()], 0)
+        after, limit = query.after, query.limit
+        keys, left_out = page(named, after=after, limit=limit) if query.by else ([()], 0)
         known_from_us, unknown = None, False
         if span.as_of_us is not None and not events:
             known_from_us = history.first_known_us(plan, tenant)
@@ -177,11 +182,11 @@ async def answer_past(
         return _Found(
             total=total,
             events=events,
-            currencies=_currencies(asked, groups),
-            groups=[_group(asked, held[key]) for key in keys if key in held],
+            currencies=_currencies(query, groups),
+            groups=[_group(query, held[key]) for key in keys if key in held],
             last=keys[-1] if left_out else None,
             left_out=left_out,
-            series=points(span.steps, keys, asked, series, touched) if span.steps else None,
+            series=points(span.steps, keys, query, series, touched) if span.steps else None,
             touched=touched,
             known_from_us=known_from_us,
             unknown=unknown,
@@ -194,10 +199,10 @@ async def answer_past(
     return AnswerShape(
         metric=plan.contract.name,
         value=None if it.total is None else wire(it.total.value),
-        unit=unit_of_total(asked, it.currencies),
+        unit=unit_of_total(query, it.currencies),
         status="partial" if it.unknown or emptied else _status(span, it.series or (), it.touched),
         window={"name": span.name, "start": _text(span.start_us), "end": _text(span.end_us)},
-        dimensions=dict(asked.where),
+        dimensions=dict(query.where),
         contract=contract,
         watermark=_text(watermark_us),
         token=token,
@@ -207,14 +212,14 @@ async def answer_past(
         causes=[],
         warnings=[
             *truncated(emptied, tenant, offsets or Offsets()),
-            *([] if it.events else await _warnings(platform, asked, tenant, span)),
+            *([] if it.events else await _warnings(platform, query, tenant, span)),
         ],
         as_of=_text(span.as_of_us),
         known_from=_text(it.known_from_us) if it.unknown else None,
         grain=None if span.grain is None else {"length": span.grain, "aligned_to": EPOCH},
-        groups=it.groups if asked.by else msgspec.UNSET,
-        left_out=it.left_out if asked.by else msgspec.UNSET,
-        next_cursor=None if it.last is None else cursors.write(asked.listing, it.last),
+        groups=it.groups if query.by else msgspec.UNSET,
+        left_out=it.left_out if query.by else msgspec.UNSET,
+        next_cursor=None if it.last is None else cursors.write(query.listing, it.last),
         series=shown,
         age_ms=None,
         source_idle_ms=None,
@@ -222,46 +227,46 @@ async def answer_past(
 
 
 async def _warnings(
-    platform: Platform, asked: Asked, tenant: str, span: Span
+    platform: Platform, query: MetricQuery, tenant: str, span: Span
 ) -> list[WarningDocument]:
     """Look for what was asked for in live state, then in everything that was ever known by then.
 
     A value that a correction took away again was there, and is no slip.
     """
-    plan, registry, history = asked.plan, platform.registry, platform.history
+    plan, registry, history = query.plan, platform.registry, platform.history
     await platform.refresh(plan.id, tenant)
     state = platform.engine.state(plan.id, tenant)
-    if not unseen(plan, registry, asked.where, state.values):
+    if not unseen(plan, registry, query.where, state.values):
         return []
 
     def ever(dimension: str) -> set[object]:
         question = Question(tenant=tenant, by=(dimension,), ingested_before_us=span.as_of_us)
         return {key[0] for _, key in history.touched(plan, question)}
 
-    return await asyncio.to_thread(unseen, plan, registry, asked.where, ever)
+    return await asyncio.to_thread(unseen, plan, registry, query.where, ever)
 
 
-def _total(asked: Asked, groups: Sequence[MetricRow], rows: _Rows) -> MetricRow | None:
+def _total(query: MetricQuery, groups: Sequence[MetricRow], rows: _Rows) -> MetricRow | None:
     """Return the one number, or None where adding would mix currencies."""
-    if not asked.by:
+    if not query.by:
         return groups[0] if groups else None
-    if len(_currencies(asked, groups)) > 1:
+    if len(_currencies(query, groups)) > 1:
         return None
     found = rows(by=(), grain_us=None)
     return found[0] if found else None
 
 
-def _currencies(asked: Asked, groups: Sequence[MetricRow]) -> set[object]:
-    currency = asked.plan.currency
-    if currency is None or currency not in asked.by:
+def _currencies(query: MetricQuery, groups: Sequence[MetricRow]) -> set[object]:
+    currency = query.plan.currency
+    if currency is None or currency not in query.by:
         return set()
-    position = asked.by.index(currency)
+    position = query.by.index(currency)
     return {row.dimensions[position] for row in groups}
 
 
-def _group(asked: Asked, row: MetricRow) -> PastGroup:
-    dimensions = dict(zip(asked.by, row.dimensions, strict=True))
-    unit = unit_of(asked.plan, {**asked.where, **dimensions})
+def _group(query: MetricQuery, row: MetricRow) -> PastGroup:
+    dimensions = dict(zip(query.by, row.dimensions, strict=True))
+    unit = unit_of(query.plan, {**query.where, **dimensions})
     return PastGroup(dimensions, wire(row.value), unit, row.events)
 
 

@@ -20,7 +20,7 @@ from processing.definitions import Definitions
 from processing.platform import Platform
 from processing.runtime.slices import in_slices
 from serving.read.answer import Answer, Answerer, Answering
-from serving.read.asked import Asked
+from serving.read.metric_query import MetricQuery
 
 MAX_KEPT: Final = 4_096
 MAX_KEPT_GROUPS: Final = 100_000
@@ -34,11 +34,19 @@ class Prepared:
     `status` (fresh, stale) can change without an event, so no answer is kept for long.
     """
 
-    __slots__ = ("_platform", "_state", "_until_us", "answer", "asked", "definitions", "etag",
-                 "tenant")  # fmt: skip
+    __slots__ = (
+        "_platform",
+        "_state",
+        "_until_us",
+        "answer",
+        "definitions",
+        "etag",
+        "query",
+        "tenant",
+    )  # fmt: skip
 
-    def __init__(self, asked: Asked, tenant: str, platform: Platform) -> None:
-        self.asked = asked
+    def __init__(self, query: MetricQuery, tenant: str, platform: Platform) -> None:
+        self.query = query
         self.tenant = tenant
         self._platform = platform
         self.definitions: Definitions = platform.definitions
@@ -122,18 +130,18 @@ class PreparedAnswers:
         """Tell whether a token is one of this log, and everything behind it is visible."""
         return self._platform.covers(text)
 
-    def at_once(self, asked: Asked, tenant: str) -> Prepared | None:
+    def at_once(self, query: MetricQuery, tenant: str) -> Prepared | None:
         """Return the current answer to a question; None if it takes long to make.
 
         Raises:
             UnavailableError: The platform is starting or stopping.
         """
         self._platform.require_ready()
-        prepared = self._kept.get((tenant, asked.key))
-        if prepared is None or prepared.outdated or prepared.asked.plan is not asked.plan:
-            if not self._answerer.quick(asked, tenant):
+        prepared = self._kept.get((tenant, query.key))
+        if prepared is None or prepared.outdated or prepared.query.plan is not query.plan:
+            if not self._answerer.quick(query, tenant):
                 return None
-            prepared = Prepared(asked, tenant, self._platform)
+            prepared = Prepared(query, tenant, self._platform)
             self._refresh(prepared)
             self._keep(prepared)
             return prepared
@@ -143,30 +151,30 @@ class PreparedAnswers:
         """Answer again, unless the answer is current; False if it takes long to make."""
         if prepared.current(now_us):
             return True
-        if not self._answerer.quick(prepared.asked, prepared.tenant):
+        if not self._answerer.quick(prepared.query, prepared.tenant):
             return False
         self._refresh(prepared)
         return True
 
     def _refresh(self, prepared: Prepared) -> None:
         now_us = self._platform.clock.now_us()
-        prepared.take(self._answerer.answer(prepared.asked, prepared.tenant), now_us)
+        prepared.take(self._answerer.answer(prepared.query, prepared.tenant), now_us)
 
-    async def get(self, asked: Asked, tenant: str) -> Prepared:
+    async def get(self, query: MetricQuery, tenant: str) -> Prepared:
         """Return the current answer to a question, however long it takes to make.
 
         Raises:
             UnavailableError: The platform is starting or stopping.
         """
-        prepared = self.at_once(asked, tenant)
+        prepared = self.at_once(query, tenant)
         if prepared is None:
-            async with self.together([asked], tenant) as (begun,):
+            async with self.together([query], tenant) as (begun,):
                 prepared = await begun.finish()
         return prepared
 
     @asynccontextmanager
     async def together(
-        self, questions: Sequence[Asked], tenant: str
+        self, queries: Sequence[MetricQuery], tenant: str
     ) -> AsyncIterator[Sequence[Begun]]:
         """Begin to answer all of *questions* at one instant: the one at which the body begins.
 
@@ -176,39 +184,39 @@ class PreparedAnswers:
             UnavailableError: The platform is starting or stopping.
         """
         self._platform.require_ready()
-        if all(self._answerer.quick(asked, tenant) for asked in questions):
-            yield [self._begin(asked, tenant) for asked in questions]
+        if all(self._answerer.quick(query, tenant) for query in queries):
+            yield [self._begin(query, tenant) for query in queries]
             return
         async with self._long:
-            for asked in questions:
-                self._require_bound(asked)
-                await self._answerer.prepare(asked, tenant)
-            for asked in questions:
-                self._require_bound(asked)
-            begun = [self._begin(asked, tenant) for asked in questions]
+            for query in queries:
+                self._require_bound(query)
+                await self._answerer.prepare(query, tenant)
+            for query in queries:
+                self._require_bound(query)
+            begun = [self._begin(query, tenant) for query in queries]
             try:
                 yield begun
             finally:
                 for each in begun:
                     each.close()
 
-    def _begin(self, asked: Asked, tenant: str) -> Begun:
+    def _begin(self, query: MetricQuery, tenant: str) -> Begun:
         now_us = self._platform.clock.now_us()
-        prepared = self.at_once(asked, tenant)
+        prepared = self.at_once(query, tenant)
         if prepared is not None:
-            status = self._platform.health.status(asked.plan, tenant)
-            if prepared.answer.document.status != status and self._answerer.quick(asked, tenant):
+            status = self._platform.health.status(query.plan, tenant)
+            if prepared.answer.document.status != status and self._answerer.quick(query, tenant):
                 self._refresh(prepared)
             if prepared.answer.document.status == status:
                 return Begun(prepared, None, now_us=now_us, keep=self._keep)
-        prepared = Prepared(asked, tenant, self._platform)
-        answering = self._answerer.begin(asked, tenant)
+        prepared = Prepared(query, tenant, self._platform)
+        answering = self._answerer.begin(query, tenant)
         return Begun(prepared, answering, now_us=now_us, keep=self._keep)
 
-    def _require_bound(self, asked: Asked) -> None:
+    def _require_bound(self, query: MetricQuery) -> None:
         """Refuse a question whose contract changed while it waited."""
         self._platform.require_ready()
-        if self._platform.definitions.plans.get(asked.plan.id) is not asked.plan:
+        if self._platform.definitions.plans.get(query.plan.id) is not query.plan:
             raise UnavailableError(
                 "the contracts changed while the question waited", hint="Ask it again."
             )
@@ -218,4 +226,4 @@ class PreparedAnswers:
         if len(self._kept) >= MAX_KEPT or self._groups > MAX_KEPT_GROUPS:
             self._kept.clear()
             self._groups = prepared.groups
-        self._kept[prepared.tenant, prepared.asked.key] = prepared
+        self._kept[prepared.tenant, prepared.query.key] = prepared

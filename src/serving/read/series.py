@@ -19,7 +19,7 @@ from agentflow.metrics import compile_cells, measure
 from agentflow.metrics.arithmetic import Value
 from processing.history import MetricRow
 from serving.read.answer_document import Point, wire
-from serving.read.asked import Asked
+from serving.read.metric_query import MetricQuery
 
 MAX_POINTS: Final = 10_000
 MAX_ROWS: Final = 50_000
@@ -72,7 +72,11 @@ def require_few(steps: Steps) -> None:
 
 
 def points(
-    steps: Steps, keys: Sequence[Key], asked: Asked, rows: Sequence[MetricRow], touched: Touched
+    steps: Steps,
+    keys: Sequence[Key],
+    query: MetricQuery,
+    rows: Sequence[MetricRow],
+    touched: Touched,
 ) -> list[Point]:
     """Return the points of the groups *keys*, in order of time, then of *keys*.
 
@@ -85,16 +89,16 @@ def points(
             f"the series has more than {MAX_ROWS} points in the groups it shows",
             hint="Ask for fewer groups with limit, a longer grain or a shorter range.",
         )
-    empty = measure(asked.plan, compile_cells(asked.plan).empty()).value
+    empty = measure(query.plan, compile_cells(query.plan).empty()).value
     return [
-        _point(asked, steps, (bucket_us, key), held, touched, empty)
+        _point(query, steps, (bucket_us, key), held, touched, empty)
         for bucket_us in steps.buckets()
         for key in keys
     ]
 
 
 def _point(
-    asked: Asked,
+    query: MetricQuery,
     steps: Steps,
     place: tuple[int, Key],
     held: Mapping[tuple[int | None, Key], MetricRow],
@@ -110,7 +114,7 @@ def _point(
         events=row.events if row else 0,
         status=closed_status(end_us, touched.get(place)),
         partial=steps.partial(place[0]),
-        dimensions=dict(zip(asked.by, place[1], strict=True)),
+        dimensions=dict(zip(query.by, place[1], strict=True)),
     )
 
 

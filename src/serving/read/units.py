@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from agentflow.metrics import MetricPlan
-from serving.read.asked import Asked
+from serving.read.metric_query import MetricQuery
 
 
 def unit_of(plan: MetricPlan, dimensions: Mapping[str, object]) -> str | None:
@@ -20,10 +20,10 @@ def unit_of(plan: MetricPlan, dimensions: Mapping[str, object]) -> str | None:
     return None if held is None else str(held)
 
 
-def unit_of_total(asked: Asked, currencies: Collection[object]) -> str | None:
+def unit_of_total(query: MetricQuery, currencies: Collection[object]) -> str | None:
     """Return the unit of the one number over all groups, which are of these currencies."""
-    currency = asked.plan.currency
-    if currency is None or currency in asked.where:
-        return unit_of(asked.plan, asked.where)
+    currency = query.plan.currency
+    if currency is None or currency in query.where:
+        return unit_of(query.plan, query.where)
     held = set(currencies)
-    return unit_of(asked.plan, {currency: held.pop()} if len(held) == 1 else {})
+    return unit_of(query.plan, {currency: held.pop()} if len(held) == 1 else {})

@@ -12,7 +12,7 @@ from agentflow.metrics import MetricPlan
 from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS
 from processing.health.truncations import Truncation
-from serving.read.asked import allowed_values
+from serving.read.metric_query import allowed_values
 from serving.read.offsets import Offsets
 
 _MOST_SHOWN = 80

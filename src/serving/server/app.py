@@ -43,8 +43,8 @@ from serving.push.event_stream import EventStreams
 from serving.push.metric_stream import MetricStreams
 from serving.push.subscribers import MAX_STREAMS_OF_ONE, MAX_SUBSCRIBERS, Subscribers
 from serving.read.answer import Answerer
-from serving.read.asked import Asked, ask
 from serving.read.cursors import Cursors
+from serving.read.metric_query import MetricQuery, check_query
 from serving.read.offsets import Offsets
 from serving.read.prepared import PreparedAnswers
 from serving.server.edge import Edge
@@ -158,7 +158,7 @@ def create_app(
     api = Api(
         edge,
         reads=PlainReads(
-            context.answers, partial(_ask, platform), groups_of=context.groups_of, more=more
+            context.answers, partial(_check_query, platform), groups_of=context.groups_of, more=more
         ),
         guard=guard,
         request_ids=request_ids,
@@ -194,8 +194,8 @@ def build_context(
     )
 
 
-def _ask(platform: Platform, name: str, **question: object) -> Asked:
-    return ask(platform.definitions, name, **question)  # type: ignore[arg-type]
+def _check_query(platform: Platform, name: str, **question: object) -> MetricQuery:
+    return check_query(platform.definitions, name, **question)  # type: ignore[arg-type]
 
 
 def _no_contracts() -> Registry:

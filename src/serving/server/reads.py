@@ -14,8 +14,8 @@ from agentflow.errors import AgentFlowError
 from serving.access.guard import SECURITY_HEADERS
 from serving.http.entity_tags import CACHE_CONTROL, deprecation, matches
 from serving.http.replies import JSON, Headers
-from serving.read.asked import Asked
 from serving.read.group_pages import GroupCursors
+from serving.read.metric_query import MetricQuery
 from serving.read.prepared import MAX_KEPT, Prepared, PreparedAnswers
 from serving.read.question import parse_question
 
@@ -36,7 +36,7 @@ class PlainRead:
 
     def __init__(self, prepared: Prepared, more: Headers) -> None:
         self.prepared = prepared
-        contract = prepared.asked.plan.contract
+        contract = prepared.query.plan.contract
         self._always: Headers = [
             CACHE_CONTROL,
             *SECURITY_HEADERS,
@@ -82,13 +82,13 @@ class PlainReads:
     def __init__(
         self,
         answers: PreparedAnswers,
-        ask: Callable[..., Asked],
+        check_query: Callable[..., MetricQuery],
         *,
         groups_of: Callable[[str], GroupCursors],
         more: Headers,
     ) -> None:
         self._answers = answers
-        self._ask = ask
+        self._check_query = check_query
         self._groups_of = groups_of
         self._more = more
         self._known: dict[_Name, PlainRead] = {}
@@ -97,17 +97,21 @@ class PlainReads:
         """Return how many are kept."""
         return len(self._known)
 
-    def known(self, tenant: str, path: str, query: bytes, now_us: int) -> PlainRead | None:
+    def known(self, tenant: str, path: str, query_string: bytes, now_us: int) -> PlainRead | None:
         """Return a question that was asked before, with a current answer."""
-        return self._current(self._name(tenant, path, query), now_us)
+        return self._current(self._name(tenant, path, query_string), now_us)
 
-    def find(self, tenant: str, path: str, query: bytes, now_us: int) -> PlainRead | None:
+    def find(self, tenant: str, path: str, query_string: bytes, now_us: int) -> PlainRead | None:
         """Return a question with a current answer, asked before or not; None if not plain."""
-        name = self._name(tenant, path, query)
+        name = self._name(tenant, path, query_string)
         return self._current(name, now_us) or self._learn(name)
 
-    def _name(self, tenant: str, path: str, query: bytes) -> _Name:
-        return (tenant, path, self._without_token(query) if _TOKEN in query else query)
+    def _name(self, tenant: str, path: str, query_string: bytes) -> _Name:
+        return (
+            tenant,
+            path,
+            self._without_token(query_string) if _TOKEN in query_string else query_string,
+        )
 
     def _current(self, name: _Name, now_us: int) -> PlainRead | None:
         read = self._known.get(name)
@@ -118,26 +122,26 @@ class PlainReads:
         read.stamp()
         return read
 
-    def _without_token(self, query: bytes) -> bytes:
+    def _without_token(self, query_string: bytes) -> bytes:
         """Return the query without a token that is covered; as it is when it has to be waited for.
 
         Every token is another text: kept in the query, it would make every question a new one.
         """
-        parts = query.split(b"&")
+        parts = query_string.split(b"&")
         tokens = [part for part in parts if part.startswith(_TOKEN)]
         if len(tokens) != 1 or not self._answers.covers(tokens[0][len(_TOKEN) :].decode("latin-1")):
-            return query
+            return query_string
         parts.remove(tokens[0])
         return b"&".join(parts)
 
     def _learn(self, name: _Name) -> PlainRead | None:
-        tenant, path, query = name
+        tenant, path, query_string = name
         self._known.pop(name, None)
         try:
-            question = parse_question(path[len(METRICS) :], query)
+            question = parse_question(path[len(METRICS) :], query_string)
             if not question.live:
                 return None
-            asked = self._ask(
+            query = self._check_query(
                 question.name,
                 version=question.version,
                 window=question.window,
@@ -147,7 +151,7 @@ class PlainReads:
                 cursor=question.cursor,
                 cursors=self._groups_of(tenant),
             )
-            prepared = self._answers.at_once(asked, tenant)
+            prepared = self._answers.at_once(query, tenant)
         except AgentFlowError:
             return None
         if prepared is None:

@@ -18,7 +18,7 @@ from processing.dead_letters.triage import Criteria
 from processing.platform import Platform
 from processing.wiring import open_platform
 from serving.read.answer import Answerer
-from serving.read.asked import Asked
+from serving.read.metric_query import MetricQuery
 from serving.read.past import answer_past, span_of
 from tests.ingestion.cdc.packs import load_pack
 from tests.ingestion.cdc.records import Logical, change_of, render, row
@@ -50,7 +50,7 @@ def change(platform: Platform, logical: Logical, *, at_us: int = NOW_US) -> None
 def told(platform: Platform) -> Mapping[str, object]:
     """What a reader of the metric is told."""
     plan = next(each for each in platform.definitions.plans.values() if each.id[0] == "rows")
-    document = Answerer(platform).answer(Asked(plan, "all", {}, ()), TENANT).document
+    document = Answerer(platform).answer(MetricQuery(plan, "all", {}, ()), TENANT).document
     return {
         "status": document.status,
         "events": document.events,
@@ -98,16 +98,16 @@ def test_the_past_of_a_truncated_table_is_partial_since_the_truncation_is_known(
 
     async def told_of(platform: Platform, *, as_of_us: int | None, grain: str | None) -> object:
         plan = next(each for each in platform.definitions.plans.values() if each.id[0] == "rows")
-        asked = Asked(plan, "all", {}, ())
+        query = MetricQuery(plan, "all", {}, ())
         span = span_of(
-            asked,
+            query,
             now_us=NOW_US + hour_us,
             start_us=NOW_US - hour_us,
             end_us=NOW_US + hour_us,
             as_of_us=as_of_us,
             grain=grain,
         )
-        answer = await answer_past(platform, asked, TENANT, span)
+        answer = await answer_past(platform, query, TENANT, span)
         return answer.status, answer.events, [each.code for each in answer.warnings]
 
     async def run() -> list[object]:

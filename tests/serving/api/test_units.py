@@ -7,7 +7,7 @@ from typing import Any
 
 from agentflow.clock import to_rfc3339
 from serving.read.answer import Answerer
-from serving.read.asked import ask as question_of
+from serving.read.metric_query import check_query as question_of
 from serving.table import shown
 from tests.serving.api.conftest import NOW_US, Served, Wire, order
 

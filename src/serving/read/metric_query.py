@@ -22,7 +22,7 @@ _MOST_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MetricQuery:
     """A question about one metric that can be answered.
 
     Attributes:
@@ -52,7 +52,7 @@ class Asked:
         return (self.plan.contract.name, self.window, json.dumps(where), *self.by)
 
 
-def ask(  # noqa: PLR0913 - each is one part of a question
+def check_query(  # noqa: PLR0913 - each is one part of a question
     definitions: Definitions,
     name: str,
     *,
@@ -63,7 +63,7 @@ def ask(  # noqa: PLR0913 - each is one part of a question
     limit: int | None = None,
     cursor: str | None = None,
     cursors: GroupCursors | None = None,
-) -> Asked:
+) -> MetricQuery:
     """Check a question against its contract.
 
     Raises:
@@ -95,10 +95,10 @@ def ask(  # noqa: PLR0913 - each is one part of a question
             '"limit" and "cursor" are about groups, and the question has none',
             hint="Pass by=… with them.",
         )
-    asked = Asked(plan, chosen, typed, groups, _page_size(limit))
+    query = MetricQuery(plan, chosen, typed, groups, _page_size(limit))
     if cursor is None or cursors is None:
-        return asked
-    return replace(asked, after=cursors.read(cursor, asked.listing))
+        return query
+    return replace(query, after=cursors.read(cursor, query.listing))
 
 
 def _page_size(limit: int | None) -> int:
