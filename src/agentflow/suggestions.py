@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from agentflow.wording import quoted
@@ -28,7 +28,17 @@ def did_you_mean(written: str, known: Iterable[str], *, what: str = "") -> str:
     """
     if len(written) > _LONGEST_NAME:
         return ""
-    close = get_close_matches(written, list(known), n=1)
+    return meant(get_close_matches(written, list(known), n=1), what=what)
+
+
+def meant(close: Sequence[str], *, what: str = "") -> str:
+    """Return the question whether the first of these was meant; empty when there is none.
+
+    For what is compared in another way than names are: values of dimensions, for example.
+
+    >>> meant(["gold_plus", "gold"])
+    'Did you mean "gold_plus"?'
+    """
     return f"Did you mean {what and what + ' '}{quoted(close[0])}?" if close else ""
 
 

@@ -12,7 +12,7 @@ from agentflow.contracts.model import EventContract
 from agentflow.dimension_values import nearest, read_value
 from agentflow.errors import ParameterError, UnknownDimensionError, UnknownWindowError
 from agentflow.metrics import MetricPlan
-from agentflow.suggestions import nearest_and
+from agentflow.suggestions import meant, nearest_and
 from agentflow.wording import quoted
 from processing.definitions import Definitions
 from serving.read.group_pages import MAX_GROUPS, PAGE_GROUPS, GroupCursors
@@ -139,12 +139,11 @@ def wanted_value(plan: MetricPlan, registry: Registry, dimension: str, text: str
         ) from None
     allowed = allowed_values(plan, registry, dimension)
     if value is not None and allowed is not None and value not in allowed:
-        close = nearest(value, allowed)
-        guess = f"Did you mean {quoted(close[0])}? " if close else ""
+        guess = meant([str(each) for each in nearest(value, allowed)])
         more = ", …" if len(allowed) > _MOST_LISTED else ""
         raise ParameterError(
             f"dimension {quoted(dimension)} has no value {quoted(_short(text))}",
-            hint=f"{guess}Its values: {', '.join(allowed[:_MOST_LISTED])}{more}.",
+            hint=f"{guess} Its values: {', '.join(allowed[:_MOST_LISTED])}{more}.".lstrip(),
         )
     return value
 

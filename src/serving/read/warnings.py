@@ -9,6 +9,7 @@ import msgspec
 from agentflow.contracts import Registry
 from agentflow.dimension_values import nearest, spelled
 from agentflow.metrics import MetricPlan
+from agentflow.suggestions import meant
 from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS
 from processing.health.truncations import Truncation
@@ -16,6 +17,7 @@ from serving.read.metric_query import allowed_values
 from serving.read.offsets import Offsets
 
 _MOST_SHOWN = 80
+_NO_VALUES = "No event has any value there yet."
 
 
 class WarningDocument(msgspec.Struct, frozen=True):
@@ -88,13 +90,11 @@ def _unseen(
 ) -> WarningDocument:
     like = () if value is None or isinstance(value, bool) else nearest(value, seen)
     close = [each for each in like if isinstance(each, str | int)]
-    hint = "No event has any value there yet."
-    if close:
-        hint = f"Did you mean {quoted(spelled(close[0]))}?"
-    elif any(each is not None for each in seen):
+    hint = meant([spelled(each) for each in close])
+    if not hint and any(each is not None for each in seen):
         hint = f"GET /v1/metrics/{plan.contract.name}?by={dimension} lists the values there are."
     text = spelled(value)
     shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
     has = f"comes without {dimension}" if value is None else f"has {dimension} {quoted(shown)}"
     message = f"no event of metric {quoted(plan.contract.name)} {has}"
-    return WarningDocument("dimension_value_unseen", dimension, message, hint, close)
+    return WarningDocument("dimension_value_unseen", dimension, message, hint or _NO_VALUES, close)
