@@ -36,7 +36,7 @@ from processing.recovery.rebuild import Progress, no_progress
 from processing.runtime.memory import give_back, settle_allocator
 from processing.wiring import open_platform
 from serving.access.keys import parse_keys
-from serving.access.limits import Policy
+from serving.access.limits import RateLimitPolicy
 from serving.access.origins import loopback
 from serving.http.connections import ConnectionLimits, Connections
 from serving.server.app import Api, Doors, create_app
@@ -167,7 +167,7 @@ def _redis(settings: Settings) -> RedisBroker:
 def build_app(platform: Platform, settings: Settings) -> Api:
     """Build the API over *platform*."""
     policy = (
-        Policy(settings.rate_limit, settings.rate_limit_window_seconds)
+        RateLimitPolicy(settings.rate_limit, settings.rate_limit_window_seconds)
         if settings.rate_limit
         else None
     )

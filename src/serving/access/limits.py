@@ -14,7 +14,7 @@ SECOND_US: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RateLimitPolicy:
     """How much a caller may ask: *quota* requests at once, refilled over *window_seconds*."""
 
     quota: int
@@ -59,7 +59,7 @@ class _Bucket:
 class LocalQuotas:
     """Buckets in this process. Memory is one small object for each configured key."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: RateLimitPolicy) -> None:
         self._policy = policy
         self._buckets: dict[str, _Bucket] = {}
 
@@ -94,7 +94,7 @@ class Refused:
 class RateLimiter:
     """Spends leased blocks. `take_held` is the quick way and never waits; then try `take`."""
 
-    def __init__(self, policy: Policy, quotas: Quotas) -> None:
+    def __init__(self, policy: RateLimitPolicy, quotas: Quotas) -> None:
         self.policy = policy
         self.policy_header = (b"ratelimit-policy", policy.header)
         self._quotas = quotas

@@ -14,7 +14,7 @@ from processing.platform import Platform
 from processing.write.sealing import Seal
 from serving.access.guard import Guard, RequestIds
 from serving.access.keys import ApiKey, Keys, token_secret
-from serving.access.limits import LocalQuotas, Policy, Quotas, RateLimiter
+from serving.access.limits import LocalQuotas, Quotas, RateLimiter, RateLimitPolicy
 from serving.access.origins import Origins
 from serving.access.wrong_keys import WrongKeys
 from serving.api import (
@@ -114,7 +114,7 @@ def create_app(
     platform: Platform,
     *,
     keys: Iterable[ApiKey] = (),
-    policy: Policy | None = None,
+    policy: RateLimitPolicy | None = None,
     quotas: Quotas | None = None,
     load_contracts: Callable[[], Registry] | None = None,
     doors: Doors | None = None,

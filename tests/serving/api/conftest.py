@@ -20,7 +20,7 @@ from agentflow.timers import ManualTimers, Timers
 from processing.platform import Platform
 from processing.wiring import open_platform
 from serving.access.keys import parse_keys
-from serving.access.limits import Policy
+from serving.access.limits import RateLimitPolicy
 from serving.server.app import Api, Doors, create_app
 
 NOW_US = 1_790_000_000_000_000
@@ -74,7 +74,7 @@ def serving(  # noqa: PLR0913 - each is another part of one server
     data_dir: Path,
     *,
     keys: str = "",
-    policy: Policy | None = None,
+    policy: RateLimitPolicy | None = None,
     registry: Registry | None = None,
     load_contracts: Callable[[], Registry] | None = None,
     doors: Doors | None = None,

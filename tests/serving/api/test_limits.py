@@ -7,7 +7,14 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.access.limits import SECOND_US, Lease, LocalQuotas, Policy, RateLimiter, Refused
+from serving.access.limits import (
+    SECOND_US,
+    Lease,
+    LocalQuotas,
+    RateLimiter,
+    RateLimitPolicy,
+    Refused,
+)
 
 
 @given(
@@ -19,7 +26,7 @@ def test_nobody_gets_more_than_the_quota_and_what_was_refilled(
     quota: int, window_seconds: int, steps: list[tuple[int, int]]
 ) -> None:
     """That is what a limit is, whatever the blocks it is leased in."""
-    policy = Policy(quota, window_seconds)
+    policy = RateLimitPolicy(quota, window_seconds)
     limiter = RateLimiter(policy, LocalQuotas(policy))
     now_us = passed = 0
 
@@ -37,7 +44,7 @@ def test_nobody_gets_more_than_the_quota_and_what_was_refilled(
 
 def test_a_caller_who_waits_as_told_gets_through() -> None:
     """`Retry-After` is a promise."""
-    policy = Policy(2, 60)
+    policy = RateLimitPolicy(2, 60)
     limiter = RateLimiter(policy, LocalQuotas(policy))
 
     async def ask() -> object:
@@ -52,7 +59,7 @@ def test_a_caller_who_waits_as_told_gets_through() -> None:
 
 def test_one_caller_does_not_use_up_what_is_anothers() -> None:
     """A limit is there so that one tenant cannot starve the next."""
-    policy = Policy(1, 60)
+    policy = RateLimitPolicy(1, 60)
     limiter = RateLimiter(policy, LocalQuotas(policy))
 
     async def ask() -> object:
@@ -77,7 +84,7 @@ class CountedQuotas:
 def test_tokens_are_leased_in_blocks() -> None:
     """A round trip for each request would cost more than the request."""
     quotas = CountedQuotas()
-    limiter = RateLimiter(Policy(60_000, 60), quotas)
+    limiter = RateLimiter(RateLimitPolicy(60_000, 60), quotas)
 
     async def ask() -> None:
         for _ in range(1_000):

@@ -17,7 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from serving.access.limits import Policy
+from serving.access.limits import RateLimitPolicy
 from serving.http.connections import ConnectionLimits, Connections
 from serving.http.replies import Headers, Receive, Scope, Send
 from serving.server.hot import HotPath
@@ -323,7 +323,7 @@ def test_limits_and_keys_are_those_of_every_route(tmp_path: Path) -> None:
             assert (await line.ask()).status == 401
             line.writer.close()
 
-    with serving(tmp_path, keys=KEYS, policy=Policy(1_200, 60)) as served:
+    with serving(tmp_path, keys=KEYS, policy=RateLimitPolicy(1_200, 60)) as served:
         served.run(run())
 
 

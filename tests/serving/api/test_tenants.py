@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from processing.publication.publishing import record_changes
-from serving.access.limits import Policy
+from serving.access.limits import RateLimitPolicy
 from tests.serving.api.conftest import Served, order, serving
 
 CANARY = "canary-7f3a"
@@ -211,7 +211,7 @@ def test_ids_of_requests_count_nothing(served: Served) -> None:
 @pytest.mark.parametrize("url", ["/v1/metrics/order_count", "/v1/metrics", "/v1/catalog"])
 def test_a_used_up_limit_is_refused_and_says_when_to_return(tmp_path: Path, url: str) -> None:
     """On the hot path and behind it, from the same bucket."""
-    with serving(tmp_path, keys=KEYS, policy=Policy(3, 60)) as served:
+    with serving(tmp_path, keys=KEYS, policy=RateLimitPolicy(3, 60)) as served:
         passed = [served.get("/v1/metrics/order_count", headers=ACME) for _ in range(3)]
         refused = served.get(url, headers=ACME)
         other = served.get(url, headers=UMBRELLA)
