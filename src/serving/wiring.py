@@ -39,7 +39,7 @@ from serving.access.keys import parse_keys
 from serving.access.limits import RateLimitPolicy
 from serving.access.origins import loopback
 from serving.http.connections import ConnectionLimits, Connections
-from serving.server.app import Api, Doors, create_app
+from serving.server.app import AccessOptions, Api, create_app
 from serving.server.protocol import hot_protocol
 from serving.server.stopping import Server
 
@@ -176,7 +176,7 @@ def build_app(platform: Platform, settings: Settings) -> Api:
         keys=parse_keys(settings.api_keys),
         policy=policy,
         load_contracts=lambda: load_compiled(settings.contracts_dir),
-        doors=Doors(
+        access=AccessOptions(
             any_host=settings.without_keys,
             wrong_keys_per_minute=settings.wrong_keys_per_minute,
             streams=settings.streams,

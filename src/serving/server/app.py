@@ -77,7 +77,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class AccessOptions:
     """Who is let in at all.
 
     Attributes:
@@ -117,7 +117,7 @@ def create_app(
     policy: RateLimitPolicy | None = None,
     quotas: Quotas | None = None,
     load_contracts: Callable[[], Registry] | None = None,
-    doors: Doors | None = None,
+    access: AccessOptions | None = None,
 ) -> Api:
     """Build the API over *platform*, which may still be starting.
 
@@ -127,22 +127,22 @@ def create_app(
         policy: The rate limit of each key; None is no limit.
         quotas: Where rate limits are counted; in this process unless told otherwise.
         load_contracts: Reads the contract files again, for `POST /v1/contracts/publish`.
-        doors: Who is let in at all; as documented unless told otherwise.
+        access: Who is let in at all; as documented unless told otherwise.
     """
-    known, doors = tuple(keys), doors or Doors()
-    secret = token_secret(doors.token_secret, known)
+    known, access = tuple(keys), access or AccessOptions()
+    secret = token_secret(access.token_secret, known)
     platform.seal = Seal(secret)
     guard = Guard(
         Keys(known, secret=secrets.token_bytes(32)),
         None if policy is None else RateLimiter(policy, quotas or LocalQuotas(policy)),
         platform.clock,
-        origins=Origins(any_host=doors.any_host),
-        wrong_keys=WrongKeys(doors.wrong_keys_per_minute),
+        origins=Origins(any_host=access.any_host),
+        wrong_keys=WrongKeys(access.wrong_keys_per_minute),
     )
     context = build_context(
         platform,
         load_contracts or _no_contracts,
-        Subscribers(doors.streams, each=doors.streams_per_key),
+        Subscribers(access.streams, each=access.streams_per_key),
         guard.keys,
         Offsets(secret if known else b""),
     )

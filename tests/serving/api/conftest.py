@@ -21,7 +21,7 @@ from processing.platform import Platform
 from processing.wiring import open_platform
 from serving.access.keys import parse_keys
 from serving.access.limits import RateLimitPolicy
-from serving.server.app import Api, Doors, create_app
+from serving.server.app import AccessOptions, Api, create_app
 
 NOW_US = 1_790_000_000_000_000
 """2026-09-21T14:13:20Z."""
@@ -77,7 +77,7 @@ def serving(  # noqa: PLR0913 - each is another part of one server
     policy: RateLimitPolicy | None = None,
     registry: Registry | None = None,
     load_contracts: Callable[[], Registry] | None = None,
-    doors: Doors | None = None,
+    access: AccessOptions | None = None,
     timers: Timers | None = None,
 ) -> Iterator[Served]:
     """Serve a platform while the body runs."""
@@ -89,7 +89,7 @@ def serving(  # noqa: PLR0913 - each is another part of one server
         keys=parse_keys(keys),
         policy=policy,
         load_contracts=load_contracts or (lambda: contracts),
-        doors=doors,
+        access=access,
     )
     with asyncio.Runner() as runner:
         runner.run(platform.start())

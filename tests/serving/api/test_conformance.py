@@ -34,7 +34,7 @@ from agentflow.clock import SystemClock
 from agentflow.lint import load
 from processing.wiring import open_platform
 from serving.access.keys import parse_keys
-from serving.server.app import Doors, create_app
+from serving.server.app import AccessOptions, create_app
 from serving.server.protocol import hot_protocol
 from tests.serving.api.conftest import CONTRACTS, order
 
@@ -63,8 +63,8 @@ class Server:
         registry = load(CONTRACTS)
         platform = open_platform(directory, registry, clock=SystemClock())  # type: ignore[arg-type]
         keys = parse_keys("conformance:acme")
-        patient = Doors(wrong_keys_per_minute=0)  # the checks send wrong keys on every route
-        api = create_app(platform, keys=keys, doors=patient, load_contracts=lambda: registry)
+        patient = AccessOptions(wrong_keys_per_minute=0)  # every check sends a wrong key
+        api = create_app(platform, keys=keys, access=patient, load_contracts=lambda: registry)
         await platform.start()
         config = uvicorn.Config(
             api, host="127.0.0.1", port=0, lifespan="off", log_level="critical",  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from agentflow.errors import TooManyStreamsError
 from serving.http.connections import ConnectionLimits
 from serving.push.event_stream import EventStreams
 from serving.push.subscribers import Subscribers
-from serving.server.app import Doors
+from serving.server.app import AccessOptions
 from tests.serving.api.conftest import Served, Wire, order, serving
 from tests.serving.api.test_protocol import DEADLINE_SECONDS, Line, listening, request
 
@@ -135,8 +135,8 @@ def test_streams_from_the_start_share_what_was_read_of_the_log(tmp_path: Path) -
 
 def test_one_key_has_only_so_many_streams(tmp_path: Path) -> None:
     """And the others still have theirs."""
-    doors = Doors(streams=5, streams_per_key=3)
-    with serving(tmp_path, keys="k-a:acme,k-b:acme", doors=doors) as served:
+    access = AccessOptions(streams=5, streams_per_key=3)
+    with serving(tmp_path, keys="k-a:acme,k-b:acme", access=access) as served:
 
         async def run() -> list[Any]:
             url = "/v1/stream/events"

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Positions
 from serving.read.offsets import SEEN_BELOW, Offsets
-from serving.server.app import Doors
+from serving.server.app import AccessOptions
 from tests.serving.api.conftest import Served, Wire, order, serving
 
 KEYS = "k-a:acme:read+write,k-boss:acme,k-b:umbrella,k-ops:ops:operate"
 ACME = {"X-API-Key": "k-a"}
 BOSS = {"X-API-Key": "k-boss"}
 UMBRELLA = {"X-API-Key": "k-b"}
-DOORS = Doors(token_secret="the same in both worlds")  # noqa: S106 - of a test
+DOORS = AccessOptions(token_secret="the same in both worlds")  # noqa: S106 - of a test
 OPAQUE_NUMBERS = {"offset", "dead_letter", "replayed_as"}
 OPAQUE_TEXTS = {"token", "next_cursor", "next_sessions_cursor", "request_id", "id", "etag",
                 "x-request-id"}  # fmt: skip
@@ -135,7 +135,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, World]:
     lived = []
     for crowded in (False, True):
         directory = tmp_path_factory.mktemp("world")
-        with serving(directory, keys=KEYS, doors=DOORS) as served:
+        with serving(directory, keys=KEYS, access=DOORS) as served:
             world = World(served, crowded=crowded)
             world.live()
             lived.append(world)

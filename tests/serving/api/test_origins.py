@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agentflow.errors import ParameterError
 from agentflow.settings import Settings
 from serving.access.origins import Origins, host_name, loopback
-from serving.server.app import Doors
+from serving.server.app import AccessOptions
 from serving.wiring import require_keys
 from tests.serving.api.conftest import Served, order, serving
 from tests.serving.api.test_protocol import URL, Line, Server, listening, request, told
@@ -107,8 +107,8 @@ def test_our_own_page_writes(shared: Served) -> None:
 
 @pytest.fixture
 def keyed(tmp_path: Path) -> Iterator[Served]:
-    doors = Doors(wrong_keys_per_minute=3)
-    with serving(tmp_path, keys="k-a:acme,k-b:acme", doors=doors) as found:
+    access = AccessOptions(wrong_keys_per_minute=3)
+    with serving(tmp_path, keys="k-a:acme,k-b:acme", access=access) as found:
         yield found
 
 
