@@ -25,7 +25,7 @@ from processing.live import MetricId
 from processing.platform import Platform
 from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices
 from serving.read.answer_document import AnswerShape, PastGroup, wire
-from serving.read.causes import Causes, Place
+from serving.read.causes import Causes, CellsInWindow
 from serving.read.cursors import Cursors
 from serving.read.group_pages import GroupCursors
 from serving.read.metric_query import MetricQuery
@@ -155,7 +155,9 @@ class Answering:
         state = self._state = platform.engine.read(plan.id, tenant, now_us=now_us)
         self._bounds = state.bounds(query.window)
         where = {attribute_of(name): value for name, value in query.where.items()}
-        self._causes, self._moved_at_us = causes.of(state.causes, Place(where, *self._bounds))
+        self._causes, self._moved_at_us = causes.of(
+            state.causes, CellsInWindow(where, *self._bounds)
+        )
         self._etag = etag(query, tenant, state, platform)
         self._moves = state.moves
         self._arrived_us = platform.engine.arrived_us(tenant, plan.contract.refs)

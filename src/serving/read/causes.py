@@ -32,7 +32,7 @@ CAUSES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CellsInWindow:
     """The cells and the window that an answer is about.
 
     Attributes:
@@ -86,7 +86,7 @@ class Causes:
         self._functions: CellFunctions = compile_cells(plan)
 
     def of(
-        self, causes: Reversible[object], place: Place
+        self, causes: Reversible[object], place: CellsInWindow
     ) -> tuple[list[CauseDocument], int | None]:
         """Return the newest causes that concern *place*, and when the newest of them came."""
         found: list[CauseDocument] = []
