@@ -27,7 +27,7 @@ from serving.http.replies import JSON, Headers, Reply, header
 from serving.read.answer_document import AnswerShape, RecomputeShape, wire
 from serving.read.metric_query import MetricQuery, check_query
 from serving.read.past import answer_past, span_of
-from serving.read.prepared import Prepared
+from serving.read.prepared import PreparedAnswer
 from serving.read.question import RESERVED, MetricQuestion, parse_question
 
 MAX_WAIT_SECONDS: Final = 30.0
@@ -143,7 +143,7 @@ def _only_waits(question: MetricQuestion) -> bool:
     return question.grain is None and question.start_us is None and question.as_of_us is None
 
 
-def live_response(context: Context, prepared: Prepared, condition: bytes | None) -> Reply:
+def live_response(context: Context, prepared: PreparedAnswer, condition: bytes | None) -> Reply:
     """Return a live answer, or 304 when its reader has it."""
     headers = response_headers(prepared)
     if condition is not None and matches(condition, prepared.etag):
@@ -152,7 +152,7 @@ def live_response(context: Context, prepared: Prepared, condition: bytes | None)
     return Reply(200, (JSON, *headers), body)
 
 
-def response_headers(prepared: Prepared) -> Headers:
+def response_headers(prepared: PreparedAnswer) -> Headers:
     """Return the validators of an answer, and whether its metric is on its way out."""
     contract = prepared.query.plan.contract
     return [

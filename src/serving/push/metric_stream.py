@@ -31,7 +31,7 @@ from processing.platform import Platform
 from processing.write.change_feed import Change
 from serving.push.subscribers import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, Pulse, Subscribers
 from serving.read.metric_query import MetricQuery
-from serving.read.prepared import Prepared, PreparedAnswers
+from serving.read.prepared import PreparedAnswer, PreparedAnswers
 
 _SECOND_US: Final = 1_000_000
 _COMMIT_US: Final = 50_000
@@ -58,7 +58,7 @@ class _Told(NamedTuple):
     status: str
 
 
-def _told(prepared: Prepared) -> _Told:
+def _told(prepared: PreparedAnswer) -> _Told:
     document = prepared.answer.document
     return _Told(prepared.etag, prepared.answer.valid_until_us, document.status)
 

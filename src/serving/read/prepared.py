@@ -28,7 +28,7 @@ _LONG_AT_ONCE: Final = 4
 _RECHECK_US: Final = 200_000
 
 
-class Prepared:
+class PreparedAnswer:
     """One question of one tenant, and its newest answer. Belongs to the event loop.
 
     `status` (fresh, stale) can change without an event, so no answer is kept for long.
@@ -85,18 +85,18 @@ class Begun:
 
     def __init__(
         self,
-        prepared: Prepared,
+        prepared: PreparedAnswer,
         answering: Answering | None,
         *,
         now_us: int,
-        keep: Callable[[Prepared], None],
+        keep: Callable[[PreparedAnswer], None],
     ) -> None:
         self._prepared = prepared
         self._answering = answering
         self._now_us = now_us
         self._keep = keep
 
-    async def finish(self) -> Prepared:
+    async def finish(self) -> PreparedAnswer:
         """Return the answer; others are answered meanwhile."""
         if self._answering is not None:
             await in_slices(self._answering.steps())
@@ -117,7 +117,7 @@ class PreparedAnswers:
     def __init__(self, platform: Platform, answerer: Answerer) -> None:
         self._platform = platform
         self._answerer = answerer
-        self._kept: dict[tuple[object, ...], Prepared] = {}
+        self._kept: dict[tuple[object, ...], PreparedAnswer] = {}
         self._groups = 0
         self._long = asyncio.Semaphore(_LONG_AT_ONCE)
 
@@ -130,7 +130,7 @@ class PreparedAnswers:
         """Tell whether a token is one of this log, and everything behind it is visible."""
         return self._platform.covers(text)
 
-    def at_once(self, query: MetricQuery, tenant: str) -> Prepared | None:
+    def at_once(self, query: MetricQuery, tenant: str) -> PreparedAnswer | None:
         """Return the current answer to a question; None if it takes long to make.
 
         Raises:
@@ -141,13 +141,13 @@ class PreparedAnswers:
         if prepared is None or prepared.outdated or prepared.query.plan is not query.plan:
             if not self._answerer.quick(query, tenant):
                 return None
-            prepared = Prepared(query, tenant, self._platform)
+            prepared = PreparedAnswer(query, tenant, self._platform)
             self._refresh(prepared)
             self._keep(prepared)
             return prepared
         return prepared if self.refresh(prepared, self._platform.clock.now_us()) else None
 
-    def refresh(self, prepared: Prepared, now_us: int) -> bool:
+    def refresh(self, prepared: PreparedAnswer, now_us: int) -> bool:
         """Answer again, unless the answer is current; False if it takes long to make."""
         if prepared.current(now_us):
             return True
@@ -156,11 +156,11 @@ class PreparedAnswers:
         self._refresh(prepared)
         return True
 
-    def _refresh(self, prepared: Prepared) -> None:
+    def _refresh(self, prepared: PreparedAnswer) -> None:
         now_us = self._platform.clock.now_us()
         prepared.take(self._answerer.answer(prepared.query, prepared.tenant), now_us)
 
-    async def get(self, query: MetricQuery, tenant: str) -> Prepared:
+    async def get(self, query: MetricQuery, tenant: str) -> PreparedAnswer:
         """Return the current answer to a question, however long it takes to make.
 
         Raises:
@@ -209,7 +209,7 @@ class PreparedAnswers:
                 self._refresh(prepared)
             if prepared.answer.document.status == status:
                 return Begun(prepared, None, now_us=now_us, keep=self._keep)
-        prepared = Prepared(query, tenant, self._platform)
+        prepared = PreparedAnswer(query, tenant, self._platform)
         answering = self._answerer.begin(query, tenant)
         return Begun(prepared, answering, now_us=now_us, keep=self._keep)
 
@@ -221,7 +221,7 @@ class PreparedAnswers:
                 "the contracts changed while the question waited", hint="Ask it again."
             )
 
-    def _keep(self, prepared: Prepared) -> None:
+    def _keep(self, prepared: PreparedAnswer) -> None:
         self._groups += prepared.groups
         if len(self._kept) >= MAX_KEPT or self._groups > MAX_KEPT_GROUPS:
             self._kept.clear()

@@ -16,7 +16,7 @@ from serving.http.entity_tags import CACHE_CONTROL, deprecation, matches
 from serving.http.replies import JSON, Headers
 from serving.read.group_pages import GroupCursors
 from serving.read.metric_query import MetricQuery
-from serving.read.prepared import MAX_KEPT, Prepared, PreparedAnswers
+from serving.read.prepared import MAX_KEPT, PreparedAnswer, PreparedAnswers
 from serving.read.question import parse_question
 
 METRICS: Final = "/v1/metrics/"
@@ -34,7 +34,7 @@ class PlainRead:
     __slots__ = ("_always", "_etag", "_full", "_full_head", "_unchanged", "_unchanged_head",
                  "prepared")  # fmt: skip
 
-    def __init__(self, prepared: Prepared, more: Headers) -> None:
+    def __init__(self, prepared: PreparedAnswer, more: Headers) -> None:
         self.prepared = prepared
         contract = prepared.query.plan.contract
         self._always: Headers = [
