@@ -33,7 +33,7 @@ from agentflow.metrics.windows import parse_window, step_of
 from agentflow.suggestions import nearest_or_all
 
 RESERVED_DIMENSIONS = frozenset(
-    {  # `tests/serving/test_question.py` compares them with what the routes read
+    {  # `tests/serving/test_query_string.py` compares them with what the routes read
         "as_of",
         "at_least",
         "by",

@@ -13,7 +13,7 @@ from agentflow.dimension_values import spelled
 from agentflow.errors import AgentFlowError
 from serving.access.keys import Scope
 from serving.api.context import Context, respond, tenant_of
-from serving.api.metrics import reach
+from serving.api.metrics import wait_for_token
 from serving.api.resource import Resource
 from serving.http.json_body import Body
 from serving.http.problems import problem_of
@@ -58,7 +58,7 @@ resource = Resource("metrics")
 @resource.post("/v1/batch", BatchShape, "token_invalid", "not_yet_visible", scope=Scope.READ)
 async def read_batch(context: Context, request: Request, body: BatchBody) -> Reply:
     """Read several metrics at one instant."""
-    await reach(context, request, body.at_least)
+    await wait_for_token(context, request, body.at_least)
     context.platform.require_ready()
     tenant = tenant_of(request)
     request_id = request.scope["request_id"]

@@ -79,13 +79,13 @@ def tenant_of(request: Request) -> str:
     return caller.tenant
 
 
-def may_count_all(request: Request) -> bool:
+def may_see_all_tenants(request: Request) -> bool:
     """Tell whether the caller may see figures that count the events of all tenants."""
     caller: Caller = request.scope["caller"]
     return Scope.OPERATE in caller.scopes
 
 
-def who(request: Request) -> str:
+def caller_name(request: Request) -> str:
     """Return who decides something, without saying their key."""
     caller: Caller = request.scope["caller"]
     return caller.bucket

@@ -19,7 +19,7 @@ from processing.write.results import EventResult
 from serving.access.guard import missing_scope
 from serving.access.keys import Caller
 from serving.access.keys import Scope as KeyScope
-from serving.api.context import Context, respond, tenant_of, who
+from serving.api.context import Context, caller_name, respond, tenant_of
 from serving.api.event_results import detail_of
 from serving.api.letters import DeadLetterShape, letter_shape
 from serving.api.resource import Resource
@@ -136,7 +136,7 @@ async def read_dead_letter(
         _may_reveal(request)
     item = _found(context, request, offset)
     if reveal:
-        log.info("dead_letter.revealed", offset=item.offset, who=who(request))
+        log.info("dead_letter.revealed", offset=item.offset, who=caller_name(request))
     return respond(letter_shape(context, item, reveal=reveal))
 
 
@@ -145,7 +145,7 @@ async def replay_all(context: Context, request: Request, body: ReplayBody) -> Re
     """Send dead letters again."""
     criteria = Criteria(body.reason, body.type)
     results = await context.platform.dead_letters.replay_all(
-        tenant_of(request), criteria, who=who(request)
+        tenant_of(request), criteria, who=caller_name(request)
     )
     shapes = [_replay(context, tenant_of(request), *each) for each in results]
     refused = sum(shape.status == "rejected" for shape in shapes)
@@ -165,7 +165,7 @@ async def fix(context: Context, request: Request, offset: Offset, body: FixBody)
         item.letter.tenant,
         item.offset,
         Fix(event=body.event, changes=body.set, removals=body.remove, note=body.note),
-        who=who(request),
+        who=caller_name(request),
     )
     return respond(_replay(context, item.letter.tenant, item.offset, result))
 
@@ -175,7 +175,7 @@ async def replay(context: Context, request: Request, offset: Offset, _body: NoBo
     """Send a dead letter again as it is."""
     item = _found(context, request, offset)
     result = await context.platform.dead_letters.replay(
-        item.letter.tenant, item.offset, who=who(request)
+        item.letter.tenant, item.offset, who=caller_name(request)
     )
     return respond(_replay(context, item.letter.tenant, item.offset, result))
 
@@ -185,7 +185,7 @@ async def discard(context: Context, request: Request, offset: Offset, body: Disc
     """Decide not to fix it."""
     found = _found(context, request, offset)
     item = context.platform.dead_letters.discard(
-        found.letter.tenant, found.offset, who=who(request), note=body.note
+        found.letter.tenant, found.offset, who=caller_name(request), note=body.note
     )
     return respond(letter_shape(context, item))
 

@@ -23,7 +23,7 @@ from serving.api.context import Context, respond, tenant_of
 from serving.api.resource import Resource
 from serving.http.replies import Reply
 from serving.read.event_document import plain
-from serving.read.question import instant, require_past
+from serving.read.query_string import instant, require_past
 
 
 class SetByShape(msgspec.Struct, frozen=True):

@@ -25,8 +25,8 @@ from serving.http.bodies import EVENTS_LIMIT_BYTES
 from serving.http.cloudevents import RepeatedHeaderError, binary_mode, structured
 from serving.http.problems import Detail, Problem, ProblemError, unknown_parameters
 from serving.http.replies import Reply
-from serving.read.answer_document import wire
-from serving.read.question import parse_query
+from serving.read.answer_document import rendered
+from serving.read.query_string import parse_query
 from serving.read.units import unit_of
 
 _EVENT_CODES: Final = (
@@ -143,9 +143,9 @@ def _shape(context: Context, result: DryRun) -> DryRunShape:
                 version=move.plan.contract.version,
                 window=move.window,
                 dimensions=dict(move.dimensions),
-                before=wire(move.before),
-                after=wire(move.after),
-                moved=wire(move.moved),
+                before=rendered(move.before),
+                after=rendered(move.after),
+                moved=rendered(move.moved),
                 unit=unit_of(move.plan, move.dimensions),
             )
             for move in result.moves

@@ -16,7 +16,7 @@ from agentflow.wording import quoted
 from ingestion.log.port import RAW, VALIDATED, Record
 from processing.lake.folder import within_lake
 from quality.envelope import UNKNOWN_SOURCE
-from serving.api.context import Context, may_count_all, respond, tenant_of
+from serving.api.context import Context, may_see_all_tenants, respond, tenant_of
 from serving.api.resource import Resource
 from serving.http.replies import Reply
 from serving.read.answer import contract_document
@@ -98,7 +98,7 @@ async def follow_event(
 ) -> Reply:
     """Follow an event."""
     named = (tenant_of(request), source, event_id)
-    counted = may_count_all(request)
+    counted = may_see_all_tenants(request)
     return respond(await asyncio.to_thread(event_lineage, context, *named, counted=counted))
 
 
@@ -116,7 +116,7 @@ async def trace_metric(
     version: Annotated[int | None, Field(ge=1, le=999_999_999)] = None,
 ) -> Reply:
     """See what a metric is made of."""
-    counted = may_count_all(request)
+    counted = may_see_all_tenants(request)
     found = await asyncio.to_thread(metric_lineage, context, name, version, counted=counted)
     return respond(found)
 

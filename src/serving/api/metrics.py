@@ -19,16 +19,16 @@ from agentflow.wording import quoted
 from processing.verification.checks import Check
 from processing.verification.checks import question as recompute_of
 from processing.verification.proofs import Proof, Window
-from serving.api.context import Context, encode, may_count_all, respond, tenant_of
+from serving.api.context import Context, encode, may_see_all_tenants, respond, tenant_of
 from serving.api.contract_parameters import read_description
 from serving.api.resource import Resource
 from serving.http.entity_tags import CACHE_CONTROL, NO_STORE, deprecation, matches
 from serving.http.replies import JSON, Headers, Reply, header
-from serving.read.answer_document import AnswerShape, RecomputeShape, wire
+from serving.read.answer_document import AnswerShape, RecomputeShape, rendered
 from serving.read.metric_query import MetricQuery, check_query
 from serving.read.past import answer_past, span_of
 from serving.read.prepared import PreparedAnswer
-from serving.read.question import RESERVED, MetricQuestion, parse_question
+from serving.read.query_string import RESERVED, MetricParameters, parse_metric_parameters
 
 MAX_WAIT_SECONDS: Final = 30.0
 _WAIT: Final = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,4}(?:\.[0-9]{1,3})?)")
@@ -85,22 +85,24 @@ async def list_metrics(context: Context) -> Reply:
 @resource.get("/v1/metrics/{name}", AnswerShape, *READ_CODES, free=True, describe=read_description)
 async def read_metric(context: Context, request: Request, name: str) -> Reply:
     """Read a metric."""
-    question = parse_question(name, request.scope["query_string"])
-    query = checked(context, question, tenant_of(request))
-    if question.at_least is not None:
-        await reach(context, request, question.at_least)
+    parameters = parse_metric_parameters(name, request.scope["query_string"])
+    query = checked(context, parameters, tenant_of(request))
+    if parameters.at_least is not None:
+        await wait_for_token(context, request, parameters.at_least)
         query = checked(
-            context, question, tenant_of(request)
+            context, parameters, tenant_of(request)
         )  # contracts may have changed while it waited
-    if question.explain is not None:
-        return await _explained(context, query, tenant_of(request), counted=may_count_all(request))
-    if not question.live and not _only_waits(question):
-        return await _past(context, query, tenant_of(request), question)
+    if parameters.explain is not None:
+        return await _explained(
+            context, query, tenant_of(request), counted=may_see_all_tenants(request)
+        )
+    if not parameters.live and not _only_waits(parameters):
+        return await _past(context, query, tenant_of(request), parameters)
     prepared = await context.answers.get(query, tenant_of(request))
     return live_response(context, prepared, header(request.scope, b"if-none-match"))
 
 
-def checked(context: Context, question: MetricQuestion, tenant: str) -> MetricQuery:
+def checked(context: Context, parameters: MetricParameters, tenant: str) -> MetricQuery:
     """Check a question against the contracts in force.
 
     A parameter that is neither reserved nor a dimension may be a misspelt one of both.
@@ -108,23 +110,23 @@ def checked(context: Context, question: MetricQuestion, tenant: str) -> MetricQu
     try:
         return check_query(
             context.platform.definitions,
-            question.name,
-            version=question.version,
-            window=question.window,
-            where=question.where,
-            by=question.by,
-            limit=question.limit,
-            cursor=question.cursor,
+            parameters.name,
+            version=parameters.version,
+            window=parameters.window,
+            where=parameters.where,
+            by=parameters.by,
+            limit=parameters.limit,
+            cursor=parameters.cursor,
             cursors=context.groups_of(tenant),
         )
     except UnknownDimensionError as error:
-        unknown = next((name for name in question.where if quoted(name) in str(error)), None)
+        unknown = next((name for name in parameters.where if quoted(name) in str(error)), None)
         if unknown is not None and (meant := did_you_mean(unknown, RESERVED, what="the parameter")):
             error.hint = f"{meant} {error.hint}"
         raise
 
 
-async def reach(context: Context, request: Request, token: str | None) -> None:
+async def wait_for_token(context: Context, request: Request, token: str | None) -> None:
     """Wait, as long as `Prefer: wait=…` allows, until a token is covered.
 
     Raises:
@@ -139,8 +141,8 @@ async def reach(context: Context, request: Request, token: str | None) -> None:
     await context.platform.reach(token, within=timedelta(seconds=seconds))
 
 
-def _only_waits(question: MetricQuestion) -> bool:
-    return question.grain is None and question.start_us is None and question.as_of_us is None
+def _only_waits(parameters: MetricParameters) -> bool:
+    return parameters.grain is None and parameters.start_us is None and parameters.as_of_us is None
 
 
 def live_response(context: Context, prepared: PreparedAnswer, condition: bytes | None) -> Reply:
@@ -163,15 +165,15 @@ def response_headers(prepared: PreparedAnswer) -> Headers:
 
 
 async def _past(
-    context: Context, query: MetricQuery, tenant: str, question: MetricQuestion
+    context: Context, query: MetricQuery, tenant: str, parameters: MetricParameters
 ) -> Reply:
     span = span_of(
         query,
         now_us=context.platform.clock.now_us(),
-        start_us=question.start_us,
-        end_us=question.end_us,
-        as_of_us=question.as_of_us,
-        grain=question.grain,
+        start_us=parameters.start_us,
+        end_us=parameters.end_us,
+        as_of_us=parameters.as_of_us,
+        grain=parameters.grain,
     )
     answer = await answer_past(context.platform, query, tenant, span, offsets=context.offsets)
     contract = query.plan.contract
@@ -200,15 +202,15 @@ async def _explained(context: Context, query: MetricQuery, tenant: str, *, count
         sql=sql.text,
     )
     contract = query.plan.contract
-    rendered = answer.render(platform.clock.now_us())  # an object, which gets one name more
-    body = b'%b,"recompute":%b}' % (rendered.removesuffix(b"}"), encode(recompute))
+    text = answer.render(platform.clock.now_us())  # an object, which gets one name more
+    body = b'%b,"recompute":%b}' % (text.removesuffix(b"}"), encode(recompute))
     headers = deprecation(contract.status, contract.sunset)
     return Reply(200, (JSON, NO_STORE, *headers), body)
 
 
 def _recomputed(check: Check) -> int | str | None:
     """Return the recomputed value; null where there is one for each currency."""
-    return wire(check.totals[0].recomputed) if len(check.totals) == 1 else None
+    return rendered(check.totals[0].recomputed) if len(check.totals) == 1 else None
 
 
 def _snapshots(context: Context, query: MetricQuery) -> dict[str, int]:

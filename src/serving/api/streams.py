@@ -11,12 +11,12 @@ from starlette.responses import StreamingResponse
 
 from agentflow.contracts import Registry
 from agentflow.errors import ParameterError, UnknownContractError
-from serving.api.context import Context, encode, tenant_of, who
+from serving.api.context import Context, caller_name, encode, tenant_of
 from serving.api.contract_parameters import LAST_EVENT_ID, Document, stream_description
 from serving.api.resource import Resource
 from serving.http.problems import problem_of
 from serving.read.metric_query import MetricQuery, check_query
-from serving.read.question import group_limit, parse_query
+from serving.read.query_string import group_limit, parse_query
 
 MAX_METRICS: Final = 100
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -51,7 +51,7 @@ async def stream_metrics(context: Context, request: Request) -> StreamingRespons
         lambda: questions(context, given),
         last_id=_last_id(request, given.get("last_event_id")),
         told_why=lambda error: encode(problem_of(error).document(request_id)),
-        subscriber=who(request),
+        subscriber=caller_name(request),
     )
     return _streaming(stream)
 
@@ -82,7 +82,7 @@ async def stream_events(
         types=types,
         from_start=start == "start",
         last_id=_last_id(request, last_event_id),
-        subscriber=who(request),
+        subscriber=caller_name(request),
     )
     return _streaming(stream)
 

@@ -16,7 +16,7 @@ from processing.verification.proofs import proofs, windows_of
 from serving.api.context import Context, respond, tenant_of
 from serving.api.resource import Resource
 from serving.http.replies import Reply
-from serving.read.answer_document import wire
+from serving.read.answer_document import rendered
 
 MAX_PAGE: Final = 1_000
 PAGE_SECONDS: Final = 25.0
@@ -156,8 +156,8 @@ def _compared(check: Check, one: Compared, *, cells: int, differing: int) -> Che
     return CheckedWindow(
         window=check.cut.window,
         dimensions=dict(one.dimensions),
-        live=wire(one.live),
-        recomputed=wire(one.recomputed),
+        live=rendered(one.live),
+        recomputed=rendered(one.recomputed),
         equal=one.equal,
         cells=cells,
         differing=differing,

@@ -48,7 +48,7 @@ def _length(body: bytes) -> tuple[bytes, bytes]:
     return (b"content-length", b"%d" % len(body))
 
 
-def wire(reply: Reply) -> bytes:
+def response_bytes(reply: Reply) -> bytes:
     """Return the whole answer as it goes into a socket."""
     line = b"HTTP/1.1 %d %b\r\n" % (reply.status, HTTPStatus(reply.status).phrase.encode())
     headers = b"".join(b"%b: %b\r\n" % each for each in reply.headers)

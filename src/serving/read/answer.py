@@ -24,7 +24,7 @@ from agentflow.metrics.windows import BEGINNING_US
 from processing.live import MetricId
 from processing.platform import Platform
 from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices
-from serving.read.answer_document import AnswerShape, PastGroup, wire
+from serving.read.answer_document import AnswerShape, PastGroup, rendered
 from serving.read.causes import Causes, CellsInWindow
 from serving.read.cursors import Cursors
 from serving.read.group_pages import GroupCursors
@@ -213,7 +213,7 @@ class Answering:
         )
         return AnswerShape(
             metric=plan.contract.name,
-            value=wire(total.value) if total else None,
+            value=rendered(total.value) if total else None,
             unit=unit_of_total(query, found.units),
             status=self._status,
             window={
@@ -270,7 +270,7 @@ def _group(query: MetricQuery, key: tuple[object, ...], measured: Measured) -> P
     dimensions = dict(zip(query.by, key, strict=True))
     return PastGroup(
         dimensions=dimensions,
-        value=wire(measured.value),
+        value=rendered(measured.value),
         unit=unit_of(query.plan, {**query.where, **dimensions}),
         events=measured.events,
     )

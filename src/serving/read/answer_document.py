@@ -94,6 +94,6 @@ class AnswerShape(msgspec.Struct, frozen=True, kw_only=True):
     recompute: RecomputeShape | msgspec.UnsetType = msgspec.UNSET
 
 
-def wire(value: Value) -> int | str | None:
+def rendered(value: Value) -> int | str | None:
     """Render a value: integers as numbers, decimals as text that keeps every digit."""
     return f"{value:f}" if isinstance(value, Decimal) else value

@@ -21,12 +21,12 @@ from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
 from processing.platform import Platform
 from serving.read.answer import contract_document
-from serving.read.answer_document import AnswerShape, PastGroup, Point, wire
+from serving.read.answer_document import AnswerShape, PastGroup, Point, rendered
 from serving.read.cursors import Cursors
 from serving.read.group_pages import GroupCursors, page
 from serving.read.metric_query import MetricQuery
 from serving.read.offsets import Offsets
-from serving.read.question import require_past
+from serving.read.query_string import require_past
 from serving.read.series import Steps, Touched, closed_status, points, require_few
 from serving.read.units import unit_of, unit_of_total
 from serving.read.warnings import WarningDocument, truncated, unseen
@@ -198,7 +198,7 @@ async def answer_past(
     cursors = GroupCursors(Cursors(platform.seal), tenant)
     return AnswerShape(
         metric=plan.contract.name,
-        value=None if it.total is None else wire(it.total.value),
+        value=None if it.total is None else rendered(it.total.value),
         unit=unit_of_total(query, it.currencies),
         status="partial" if it.unknown or emptied else _status(span, it.series or (), it.touched),
         window={"name": span.name, "start": _text(span.start_us), "end": _text(span.end_us)},
@@ -267,7 +267,7 @@ def _currencies(query: MetricQuery, groups: Sequence[MetricRow]) -> set[object]:
 def _group(query: MetricQuery, row: MetricRow) -> PastGroup:
     dimensions = dict(zip(query.by, row.dimensions, strict=True))
     unit = unit_of(query.plan, {**query.where, **dimensions})
-    return PastGroup(dimensions, wire(row.value), unit, row.events)
+    return PastGroup(dimensions, rendered(row.value), unit, row.events)
 
 
 def _status(span: Span, series: Sequence[Point], touched: Touched) -> Literal["fresh", "restated"]:

@@ -18,7 +18,7 @@ from agentflow.errors import ParameterError
 from agentflow.metrics import compile_cells, measure
 from agentflow.metrics.arithmetic import Value
 from processing.history import MetricRow
-from serving.read.answer_document import Point, wire
+from serving.read.answer_document import Point, rendered
 from serving.read.metric_query import MetricQuery
 
 MAX_POINTS: Final = 10_000
@@ -110,7 +110,7 @@ def _point(
     return Point(
         start=to_rfc3339(start_us),
         end=to_rfc3339(end_us),
-        value=wire(row.value if row else empty),
+        value=rendered(row.value if row else empty),
         events=row.events if row else 0,
         status=closed_status(end_us, touched.get(place)),
         partial=steps.partial(place[0]),

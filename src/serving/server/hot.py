@@ -20,7 +20,7 @@ from serving.access.limits import Refused
 from serving.api.telemetry import Telemetry
 from serving.http.connections import network
 from serving.http.problems import Problem
-from serving.http.replies import AsgiApp, Headers, Receive, Scope, Send, wire
+from serving.http.replies import AsgiApp, Headers, Receive, Scope, Send, response_bytes
 from serving.server.reads import METRICS, PlainReads
 
 _ROUTE: Final = "/v1/metrics/{name}"
@@ -77,7 +77,7 @@ class HotPath:
             more = b"%b: %b\r\n" % spent
         if sent.request_id is not None:
             more += b"%b: %b\r\n" % self._echo(sent.request_id)
-        status, answer = read.wire(sent.condition, now_us, more)
+        status, answer = read.response_bytes(sent.condition, now_us, more)
         self._telemetry.observe("GET", _ROUTE, status, perf_counter() - started)
         return answer
 
@@ -86,7 +86,7 @@ class HotPath:
         request_id = self._request_ids.of(None)
         extra = (request_id_header(request_id), *SECURITY_HEADERS, (b"connection", b"close"))
         self._telemetry.observe("other", "unmatched", problem.status, 0.0)
-        return wire(problem.reply(request_id, *extra))
+        return response_bytes(problem.reply(request_id, *extra))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, here or behind."""

@@ -17,7 +17,7 @@ from serving.http.replies import JSON, Headers
 from serving.read.group_pages import GroupCursors
 from serving.read.metric_query import MetricQuery
 from serving.read.prepared import MAX_KEPT, PreparedAnswer, PreparedAnswers
-from serving.read.question import parse_question
+from serving.read.query_string import parse_metric_parameters
 
 METRICS: Final = "/v1/metrics/"
 _Name: TypeAlias = tuple[str, str, bytes]
@@ -27,8 +27,8 @@ _TOKEN: Final = b"at_least="
 class PlainRead:
     """A question that was asked before, with the headers of its present answer.
 
-    `headers` are for an ASGI server, `wire` is a whole answer as it goes into the socket; both say
-    the same, because the bytes are made from the headers, once for each entity tag.
+    `reply` is for an ASGI server, `response_bytes` is a whole answer as it goes into the socket:
+    both say the same, because the bytes are made from the headers, once for each entity tag.
     """
 
     __slots__ = ("_always", "_etag", "_full", "_full_head", "_unchanged", "_unchanged_head",
@@ -65,7 +65,9 @@ class PlainRead:
         body = self.prepared.answer.render(now_us)
         return 200, [*self._full, (b"content-length", b"%d" % len(body)), *more], body
 
-    def wire(self, condition: bytes | None, now_us: int, more: bytes) -> tuple[int, bytes]:
+    def response_bytes(
+        self, condition: bytes | None, now_us: int, more: bytes
+    ) -> tuple[int, bytes]:
         """Return the status and the whole answer, with the header lines *more*."""
         if condition is not None and matches(condition, self._etag):
             return 304, b"%b%b\r\n" % (self._unchanged_head, more)
@@ -138,17 +140,17 @@ class PlainReads:
         tenant, path, query_string = name
         self._known.pop(name, None)
         try:
-            question = parse_question(path[len(METRICS) :], query_string)
-            if not question.live:
+            parameters = parse_metric_parameters(path[len(METRICS) :], query_string)
+            if not parameters.live:
                 return None
             query = self._check_query(
-                question.name,
-                version=question.version,
-                window=question.window,
-                where=question.where,
-                by=question.by,
-                limit=question.limit,
-                cursor=question.cursor,
+                parameters.name,
+                version=parameters.version,
+                window=parameters.window,
+                where=parameters.where,
+                by=parameters.by,
+                limit=parameters.limit,
+                cursor=parameters.cursor,
                 cursors=self._groups_of(tenant),
             )
             prepared = self._answers.at_once(query, tenant)

@@ -28,7 +28,7 @@ _VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
-class MetricQuestion:
+class MetricParameters:
     """What was asked, before it is checked against the contract.
 
     Attributes:
@@ -62,14 +62,14 @@ class MetricQuestion:
         )
 
 
-def parse_question(name: str, query: bytes) -> MetricQuestion:
+def parse_metric_parameters(name: str, query: bytes) -> MetricParameters:
     """Read the query string of `GET /v1/metrics/{name}`.
 
     Raises:
         ParameterError: A parameter is malformed or given twice, or they contradict each other.
     """
     given = parse_query(query)
-    question = MetricQuestion(
+    parameters = MetricParameters(
         name=name,
         version=_version(given.get("version")),
         window=given.get("window"),
@@ -84,8 +84,8 @@ def parse_question(name: str, query: bytes) -> MetricQuestion:
         at_least=given.get("at_least"),
         explain=_explain(given.get("explain")),
     )
-    _require_sense(question)
-    return question
+    _require_sense(parameters)
+    return parameters
 
 
 def parse_query(query: bytes) -> dict[str, str]:
@@ -192,18 +192,18 @@ def _explain(text: str | None) -> Literal["full"] | None:
     return "full"
 
 
-def _require_sense(question: MetricQuestion) -> None:
-    start_us, end_us = question.start_us, question.end_us
+def _require_sense(parameters: MetricParameters) -> None:
+    start_us, end_us = parameters.start_us, parameters.end_us
     if (start_us is None) != (end_us is None):
         raise ParameterError('"start" and "end" belong together', hint="Give both or neither.")
     if start_us is not None and end_us is not None and start_us >= end_us:
         raise ParameterError('"start" is not before "end"', hint="The range is [start, end).")
-    if question.window is not None and start_us is not None:
+    if parameters.window is not None and start_us is not None:
         raise ParameterError(
             'a range and a "window" contradict each other', hint="Give one of them."
         )
-    past = question.grain or start_us is not None or question.as_of_us is not None
-    if question.explain and past:
+    past = parameters.grain or start_us is not None or parameters.as_of_us is not None
+    if parameters.explain and past:
         raise ParameterError(
             '"explain" is about the live number, not about a series, a range or the past',
             hint="Leave out grain, start, end and as_of.",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agentflow.errors import InstantRangeError, ParameterError
 from agentflow.lint.metrics import RESERVED_DIMENSIONS
 from serving.api import streams
-from serving.read.question import RESERVED, instant, parse_question
+from serving.read.query_string import RESERVED, instant, parse_metric_parameters
 
 
 def test_no_dimension_can_have_the_name_of_a_parameter() -> None:
@@ -21,7 +21,9 @@ def test_no_dimension_can_have_the_name_of_a_parameter() -> None:
 
 def test_what_is_not_reserved_is_a_dimension() -> None:
     """Dimensions are parameters of their own name; the empty text asks for absent."""
-    question = parse_question("revenue", b"window=1h&currency=EUR&country=&by=channel,country")
+    question = parse_metric_parameters(
+        "revenue", b"window=1h&currency=EUR&country=&by=channel,country"
+    )
 
     assert question.where == {"currency": "EUR", "country": ""}
     assert (question.window, question.by) == ("1h", ("channel", "country"))
@@ -43,7 +45,7 @@ def test_what_is_not_reserved_is_a_dimension() -> None:
 def test_nonsense_is_refused(query: bytes) -> None:
     """Never half understood: an ignored parameter is a wrong number."""
     with pytest.raises(ParameterError):
-        parse_question("revenue", query)
+        parse_metric_parameters("revenue", query)
 
 
 @pytest.mark.parametrize("name", ["as_of", "start", "end"])
@@ -66,4 +68,4 @@ def test_an_instant_beyond_all_windows_is_refused(name: str, text: str) -> None:
 def test_parsing_is_total(query: bytes) -> None:
     """Any query string is a question or a problem."""
     with suppress(ParameterError):
-        parse_question("revenue", query)
+        parse_metric_parameters("revenue", query)
