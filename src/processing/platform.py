@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,7 +37,6 @@ from processing.verification.proofs import proofs, windows_of
 from processing.write.change_feed import Change, ChangeFeed
 from processing.write.dry_run import DryRun, dry_run
 from processing.write.identities import Known, known
-from processing.write.intake import Intake
 from processing.write.port import EventIntake, Surroundings
 from processing.write.results import EventResult
 from processing.write.sealing import Seal
@@ -61,10 +60,11 @@ class Parts:
     reader: LakeReader
     lake: LakeKeeper
     history: History
+    engine: LiveEngine
+    intake: Callable[[Surroundings], EventIntake]
     close: Callable[[], None]
-    recoveries: Sequence[Recovery] = ()
-    supervisor: Supervisor = field(default_factory=Supervisor)
-    intake: Callable[[Surroundings], EventIntake] = Intake
+    recoveries: Sequence[Recovery]
+    supervisor: Supervisor
 
 
 class Platform:
@@ -100,11 +100,7 @@ class Platform:
         self.seal = Seal(b"")
         self.epoch = f"{parts.log.log_id}:{clock.now_us()}"
         self._groups = LoggedGroups(parts.log, definitions.gate)
-        self.engine = LiveEngine(
-            list(definitions.plans.values()),
-            corrections=definitions.corrections(self._groups),
-            now_us=clock.now_us(),
-        )
+        self.engine = parts.engine
         self.intake = parts.intake(
             Surroundings(
                 definitions,

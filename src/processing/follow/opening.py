@@ -9,16 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import structlog
-
 from agentflow.clock import Clock
 from agentflow.contracts import Registry
 from agentflow.supervision import Supervisor
 from agentflow.timers import SystemTimers, Timers
-from ingestion.control.opening import open_control
-from ingestion.log.lock import DataDirectoryLock
-from ingestion.log.private import make_private
-from processing.definitions import Definitions
 from processing.follow.bridge import bridge
 from processing.follow.follower import Followed, Follower
 from processing.follow.intake import StreamEnds, StreamIntake
@@ -26,16 +20,12 @@ from processing.follow.lag import Pressure
 from processing.follow.port import Ends, RawSender, Stream
 from processing.follow.replica import Replica, Source, open_replica
 from processing.follow.watcher import Watcher
-from processing.history import History
 from processing.lake import Lake, LakeFollower, LakeReader, lake_health, open_lake
-from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES, maintain
+from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES
 from processing.lake.upkeep import Upkeep
-from processing.platform import Parts, Platform
-from processing.recovery.opening import control_recovery
-from processing.runtime.memory import give_back
+from processing.platform import Platform
+from processing.wiring import Site, Storage, assemble, noted
 from processing.write.port import EventIntake, Surroundings
-
-log = structlog.get_logger()
 
 LOOK_EVERY = timedelta(seconds=5)
 
@@ -94,79 +84,39 @@ def open_stream_platform(
         StorageError: A file can neither be opened nor replaced.
         ContractError: The contracts do not compile, or do not fit what the lake holds.
     """
-    definitions = Definitions.compile(registry)
-    make_private(data_dir)
-    lock = DataDirectoryLock(data_dir)
-    lock.acquire()
-    try:
-        return _open(data_dir, definitions, broker, lock, clock=clock, options=options)
-    except BaseException:
-        lock.release()
-        raise
+    opening = partial(_storage, broker=broker, options=options)
+    return assemble(data_dir, registry, opening, clock=clock, timers=options.timers)
 
 
-def _open(
-    data_dir: Path,
-    definitions: Definitions,
-    broker: Broker,
-    lock: DataDirectoryLock,
-    *,
-    clock: Clock,
-    options: StreamOptions,
-) -> Platform:
-    registry, gate = definitions.registry, definitions.gate
-    supervisor = Supervisor(clock, options.timers)
-    control = open_control(
-        data_dir / "control.sqlite", supervisor.activity("control-store", "control")
-    )
-    in_directory = partial(open_lake, (data_dir / "lake").absolute())
+def _storage(site: Site, *, broker: Broker, options: StreamOptions) -> Storage:
+    registry, gate = site.definitions.registry, site.definitions.gate
+    in_directory = partial(open_lake, (site.data_dir / "lake").absolute())
     lake = (options.open_lake or in_directory)(registry)
     reader = LakeReader(lake, gate)
-    replica = open_replica(data_dir, broker, reader, registry, gate)
-    recoveries = [*replica.recoveries, *control_recovery(control.report)]
-    for recovery in recoveries:
-        log.error("storage.recovered", component=recovery.component, detail=recovery.detail)
-    history = History(
-        reader,
-        replica.log,
-        gate=gate,
-        registry=registry,
-        activity=supervisor.activity("history", "history"),
-    )
+    replica = open_replica(site.data_dir, broker, reader, registry, gate)
+    recoveries = noted(replica.recoveries)
 
     def take_from_lake() -> None:
         recoveries.extend(bridge(replica.log, broker, reader, registry, gate))
 
-    def keep_small() -> None:
-        maintain(lake, clock=clock, min_files=options.small_files, grace=REMOTE_GRACE)
-        give_back()
-
-    def close() -> None:
-        history.close()
-        lake.close()
-        replica.log.close()
-        control.store.close()
-        lock.release()
-
-    parts = Parts(
-        data_dir=data_dir,
-        log=replica.log,
-        control=control.store,
-        reader=reader,
-        lake=LakeFollower(
+    def sync(maintain: Callable[[], None]) -> LakeFollower:
+        return LakeFollower(
             partial(lake_health, lake),
             adopt=lake.adopt,
             interval=options.look_every,
-            upkeep=Upkeep(supervisor, maintain=keep_small),
-            supervisor=supervisor,
-        ),
-        history=history,
-        close=close,
+            upkeep=Upkeep(site.supervisor, maintain=maintain),
+            supervisor=site.supervisor,
+        )
+
+    return Storage(
+        log=replica.log,
+        reader=reader,
         recoveries=recoveries,
-        supervisor=supervisor,
+        grace=REMOTE_GRACE,
+        small_files=options.small_files,
+        sync=sync,
         intake=_Intake(broker, replica, options, take_from_lake),
     )
-    return Platform(definitions, parts, clock=clock)
 
 
 class _Bell:
