@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ import structlog
 
 from agentflow.clock import Clock
 from agentflow.contracts import Registry
-from agentflow.errors import TokenError, UnavailableError
+from agentflow.errors import UnavailableError
 from agentflow.events import RawEvent
 from agentflow.metrics import MetricState
 from agentflow.supervision import Supervisor, ended
@@ -23,29 +23,27 @@ from processing.dead_letters.triage import DeadLetters
 from processing.definitions import Definitions
 from processing.health import Health
 from processing.health.truncations import Truncations
-from processing.history import History, MetricRow
+from processing.history import History
 from processing.lake import LakeKeeper, LakeReader, Positions
 from processing.lineage import AcceptedEvents, Lineage
-from processing.live import LiveEngine, MetricId, Moved, snapshot
+from processing.live import LiveEngine, MetricId, Moved
 from processing.live.groups import LoggedGroups
+from processing.recovery.live_state import LiveState
 from processing.recovery.opening import Recovery
-from processing.recovery.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
-from processing.runtime.fork import aside
-from processing.runtime.slices import SLICED_ABOVE, at_once, in_slices
-from processing.verification.checks import Check, Cut, Cutting, question
-from processing.verification.proofs import proofs, windows_of
+from processing.recovery.rebuild import Progress, Rebuilt, no_progress
+from processing.runtime.periodic import repeated
+from processing.runtime.slices import SLICED_ABOVE, in_slices
+from processing.verification.verifying import Verification
 from processing.write.change_feed import Change, ChangeFeed
 from processing.write.dry_run import DryRun, dry_run
 from processing.write.identities import Known, known
+from processing.write.issuing import Tokens
 from processing.write.port import EventIntake, Surroundings
 from processing.write.results import EventResult
-from processing.write.sealing import Seal
-from processing.write.tokens import Token
 from quality.verdict import Accepted, Verdict
 
 log = structlog.get_logger()
 
-FLUSH_TIMEOUT = timedelta(seconds=60)
 EXPIRE_EVERY = timedelta(hours=1)
 TRUNCATIONS_EVERY = timedelta(seconds=1)
 
@@ -74,6 +72,8 @@ class Platform:
         ready: Whether live state is complete; until then `ingest` and reads are refused.
         rebuilt: Where the live state came from, once ready.
         health: How it and its parts fare, and how its numbers may be read.
+        tokens: Issues tokens of what is visible, and waits for what is not.
+        verification: Compares live numbers with the lake.
         accepted: The accepted events, as the log holds them.
         changelog: The history of contracts.
         idempotency: What was answered to requests with a key.
@@ -97,10 +97,10 @@ class Platform:
         self._lost = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.rebuilt: Rebuilt | None = None
-        self.seal = Seal(b"")
         self.epoch = f"{parts.log.log_id}:{clock.now_us()}"
         self._groups = LoggedGroups(parts.log, definitions.gate)
         self.engine = parts.engine
+        self._state = LiveState(parts.engine, parts.log, parts.data_dir, clock)
         self.intake = parts.intake(
             Surroundings(
                 definitions,
@@ -112,6 +112,8 @@ class Platform:
                 self._lose_live_state,
             )
         )
+        self.tokens = Tokens(self.intake.visibility)
+        self.verification = Verification(self)
         self.dead_letters = DeadLetters(
             parts.log,
             parts.control,
@@ -136,7 +138,9 @@ class Platform:
 
     async def start(self, *, progress: Progress = no_progress) -> Rebuilt:
         """Bring live state to the end of the log, then accept events and reads."""
-        self.rebuilt = await asyncio.to_thread(self._rebuild, progress)
+        self.rebuilt = await asyncio.to_thread(
+            self._state.rebuild, self.definitions, progress=progress
+        )
         await asyncio.to_thread(self.health.truncations.refresh)
         self.parts.lake.start()
         self.parts.lake.notify(self._ends())
@@ -144,8 +148,16 @@ class Platform:
         supervisor = self.parts.supervisor
         self._tasks = [
             supervisor.task("live-rebuild", "live", self._rebuild_when_lost),
-            supervisor.task("idempotency-expiry", "control", self._expire_keys),
-            supervisor.task("truncations", "control", self._watch_truncations),
+            repeated(
+                supervisor, "idempotency-expiry", "control", self._expire_keys, every=EXPIRE_EVERY
+            ),
+            repeated(
+                supervisor,
+                "truncations",
+                "control",
+                self.health.truncations.refresh,
+                every=TRUNCATIONS_EVERY,
+            ),
         ]
         self._started = self.ready = True
         log.info("platform.started", **_fields(self.rebuilt))
@@ -162,8 +174,8 @@ class Platform:
         while True:
             await self._lost.wait()
             async with self.intake.exclusive():
-                self.engine.clear(self.definitions.corrections(self._groups))
-                self.rebuilt = await asyncio.to_thread(self._rebuild, no_progress)
+                self._state.clear(self.definitions)
+                self.rebuilt = await asyncio.to_thread(self._state.rebuild, self.definitions)
                 # Nothing that was prepared from the state before is answered again.
                 self.definitions = replace(self.definitions)
                 self.epoch = f"{self.parts.log.log_id}:{self.clock.now_us()}"
@@ -174,56 +186,8 @@ class Platform:
             self.ready = True
             log.info("platform.live_state_rebuilt", **_fields(self.rebuilt))
 
-    async def _expire_keys(self) -> None:
-        expiry = self.parts.supervisor.activity("idempotency-expiry", "control")
-        while True:
-            expire = self.parts.control.expire
-            await asyncio.to_thread(expire, now_us=self.clock.now_us())
-            expiry.well()
-            await self.parts.supervisor.timers.sleep(EXPIRE_EVERY.total_seconds())
-
-    async def _watch_truncations(self) -> None:
-        watched = self.parts.supervisor.activity("truncations", "control")
-        while True:
-            await self.parts.supervisor.timers.sleep(TRUNCATIONS_EVERY.total_seconds())
-            await asyncio.to_thread(self.health.truncations.refresh)
-            watched.well()
-
-    def _rebuild(self, progress: Progress) -> Rebuilt:
-        parts, engine, gate = self.parts, self.engine, self.definitions.gate
-        end = parts.log.end(VALIDATED)
-        reason = self._restore_snapshot(end)
-        if reason is None:
-            tail = logged_events(parts.log, gate, start=engine.next_offset)
-            count = feed(engine, tail, clock=self.clock, total=end, progress=progress)
-            return Rebuilt("snapshot", count)
-        # The log holds all the lake does, and every chunk of it has a checksum.
-        events = logged_events(parts.log, gate, start=0)
-        count = feed(engine, events, clock=self.clock, total=end, progress=progress)
-        return Rebuilt("log", count, reason)
-
-    def _restore_snapshot(self, end: int) -> str | None:
-        try:
-            content = self._snapshot_path.read_bytes()
-        except FileNotFoundError:
-            return "there is no snapshot"
-        reason = snapshot.restore(
-            self.engine,
-            content,
-            log_id=self.parts.log.log_id,
-            fingerprints=self.definitions.meanings,
-            gate=self.definitions.gate,
-            end=end,
-        )
-        if reason is not None:
-            log.warning("snapshot.ignored", reason=reason)
-            # Later it could seem to fit: a log that lost its end grows beyond it again.
-            self._snapshot_path.unlink(missing_ok=True)
-        return reason
-
-    @property
-    def _snapshot_path(self) -> Path:
-        return self.parts.data_dir / snapshot.SNAPSHOT_FILE
+    def _expire_keys(self) -> None:
+        self.idempotency.expire(now_us=self.clock.now_us())
 
     async def save_snapshot(self) -> None:
         """Write the live state as it is now to disk, while it moves on.
@@ -231,16 +195,7 @@ class Platform:
         Raises:
             UnavailableError: It could not be written.
         """
-        await aside(self._write_snapshot)
-
-    def _write_snapshot(self) -> None:
-        content = snapshot.dump(
-            self.engine,
-            log_id=self.parts.log.log_id,
-            fingerprints=self.definitions.meanings,
-            gate=self.definitions.gate,
-        )
-        snapshot.write(self._snapshot_path, content)
+        await self._state.save(self.definitions)
 
     async def close(self) -> None:
         """Finish what was taken, bring the lake up to date, write a snapshot, release files."""
@@ -251,16 +206,9 @@ class Platform:
             if self._started:
                 await asyncio.to_thread(self.parts.lake.close)
             if whole:
-                self._save_last_snapshot()
+                self._state.save_last(self.definitions)
         finally:
             await asyncio.to_thread(self.parts.close)
-
-    def _save_last_snapshot(self) -> None:
-        """Without one the next start takes longer, and that is all: a full disk must not matter."""
-        try:
-            self._write_snapshot()
-        except OSError as error:
-            log.warning("snapshot.failed", reason=str(error))
 
     # -- writing
 
@@ -382,66 +330,14 @@ class Platform:
         return self.parts.history
 
     @property
+    def lake(self) -> LakeKeeper:
+        """What brings events to the lake."""
+        return self.parts.lake
+
+    @property
     def lineage(self) -> Lineage:
         """Where events are stored, and what the lake holds of a contract."""
         return Lineage(self.parts.log, self.parts.reader, self.parts.lake)
-
-    def token(self) -> str:
-        """Return a token that covers everything visible now."""
-        return self.intake.visibility.token().encode(self.seal)
-
-    def token_of(self, results: Sequence[EventResult]) -> str:
-        """Return a token that covers the events in *results*."""
-        return self.intake.visibility.token_of(results).encode(self.seal)
-
-    def covers(self, token: str) -> bool:
-        """Tell whether *token* is one of this log, and everything behind it is visible."""
-        try:
-            return self.intake.visibility.covers(Token.decode(token, self.seal))
-        except TokenError:
-            return False
-
-    async def reach(self, token: str, *, within: timedelta) -> None:
-        """Return once everything behind *token* is visible.
-
-        Raises:
-            TokenError: It is malformed or belongs to another log.
-            NotYetVisibleError: It took longer than *within*.
-        """
-        await self.intake.visibility.reach(Token.decode(token, self.seal), within=within)
-
-    def cut(
-        self,
-        metric: MetricId,
-        tenant: str,
-        *,
-        window: str,
-        by: tuple[str, ...] = (),
-        where: Mapping[str, object] | None = None,
-    ) -> Cut:
-        """Return one window of one metric as it stands, for a comparison with the lake."""
-        cutting = self.cutting(metric, tenant, window=window, by=by, where=where)
-        at_once(cutting.steps())
-        return cutting.cut
-
-    def cutting(
-        self,
-        metric: MetricId,
-        tenant: str,
-        *,
-        window: str,
-        by: tuple[str, ...] = (),
-        where: Mapping[str, object] | None = None,
-    ) -> Cutting:
-        """Begin to take such a cut, of this instant."""
-        return Cutting(
-            self.engine.read(metric, tenant, now_us=self.clock.now_us()),
-            tenant=tenant,
-            window=window,
-            next_offset=self.engine.next_offset,
-            by=by,
-            where=where or {},
-        )
 
     async def refresh_large(self, tenant: str) -> None:
         """Bring those metrics of a tenant to this instant that have much to do.
@@ -465,53 +361,6 @@ class Platform:
         """
         self.require_ready()
         await in_slices(self.engine.refreshing(metric, tenant, now_us=self.clock.now_us()))
-
-    def recompute(self, cut: Cut) -> Iterator[MetricRow]:
-        """Compute a cut from the lake alone, which is first brought up to it; blocks.
-
-        Rows are yielded as they come: close it, if not all are wanted.
-
-        Raises:
-            UnavailableError: The lake did not follow in time, or the query was stopped.
-            StorageError: A file of the lake cannot be read.
-            ValueTooLargeError: A number has more digits than a recompute holds.
-        """
-        self.flush_lake(cut.next_offset)
-        yield from self.parts.history.rows(cut.plan, question(cut), tail=False)
-
-    def flush_lake(self, next_offset: int) -> None:
-        """Block until the lake holds everything before *next_offset*; not on the event loop.
-
-        Raises:
-            UnavailableError: It did not in time; says how far it is, and why if that is known.
-        """
-        lake, goal = self.parts.lake, Positions(next_offset, 0)
-        if lake.covered.reaches(goal) or lake.flush(goal, timeout=FLUSH_TIMEOUT):
-            return
-        failure = lake.failure
-        reason = f"; its last attempt failed: {failure}" if failure is not None else ""
-        raise UnavailableError(
-            f"the lake is behind: it does not hold all events of the log"
-            f" after {FLUSH_TIMEOUT.total_seconds():g} s{reason}",
-            hint="See lake in GET /v1/health; ask again once it has caught up.",
-        )
-
-    async def verify(
-        self, *, tenant: str | None = None, progress: Progress = no_progress
-    ) -> list[Check]:
-        """Compare every window of every metric, cell by cell, with the lake.
-
-        A check that cannot be done has a `failure`; the others go on.
-        """
-        self.require_ready()
-        tenants = [tenant] if tenant is not None else self.engine.tenants()
-        windows = windows_of(self.engine.plans, tenants)
-        checks: list[Check] = []
-        async for check in proofs(self, windows):
-            checks.append(check)
-            name = check.cut.plan.contract.name
-            progress(f"verifying {name}", len(checks), len(windows))
-        return checks
 
 
 def _fields(rebuilt: Rebuilt) -> dict[str, object]:

@@ -85,7 +85,7 @@ def percentiles(latencies_us: Iterable[int]) -> dict[str, float]:
 
 async def report(platform: Platform, *, seconds: float) -> DemoReport:
     """Verify every metric against the lake and say how it went."""
-    checks = await platform.verify()
+    checks = await platform.verification.verify()
     counts = platform.intake.counts
     return DemoReport(
         events=sum(counts.values()),

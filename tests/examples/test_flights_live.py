@@ -41,7 +41,9 @@ def answers_of(platform: Platform) -> dict[str, dict[str, object]]:
     for metric, plan in platform.engine.plans.items():
         found = answers.setdefault(plan.contract.name, {})
         for by in GROUPINGS:
-            for key, cell in platform.cut(metric, TENANT, window="all", by=by).cells.items():
+            for key, cell in platform.verification.cut(
+                metric, TENANT, window="all", by=by
+            ).cells.items():
                 value = cell.value
                 label = ",".join(f"{name}={part}" for name, part in zip(by, key, strict=True))
                 found[label] = f"{value:f}" if isinstance(value, Decimal) else value

@@ -91,7 +91,7 @@ async def _run(law: Law, steps: list[Arrive | Wait], clock: ManualClock, path: P
 
 
 async def _differences(platform: Platform) -> list[str]:
-    checks = await platform.verify()
+    checks = await platform.verification.verify()
     assert sum(check.numbers for check in checks) > 0
     return [
         f"{check.cut.plan.id} {check.cut.tenant} {check.cut.window}: {check.differences}"

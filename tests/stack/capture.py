@@ -146,14 +146,14 @@ async def _count(
         numbers = {
             name: {
                 key[0]: (Decimal(cell.value or 0), cell.events)
-                for key, cell in platform.cut(
+                for key, cell in platform.verification.cut(
                     (name, 1), "default", window="all", by=(by,)
                 ).cells.items()
                 if cell.events
             }
             for name, by in metrics.items()
         }
-        checks = await platform.verify()
+        checks = await platform.verification.verify()
     finally:
         await platform.close()
     statuses = [each.status for each in results]

@@ -142,7 +142,7 @@ def _follow(platform: Platform, trial: LiveEngine, new: Definitions) -> None:
 
 
 def _compare(platform: Platform, trial: LiveEngine, history: History) -> list[Check]:
-    platform.flush_lake(trial.next_offset)
+    platform.verification.flush_lake(trial.next_offset)
     checks = []
     for tenant in trial.tenants():
         for metric, plan in trial.plans.items():

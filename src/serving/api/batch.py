@@ -65,7 +65,7 @@ async def read_batch(context: Context, request: Request, body: BatchBody) -> Rep
     items = [_query(context, item, tenant, request_id) for item in body.items]
     queries = [item for item in items if isinstance(item, MetricQuery)]
     async with context.answers.together(queries, tenant) as begun:
-        now_us, token = context.platform.clock.now_us(), context.platform.token()
+        now_us, token = context.platform.clock.now_us(), context.platform.tokens.now()
         answers = [(await each.finish()).answer for each in begun]
     rendered = iter(answers)
     found = [

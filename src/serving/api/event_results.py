@@ -12,6 +12,7 @@ from agentflow.clock import Clock
 from agentflow.events import RawEvent
 from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
+from processing.write.issuing import Tokens
 from processing.write.results import EventResult
 from quality.verdict import Violation
 from serving.http.cloudevents import (
@@ -76,8 +77,9 @@ class EventsPort(Protocol):
         """Make events durable and visible."""
         ...
 
-    def token_of(self, results: Sequence[EventResult]) -> str:
-        """Return a token that covers them."""
+    @property
+    def tokens(self) -> Tokens:
+        """Issues tokens that cover them."""
         ...
 
 
@@ -105,7 +107,7 @@ async def take_events(  # noqa: PLR0913 - each is another part of one request
     now_us = clock.now_us()
     raws = [RawEvent(value, tenant, now_us) for value in values]
     results = await port.ingest(raws)
-    token = port.token_of(results)
+    token = port.tokens.of(results)
     seen = partial(offsets.shown_or_none, tenant)
     if single and results[0].status == "rejected":
         return _rejection(results[0], token, seen).reply(request_id)

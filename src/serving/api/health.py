@@ -128,7 +128,7 @@ def health(platform: Platform) -> HealthShape:
         components={name: _component_shape(part) for name, part in parts.items()},
         lake=_tables(platform.health.lake.seen),
         lag=LagShape(round(lag.seconds, 3), lag.events),
-        token=platform.token(),
+        token=platform.tokens.now(),
         stream=None if stream is None else _stream_shape(stream),
     )
 

@@ -138,7 +138,7 @@ async def wait_for_token(context: Context, request: Request, token: str | None) 
     context.platform.require_ready()
     preference = _WAIT.search(header(request.scope, b"prefer") or b"")
     seconds = min(float(preference[1]), MAX_WAIT_SECONDS) if preference else 0.0
-    await context.platform.reach(token, within=timedelta(seconds=seconds))
+    await context.platform.tokens.reach(token, within=timedelta(seconds=seconds))
 
 
 def _only_waits(parameters: MetricParameters) -> bool:
@@ -186,7 +186,9 @@ async def _explained(context: Context, query: MetricQuery, tenant: str, *, count
     platform.require_ready()
     window = Window(tenant, query.plan, query.window)
     async with context.answers.together([query], tenant) as (begun,):
-        proof = Proof(platform, window, by=query.by, where=query.where)  # of the same instant
+        proof = Proof(
+            platform.verification, window, by=query.by, where=query.where
+        )  # of the same instant
         try:
             answer = (await begun.finish()).answer
             check = await proof.check()

@@ -88,11 +88,11 @@ async def verify(
     platform.require_ready()
     question = ("verify", tenant, platform.epoch)
     done = context.cursors.read(cursor, *question) or 0
-    token, checked_at, started = platform.token(), context.now(), perf_counter()
-    await asyncio.to_thread(platform.flush_lake, platform.engine.next_offset)
+    token, checked_at, started = platform.tokens.now(), context.now(), perf_counter()
+    await asyncio.to_thread(platform.verification.flush_lake, platform.engine.next_offset)
     windows = windows_of(platform.engine.plans, [tenant])
     checks: list[Check] = []
-    async for check in proofs(platform, windows[done : done + limit]):
+    async for check in proofs(platform.verification, windows[done : done + limit]):
         checks.append(check)
         if perf_counter() - started > PAGE_SECONDS:
             break

@@ -139,7 +139,7 @@ class EventPages:
     def _render(self, message: _Message) -> bytes:
         log_id = self._platform.accepted.log_id
         token = Token(log_id, {PARTITION: message.offset + 1})
-        name = token.encode(self._platform.seal, salted=False).encode()
+        name = token.encode(self._platform.tokens.seal, salted=False).encode()
         body = self._documents.render(message.event, message.offset)
         message.text = b"id: %b\nevent: event\ndata: %b\n\n" % (name, body)
         self.rendered += 1

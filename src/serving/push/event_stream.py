@@ -84,7 +84,7 @@ class EventStreams:
 
     def _start(self, *, from_start: bool, last_id: str | None) -> int:
         if last_id:
-            token = Token.decode(last_id, self._platform.seal)
+            token = Token.decode(last_id, self._platform.tokens.seal)
             token.require_log(self._platform.accepted.log_id)
             if (position := token.ends.get(PARTITION)) is None:
                 raise TokenError("the id names no position", hint="Send back the last id as it is.")

@@ -261,7 +261,7 @@ class MetricStreams:
             if known is None or known.etag != prepared.etag:
                 place = f"{log_id}.{told + 1:012}.{end:012}.{index:03}.{now_us}"
                 place = f"{place}.{subscription.meaning}"
-                name = self._platform.seal.write(place.encode()).encode()
+                name = self._platform.tokens.seal.write(place.encode()).encode()
                 body = prepared.answer.render(now_us)
                 parts.append(b"id: %b\nevent: metric\ndata: %b\n\n" % (name, body))
         subscription.fresh = all(told.status == "fresh" for told in subscription.told.values())
@@ -269,7 +269,7 @@ class MetricStreams:
 
     def _opened(self, last_id: str | None) -> str | None:
         try:
-            return None if last_id is None else self._platform.seal.read(last_id).decode()
+            return None if last_id is None else self._platform.tokens.seal.read(last_id).decode()
         except ValueError:
             return None
 

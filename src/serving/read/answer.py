@@ -150,7 +150,7 @@ class Answering:
         offsets: Offsets,
     ) -> None:
         plan, self._query, self._platform = query.plan, query, platform
-        self._cursors = GroupCursors(Cursors(platform.seal), tenant)
+        self._cursors = GroupCursors(Cursors(platform.tokens.seal), tenant)
         now_us = platform.clock.now_us()
         state = self._state = platform.engine.read(plan.id, tenant, now_us=now_us)
         self._bounds = state.bounds(query.window)
@@ -163,7 +163,7 @@ class Answering:
         self._arrived_us = platform.engine.arrived_us(tenant, plan.contract.refs)
         self._status = platform.health.status(plan, tenant)
         self._watermark_us = platform.engine.watermark_us.get(tenant)
-        self._token = platform.token()
+        self._token = platform.tokens.now()
         emptied = platform.health.truncations.of(plan.contract, platform.registry, tenant)
         self._emptied = truncated(emptied, tenant, offsets)
         self._contract = contract_document(plan, platform)

@@ -137,7 +137,7 @@ async def answer_past(
     platform.require_ready()
     # Everything the answer names is taken before it waits: contracts may change meanwhile.
     next_offset = platform.engine.next_offset
-    token = platform.token()
+    token = platform.tokens.now()
     watermark_us = platform.engine.watermark_us.get(tenant)
     history, plan = platform.history, query.plan
     contract = contract_document(plan, platform)
@@ -195,7 +195,7 @@ async def answer_past(
     # Also what is made of the rows: there may be as many groups as a dimension has values.
     it = await asyncio.to_thread(found)
     shown = msgspec.UNSET if it.series is None else it.series
-    cursors = GroupCursors(Cursors(platform.seal), tenant)
+    cursors = GroupCursors(Cursors(platform.tokens.seal), tenant)
     return AnswerShape(
         metric=plan.contract.name,
         value=None if it.total is None else rendered(it.total.value),

@@ -128,7 +128,7 @@ class PreparedAnswers:
 
     def covers(self, text: str) -> bool:
         """Tell whether a token is one of this log, and everything behind it is visible."""
-        return self._platform.covers(text)
+        return self._platform.tokens.covers(text)
 
     def at_once(self, query: MetricQuery, tenant: str) -> PreparedAnswer | None:
         """Return the current answer to a question; None if it takes long to make.

@@ -131,7 +131,7 @@ def create_app(
     """
     known, access = tuple(keys), access or AccessOptions()
     secret = token_secret(access.token_secret, known)
-    platform.seal = Seal(secret)
+    platform.tokens.seal = Seal(secret)
     guard = Guard(
         Keys(known, secret=secrets.token_bytes(32)),
         None if policy is None else RateLimiter(policy, quotas or LocalQuotas(policy)),
@@ -183,7 +183,7 @@ def build_context(
         platform=platform,
         answerer=answerer,
         answers=answers,
-        cursors=Cursors(platform.seal),
+        cursors=Cursors(platform.tokens.seal),
         offsets=offsets,
         metric_streams=MetricStreams(platform, answers, subscribers),
         event_streams=EventStreams(platform, subscribers, offsets=offsets),

@@ -102,7 +102,7 @@ def numbers(data_dir: Path, registry: Registry) -> tuple[int, str]:
         await platform.start()
         try:
             assert platform.parts.recoveries == ()
-            checks = await platform.verify()
+            checks = await platform.verification.verify()
             assert sum(check.numbers for check in checks) > 0
             assert [check.differences for check in checks if not check.equal] == []
             cuts = [check.cut for check in checks]

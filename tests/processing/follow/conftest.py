@@ -129,10 +129,10 @@ class Life:
         return self.run(self.platform.ingest(raws))
 
     def token_of(self, results: Sequence[EventResult]) -> str:
-        return self.platform.token_of(results)
+        return self.platform.tokens.of(results)
 
     def reach(self, token: str, seconds: float = 10) -> None:
-        self.run(self.platform.reach(token, within=timedelta(seconds=seconds)))
+        self.run(self.platform.tokens.reach(token, within=timedelta(seconds=seconds)))
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = 10) -> None:
         """Let the loop run until *condition* holds."""
@@ -172,7 +172,7 @@ class Life:
 
     def value(self, tenant: str = "acme") -> int:
         platform = self.platform
-        cut = platform.cut(("things", 1), tenant, window="all")
+        cut = platform.verification.cut(("things", 1), tenant, window="all")
         return sum(int(cell.value) for cell in cut.cells.values())  # type: ignore[arg-type]
 
     def status(self) -> str:

@@ -141,7 +141,7 @@ def subscriber(platform: Platform, timers: Saboteur, failure: BaseException) -> 
 def rebuilding(platform: Platform, timers: Saboteur, failure: BaseException) -> None:
     """Kill live state, and then what repairs it."""
     engine(platform, timers, ValueError("half a batch"))
-    calling(lambda platform: (platform, "_rebuild"))(platform, timers, failure)
+    calling(lambda platform: (platform._state, "rebuild"))(platform, timers, failure)  # noqa: SLF001
 
 
 class Poisoned:
@@ -275,7 +275,7 @@ def test_whatever_dies_in_one_process_comes_back_and_nothing_is_lost(
 
     end = life.platform.parts.log.end("validated")
     covered = life.platform.parts.lake.flush(Positions(end, 0), timeout=timedelta(seconds=20))
-    checks = life.run(life.platform.verify())
+    checks = life.run(life.platform.verification.verify())
     saving.cancel()
     life.close()
     assert (end, covered) == (victim.counted, True)

@@ -107,8 +107,8 @@ def test_an_event_is_visible_once_its_token_is_reached(life: Life) -> None:
     assert [result.status for result in results] == ["accepted", "accepted", "rejected"]
     assert results[2].violations
     assert life.value() == 5
-    assert life.platform.covers(token)
-    assert life.platform.covers(life.platform.token())
+    assert life.platform.tokens.covers(token)
+    assert life.platform.tokens.covers(life.platform.tokens.now())
 
 
 def test_a_token_of_what_is_not_judged_yet_is_waited_for(life: Life, broker: FakeBroker) -> None:
@@ -118,7 +118,7 @@ def test_a_token_of_what_is_not_judged_yet_is_waited_for(life: Life, broker: Fak
 
     with pytest.raises(NotYetVisibleError):
         life.reach(token, seconds=0.05)
-    assert not life.platform.covers(token)
+    assert not life.platform.tokens.covers(token)
     broker.work()
     life.reach(token)
 
@@ -133,13 +133,13 @@ def test_tokens_hold_for_every_replica_and_after_a_restart(
     other = Life(tmp_path / "other", registry, broker)
     other.reach(token)
     assert other.value() == 2
-    visible = other.platform.token()
+    visible = other.platform.tokens.now()
     other.close()
 
     again = Life(tmp_path / "other", registry, broker)
 
-    assert again.platform.covers(token)
-    assert again.platform.covers(visible)
+    assert again.platform.tokens.covers(token)
+    assert again.platform.tokens.covers(visible)
     again.close()
     broker.cluster_id = lambda: "another"  # type: ignore[method-assign]
     elsewhere = Life(tmp_path / "third", registry, broker)
@@ -266,7 +266,7 @@ def test_a_replica_serves_although_no_broker_answers_at_the_start(
 
     # at once: what it holds is as old as its last record, whenever this process began
     assert (life.value(), life.status()) == (2, "stale")
-    assert life.platform.covers(token)
+    assert life.platform.tokens.covers(token)
     broker.down = False
     life.caught_up()
     assert life.value() == 5
@@ -488,7 +488,7 @@ def test_the_lake_is_waited_for_and_not_written(life: Life) -> None:
     life.reach(life.token_of(life.send(thing("a", 2))))
     into_the_lake(life)
 
-    checks = life.run(life.platform.verify())
+    checks = life.run(life.platform.verification.verify())
 
     assert all(check.equal for check in checks)
     assert sum(check.numbers for check in checks) == 1

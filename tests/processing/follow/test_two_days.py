@@ -132,7 +132,9 @@ class TwoDays:
     async def _ingest(self, *values: bytes) -> list[str]:
         now_us = self.timers.clock.now_us()
         results = await self.platform.ingest([RawEvent(value, "acme", now_us) for value in values])
-        await self.platform.reach(self.platform.token_of(results), within=timedelta(seconds=20))
+        await self.platform.tokens.reach(
+            self.platform.tokens.of(results), within=timedelta(seconds=20)
+        )
         return [each.status for each in results]
 
     def _ends(self) -> Positions:
@@ -143,7 +145,7 @@ class TwoDays:
         now_us = self.timers.clock.now_us()
         for name in WINDOWS:
             start_us, end_us = parse_window(name).bounds(now_us)
-            cut = self.platform.cut(("things", 1), "acme", window=name)
+            cut = self.platform.verification.cut(("things", 1), "acme", window=name)
             found = sum(int(cell.value) for cell in cut.cells.values())  # type: ignore[arg-type]
             assert found == sum(n for at_us, n in self.ledger if start_us <= at_us < end_us), name
 
@@ -169,7 +171,7 @@ def require_all_well(life: TwoDays, runner: asyncio.Runner) -> None:
     parts = components(platform.health)
     assert {name: part.status for name, part in parts.items()} == dict.fromkeys(parts, "ok")
     assert platform.health.lake_lag().events == 0
-    checks = runner.run(platform.verify())
+    checks = runner.run(platform.verification.verify())
     assert [check.cut.window for check in checks] == list(WINDOWS)
     assert all(check.equal for check in checks)
     life.require_keys()

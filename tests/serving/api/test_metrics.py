@@ -220,7 +220,7 @@ def test_a_waiting_read_is_answered_when_the_event_arrives(served: Served) -> No
 
 def test_a_token_of_another_log_is_refused(shared: Served) -> None:
     """Its offsets mean something else."""
-    token = Token("another", {"validated/0": 0}).encode(shared.platform.seal)
+    token = Token("another", {"validated/0": 0}).encode(shared.platform.tokens.seal)
 
     assert shared.get(f"{URL}&at_least={token}").json()["code"] == "token_invalid"
 
@@ -345,6 +345,6 @@ def test_a_body_that_is_not_json_is_a_problem(shared: Served, body: bytes) -> No
 
 def _later(served: Served, token: str) -> str:
     """Return the token of the next event."""
-    seal = served.platform.seal
+    seal = served.platform.tokens.seal
     found = Token.decode(token, seal)
     return Token(found.log_id, {name: end + 1 for name, end in found.ends.items()}).encode(seal)

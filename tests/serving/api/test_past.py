@@ -79,7 +79,7 @@ def test_a_range_that_changed_after_it_closed_says_so(changed: Served) -> None:
         assert [point["status"] for point in answer["series"]] == ["fresh", "restated", "fresh"]
         assert answer["status"] == "restated"
         end = changed.platform.engine.next_offset
-        changed.platform.flush_lake(end)
+        changed.platform.verification.flush_lake(end)
 
 
 def test_what_did_not_change_is_fresh(changed: Served) -> None:

@@ -187,7 +187,7 @@ def test_a_read_that_waited_over_a_publish_answers_by_the_new_contract(shop: Sho
     served = shop.served
 
     async def wait() -> Any:
-        token = served.platform.token()
+        token = served.platform.tokens.now()
         later = token  # covered: the wait below begins behind a publish that is under way
         reading = asyncio.create_task(
             served.client.get(f"/v1/metrics/sales?at_least={later}", headers={"Prefer": "wait=5"})

@@ -33,7 +33,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             order("B", amount="x", user_id="U2"),
             {"id": "n", "type": "no.such", "data": {}},
         )  # fmt: skip
-        found.platform.flush_lake(2)
+        found.platform.verification.flush_lake(2)
         yield found
 
 

@@ -1,0 +1,24 @@
+"""Work that is done again and again in the background, with a pause after each time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from agentflow.supervision import Supervisor
+
+
+def repeated(
+    supervisor: Supervisor, name: str, part: str, work: Callable[[], object], *, every: timedelta
+) -> asyncio.Task[None]:
+    """Return a task that does blocking *work* in a thread, at once and after each pause."""
+    activity = supervisor.activity(name, part)
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.to_thread(work)
+            activity.well()
+            await supervisor.timers.sleep(every.total_seconds())
+
+    return supervisor.task(name, part, repeat)
