@@ -38,7 +38,7 @@ from processing.write.change_feed import Change, ChangeFeed
 from processing.write.dry_run import DryRun, dry_run
 from processing.write.identities import Known, known
 from processing.write.issuing import Tokens
-from processing.write.port import EventIntake, Surroundings
+from processing.write.port import EventIntake, IntakeDependencies
 from processing.write.results import EventResult
 from quality.verdict import Accepted, Verdict
 
@@ -59,7 +59,7 @@ class Parts:
     lake: LakeKeeper
     history: History
     engine: LiveEngine
-    intake: Callable[[Surroundings], EventIntake]
+    intake: Callable[[IntakeDependencies], EventIntake]
     close: Callable[[], None]
     recoveries: Sequence[Recovery]
     supervisor: Supervisor
@@ -102,7 +102,7 @@ class Platform:
         self.engine = parts.engine
         self._state = LiveState(parts.engine, parts.log, parts.data_dir, clock)
         self.intake = parts.intake(
-            Surroundings(
+            IntakeDependencies(
                 definitions,
                 self.engine,
                 parts.log,

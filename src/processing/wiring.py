@@ -36,7 +36,7 @@ from processing.recovery.opening import (
 )
 from processing.runtime.memory import give_back
 from processing.write.intake import Intake
-from processing.write.port import EventIntake, Surroundings
+from processing.write.port import EventIntake, IntakeDependencies
 
 log = structlog.get_logger()
 LAKE_INTERVAL = timedelta(seconds=5)
@@ -70,7 +70,7 @@ class Storage:
     grace: timedelta
     small_files: int
     sync: Callable[[Callable[[], None]], LakeKeeper]
-    intake: Callable[[Surroundings], EventIntake]
+    intake: Callable[[IntakeDependencies], EventIntake]
 
 
 def open_platform(  # noqa: PLR0913 - each is another decision of who opens it

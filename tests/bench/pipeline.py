@@ -25,7 +25,7 @@ from processing.live.corrections import NoGroupLog
 from processing.live.groups import LoggedGroups
 from processing.write.change_feed import ChangeFeed
 from processing.write.intake import Intake
-from processing.write.port import Surroundings
+from processing.write.port import IntakeDependencies
 from quality.verdict import Accepted
 from serving.wiring import tune_runtime
 from tests.bench.figures import Figure
@@ -120,7 +120,7 @@ async def _logged(definitions: Definitions, raws: Sequence[RawEvent]) -> tuple[f
         )
         supervisor = Supervisor(ManualClock(raws[-1].received_us))
         intake = Intake(
-            Surroundings(
+            IntakeDependencies(
                 definitions,
                 engine,
                 log,

@@ -25,7 +25,7 @@ from processing.transformations.dead_letter import letter_identity
 from processing.write.applying import Visible
 from processing.write.identities import compared, firsts
 from processing.write.intake import judge_in_slices
-from processing.write.port import StreamState, Surroundings
+from processing.write.port import IntakeDependencies, StreamState
 from processing.write.requests import Requests
 from processing.write.results import EventResult, taken
 from processing.write.visibility import Visibility
@@ -65,7 +65,7 @@ class StreamIntake:
     same gate.
     """
 
-    def __init__(self, around: Surroundings, ends: StreamEnds, *, pressure: Pressure) -> None:
+    def __init__(self, around: IntakeDependencies, ends: StreamEnds, *, pressure: Pressure) -> None:
         self._visible = Visible(around.engine, around.changes, around.clock, lost=around.lost)
         self._measuring = around.supervisor.activity("stream-lag", "stream")
         self.counts = self._visible.counts

@@ -25,7 +25,7 @@ from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES
 from processing.lake.upkeep import Upkeep
 from processing.platform import Platform
 from processing.wiring import Site, Storage, assemble, noted
-from processing.write.port import EventIntake, Surroundings
+from processing.write.port import EventIntake, IntakeDependencies
 
 LOOK_EVERY = timedelta(seconds=5)
 
@@ -138,7 +138,7 @@ class _Intake:
     options: StreamOptions
     bridge: Callable[[], None]
 
-    def __call__(self, around: Surroundings) -> EventIntake:
+    def __call__(self, around: IntakeDependencies) -> EventIntake:
         bell = _Bell()
         stream = self.broker.stream(bell.ring)
 

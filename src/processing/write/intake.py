@@ -20,7 +20,7 @@ from ingestion.log.port import (
 from processing.definitions import Definitions
 from processing.transformations.routing import Routed
 from processing.write.applying import Visible, counted
-from processing.write.port import StreamState, Surroundings
+from processing.write.port import IntakeDependencies, StreamState
 from processing.write.requests import Requests
 from processing.write.results import EventResult, Status, taken
 from processing.write.visibility import LogVisibility, Visibility
@@ -39,7 +39,7 @@ class Intake:
     be exchanged between two calls (contracts change).
     """
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: IntakeDependencies) -> None:
         log, engine, changes = around.log, around.engine, around.changes
         self.adopt(around.definitions)
         self._visible = Visible(engine, changes, around.clock, lost=around.lost)

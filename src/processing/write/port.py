@@ -20,7 +20,7 @@ from processing.write.visibility import Visibility
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class IntakeDependencies:
     """What an intake is built from.
 
     Attributes:
