@@ -24,7 +24,7 @@ from processing.definitions import Definitions
 from processing.health import Health
 from processing.health.truncations import Truncations
 from processing.history import History
-from processing.lake import LakeKeeper, LakeReader, Positions
+from processing.lake import LakeReader, LakeSync, Positions
 from processing.lineage import AcceptedEvents, Lineage
 from processing.live import LiveEngine, MetricId, Moved
 from processing.live.groups import LoggedGroups
@@ -56,7 +56,7 @@ class Parts:
     log: CommitLog
     control: ControlStore
     reader: LakeReader
-    lake: LakeKeeper
+    lake: LakeSync
     history: History
     engine: LiveEngine
     intake: Callable[[IntakeDependencies], EventIntake]
@@ -330,7 +330,7 @@ class Platform:
         return self.parts.history
 
     @property
-    def lake(self) -> LakeKeeper:
+    def lake(self) -> LakeSync:
         """What brings events to the lake."""
         return self.parts.lake
 

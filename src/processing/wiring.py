@@ -21,7 +21,7 @@ from ingestion.log.private import make_private
 from ingestion.log.sqlite_log import SqliteLog
 from processing.definitions import Definitions
 from processing.history import History
-from processing.lake import LakeKeeper, LakeReader, LakeThread, LakeWriter, Location, lake_health
+from processing.lake import LakeReader, LakeSync, LakeThread, LakeWriter, Location, lake_health
 from processing.lake.maintenance import GRACE, REMOTE_GRACE, SMALL_FILES, maintain
 from processing.lake.upkeep import Upkeep
 from processing.live import LiveEngine
@@ -69,7 +69,7 @@ class Storage:
     recoveries: list[Recovery]
     grace: timedelta
     small_files: int
-    sync: Callable[[Callable[[], None]], LakeKeeper]
+    sync: Callable[[Callable[[], None]], LakeSync]
     intake: Callable[[IntakeDependencies], EventIntake]
 
 

@@ -14,7 +14,7 @@ from agentflow.supervision import Standing, Supervisor
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
 from processing.definitions import Definitions
 from processing.health.truncations import Truncations
-from processing.lake import LakeKeeper
+from processing.lake import LakeSync
 from processing.lake.lag import LAKE_BUDGET, LakeLag, LakeLagMeter
 from processing.recovery.opening import Recovery
 from processing.recovery.rebuild import Rebuilt
@@ -61,7 +61,7 @@ class Health:
         platform: Observed,
         *,
         log: CommitLog,
-        lake: LakeKeeper,
+        lake: LakeSync,
         truncations: Truncations,
         supervisor: Supervisor,
         recoveries: Sequence[Recovery],

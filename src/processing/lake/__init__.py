@@ -5,7 +5,6 @@ from processing.lake.coverage import Progressed, Recorded
 from processing.lake.embedded import open_lake
 from processing.lake.follower import LakeFollower
 from processing.lake.health import LakeHealth, TableHealth, lake_health
-from processing.lake.keeper import LakeKeeper
 from processing.lake.location import Location
 from processing.lake.maintenance import (
     Compacted,
@@ -17,6 +16,7 @@ from processing.lake.maintenance import (
 from processing.lake.positions import Positions
 from processing.lake.reader import LakeReader
 from processing.lake.rows import Stored
+from processing.lake.sync import LakeSync
 from processing.lake.thread import LakeThread
 from processing.lake.writer import LakeWriter
 
@@ -25,8 +25,8 @@ __all__ = [
     "Lake",
     "LakeFollower",
     "LakeHealth",
-    "LakeKeeper",
     "LakeReader",
+    "LakeSync",
     "LakeThread",
     "LakeWriter",
     "Location",

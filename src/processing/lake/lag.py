@@ -8,7 +8,7 @@ from typing import Final
 
 from agentflow.clock import Clock
 from ingestion.log.port import VALIDATED, CommitLog
-from processing.lake import LakeKeeper
+from processing.lake import LakeSync
 
 LAKE_BUDGET: Final = timedelta(minutes=5)
 
@@ -34,7 +34,7 @@ class LakeLagMeter:
         self._started_us = clock.now_us()
         self._oldest: tuple[int, int] | None = None
 
-    def measure(self, lake: LakeKeeper) -> LakeLag:
+    def measure(self, lake: LakeSync) -> LakeLag:
         """Return how far *lake* is behind; one that was never seen is as old as this process."""
         end, covered = self._log.end(VALIDATED), lake.covered.validated
         if covered >= end:

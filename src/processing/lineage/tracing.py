@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agentflow.events import EventRef
 from ingestion.log.port import RAW, CommitLog
-from processing.lake import LakeKeeper, LakeReader
+from processing.lake import LakeReader, LakeSync
 from processing.lake.reader import Located, planned
 
 
@@ -29,7 +29,7 @@ class TableSource:
 class Lineage:
     """Traces events and metrics to what is stored of them. Any thread; every method reads files."""
 
-    def __init__(self, log: CommitLog, reader: LakeReader, lake: LakeKeeper) -> None:
+    def __init__(self, log: CommitLog, reader: LakeReader, lake: LakeSync) -> None:
         self._log = log
         self._reader = reader
         self._lake = lake

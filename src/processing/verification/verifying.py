@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from agentflow.clock import Clock
 from agentflow.errors import UnavailableError
 from processing.history import History, MetricRow
-from processing.lake import LakeKeeper, Positions
+from processing.lake import LakeSync, Positions
 from processing.live import LiveEngine, MetricId
 from processing.recovery.rebuild import Progress, no_progress
 from processing.runtime.slices import at_once
@@ -33,7 +33,7 @@ class Verifiable(Protocol):
         ...
 
     @property
-    def lake(self) -> LakeKeeper:
+    def lake(self) -> LakeSync:
         """What brings events to the lake."""
         ...
 

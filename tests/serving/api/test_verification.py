@@ -19,7 +19,7 @@ from agentflow.lint import load
 from agentflow.metrics import MetricPlan
 from agentflow.metrics.sql import Question
 from processing.history import History, MetricRow
-from processing.lake import LakeKeeper, Positions
+from processing.lake import LakeSync, Positions
 from tests.serving.api.conftest import CONTRACTS, Served, order, serving
 
 
@@ -79,7 +79,7 @@ class Unhurried:
 class Behind:
     """A lake that does not follow."""
 
-    lake: LakeKeeper
+    lake: LakeSync
     failure: BaseException | None
     covered: Positions = field(default_factory=Positions)
 

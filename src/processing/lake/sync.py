@@ -11,7 +11,7 @@ from processing.lake.positions import Positions
 from quality import Gate
 
 
-class LakeKeeper(Protocol):
+class LakeSync(Protocol):
     """Who brings events to the lake: a thread of this process, or a job elsewhere.
 
     Every method may be called from any thread.
