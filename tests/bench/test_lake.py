@@ -35,7 +35,7 @@ from processing.lake import (
     open_lake,
 )
 from processing.lake.commit import Span, append
-from processing.lake.rows import Stored, rows_of
+from processing.lake.rows import StoredEvent, rows_of
 from quality import Accepted, Gate
 from tests.fakes.memory_log import MemoryLog
 
@@ -86,11 +86,11 @@ def ends(log: MemoryLog) -> Positions:
     return Positions(log.end(VALIDATED), log.end(DEAD_LETTERS))
 
 
-def orders(first: int, count: int) -> list[Stored]:
+def orders(first: int, count: int) -> list[StoredEvent]:
     log = MemoryLog()
     log.commit(batch_of([order(first + number) for number in range(count)]))
     records = log.read(VALIDATED, start=0, limit=count)
-    return [Stored(first + each.offset, GATE.decode(CREATED, each.value)) for each in records]
+    return [StoredEvent(first + each.offset, GATE.decode(CREATED, each.value)) for each in records]
 
 
 def cpu_ms(work: Callable[[], object]) -> float:

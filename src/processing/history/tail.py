@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from agentflow.events import EventRef
 from ingestion.log.port import VALIDATED, Record
 from processing.lake.catalog import Lake
-from processing.lake.rows import ArrowTable, Stored, rows_of
+from processing.lake.rows import ArrowTable, StoredEvent, rows_of
 from processing.lake.source import LogSource
 from quality import Gate
 
@@ -79,7 +79,7 @@ class Tail:
         pending = self._pending.pop(ref, None)
         if rows is None or pending:
             decode = self._gate.decode
-            stored = [Stored(each.offset, decode(ref, each.value)) for each in pending or ()]
+            stored = [StoredEvent(each.offset, decode(ref, each.value)) for each in pending or ()]
             fresh = rows_of(self._lake.layouts[ref], stored)
             rows = fresh if rows is None else pa.concat_tables([rows, fresh])
             if rows.column(0).num_chunks > _MERGE_CHUNKS:

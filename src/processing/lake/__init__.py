@@ -15,7 +15,7 @@ from processing.lake.maintenance import (
 )
 from processing.lake.positions import Positions
 from processing.lake.reader import LakeReader
-from processing.lake.rows import Stored
+from processing.lake.rows import StoredEvent
 from processing.lake.sync import LakeSync
 from processing.lake.thread import LakeThread
 from processing.lake.writer import LakeWriter
@@ -33,7 +33,7 @@ __all__ = [
     "Positions",
     "Progressed",
     "Recorded",
-    "Stored",
+    "StoredEvent",
     "TableHealth",
     "compact",
     "expire_snapshots",

@@ -25,7 +25,7 @@ from processing.lake.coverage import Held, topic_of
 from processing.lake.folder import path_of
 from processing.lake.port import TableName
 from processing.lake.positions import Positions
-from processing.lake.rows import Stored, events_of
+from processing.lake.rows import StoredEvent, events_of
 from quality import Gate
 
 _ROWS_AT_ONCE: Final = 512
@@ -137,11 +137,13 @@ class LakeReader:
 
     def events(
         self, ref: EventRef, *, from_offset: int = 0, up_to: int | None = None
-    ) -> Iterator[Stored]:
+    ) -> Iterator[StoredEvent]:
         """Yield the events of one type in log order; see `all_events`."""
         return self._merged([ref], from_offset, up_to)
 
-    def all_events(self, *, from_offset: int = 0, up_to: int | None = None) -> Iterator[Stored]:
+    def all_events(
+        self, *, from_offset: int = 0, up_to: int | None = None
+    ) -> Iterator[StoredEvent]:
         """Yield the events of all types in log order, from *from_offset* up to but not *up_to*.
 
         Without *up_to* it ends at what every table covers now: with `positions().validated`, taken
@@ -150,13 +152,13 @@ class LakeReader:
         """
         return self._merged(list(self._lake.layouts), from_offset, up_to)
 
-    def surviving(self, unread: Callable[[DataFile, StorageError], None]) -> Iterator[Stored]:
+    def surviving(self, unread: Callable[[DataFile, StorageError], None]) -> Iterator[StoredEvent]:
         """Yield every event that can be read, in log order, those of unfinished batches included.
 
         For a log that lost events: *unread* is told of files that cannot be read (to their end).
         """
 
-        def rows(ref: EventRef, file: DataFile) -> Iterator[Stored]:
+        def rows(ref: EventRef, file: DataFile) -> Iterator[StoredEvent]:
             try:
                 yield from self._rows(ref, file, 0)
             except StorageError as error:
@@ -211,7 +213,7 @@ class LakeReader:
 
     def _merged(
         self, refs: Sequence[EventRef], from_offset: int, up_to: int | None
-    ) -> Iterator[Stored]:
+    ) -> Iterator[StoredEvent]:
         names = {ref: self._lake.name(ref) for ref in refs}
         held = self._lake.held(names.values())
         complete = held.positions.validated
@@ -224,7 +226,7 @@ class LakeReader:
         merged = _in_log_order(files, lambda ref, file: self._rows(ref, file, from_offset))
         return takewhile(lambda stored: stored.offset < until, merged)
 
-    def _rows(self, ref: EventRef, file: DataFile, from_offset: int) -> Iterator[Stored]:
+    def _rows(self, ref: EventRef, file: DataFile, from_offset: int) -> Iterator[StoredEvent]:
         data_type = self._gate.data_type(ref)
         try:
             with pq.ParquetFile(self._lake.files.local(file.path)) as parquet:
@@ -241,14 +243,16 @@ class LakeReader:
 
 def _in_log_order(
     files: Iterable[tuple[EventRef, DataFile]],
-    rows_of_file: Callable[[EventRef, DataFile], Iterator[Stored]],
-) -> Iterator[Stored]:
+    rows_of_file: Callable[[EventRef, DataFile], Iterator[StoredEvent]],
+) -> Iterator[StoredEvent]:
     """Merge files by offset; each is opened when the merge comes to its first row.
 
     An offset is one record of the log: a row that two writers stored is yielded once.
     """
     last = -1
-    heap: list[tuple[int, int, EventRef, DataFile, Iterator[Stored] | None, Stored | None]] = [
+    heap: list[
+        tuple[int, int, EventRef, DataFile, Iterator[StoredEvent] | None, StoredEvent | None]
+    ] = [
         (file.first_offset, number, ref, file, None, None)
         for number, (ref, file) in enumerate(files)
     ]

@@ -29,14 +29,14 @@ _ENVELOPE_FIELDS = attrgetter(
 )
 
 
-class Stored(msgspec.Struct, frozen=True, gc=False):
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """An event and its offset in the topic of accepted events."""
 
     offset: int
     event: Event
 
 
-def rows_of(layout: Layout, stored: Sequence[Stored]) -> ArrowTable:
+def rows_of(layout: Layout, stored: Sequence[StoredEvent]) -> ArrowTable:
     """Return the rows of events of one version.
 
     Raises:
@@ -84,7 +84,7 @@ def dead_letter_rows(records: Sequence[Record]) -> ArrowTable:
 
 def events_of(
     rows: ArrowTable, *, ref: EventRef, data_type: type[msgspec.Struct]
-) -> Iterator[Stored]:
+) -> Iterator[StoredEvent]:
     """Yield the events of *rows*; columns the rows lack (older files) are None."""
     present = set(rows.schema.names)
     nothing = [None] * rows.num_rows
@@ -110,7 +110,7 @@ def events_of(
             subject,
             correlation,
         )
-        yield Stored(offset, event)
+        yield StoredEvent(offset, event)
 
 
 def _columns(events: Sequence[Event]) -> Sequence[Sequence[object]]:

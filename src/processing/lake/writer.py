@@ -17,7 +17,7 @@ from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
 from processing.lake.commit import Span, append, record_batch
 from processing.lake.coverage import recorded
 from processing.lake.positions import Positions
-from processing.lake.rows import Stored, dead_letter_rows, rows_of
+from processing.lake.rows import StoredEvent, dead_letter_rows, rows_of
 from processing.lake.source import LogSource
 from quality import Gate
 
@@ -128,8 +128,8 @@ class LakeWriter:
         for ref, stored in self._by_type(records).items():
             append(self._lake, self._lake.name(ref), rows_of(self._lake.layouts[ref], stored), span)
 
-    def _by_type(self, records: Sequence[Record]) -> Mapping[EventRef, list[Stored]]:
-        found: dict[EventRef, list[Stored]] = {}
+    def _by_type(self, records: Sequence[Record]) -> Mapping[EventRef, list[StoredEvent]]:
+        found: dict[EventRef, list[StoredEvent]] = {}
         refs: dict[tuple[str, str], EventRef] = {}
         decode = self._gate.decode
         for start in range(0, len(records), _READ_AT_ONCE):
@@ -143,7 +143,7 @@ class LakeWriter:
                 except (LookupError, ValueError, StorageCorruptError):
                     self._pass_over(record)
                     continue
-                found.setdefault(ref, []).append(Stored(record.offset, event))
+                found.setdefault(ref, []).append(StoredEvent(record.offset, event))
             time.sleep(0)  # the event loop answers requests on the same interpreter
         return found
 

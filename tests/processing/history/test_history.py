@@ -23,7 +23,7 @@ from processing.history import DeadLetterCount, History, MetricRow
 from processing.history.engine import QuestionError
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, open_lake
 from processing.lake.commit import Span, append
-from processing.lake.rows import Stored, rows_of
+from processing.lake.rows import StoredEvent, rows_of
 from quality import Gate
 from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import NOW_US, batch_of, cancelled, order
@@ -164,7 +164,7 @@ def test_a_batch_under_way_is_counted_once(world: World) -> None:
     world.publish(cancelled(1), order(2), order(3))
     created = world.registry.event("order.created").ref
     stored = [
-        Stored(record.offset, world.gate.decode(created, record.value))
+        StoredEvent(record.offset, world.gate.decode(created, record.value))
         for record in world.log.read(VALIDATED, start=2, limit=2)
     ]
     before = world.euros()

@@ -32,7 +32,7 @@ from processing.lake.columns import arrow_schema
 from processing.lake.embedded import EmbeddedCatalog, LocalFiles
 from processing.lake.maintenance import maintain
 from processing.lake.reader import planned
-from processing.lake.rows import Stored, rows_of
+from processing.lake.rows import StoredEvent, rows_of
 from processing.transformations.layout import (
     DEAD_LETTER_TABLE,
     PROGRESS_TABLE,
@@ -69,7 +69,7 @@ class Sink:
 
     def rows(self, ref: EventRef, *offsets: int) -> None:
         read = [self._log.read(VALIDATED, start=offset, limit=1)[0] for offset in offsets]
-        stored = [Stored(each.offset, self._gate.decode(ref, each.value)) for each in read]
+        stored = [StoredEvent(each.offset, self._gate.decode(ref, each.value)) for each in read]
         self._lake.fresh(self._lake.name(ref)).append(rows_of(self._lake.layouts[ref], stored))
 
     def progress(self, **last: int) -> None:

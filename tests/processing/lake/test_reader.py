@@ -6,7 +6,7 @@ from agentflow.events import EventRef
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, lake_health
 from processing.lake.commit import Span, append
-from processing.lake.rows import Stored, rows_of
+from processing.lake.rows import StoredEvent, rows_of
 from quality import Gate
 from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import NOW_US, Publish, cancelled, order
@@ -63,7 +63,7 @@ def test_a_batch_under_way_is_not_read_as_if_it_were_complete(
     write(lake, log, gate)
     publish([cancelled(1), order(2)])
     record = log.read(VALIDATED, start=2, limit=1)[0]
-    rows = rows_of(lake.layouts[CREATED], [Stored(2, gate.decode(CREATED, record.value))])
+    rows = rows_of(lake.layouts[CREATED], [StoredEvent(2, gate.decode(CREATED, record.value))])
     append(lake, lake.name(CREATED), rows, Span(VALIDATED, 1, 3, log.log_id))
 
     reader = LakeReader(lake, gate)

@@ -13,7 +13,7 @@ from agentflow.contracts.scope import ENVELOPE_COLUMNS
 from agentflow.errors import ContractError
 from agentflow.events import Event
 from processing.lake.columns import ENVELOPE, layout
-from processing.lake.rows import Stored, events_of, rows_of
+from processing.lake.rows import StoredEvent, events_of, rows_of
 from quality import Gate
 
 CONTRACT = EventContract.model_validate(
@@ -85,7 +85,7 @@ events = st.builds(
 @given(st.lists(events, max_size=4))
 def test_every_event_comes_back_from_its_row_unchanged(given_events: list[Event]) -> None:
     """The lake rebuilds the live engine, so a digit lost here is a metric wrong later."""
-    stored = [Stored(offset, event) for offset, event in enumerate(given_events, 7)]
+    stored = [StoredEvent(offset, event) for offset, event in enumerate(given_events, 7)]
 
     rows = rows_of(layout(CONTRACT), stored)
 

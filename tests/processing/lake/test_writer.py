@@ -16,7 +16,7 @@ from processing.lake import Lake, LakeReader, LakeWriter, Positions, lake_health
 from processing.lake.catalog import DEAD_LETTER_TABLE
 from processing.lake.commit import Span, append
 from processing.lake.coverage import covered
-from processing.lake.rows import ArrowTable, Stored, rows_of
+from processing.lake.rows import ArrowTable, StoredEvent, rows_of
 from quality import Gate
 from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import Publish, cancelled, order
@@ -42,7 +42,7 @@ def test_the_lake_gives_back_what_the_log_held(
 
     records = log.read(VALIDATED, start=0, limit=100)
     expected = [
-        Stored(
+        StoredEvent(
             record.offset,
             gate.decode(
                 EventRef(record.headers["type"], int(record.headers["version"])), record.value
@@ -212,8 +212,8 @@ def with_field(registry: Registry, name: str, field: dict[str, object]) -> Regis
 
 def rows(lake: Lake, gate: Gate, log: MemoryLog) -> ArrowTable:
     records = log.read(VALIDATED, start=0, limit=1_000)
-    stored: Sequence[Stored] = [
-        Stored(record.offset, gate.decode(CREATED, record.value))
+    stored: Sequence[StoredEvent] = [
+        StoredEvent(record.offset, gate.decode(CREATED, record.value))
         for record in records
         if record.headers["type"] == "order.created"
     ]

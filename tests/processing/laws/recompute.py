@@ -14,7 +14,7 @@ from processing.history.engine import Engine
 from processing.history.views import event_view
 from processing.lake.columns import Layout
 from processing.lake.reader import Slice
-from processing.lake.rows import Stored, rows_of
+from processing.lake.rows import StoredEvent, rows_of
 from processing.verification.checks import Check, Cut, compare, question
 
 NOTHING_HELD = Slice(files=(), until=0, complete=0, version=("", None), field_ids={})
@@ -33,9 +33,9 @@ class Recompute:
 
     def checks(self, cuts: Sequence[Cut], log: Sequence[tuple[int, Event]]) -> list[Check]:
         """Compute every cut again from the events of *log*."""
-        stored: dict[EventRef, list[Stored]] = {}
+        stored: dict[EventRef, list[StoredEvent]] = {}
         for offset, event in log:
-            stored.setdefault(event.ref, []).append(Stored(offset, event))
+            stored.setdefault(event.ref, []).append(StoredEvent(offset, event))
         checks: list[Check] = []
         with self._engine.session() as session:
             shown: set[EventRef] = set()
