@@ -19,7 +19,7 @@ from agentflow.metrics import plan_metric
 from agentflow.metrics.evaluator import compile_cells, compile_movers
 from agentflow.metrics.sql import Question, metric_query
 from processing.definitions.compiled import Definitions
-from processing.history.engine import Engine, Session
+from processing.history.engine import Engine, QuerySession
 from processing.history.views import event_view
 from processing.lake.columns import arrow_schema, iceberg_schema, layout
 from processing.lake.reader import Slice
@@ -69,14 +69,14 @@ def compile_problems(registry: Registry) -> tuple[FileProblem, ...]:
     return tuple(sorted(problems or _of_all(registry), key=lambda each: (each.file, each.line)))
 
 
-def _lake_problems(registry: Registry, session: Session) -> Iterator[FileProblem]:
+def _lake_problems(registry: Registry, session: QuerySession) -> Iterator[FileProblem]:
     for event in registry.events.values():
         why = failure(partial(_lake, event, session))
         if why is not None:
             yield does_not_compile(registry, event, ("fields",), why)
 
 
-def _lake(contract: EventContract, session: Session) -> None:
+def _lake(contract: EventContract, session: QuerySession) -> None:
     table = layout(contract)
     iceberg_schema(table.columns)
     arrow_schema(table.columns)
@@ -84,14 +84,14 @@ def _lake(contract: EventContract, session: Session) -> None:
     session.view(str(contract.ref), view)
 
 
-def _metric_problems(registry: Registry, session: Session) -> Iterator[FileProblem]:
+def _metric_problems(registry: Registry, session: QuerySession) -> Iterator[FileProblem]:
     for metric in registry.metrics.values():
         why = failure(partial(_metric, metric, registry, session))
         if why is not None:
             yield does_not_compile(registry, metric, ("value",), why)
 
 
-def _metric(contract: MetricContract, registry: Registry, session: Session) -> None:
+def _metric(contract: MetricContract, registry: Registry, session: QuerySession) -> None:
     plan = plan_metric(contract, events=registry.events)
     compile_movers([plan])
     compile_cells(plan)

@@ -19,7 +19,7 @@ from agentflow.metrics.rows import row_answer
 from agentflow.metrics.sql import Question, metric_query
 from agentflow.supervision import Activity, Supervisor
 from ingestion.log.port import DEAD_LETTERS
-from processing.history.engine import ClosedError, Engine, QuestionError, Session
+from processing.history.engine import ClosedError, Engine, QuerySession, QuestionError
 from processing.history.tail import Tail
 from processing.history.views import dead_letter_view, event_view
 from processing.lake.reader import LakeReader, Slice
@@ -253,7 +253,12 @@ class History:
         )
 
     def _show(
-        self, session: Session, held: Mapping[EventRef, Slice], *, up_to: int | None, tail: bool
+        self,
+        session: QuerySession,
+        held: Mapping[EventRef, Slice],
+        *,
+        up_to: int | None,
+        tail: bool,
     ) -> None:
         starts = {ref: each.until for ref, each in held.items()}
         low = min((each.complete for each in held.values()), default=0)

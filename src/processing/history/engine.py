@@ -48,7 +48,7 @@ _OF_THE_QUESTION: Final = (
 """What DuckDB raises while every file can be read."""
 
 
-class Session:
+class QuerySession:
     """One connection with the views it made; they stay until what they show has changed."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -152,13 +152,13 @@ class Engine:
         )
         self._database.execute("SET allowed_directories = $1", [[str(lake_directory)]])
         self._database.execute(_LOCK)
-        self._idle: deque[Session] = deque()
-        self._lent: set[Session] = set()
+        self._idle: deque[QuerySession] = deque()
+        self._lent: set[QuerySession] = set()
         self._open = True
         self._returned = Condition()
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self) -> Iterator[QuerySession]:
         """Lend a session.
 
         Raises:
@@ -189,11 +189,11 @@ class Engine:
                     self._idle.append(session)
                 self._returned.notify_all()
 
-    def _lend(self) -> Session:
+    def _lend(self) -> QuerySession:
         with self._returned:
             if not self._open:
                 raise _closed()
-            session = self._idle.pop() if self._idle else Session(self._database.cursor())
+            session = self._idle.pop() if self._idle else QuerySession(self._database.cursor())
             self._lent.add(session)
             return session
 
