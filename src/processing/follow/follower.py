@@ -34,7 +34,7 @@ FOLLOWER: Final = "follower"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FollowProgress:
     """Where a follower stands.
 
     Attributes:
@@ -57,7 +57,7 @@ class Followed:
     dead_letters: range
     counts: Mapping[str, int]
     unreadable: int
-    standing: Standing
+    standing: FollowProgress
 
 
 class Follower:
@@ -128,10 +128,10 @@ class Follower:
         self._thread.start()
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> FollowProgress:
         """Where it stands; call it before `start`, later it is in what is handed over."""
         accounts = self._accounts
-        return Standing(
+        return FollowProgress(
             dict(self._positions),
             accounts.frontiers(),
             {place: account.count for place, account in accounts},
@@ -313,7 +313,7 @@ class Follower:
         self._shown = {topic: self._replica.end(topic) for topic in (VALIDATED, DEAD_LETTERS)}
 
 
-def _followed(unpacked: Unpacked, stored: Replicated, standing: Standing) -> Followed:
+def _followed(unpacked: Unpacked, stored: Replicated, standing: FollowProgress) -> Followed:
     new = {item.offset for item in stored.validated}
     letters = stored.dead_letters
     return Followed(

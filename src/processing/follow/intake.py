@@ -15,7 +15,7 @@ from ingestion.kafka.records import raw_record
 from ingestion.log.port import DEAD_LETTERS, RAW, VALIDATED
 from ingestion.log.replica import ReplicaLog
 from processing.definitions import Definitions
-from processing.follow.follower import Followed, Follower, Standing
+from processing.follow.follower import Followed, Follower, FollowProgress
 from processing.follow.in_flight import InFlight
 from processing.follow.lag import SECOND_US, Lag, Pressure
 from processing.follow.port import Ends, RawSender, place_name
@@ -84,7 +84,7 @@ class StreamIntake:
         self._heard_ends: Ends | None = None
         self._seen_frontiers: Mapping[str, int] = {}
         self._follower = ends.follow(self._apply)
-        self._standing: Standing = self._follower.standing
+        self._standing: FollowProgress = self._follower.standing
         self._watcher = ends.watch(self._heard_elsewhere, self._lost_elsewhere)
         self.adopt(around.definitions)
 
@@ -238,7 +238,7 @@ class StreamIntake:
         self._unreadable += followed.unreadable
         self._stand(followed.standing)
 
-    def _stand(self, standing: Standing) -> None:
+    def _stand(self, standing: FollowProgress) -> None:
         self._standing = standing
         self._lag.reach(standing.positions)
         self._lag.reach(standing.frontiers)
@@ -337,7 +337,7 @@ def _rejected(verdict: Rejected) -> EventResult:
     return EventResult("rejected", verdict.event_id, verdict.type, None, None, verdict.violations)
 
 
-def _reached(ends: Ends, standing: Standing) -> bool:
+def _reached(ends: Ends, standing: FollowProgress) -> bool:
     return all(standing.positions.get(topic, 0) >= end for topic, end in ends.followed.items())
 
 
