@@ -19,7 +19,7 @@ from ingestion.log.refill import Placed
 from ingestion.log.replica import Delivery, ReplicaLog
 from processing.follow.follower import FOLLOWER
 from processing.follow.port import FOLLOWED, Bounds
-from processing.follow.replica import ANOTHER_STREAM, Source
+from processing.follow.replica import ANOTHER_STREAM, StreamSource
 from processing.lake import LakeReader
 from processing.recovery.opening import Recovery
 from processing.recovery.refill import Placing, letters_of
@@ -30,7 +30,7 @@ _AT_ONCE: Final = 5_000
 
 
 def bridge(
-    replica: ReplicaLog, source: Source, reader: LakeReader, registry: Registry, gate: Gate
+    replica: ReplicaLog, source: StreamSource, reader: LakeReader, registry: Registry, gate: Gate
 ) -> Sequence[Recovery]:
     """Bring *replica* to where *source* can be read on, and return what was done; blocks.
 

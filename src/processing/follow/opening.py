@@ -18,7 +18,7 @@ from processing.follow.follower import Followed, Follower
 from processing.follow.intake import StreamEnds, StreamIntake
 from processing.follow.lag import Pressure
 from processing.follow.port import Ends, RawSender, Stream
-from processing.follow.replica import Replica, Source, open_replica
+from processing.follow.replica import Replica, StreamSource, open_replica
 from processing.follow.watcher import Watcher
 from processing.lake import Lake, LakeFollower, LakeReader, lake_health, open_lake
 from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES
@@ -30,7 +30,7 @@ from processing.write.port import EventIntake, IntakeDependencies
 LOOK_EVERY = timedelta(seconds=5)
 
 
-class Broker(Source, Protocol):
+class Broker(StreamSource, Protocol):
     """Everything that is needed of a stream; made for one platform."""
 
     @property

@@ -38,7 +38,7 @@ _UNKNOWN: Final = "unknown"
 _ASIDE: Final = "replica-of-another-stream.sqlite"
 
 
-class Source(Protocol):
+class StreamSource(Protocol):
     """What has to be known of the stream before it is followed."""
 
     def cluster_id(self) -> str | None:
@@ -75,7 +75,7 @@ class Replica:
 
 
 def open_replica(
-    data_dir: Path, source: Source, reader: LakeReader, registry: Registry, gate: Gate
+    data_dir: Path, source: StreamSource, reader: LakeReader, registry: Registry, gate: Gate
 ) -> Replica:
     """Open the replica; one that is damaged, unfinished or too old is made anew.
 
