@@ -59,7 +59,7 @@ class Target(Protocol):
         ...
 
 
-class Source(Protocol):
+class BackupSource(Protocol):
     """A backup that is being read."""
 
     def open(self, name: str) -> IO[bytes] | None:
@@ -91,7 +91,7 @@ def target_at(path: Path) -> Target:
 
 
 @contextmanager
-def source_at(path: Path) -> Iterator[Source]:
+def source_at(path: Path) -> Iterator[BackupSource]:
     """Open the backup at *path*.
 
     Raises:
@@ -100,14 +100,14 @@ def source_at(path: Path) -> Iterator[Source]:
     """
     if not path.exists():
         raise StorageError(f"backup {quoted(path)} does not exist")
-    source: Source = _FolderSource(path) if path.is_dir() else _opened_tar(path)
+    source: BackupSource = _FolderSource(path) if path.is_dir() else _opened_tar(path)
     try:
         yield source
     finally:
         source.close()
 
 
-def manifest_text(source: Source, path: Path) -> bytes:
+def manifest_text(source: BackupSource, path: Path) -> bytes:
     """Return the manifest of a backup.
 
     Raises:

@@ -12,8 +12,8 @@ from agentflow.wording import quoted
 from ingestion.log.lock import LOCK_FILE, DataDirectoryLock
 from ingestion.log.private import keep_private
 from processing.backup.archive import (
+    BackupSource,
     Counted,
-    Source,
     manifest_text,
     partial,
     room_told,
@@ -59,7 +59,9 @@ def restore_backup(
     return manifest
 
 
-def _copy(source: Source, manifest: Manifest, to: Path, progress: Progress, backup: Path) -> None:
+def _copy(
+    source: BackupSource, manifest: Manifest, to: Path, progress: Progress, backup: Path
+) -> None:
     done = 0
     for file in manifest.files:
         progress(file.name, done / max(manifest.size_bytes, 1))
@@ -69,7 +71,7 @@ def _copy(source: Source, manifest: Manifest, to: Path, progress: Progress, back
         sync_folder(folder)
 
 
-def _copy_one(source: Source, file: SavedFile, to: Path, backup: Path) -> None:
+def _copy_one(source: BackupSource, file: SavedFile, to: Path, backup: Path) -> None:
     content = source.open(file.name)
     if content is None:
         raise _not_whole(backup, f"file {quoted(file.name)} is gone")
