@@ -43,7 +43,7 @@ class Counted:
         return self._digest.hexdigest()
 
 
-class Target(Protocol):
+class BackupTarget(Protocol):
     """A backup that is being written."""
 
     def add(self, name: str, source: Counted, size_bytes: int) -> None:
@@ -71,7 +71,7 @@ class BackupSource(Protocol):
         ...
 
 
-def target_at(path: Path) -> Target:
+def target_at(path: Path) -> BackupTarget:
     """Begin a backup at *path*, which does not exist or is an empty folder.
 
     Raises:

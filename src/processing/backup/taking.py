@@ -23,7 +23,7 @@ from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from ingestion.log.private import keep_private
 from ingestion.log.reader import LogReader
-from processing.backup.archive import Counted, Target, room_told, target_at
+from processing.backup.archive import BackupTarget, Counted, room_told, target_at
 from processing.backup.databases import copy_database
 from processing.backup.manifest import MANIFEST_FILE, Manifest, Positions, SavedFile
 from processing.lake.copying import CATALOG_FILE, LakeCut, read_cut
@@ -71,7 +71,7 @@ def take_backup(
 
 
 class _Taking:
-    def __init__(self, data_dir: Path, to: Target, scratch: Path, progress: Progress) -> None:
+    def __init__(self, data_dir: Path, to: BackupTarget, scratch: Path, progress: Progress) -> None:
         self._data_dir, self._to, self._scratch, self._progress = data_dir, to, scratch, progress
         self._saved: dict[str, SavedFile] = {}
 
