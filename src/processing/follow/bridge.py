@@ -18,7 +18,7 @@ from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from ingestion.log.refill import Placed
 from ingestion.log.replica import Delivery, ReplicaLog
 from processing.follow.follower import FOLLOWER
-from processing.follow.port import FOLLOWED, Bounds
+from processing.follow.port import FOLLOWED, TopicBounds
 from processing.follow.replica import ANOTHER_STREAM, StreamSource
 from processing.lake import LakeReader
 from processing.recovery.opening import Recovery
@@ -62,7 +62,7 @@ def bridge(
     return recoveries
 
 
-def _require_same_stream(stood: Mapping[str, int], bounds: Mapping[str, Bounds]) -> None:
+def _require_same_stream(stood: Mapping[str, int], bounds: Mapping[str, TopicBounds]) -> None:
     for topic, at in stood.items():
         if topic in bounds and at > bounds[topic].end:
             raise StorageError(

@@ -20,7 +20,7 @@ def place_name(topic: str, partition: int) -> str:
     return f"{topic}/{partition}"
 
 
-class Bounds(Protocol):
+class TopicBounds(Protocol):
     """Where a topic begins and ends at this moment."""
 
     @property

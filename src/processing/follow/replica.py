@@ -18,7 +18,7 @@ from ingestion.log.replica import Delivery
 from ingestion.log.sqlite_log import SqliteLog
 from processing.follow.accounting import AHEAD, BASE, FRONTIER, JUMPED, Accounts
 from processing.follow.follower import FOLLOWER
-from processing.follow.port import FOLLOWED, Bounds
+from processing.follow.port import FOLLOWED, TopicBounds
 from processing.lake import LakeReader
 from processing.live.snapshot import SNAPSHOT_FILE
 from processing.recovery.opening import Recovery
@@ -45,7 +45,7 @@ class StreamSource(Protocol):
         """Return the name of the log that offsets belong to; None when nobody answers."""
         ...
 
-    def bounds(self) -> Mapping[str, Bounds] | None:
+    def bounds(self) -> Mapping[str, TopicBounds] | None:
         """Return where each followed topic begins and ends; None when nobody answers.
 
         Raises:
@@ -129,7 +129,7 @@ def _opened(path: Path, cluster_id: str | None) -> tuple[SqliteLog, list[str]]:
     return opened.log, reasons
 
 
-def _unfit(replica: SqliteLog, bounds: Mapping[str, Bounds] | None) -> list[str]:
+def _unfit(replica: SqliteLog, bounds: Mapping[str, TopicBounds] | None) -> list[str]:
     """Say why the stream cannot be read on from where the replica stands."""
     stored = {topic: at for (_, topic), at in replica.positions([FOLLOWER]).items()}
     if not stored or bounds is None:
@@ -145,7 +145,7 @@ def _unfit(replica: SqliteLog, bounds: Mapping[str, Bounds] | None) -> list[str]
 
 
 def _held_alone(
-    replica: SqliteLog, cluster_id: str | None, bounds: Mapping[str, Bounds] | None
+    replica: SqliteLog, cluster_id: str | None, bounds: Mapping[str, TopicBounds] | None
 ) -> int | None:
     """Return where a replica ends whose stream is another one now, or ends before it."""
     end = replica.end(VALIDATED)
@@ -177,7 +177,7 @@ def _discard(data_dir: Path, path: Path, *, keep: bool) -> None:
 
 def _fill(
     replica: SqliteLog,
-    bounds: Mapping[str, Bounds],
+    bounds: Mapping[str, TopicBounds],
     reader: LakeReader,
     registry: Registry,
     gate: Gate,
