@@ -16,7 +16,7 @@ _KEPT_SNAPSHOTS: Final = 256
 _LONG_BYTES: Final = 8
 
 
-class Bounds:
+class ColumnBounds:
     """The greatest values of whole-number columns. Safe to share by threads.
 
     A snapshot never changes, nor does a manifest, so what they say is kept: a commit costs reading

@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from agentflow.errors import StorageError
-from processing.lake.bounds import Bounds
+from processing.lake.bounds import ColumnBounds
 from processing.lake.port import TableName
 from processing.lake.positions import Positions
 from processing.transformations.layout import (
@@ -104,7 +104,7 @@ class Progressed:
     wants_all = True
 
     def __init__(self) -> None:
-        self._bounds = Bounds()
+        self._bounds = ColumnBounds()
         self._unread: tuple[int | None, dict[str, int]] = (None, {})
 
     def held(self, tables: Mapping[TableName, Table]) -> Held:

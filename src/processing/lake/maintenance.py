@@ -21,7 +21,7 @@ from pyiceberg.table.snapshots import ancestors_of
 from agentflow.clock import MICROSECOND, Clock, to_datetime
 from agentflow.errors import StorageCorruptError
 from agentflow.wording import counted
-from processing.lake.bounds import Bounds
+from processing.lake.bounds import ColumnBounds
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
 from processing.lake.commit import KEPT_SNAPSHOTS, attempt, expire
 from processing.lake.folder import path_of
@@ -137,7 +137,9 @@ def _fold_progress(table: Table, *, min_files: int) -> None:
     """Replace all that was said of the job's progress by the furthest of it."""
     if len(list(table.scan().plan_files())) < min_files:
         return
-    furthest = pa.Table.from_pylist([Bounds().greatest(table)], schema=table.schema().as_arrow())
+    furthest = pa.Table.from_pylist(
+        [ColumnBounds().greatest(table)], schema=table.schema().as_arrow()
+    )
     with table.transaction() as transaction:
         transaction.overwrite(furthest, snapshot_properties=_carried(table))
         expire(transaction, table)
