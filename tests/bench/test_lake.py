@@ -34,7 +34,7 @@ from processing.lake import (
     lake_health,
     open_lake,
 )
-from processing.lake.commit import Span, append
+from processing.lake.commit import OffsetRange, append
 from processing.lake.rows import StoredEvent, rows_of
 from quality import Accepted, Gate
 from tests.fakes.memory_log import MemoryLog
@@ -112,7 +112,7 @@ def test_a_commit_costs_the_same_after_many(tmp_path: Path) -> None:
 
     for number in range(COMMITS):
         rows = rows_of(lake.layouts[CREATED], orders(number * ROWS, ROWS))
-        span = Span(VALIDATED, number * ROWS, (number + 1) * ROWS, "bench")
+        span = OffsetRange(VALIDATED, number * ROWS, (number + 1) * ROWS, "bench")
         took["ours"].append(cpu_ms(lambda: append(lake, lake.name(CREATED), rows, span)))  # noqa: B023
         took["plain"].append(cpu_ms(lambda: plain.append(rows)))  # noqa: B023
 

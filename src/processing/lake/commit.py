@@ -29,7 +29,7 @@ LOG_ID: Final = "agentflow.log_id"
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class OffsetRange:
     """A stretch `[start, stop)` of one topic of one log."""
 
     topic: str
@@ -46,7 +46,7 @@ class Span:
         }
 
 
-def append(lake: Lake, name: TableName, rows: ArrowTable, span: Span) -> int:
+def append(lake: Lake, name: TableName, rows: ArrowTable, span: OffsetRange) -> int:
     """Make *rows*, all that *span* holds for the table, part of it; return how many were added.
 
     *rows* are ordered by `log_offset`. Offsets before `span.start` must be covered already.
@@ -68,7 +68,7 @@ def record_batch(lake: Lake, positions: Positions, log_id: str) -> Positions:
     return attempt(lake, BATCH_TABLE, lambda table: _record_once(table, positions, log_id))
 
 
-def _append_once(table: Table, rows: ArrowTable, span: Span) -> int:
+def _append_once(table: Table, rows: ArrowTable, span: OffsetRange) -> int:
     held = covered(table, span.topic)
     if held >= span.stop:
         return 0
@@ -89,8 +89,8 @@ def _record_once(table: Table, positions: Positions, log_id: str) -> Positions:
     if joined == held:
         return held
     summary = {
-        **Span("validated", held.validated, joined.validated, log_id).summary(),
-        **Span("dead_letters", held.dead_letters, joined.dead_letters, log_id).summary(),
+        **OffsetRange("validated", held.validated, joined.validated, log_id).summary(),
+        **OffsetRange("dead_letters", held.dead_letters, joined.dead_letters, log_id).summary(),
     }
     with table.transaction() as transaction:
         with transaction.update_snapshot(snapshot_properties=summary).fast_append():

@@ -14,7 +14,7 @@ from agentflow.events import EventRef
 from agentflow.wording import counted
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
-from processing.lake.commit import Span, append, record_batch
+from processing.lake.commit import OffsetRange, append, record_batch
 from processing.lake.coverage import recorded
 from processing.lake.positions import Positions
 from processing.lake.rows import StoredEvent, dead_letter_rows, rows_of
@@ -118,13 +118,13 @@ class LakeWriter:
         """Read a batch from *start*; offsets that were never given are covered at once."""
         log_id = self._log.log_id
         if start >= goal:
-            return _Read((), Span(topic, start, start, log_id))
+            return _Read((), OffsetRange(topic, start, start, log_id))
         end = self._log.end(topic)
         records = self._log.read(topic, start=start, limit=self._batch_events)
         stop = records[-1].offset + 1 if records else max(start, end)
-        return _Read(records, Span(topic, start, stop, log_id))
+        return _Read(records, OffsetRange(topic, start, stop, log_id))
 
-    def _write_events(self, records: Sequence[Record], span: Span) -> None:
+    def _write_events(self, records: Sequence[Record], span: OffsetRange) -> None:
         for ref, stored in self._by_type(records).items():
             append(self._lake, self._lake.name(ref), rows_of(self._lake.layouts[ref], stored), span)
 
@@ -174,6 +174,6 @@ class _Read:
 
     __slots__ = ("records", "span")
 
-    def __init__(self, records: Sequence[Record], span: Span) -> None:
+    def __init__(self, records: Sequence[Record], span: OffsetRange) -> None:
         self.records = records
         self.span = span

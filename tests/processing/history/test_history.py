@@ -22,7 +22,7 @@ from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.history import DeadLetterCount, History, MetricRow
 from processing.history.engine import QuestionError
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, open_lake
-from processing.lake.commit import Span, append
+from processing.lake.commit import OffsetRange, append
 from processing.lake.rows import StoredEvent, rows_of
 from quality import Gate
 from tests.fakes.memory_log import MemoryLog
@@ -170,7 +170,9 @@ def test_a_batch_under_way_is_counted_once(world: World) -> None:
     before = world.euros()
 
     rows = rows_of(world.lake.layouts[created], stored)
-    append(world.lake, world.lake.name(created), rows, Span(VALIDATED, 1, 4, world.log.log_id))
+    append(
+        world.lake, world.lake.name(created), rows, OffsetRange(VALIDATED, 1, 4, world.log.log_id)
+    )
 
     assert world.euros() == before == Decimal("20.00")
     world.flush()

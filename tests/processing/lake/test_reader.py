@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentflow.events import EventRef
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, lake_health
-from processing.lake.commit import Span, append
+from processing.lake.commit import OffsetRange, append
 from processing.lake.rows import StoredEvent, rows_of
 from quality import Gate
 from tests.fakes.memory_log import MemoryLog
@@ -64,7 +64,7 @@ def test_a_batch_under_way_is_not_read_as_if_it_were_complete(
     publish([cancelled(1), order(2)])
     record = log.read(VALIDATED, start=2, limit=1)[0]
     rows = rows_of(lake.layouts[CREATED], [StoredEvent(2, gate.decode(CREATED, record.value))])
-    append(lake, lake.name(CREATED), rows, Span(VALIDATED, 1, 3, log.log_id))
+    append(lake, lake.name(CREATED), rows, OffsetRange(VALIDATED, 1, 3, log.log_id))
 
     reader = LakeReader(lake, gate)
 

@@ -14,7 +14,7 @@ from agentflow.events import EventRef
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, lake_health, open_lake
 from processing.lake.catalog import DEAD_LETTER_TABLE
-from processing.lake.commit import Span, append
+from processing.lake.commit import OffsetRange, append
 from processing.lake.coverage import covered
 from processing.lake.rows import ArrowTable, StoredEvent, rows_of
 from quality import Gate
@@ -88,7 +88,7 @@ def test_a_batch_that_was_cut_off_between_tables_is_completed(
 ) -> None:
     """There is no commit over several tables: what the first has, it must not get again."""
     publish([order(1), cancelled(1), order(2)])
-    span = Span(VALIDATED, 0, 3, log.log_id)
+    span = OffsetRange(VALIDATED, 0, 3, log.log_id)
     append(lake, lake.name(CREATED), rows(lake, gate, log), span)
 
     LakeWriter(lake, log, gate).write_up_to(ends(log))
