@@ -34,7 +34,7 @@ from processing.recovery.rebuild import Progress, Rebuilt, no_progress
 from processing.runtime.periodic import repeated
 from processing.runtime.slices import SLICED_ABOVE, in_slices
 from processing.verification.verifying import Verification
-from processing.write.change_feed import Change, ChangeFeed
+from processing.write.change_feed import ChangeFeed, VisibleChange
 from processing.write.dry_run import DryRun, dry_run
 from processing.write.identities import Known, known
 from processing.write.issuing import Tokens
@@ -250,7 +250,7 @@ class Platform:
             now_us=self.clock.now_us(),
         )
 
-    def _follow(self, change: Change) -> None:
+    def _follow(self, change: VisibleChange) -> None:
         del change
         self.parts.lake.notify(self._ends())
 
@@ -302,7 +302,7 @@ class Platform:
         ]
         nothing = self.parts.log.end(DEAD_LETTERS)
         self.changes.publish(
-            Change(self.engine.next_offset, moved, (), dead_letters=range(nothing, nothing))
+            VisibleChange(self.engine.next_offset, moved, (), dead_letters=range(nothing, nothing))
         )
 
     # -- reading

@@ -9,7 +9,7 @@ from typing import Final
 from agentflow.clock import Clock
 from agentflow.events import Event
 from processing.live import LiveEngine
-from processing.write.change_feed import Change, ChangeFeed
+from processing.write.change_feed import ChangeFeed, VisibleChange
 
 _LATENCIES_KEPT: Final = 4_096
 
@@ -57,7 +57,7 @@ class Visible:
         for outcome, count in counts.items():
             self.counts[outcome] += count
         self._changes.publish(
-            Change(
+            VisibleChange(
                 next_offset=self._engine.next_offset,
                 moved=moved,
                 events=events,

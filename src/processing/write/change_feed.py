@@ -11,7 +11,7 @@ from processing.live import Moved
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class VisibleChange:
     """One committed batch, after the live engine applied it.
 
     Attributes:
@@ -35,10 +35,10 @@ class ChangeFeed:
 
     def __init__(self, activity: Activity) -> None:
         self._activity = activity
-        self._subscribers: dict[int, Callable[[Change], None]] = {}
+        self._subscribers: dict[int, Callable[[VisibleChange], None]] = {}
         self._next = 0
 
-    def subscribe(self, callback: Callable[[Change], None]) -> Callable[[], None]:
+    def subscribe(self, callback: Callable[[VisibleChange], None]) -> Callable[[], None]:
         """Add a subscriber and return the function that removes it."""
         number = self._next
         self._next += 1
@@ -49,7 +49,7 @@ class ChangeFeed:
 
         return unsubscribe
 
-    def publish(self, change: Change) -> None:
+    def publish(self, change: VisibleChange) -> None:
         """Tell every subscriber."""
         failure: BaseException | None = None
         for callback in tuple(self._subscribers.values()):

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 from agentflow.errors import TokenError
 from processing.platform import Platform
-from processing.write.change_feed import Change
+from processing.write.change_feed import VisibleChange
 from processing.write.tokens import Token
 from processing.write.visibility import PARTITION
 from serving.push.event_pages import RING_EVENTS, EventPages
@@ -117,7 +117,7 @@ class EventStreams:
             finally:
                 self._woken.discard(woken)
 
-    def _follow(self, change: Change) -> None:
+    def _follow(self, change: VisibleChange) -> None:
         self.pages.extend(change.events)
         for woken in self._woken:
             woken.set()

@@ -28,7 +28,7 @@ from agentflow.metrics.windows import parse_window
 from processing.definitions import Definitions
 from processing.live import MetricId
 from processing.platform import Platform
-from processing.write.change_feed import Change
+from processing.write.change_feed import VisibleChange
 from serving.push.subscribers import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, Pulse, Subscribers
 from serving.read.metric_query import MetricQuery
 from serving.read.prepared import PreparedAnswer, PreparedAnswers
@@ -303,7 +303,7 @@ class MetricStreams:
         moved_at = self._moved_at.get((tenant, query.plan.id), self._platform.engine.next_offset)
         return moved_at > (position.end if index <= position.done else position.told)
 
-    def _follow(self, change: Change) -> None:
+    def _follow(self, change: VisibleChange) -> None:
         if self._definitions is not self._platform.definitions:
             self._definitions = self._platform.definitions
             for found in self._by_tenant.values():

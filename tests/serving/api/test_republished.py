@@ -14,7 +14,7 @@ from rich.console import Console
 from agentflow.contracts import Registry
 from agentflow.contracts.model import EventContract, MetricContract
 from processing.publication.publishing import publish
-from processing.write.change_feed import Change
+from processing.write.change_feed import VisibleChange
 from serving.table import MetricTable
 from tests.serving.api.conftest import Served, Wire, serving
 
@@ -170,7 +170,7 @@ def test_an_id_of_other_questions_is_not_taken_for_one_of_these(shop: Shop) -> N
 
 def test_a_publication_moves_the_metrics_it_changed_and_no_other(shop: Shop) -> None:
     """Whatever follows the change feed hears of it."""
-    heard: list[Change] = []
+    heard: list[VisibleChange] = []
     shop.served.platform.changes.subscribe(heard.append)
 
     shop.served.run(shop.publish(DOUBLED, metric("other"), metric("added")))
