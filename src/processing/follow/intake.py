@@ -22,7 +22,7 @@ from processing.follow.port import Ends, RawSender, place_name
 from processing.follow.visibility import StreamVisibility
 from processing.follow.watcher import Watcher
 from processing.transformations.dead_letter import letter_identity
-from processing.write.applying import Visible
+from processing.write.applying import Applier
 from processing.write.identities import compared, firsts
 from processing.write.intake import judge_in_slices
 from processing.write.port import IntakeDependencies, StreamState
@@ -66,7 +66,7 @@ class StreamIntake:
     """
 
     def __init__(self, around: IntakeDependencies, ends: StreamEnds, *, pressure: Pressure) -> None:
-        self._visible = Visible(around.engine, around.changes, around.clock, lost=around.lost)
+        self._visible = Applier(around.engine, around.changes, around.clock, lost=around.lost)
         self._measuring = around.supervisor.activity("stream-lag", "stream")
         self.counts = self._visible.counts
         self.latencies_us = self._visible.latencies_us

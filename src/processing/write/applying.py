@@ -14,7 +14,7 @@ from processing.write.change_feed import ChangeFeed, VisibleChange
 _LATENCIES_KEPT: Final = 4_096
 
 
-class Visible:
+class Applier:
     """Applies what is stored, on one event loop, in offset order.
 
     Attributes:

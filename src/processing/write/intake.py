@@ -19,7 +19,7 @@ from ingestion.log.port import (
 )
 from processing.definitions import Definitions
 from processing.transformations.routing import Routed
-from processing.write.applying import Visible, counted
+from processing.write.applying import Applier, counted
 from processing.write.port import IntakeDependencies, StreamState
 from processing.write.requests import Requests
 from processing.write.results import EventResult, Status, taken
@@ -42,7 +42,7 @@ class Intake:
     def __init__(self, around: IntakeDependencies) -> None:
         log, engine, changes = around.log, around.engine, around.changes
         self.adopt(around.definitions)
-        self._visible = Visible(engine, changes, around.clock, lost=around.lost)
+        self._visible = Applier(engine, changes, around.clock, lost=around.lost)
         self.counts = self._visible.counts
         self.latencies_us = self._visible.latencies_us
         self._committer = GroupCommitter(
