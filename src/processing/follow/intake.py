@@ -20,7 +20,7 @@ from processing.follow.in_flight import InFlight
 from processing.follow.lag import SECOND_US, Lag, Pressure
 from processing.follow.port import Ends, RawSender, place_name
 from processing.follow.visibility import StreamVisibility
-from processing.follow.watcher import Watcher
+from processing.follow.watcher import EndsWatcher
 from processing.transformations.dead_letter import letter_identity
 from processing.write.applying import Applier
 from processing.write.identities import compared, firsts
@@ -54,7 +54,7 @@ class StreamEnds:
     replica: ReplicaLog
     settled: bool
     follow: Callable[[Callable[[Followed], None]], Follower]
-    watch: Callable[[Callable[[Ends, int], None], Callable[[int], None]], Watcher]
+    watch: Callable[[Callable[[Ends, int], None], Callable[[int], None]], EndsWatcher]
 
 
 class StreamIntake:

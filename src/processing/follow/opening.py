@@ -19,7 +19,7 @@ from processing.follow.intake import StreamEnds, StreamIntake
 from processing.follow.lag import Pressure
 from processing.follow.port import Ends, RawSender, Stream
 from processing.follow.replica import Replica, StreamSource, open_replica
-from processing.follow.watcher import Watcher
+from processing.follow.watcher import EndsWatcher
 from processing.lake import Lake, LakeFollower, LakeReader, lake_health, open_lake
 from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES
 from processing.lake.upkeep import Upkeep
@@ -122,7 +122,7 @@ def _storage(site: Site, *, broker: Broker, options: StreamOptions) -> Storage:
 class _Bell:
     """Tells the watcher that the broker is gone; the stream exists before it does."""
 
-    watcher: Watcher | None = None
+    watcher: EndsWatcher | None = None
 
     def ring(self) -> None:
         if self.watcher is not None:
@@ -152,8 +152,8 @@ class _Intake:
                 supervisor=around.supervisor,
             )
 
-        def watch(heard: Callable[[Ends, int], None], lost: Callable[[int], None]) -> Watcher:
-            watcher = Watcher(
+        def watch(heard: Callable[[Ends, int], None], lost: Callable[[int], None]) -> EndsWatcher:
+            watcher = EndsWatcher(
                 stream.ends,
                 heard=heard,
                 lost=lost,

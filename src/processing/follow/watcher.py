@@ -19,7 +19,7 @@ from processing.follow.port import Ends
 log = structlog.get_logger()
 
 
-class Watcher:
+class EndsWatcher:
     """Asks for the ends of all topics at each *interval*, in a thread of its own.
 
     *heard* and *lost* are called in that thread, with the instant before the question.

@@ -15,7 +15,7 @@ from agentflow.clock import SystemClock
 from agentflow.errors import NotYetVisibleError, UnavailableError
 from processing.follow.in_flight import InFlight
 from processing.follow.port import Ends
-from processing.follow.watcher import Watcher
+from processing.follow.watcher import EndsWatcher
 from processing.write.visibility import Arrivals
 from tests.fakes.stream import FakeEnds
 
@@ -65,7 +65,7 @@ def test_an_alarm_counts_before_the_broker_is_asked() -> None:
         said.put("asked")
         raise UnavailableError("nobody answers")
 
-    watcher = Watcher(
+    watcher = EndsWatcher(
         ends,
         heard=lambda _ends, _at: said.put("heard"),
         lost=lambda _: said.put("lost"),
@@ -87,7 +87,7 @@ def test_what_a_watcher_hears_carries_the_instant_before_the_question() -> None:
     clock = SystemClock()
     answer = FakeEnds({"validated": 3}, {}, {})
     before_us = clock.now_us()
-    watcher = Watcher(
+    watcher = EndsWatcher(
         lambda: answer,
         heard=lambda ends, at_us: heard.put((ends, at_us)),
         lost=lambda _: None,
