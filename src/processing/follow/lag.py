@@ -19,7 +19,7 @@ _LONGEST_WAIT_SECONDS: Final = 300
 _WAIT_WITHOUT_RATE_SECONDS: Final = 30
 
 
-class Observed:
+class ObservedEnds:
     """Where one place was seen to end, and since when that was not reached. Oldest first."""
 
     __slots__ = ("_ends", "reached")
@@ -103,7 +103,7 @@ class Lag:
     def __init__(self, *, since_us: int) -> None:
         """Begin without an answer of the broker: what is visible may be as old as *since_us*."""
         self.drain = Drain()
-        self._places: dict[str, Observed] = {}
+        self._places: dict[str, ObservedEnds] = {}
         self._uncertain_since_us: int | None = since_us
 
     @property
@@ -154,8 +154,8 @@ class Lag:
         """Return the furthest end seen of every place."""
         return {name: place.end for name, place in self._places.items()}
 
-    def _place(self, name: str) -> Observed:
+    def _place(self, name: str) -> ObservedEnds:
         place = self._places.get(name)
         if place is None:
-            place = self._places[name] = Observed()
+            place = self._places[name] = ObservedEnds()
         return place

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.follow.lag import SECOND_US, Drain, Lag, Observed, Pressure
+from processing.follow.lag import SECOND_US, Drain, Lag, ObservedEnds, Pressure
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(["observe", "reach"]), st.integers(0, 50), st.integers(0, 90_000)),
@@ -18,7 +18,7 @@ def test_the_age_of_what_is_not_reached_is_never_too_small(
     steps: list[tuple[str, int, int]],
 ) -> None:
     """A stale number must never be dressed as fresh; one moment too old is allowed."""
-    place, seen, reached, now_us = Observed(), list[tuple[int, int]](), 0, 0
+    place, seen, reached, now_us = ObservedEnds(), list[tuple[int, int]](), 0, 0
     for what, number, elapsed_us in steps:
         now_us += elapsed_us
         if what == "observe":
@@ -36,7 +36,7 @@ def test_the_age_of_what_is_not_reached_is_never_too_small(
 
 def test_memory_is_bounded_however_long_nothing_is_reached() -> None:
     """A job that is down for a day costs no more than one that is down for a minute."""
-    place = Observed()
+    place = ObservedEnds()
     for second in range(86_400):
         place.observe(second + 1, second * SECOND_US)
 
