@@ -21,7 +21,7 @@ from processing.recovery.rebuild import Rebuilt
 from processing.write.port import EventIntake
 
 
-class Observed(Protocol):
+class ObservedPlatform(Protocol):
     """What health looks at of a running platform."""
 
     @property
@@ -58,7 +58,7 @@ class Health:
 
     def __init__(  # noqa: PLR0913 - each is another part that is observed
         self,
-        platform: Observed,
+        platform: ObservedPlatform,
         *,
         log: CommitLog,
         lake: LakeSync,
