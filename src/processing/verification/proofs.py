@@ -50,7 +50,7 @@ class Provable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class CheckedWindow:
     """What one check is about."""
 
     tenant: str
@@ -58,17 +58,17 @@ class Window:
     name: str
 
 
-def windows_of(plans: Mapping[MetricId, MetricPlan], tenants: Sequence[str]) -> list[Window]:
+def windows_of(plans: Mapping[MetricId, MetricPlan], tenants: Sequence[str]) -> list[CheckedWindow]:
     """Return every window of every metric, in an order that stays."""
     return [
-        Window(tenant, plans[metric], window.name)
+        CheckedWindow(tenant, plans[metric], window.name)
         for tenant in tenants
         for metric in sorted(plans)
         for window in plans[metric].windows
     ]
 
 
-async def proofs(platform: Provable, windows: Sequence[Window]) -> AsyncIterator[Check]:
+async def proofs(platform: Provable, windows: Sequence[CheckedWindow]) -> AsyncIterator[Check]:
     """Yield the check of each window: done, or failed with its reason."""
     seen: set[type] = set()
     for window in windows:
@@ -86,7 +86,7 @@ async def proofs(platform: Provable, windows: Sequence[Window]) -> AsyncIterator
 
 async def prove(
     platform: Provable,
-    window: Window,
+    window: CheckedWindow,
     *,
     by: tuple[str, ...],
     where: Mapping[str, object] | None = None,
@@ -102,7 +102,7 @@ class Proof:
     def __init__(
         self,
         platform: Provable,
-        window: Window,
+        window: CheckedWindow,
         *,
         by: tuple[str, ...],
         where: Mapping[str, object] | None = None,
@@ -158,7 +158,7 @@ def _checked(platform: Provable, cells: Cut, total: Cut) -> Check:
     return replace(check, totals=list(paired(total, platform.recompute(total))))
 
 
-def _failed(window: Window, error: Exception, *, seconds: float) -> Check:
+def _failed(window: CheckedWindow, error: Exception, *, seconds: float) -> Check:
     plan = window.plan
     cut = Cut(plan, window.tenant, window.name, 0, 0, 0, plan.dimensions, {}, {})
     expected = isinstance(error, AgentFlowError)
