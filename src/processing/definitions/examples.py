@@ -25,7 +25,7 @@ _DEFAULT_US = from_datetime(datetime.fromisoformat("2026-01-01T00:00:00Z"))
 _ENVELOPE = ("id", "source", "time")
 _RESERVED = (*_ENVELOPE, "tenant")
 _TENANT = "example"
-Value = Decimal | int | None
+ExpectedValue = Decimal | int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Expectation:
     example: str
     where: str
     expected: str | int | None
-    value: Value
+    value: ExpectedValue
     problem: str | None = None
 
     @property
@@ -105,7 +105,7 @@ def _raw(written: str, data: Mapping[str, object], position: int, registry: Regi
     return RawEvent(msgspec.json.encode(envelope), tenant, received_us)
 
 
-def _value(engine: LiveEngine, plan: MetricPlan, where: str) -> Value:
+def _value(engine: LiveEngine, plan: MetricPlan, where: str) -> ExpectedValue:
     wanted = dict(part.split("=", 1) for part in where.split(",") if part)
     names = tuple(wanted)
     state = engine.read(plan.id, _TENANT, now_us=_DEFAULT_US)
@@ -124,7 +124,7 @@ def _instant_us(when: object) -> int:
         return _DEFAULT_US
 
 
-def _equal(expected: str | int | None, value: Value) -> bool:
+def _equal(expected: str | int | None, value: ExpectedValue) -> bool:
     if expected is None or value is None:
         return expected is None and value is None
     try:
