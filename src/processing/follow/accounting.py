@@ -21,7 +21,7 @@ JUMPED: Final = "raw.jumped"
 AHEAD: Final = "raw.ahead"
 """The consumers under whose names a replica stores the accounting beside its positions."""
 
-Row = tuple[str, str]
+AccountRow = tuple[str, str]
 """A stored position: consumer and topic."""
 
 
@@ -147,7 +147,7 @@ class Accounts:
     def __init__(self, *, from_start: bool) -> None:
         self._from_start = from_start
         self._places: dict[str, Accounted] = {}
-        self._stored: dict[Row, int] = {}
+        self._stored: dict[AccountRow, int] = {}
         self._touched: set[str] = set()
 
     def __iter__(self) -> Iterator[tuple[str, Accounted]]:
@@ -178,12 +178,12 @@ class Accounts:
         """Return the frontier of every place."""
         return {place: account.frontier for place, account in self._places.items()}
 
-    def changes(self) -> dict[Row, int | None]:
+    def changes(self) -> dict[AccountRow, int | None]:
         """Return what differs from what was stored last, None for what is gone, and call it stored.
 
         It must be stored, with the records it stands for or not at all.
         """
-        changes: dict[Row, int | None] = {}
+        changes: dict[AccountRow, int | None] = {}
         for place in self._touched:
             fresh = _rows(place, self._places[place])
             mark = f"{place}:"
@@ -197,7 +197,7 @@ class Accounts:
         return changes
 
     @classmethod
-    def load(cls, rows: Mapping[Row, int], *, from_start: bool) -> Accounts:
+    def load(cls, rows: Mapping[AccountRow, int], *, from_start: bool) -> Accounts:
         """Return the accounts as they were stored."""
         accounts = cls(from_start=from_start)
         ahead: dict[str, list[tuple[int, int]]] = {}
@@ -220,7 +220,7 @@ class Accounts:
 _CONSUMERS: Final = (FRONTIER, BASE, JUMPED, AHEAD)
 
 
-def _rows(place: str, account: Accounted) -> dict[Row, int]:
+def _rows(place: str, account: Accounted) -> dict[AccountRow, int]:
     rows = {(FRONTIER, place): account.frontier}
     if account.base:
         rows[BASE, place] = account.base
@@ -231,5 +231,5 @@ def _rows(place: str, account: Accounted) -> dict[Row, int]:
     return rows
 
 
-def _of(row: Row, place: str, mark: str) -> bool:
+def _of(row: AccountRow, place: str, mark: str) -> bool:
     return row[1] == place or (row[0] == AHEAD and row[1].startswith(mark))

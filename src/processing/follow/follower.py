@@ -19,7 +19,7 @@ from agentflow.events import Event
 from agentflow.supervision import Supervisor
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from ingestion.log.replica import Delivery, ReplicaLog, Replicated
-from processing.follow.accounting import Accounts, Row
+from processing.follow.accounting import AccountRow, Accounts
 from processing.follow.port import Stream
 from processing.follow.unpacking import REMEMBERED_LETTERS, Letters, Unpacked, Unpacker
 from processing.live.groups import decoded
@@ -234,7 +234,7 @@ class Follower:
         moved = self._pass_over_judged() + self._pass_over_suspects()
         if not records and not moved:
             return
-        rows: dict[Row, int | None] = {
+        rows: dict[AccountRow, int | None] = {
             (FOLLOWER, topic): offset for topic, offset in unpacked.positions.items()
         }
         rows.update(self._accounts.changes())
