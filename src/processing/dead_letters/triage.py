@@ -27,7 +27,7 @@ _CLOSED = (TriageStatus.REPLAYED, TriageStatus.DISCARDED)
 _READ_AT_ONCE = 256
 _SENT_AT_ONCE = 100
 Ingest = Callable[[Sequence[RawEvent]], Awaitable[list[EventResult]]]
-Judge = Callable[[RawEvent], Verdict]
+JudgeAgain = Callable[[RawEvent], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class DeadLetters:
         log: CommitLog,
         triage: TriageStore,
         ingest: Ingest,
-        judge: Judge,
+        judge: JudgeAgain,
         sources: Callable[[], Sources],
         *,
         clock: Clock,
