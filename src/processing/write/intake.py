@@ -22,7 +22,7 @@ from processing.transformations.routing import Routed
 from processing.write.applying import Applier, counted
 from processing.write.port import IntakeDependencies, StreamState
 from processing.write.requests import Requests
-from processing.write.results import EventResult, Status, taken
+from processing.write.results import EventResult, EventStatus, taken
 from processing.write.visibility import LogVisibility, Visibility
 from quality.gate import Gate
 from quality.sameness import conflict
@@ -135,7 +135,7 @@ async def judge_in_slices(gate: Gate, raws: Sequence[RawEvent]) -> list[Accepted
     return judged
 
 
-_STATUS: Mapping[type[Outcome], Status] = {
+_STATUS: Mapping[type[Outcome], EventStatus] = {
     Stored: "accepted",
     Duplicate: "duplicate",
     DeadLettered: "rejected",

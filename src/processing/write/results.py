@@ -7,7 +7,7 @@ from typing import Literal
 
 from quality.verdict import Accepted, Violation
 
-Status = Literal["accepted", "duplicate", "rejected"]
+EventStatus = Literal["accepted", "duplicate", "rejected"]
 IdentifiedBy = Literal["id", "content"]
 
 
@@ -25,7 +25,7 @@ class EventResult:
         raw: Its topic and partition, and its offset there, where a token has to say that.
     """
 
-    status: Status
+    status: EventStatus
     id: str | None
     type: str | None
     offset: int | None
@@ -40,7 +40,7 @@ def identified_by(accepted: Accepted) -> IdentifiedBy:
     return "content" if accepted.identified_by_content else "id"
 
 
-def taken(verdict: Accepted, status: Status, offset: int | None) -> EventResult:
+def taken(verdict: Accepted, status: EventStatus, offset: int | None) -> EventResult:
     """Return what became of an event that the gate accepts: counted, or counted before."""
     event = verdict.event
     return EventResult(
