@@ -12,11 +12,11 @@ from processing.health.state import Health
 from processing.recovery.opening import Recovery
 from processing.write.port import StreamState
 
-Status = Literal["ok", "degraded", "failing"]
+ComponentStatus = Literal["ok", "degraded", "failing"]
 LOW_SPACE_BYTES: Final = 512 * 1024 * 1024
 _LAGGING_EVENTS: Final = 100_000
 _LAGGING_SECONDS: Final = 5
-_ORDER: Final[tuple[Status, ...]] = ("ok", "degraded", "failing")
+_ORDER: Final[tuple[ComponentStatus, ...]] = ("ok", "degraded", "failing")
 _UNREADABLE: Final = frozenset({"lake-look", "lake-follower"})
 """When these fail, the lake cannot be read either."""
 _LOST_FIX: Final = {
