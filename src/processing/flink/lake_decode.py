@@ -24,7 +24,7 @@ CARRIED: Final = tuple(column.name for column in ENVELOPE if column.name != "log
 """The columns of the envelope that the record itself holds."""
 UNREAD: Final = ("belongs", "problem", "record")
 
-RowMaker = Callable[..., Any]
+MakeRow = Callable[..., Any]
 
 
 def layouts_of(registry: Registry) -> list[Layout]:
@@ -40,7 +40,7 @@ class Decoder:
         row: Makes a row of positional values.
     """
 
-    def __init__(self, contracts: Sequence[Contract], row: RowMaker) -> None:
+    def __init__(self, contracts: Sequence[Contract], row: MakeRow) -> None:
         registry = Registry.of(contracts)
         self._gate = Gate(registry)
         self._row = row

@@ -14,7 +14,7 @@ from agentflow.events import EventRef
 from agentflow.events.identity import identity_key
 from quality import Gate, attribute_of
 
-RowMaker = Callable[..., Any]
+MakeRow = Callable[..., Any]
 
 
 def entities_with_sessions(registry: Registry) -> list[EntityContract]:
@@ -51,7 +51,7 @@ class SessionKeys:
         row: Makes a row of positional values.
     """
 
-    def __init__(self, contracts: Sequence[Contract], row: RowMaker) -> None:
+    def __init__(self, contracts: Sequence[Contract], row: MakeRow) -> None:
         registry = Registry.of(contracts)
         self._gate = Gate(registry)
         self._row = row
