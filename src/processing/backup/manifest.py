@@ -35,7 +35,7 @@ class SavedFile(_Value):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class Positions(_Value):
+class SavedPositions(_Value):
     """How many accepted events and dead letters there are: the next offset of each."""
 
     validated: int
@@ -57,8 +57,8 @@ class Manifest(_Value):
     version: str
     made_at: str
     log_id: str | None
-    log: Positions | None
-    lake: Positions | None
+    log: SavedPositions | None
+    lake: SavedPositions | None
     leaves_out: tuple[str, ...]
     files: tuple[SavedFile, ...]
 

@@ -25,7 +25,7 @@ from ingestion.log.private import keep_private
 from ingestion.log.reader import LogReader
 from processing.backup.archive import BackupTarget, Counted, room_told, target_at
 from processing.backup.databases import copy_database
-from processing.backup.manifest import MANIFEST_FILE, Manifest, Positions, SavedFile
+from processing.backup.manifest import MANIFEST_FILE, Manifest, SavedFile, SavedPositions
 from processing.lake.copying import CATALOG_FILE, LakeCut, read_cut
 from processing.live.snapshot import SNAPSHOT_FILE
 
@@ -99,7 +99,7 @@ class _Taking:
         self._to.add(MANIFEST_FILE, Counted(io.BytesIO(text)), len(text))
         return manifest
 
-    def _lake(self) -> Positions:
+    def _lake(self) -> SavedPositions:
         """Save the lake as of one instant: its catalog, and every file that belongs to it.
 
         Files never change, but the sweep of a running platform may delete one before its turn
@@ -120,7 +120,7 @@ class _Taking:
             with copy.open("rb") as file:
                 self._add(f"lake/{CATALOG_FILE}", file)
             covered = cut.positions
-            return Positions(validated=covered.validated, dead_letters=covered.dead_letters)
+            return SavedPositions(validated=covered.validated, dead_letters=covered.dead_letters)
         raise StorageError(
             f"the lake dropped files faster than they could be copied, {_PASSES} times",
             hint="Take the backup to a quicker disk, or while the platform is stopped.",
@@ -164,10 +164,12 @@ def _require_data(data_dir: Path, target: Path) -> None:
         )
 
 
-def _ends(copy: Path) -> tuple[str, Positions]:
+def _ends(copy: Path) -> tuple[str, SavedPositions]:
     reader = LogReader(copy)
     try:
-        ends = Positions(validated=reader.end(VALIDATED), dead_letters=reader.end(DEAD_LETTERS))
+        ends = SavedPositions(
+            validated=reader.end(VALIDATED), dead_letters=reader.end(DEAD_LETTERS)
+        )
         return reader.log_id, ends
     finally:
         reader.close()
