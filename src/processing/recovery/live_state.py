@@ -12,7 +12,7 @@ from processing.definitions import Definitions
 from processing.live import LiveEngine, snapshot
 from processing.live.groups import LoggedGroups
 from processing.recovery.rebuild import Progress, Rebuilt, feed, logged_events, no_progress
-from processing.runtime.fork import aside
+from processing.runtime.fork import run_in_fork
 
 log = structlog.get_logger()
 
@@ -70,7 +70,7 @@ class LiveState:
         Raises:
             UnavailableError: It could not be written.
         """
-        await aside(lambda: self._write(definitions))
+        await run_in_fork(lambda: self._write(definitions))
 
     def save_last(self, definitions: Definitions) -> None:
         """Write it at the end; blocks.

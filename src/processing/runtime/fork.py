@@ -24,7 +24,7 @@ _DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG of prctl(2)
 _SAID_BYTES: Final = 4_096
 
 
-async def aside(work: Callable[[], None], *, within: timedelta = WITHIN) -> None:
+async def run_in_fork(work: Callable[[], None], *, within: timedelta = WITHIN) -> None:
     """Do *work* in a copy of this process and return once it is done; nothing comes back from it.
 
     The copy has one thread and a low priority, and ends with us. *Work* must not need other

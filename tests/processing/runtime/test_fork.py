@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from agentflow.errors import UnavailableError
-from processing.runtime.fork import aside
+from processing.runtime.fork import run_in_fork
 
 
 def test_the_loop_goes_on_meanwhile(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_the_loop_goes_on_meanwhile(tmp_path: Path) -> None:
         seen.write_text(f"{content[0]} {os.getpid()}")
 
     async def main() -> float:
-        task = asyncio.ensure_future(aside(work))
+        task = asyncio.ensure_future(run_in_fork(work))
         longest, before = 0.0, time.monotonic()
         await asyncio.sleep(0)
         content[0] = "after"
@@ -53,13 +53,13 @@ def test_a_failure_is_told() -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(UnavailableError, match="No space left on device"):
-        asyncio.run(aside(work))
+        asyncio.run(run_in_fork(work))
 
 
 def test_a_copy_that_was_killed_is_told() -> None:
     """The kernel may end it when memory is short."""
     with pytest.raises(UnavailableError, match="status 9"):
-        asyncio.run(aside(lambda: os.kill(os.getpid(), 9)))
+        asyncio.run(run_in_fork(lambda: os.kill(os.getpid(), 9)))
 
 
 @pytest.mark.parametrize("how", ["too long", "cancelled"])
@@ -69,9 +69,9 @@ def test_no_copy_is_left_behind(how: str) -> None:
     async def main() -> None:
         if how == "too long":
             with pytest.raises(UnavailableError, match="longer than"):
-                await aside(signal.pause, within=timedelta(seconds=0.2))
+                await run_in_fork(signal.pause, within=timedelta(seconds=0.2))
             return
-        task = asyncio.ensure_future(aside(signal.pause))
+        task = asyncio.ensure_future(run_in_fork(signal.pause))
         await asyncio.sleep(0)  # its first step forks
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
