@@ -65,18 +65,22 @@ class StreamIntake:
     same gate.
     """
 
-    def __init__(self, around: IntakeDependencies, ends: StreamEnds, *, pressure: Pressure) -> None:
-        self._visible = Applier(around.engine, around.changes, around.clock, lost=around.lost)
-        self._measuring = around.supervisor.activity("stream-lag", "stream")
-        self.counts = self._visible.counts
-        self.latencies_us = self._visible.latencies_us
-        self._visibility = StreamVisibility(around.log.log_id, around.engine)
+    def __init__(
+        self, dependencies: IntakeDependencies, ends: StreamEnds, *, pressure: Pressure
+    ) -> None:
+        self._applier = Applier(
+            dependencies.engine, dependencies.changes, dependencies.clock, lost=dependencies.lost
+        )
+        self._measuring = dependencies.supervisor.activity("stream-lag", "stream")
+        self.counts = self._applier.counts
+        self.latencies_us = self._applier.latencies_us
+        self._visibility = StreamVisibility(dependencies.log.log_id, dependencies.engine)
         self._ends = ends
         self._pressure = pressure
-        self._clock = around.clock
-        self._requests = Requests(around.clock)
+        self._clock = dependencies.clock
+        self._requests = Requests(dependencies.clock)
         known_us = _last_known_us(ends.replica)
-        self._lag = Lag(since_us=around.clock.now_us() if known_us is None else known_us)
+        self._lag = Lag(since_us=dependencies.clock.now_us() if known_us is None else known_us)
         self._in_flight = InFlight()
         self._sending = 0
         self._unreadable = 0
@@ -86,7 +90,7 @@ class StreamIntake:
         self._follower = ends.follow(self._apply)
         self._standing: FollowProgress = self._follower.standing
         self._watcher = ends.watch(self._heard_elsewhere, self._lost_elsewhere)
-        self.adopt(around.definitions)
+        self.adopt(dependencies.definitions)
 
     def adopt(self, definitions: Definitions) -> None:
         """Judge and read by other contracts from now on."""
@@ -229,7 +233,7 @@ class StreamIntake:
 
     def _apply(self, followed: Followed) -> None:
         events = followed.events
-        self._visible.apply(
+        self._applier.apply(
             events,
             received_us=[event.ingested_us for _, event in events],
             counts=followed.counts,

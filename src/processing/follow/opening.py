@@ -138,7 +138,7 @@ class _Intake:
     options: StreamOptions
     bridge: Callable[[], None]
 
-    def __call__(self, around: IntakeDependencies) -> EventIntake:
+    def __call__(self, dependencies: IntakeDependencies) -> EventIntake:
         bell = _Bell()
         stream = self.broker.stream(bell.ring)
 
@@ -149,7 +149,7 @@ class _Intake:
                 stand=self.replica.stand,
                 apply=apply,
                 bridge=self.bridge,
-                supervisor=around.supervisor,
+                supervisor=dependencies.supervisor,
             )
 
         def watch(heard: Callable[[Ends, int], None], lost: Callable[[int], None]) -> EndsWatcher:
@@ -157,9 +157,9 @@ class _Intake:
                 stream.ends,
                 heard=heard,
                 lost=lost,
-                clock=around.clock,
+                clock=dependencies.clock,
                 interval_seconds=self.options.watch_seconds,
-                supervisor=around.supervisor,
+                supervisor=dependencies.supervisor,
             )
             bell.watcher = watcher
             return watcher
@@ -167,10 +167,10 @@ class _Intake:
         ends = StreamEnds(
             broker=self.broker.name,
             raw_topic=self.broker.raw_topic,
-            sender=self.broker.sender(around.supervisor),
+            sender=self.broker.sender(dependencies.supervisor),
             replica=self.replica.log,
             settled=self.replica.settled,
             follow=follow,
             watch=watch,
         )
-        return StreamIntake(around, ends, pressure=Pressure(self.options.backlog_events))
+        return StreamIntake(dependencies, ends, pressure=Pressure(self.options.backlog_events))

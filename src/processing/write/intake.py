@@ -39,16 +39,18 @@ class Intake:
     be exchanged between two calls (contracts change).
     """
 
-    def __init__(self, around: IntakeDependencies) -> None:
-        log, engine, changes = around.log, around.engine, around.changes
-        self.adopt(around.definitions)
-        self._visible = Applier(engine, changes, around.clock, lost=around.lost)
-        self.counts = self._visible.counts
-        self.latencies_us = self._visible.latencies_us
+    def __init__(self, dependencies: IntakeDependencies) -> None:
+        log, engine, changes = dependencies.log, dependencies.engine, dependencies.changes
+        self.adopt(dependencies.definitions)
+        self._applier = Applier(engine, changes, dependencies.clock, lost=dependencies.lost)
+        self.counts = self._applier.counts
+        self.latencies_us = self._applier.latencies_us
         self._committer = GroupCommitter(
-            log, on_committed=self._apply, activity=around.supervisor.activity("log-writer", "log")
+            log,
+            on_committed=self._apply,
+            activity=dependencies.supervisor.activity("log-writer", "log"),
         )
-        self._requests = Requests(around.clock)
+        self._requests = Requests(dependencies.clock)
         self._visibility = LogVisibility(log.log_id, engine)
         changes.subscribe(lambda change: self._visibility.arrived(change.next_offset))
 
@@ -111,7 +113,7 @@ class Intake:
         ]
 
     def _apply(self, batch: Batch, committed: Committed) -> None:
-        self._visible.apply(
+        self._applier.apply(
             list(_stored(batch, committed.outcomes)),
             received_us=[raw.received_us for raw in batch.raws[:_TIMED_AT_ONCE]],
             counts=counted(_STATUS[type(outcome)] for outcome in committed.outcomes),
