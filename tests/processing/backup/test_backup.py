@@ -101,7 +101,7 @@ def numbers(data_dir: Path, registry: Registry) -> tuple[int, str]:
         platform = open_platform(data_dir, registry, clock=CLOCK)
         await platform.start()
         try:
-            assert platform.parts.recoveries == ()
+            assert not platform.health.recoveries
             checks = await platform.verification.verify()
             assert sum(check.numbers for check in checks) > 0
             assert [check.differences for check in checks if not check.equal] == []
