@@ -47,6 +47,6 @@ def _parent(root: dict[str, object], pointer: str) -> tuple[dict[str, object], s
     for name in names[:-1]:
         inner = place.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise ParameterError(f"{quoted(pointer)} leads through a value that is no object")
+            raise ParameterError(f"{quoted(pointer)} leads through a value that is not an object")
         place = inner
     return place, names[-1]

@@ -111,7 +111,7 @@ class DeadLetters:
         return found, None
 
     def closed(self, tenant: str) -> Mapping[str, int]:
-        """Count by reason the dead letters that need nobody any more: replayed or discarded."""
+        """Count by reason the dead letters that are dealt with: replayed or discarded."""
         counts: Counter[str] = Counter()
         for status in _CLOSED:
             after = -1

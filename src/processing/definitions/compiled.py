@@ -19,7 +19,7 @@ class Definitions:
 
     Attributes:
         meanings: By metric, a hash of everything its numbers depend on: its own contract and those
-            of the events that move it. State with another meaning is of no use.
+            of the events that move it. State with another meaning cannot be used.
     """
 
     registry: Registry

@@ -32,7 +32,7 @@ def unpack(packed: bytes) -> Registry:
     """Return the registry of packed contracts.
 
     Raises:
-        ContractFilesError: They are not right; whoever packed them had to load them first.
+        ContractFilesError: They are not right; load them before you pack them.
     """
     with tempfile.TemporaryDirectory() as directory:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:

@@ -46,7 +46,7 @@ def submit(settings: GateSettings, contracts: bytes) -> JobClient:
 
 
 def _cut(tables: StreamTableEnvironment) -> None:
-    """Plan what comes before the changes' answers once, whoever reads them."""
+    """Plan what comes before the changes' answers once for all readers."""
     stream = tables.to_data_stream(tables.from_path(FANNED))
     arriving = Schema.new_builder().column_by_expression("arrival", "PROCTIME()").build()
     tables.create_temporary_view(CHANGES, tables.from_data_stream(stream, arriving))

@@ -56,7 +56,7 @@ class Judge(ScalarFunction):  # type: ignore[misc]
     ) -> Row:
         """Return the answer; *attributes* are all headers, given where some are the event's own.
 
-        The place of the record is no part of a verdict: SQL puts it among the headers.
+        The place of the record is not part of a verdict: SQL puts it among the headers.
         """
         at_us = timestamp_ms * _MICROS_PER_MILLI
         headers: Headers = {"tenant": tenant, "received_us": received_us}

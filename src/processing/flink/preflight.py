@@ -19,10 +19,10 @@ _ENDED: Final = frozenset({"CANCELED", "FINISHED", "FAILED"})
 
 
 def require_catalog(address: str, *, token: str = "") -> None:
-    """Check that somebody answers where the lake's catalog should be.
+    """Check that the lake's catalog answers.
 
     Raises:
-        UnavailableError: Nobody does.
+        UnavailableError: It does not.
     """
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:

@@ -37,7 +37,7 @@ class Accounted:
     """The offsets of one raw partition whose outcomes have arrived.
 
     Attributes:
-        base: Where the account begins; what lies before was settled by somebody else.
+        base: Where the account begins; what lies before was settled elsewhere.
         frontier: Everything before it is accounted for.
         jumped: Offsets that were passed over because they do not exist, or for want of memory.
     """
@@ -88,7 +88,7 @@ class Accounted:
     def add(self, offset: int) -> bool:
         """Account for *offset*; False when that was done before.
 
-        An offset before the base is none of ours: nobody knows whether it was seen.
+        An offset before the base is not accounted for here: whether it was seen is not known.
         """
         if offset < self.frontier:
             return offset < self.base

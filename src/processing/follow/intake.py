@@ -33,7 +33,7 @@ from quality.sameness import conflict
 from quality.verdict import Accepted, Rejected
 
 HOLE_PATIENCE_US: Final = 1_000_000
-"""How long a raw offset may be missing before somebody asks whether it exists."""
+"""How long a raw offset may be missing before the broker is asked whether it exists."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """How far behind the stream we are: in messages, in seconds, and until when to wait.
 
-Two kinds of evidence: where topics were seen to end, at a known instant, and that nobody could say
-where they end. What is visible may be older than the first end that was not reached yet.
+Two kinds of evidence: where topics were seen to end, at a known instant, and that it could not
+be said where they end. What is visible may be older than the first end that was not reached yet.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Lag:
         self.observe(ends, at_us=at_us)
 
     def lost(self, *, at_us: int) -> None:
-        """Remember that from this instant nobody says whether there is more."""
+        """Remember that from this instant it is not known whether there is more."""
         if self._uncertain_since_us is None:
             self._uncertain_since_us = at_us
 

@@ -80,7 +80,7 @@ def open_stream_platform(
 
     Raises:
         DataDirectoryLockedError: Another process runs on that directory.
-        UnavailableError: Nobody answers, and there is no replica to serve from.
+        UnavailableError: The broker does not answer, and there is no replica to serve from.
         StorageError: A file can neither be opened nor replaced.
         ContractError: The contracts do not compile, or do not fit what the lake holds.
     """

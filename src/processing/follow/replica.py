@@ -42,11 +42,11 @@ class StreamSource(Protocol):
     """What has to be known of the stream before it is followed."""
 
     def cluster_id(self) -> str | None:
-        """Return the name of the log that offsets belong to; None when nobody answers."""
+        """Return the name of the log that offsets belong to; None without an answer."""
         ...
 
     def bounds(self) -> Mapping[str, TopicBounds] | None:
-        """Return where each followed topic begins and ends; None when nobody answers.
+        """Return where each followed topic begins and ends; None when the broker does not answer.
 
         Raises:
             TopicUnknownError: One does not exist.
@@ -85,7 +85,7 @@ def open_replica(
     Without an answer from the stream, the replica is served as it stands.
 
     Raises:
-        UnavailableError: Nobody answers, and there is no replica to serve from.
+        UnavailableError: The broker does not answer, and there is no replica to serve from.
         StorageError: The stream does not fit the lake, or a file cannot be used.
     """
     cluster_id, bounds = source.cluster_id(), source.bounds()
@@ -103,7 +103,7 @@ def open_replica(
         opened.close()
         if cluster_id is None or bounds is None:
             raise UnavailableError(
-                f"the replica is of no use ({'; '.join(reasons)}), and the stream does not answer",
+                f"the replica is unusable ({'; '.join(reasons)}), and the stream does not answer",
                 hint="It is made anew once a broker runs; start again then.",
             )
         _discard(data_dir, path, keep=alone is not None)

@@ -1,7 +1,7 @@
-"""From records of the stream to what a replica stores. Total: a record nobody can read is passed.
+"""From records of the stream to what a replica stores; records that cannot be read are passed over.
 
-The stream is written by a job of ours, but anybody may produce to a topic by mistake: one record
-must not stop a follower, which has no other topic to send it to.
+The stream is written by a job of ours, but other programs may write to a topic by mistake. One such
+record must not stop a follower, which has no other topic to send it to.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measures where the stream ends, so that nobody takes silence for being up to date.
+"""Measures where the stream ends, so that silence is not taken for being up to date.
 
 Events are pushed (a fetch waits at the broker until there are some); this only measures lag, and no
 event waits for it. It is also how a broker that is gone is found out.
@@ -78,7 +78,7 @@ class EndsWatcher:
             self._wait()
 
     def _wait(self) -> None:
-        """Wait until the next question is due, or somebody wants it now."""
+        """Wait until the next question is due or wanted at once."""
         due = self._timers.seconds() + self._interval_seconds
         with self._changed:
             while not (self._stopping or self._alarmed):

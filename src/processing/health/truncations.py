@@ -22,7 +22,7 @@ _CLOSED: Final = frozenset({TriageStatus.DISCARDED, TriageStatus.REPLAYED})
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """A TRUNCATE that nobody has dealt with.
+    """A TRUNCATE that is not dealt with yet.
 
     Attributes:
         place: What events of the table name as their source, `/cdc/<topic>`.

@@ -97,7 +97,7 @@ class History:
             log: Where the rest is read from.
             gate: Decodes the rest.
             registry: The contracts; corrections are found there.
-            activity: Is told whether answers succeed; a question that takes too long is no failure.
+            activity: Is told whether answers succeed; one that takes too long is not a failure.
             threads: DuckDB's own, for all queries together. One: the event loop that answers live
                 reads needs the other core more than a series needs to be quick.
             memory_limit_mib: DuckDB's own, for all queries together.

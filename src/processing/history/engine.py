@@ -198,7 +198,7 @@ class Engine:
             return session
 
     def close(self) -> None:
-        """End what runs and release the memory: a thread may still compute what nobody awaits."""
+        """End what runs and release the memory; a thread may still compute an answer in vain."""
         until = time.monotonic() + _CLOSE_SECONDS
         with self._returned:
             self._open = False

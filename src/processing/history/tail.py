@@ -24,7 +24,7 @@ class Tail:
     """Records of `validated` from what the lake covers on. Safe to share by threads.
 
     A query that follows another reads only what was appended in between. Events of types that
-    nobody asks for stay undecoded.
+    are not asked for stay undecoded.
     """
 
     def __init__(self, log: LogSource, *, lake: Lake, gate: Gate) -> None:

@@ -1,7 +1,7 @@
 """Up to which offset each table of the lake is complete, for each way in which it is written.
 
 Iceberg commits one table at a time, so "the lake holds everything before offset N" is never a fact
-of one commit. Whoever writes leaves a marker that says it; both kinds of marker are read here.
+of one commit. The writer leaves a marker that says it; both kinds of marker are read here.
 """
 
 from __future__ import annotations

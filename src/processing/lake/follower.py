@@ -22,8 +22,8 @@ _URGENT_SECONDS: Final = 0.25
 class LakeFollower:
     """What `LakeThread` is where this process writes: the same methods, and nothing is written.
 
-    Iceberg tells nobody of a commit, so the catalog is asked once in every interval, and more
-    often only while somebody waits in `flush`. Every method may be called from any thread.
+    Iceberg does not announce commits, so the catalog is asked once in every interval, and more
+    often only while a call waits in `flush`. Every method may be called from any thread.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class LakeFollower:
         self._thread.start()
 
     def notify(self, ends: Positions) -> None:
-        """Do nothing: whoever writes the lake reads the topics by itself."""
+        """Do nothing: the job that writes the lake reads the topics by itself."""
 
     def adopt(self, registry: Registry, gate: Gate) -> None:
         """Add what other contracts want to the tables; their writer has to be started anew.

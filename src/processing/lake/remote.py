@@ -211,7 +211,7 @@ def open_remote_lake(
 ) -> Lake:
     """Open or create the lake at *location*; its files are read through the folder *cache*.
 
-    A *patient* lake opens although nobody answers; see `Lake`.
+    A *patient* lake opens although no catalog answers; see `Lake`.
 
     Raises:
         StorageError: The catalog cannot be reached, unless patient.

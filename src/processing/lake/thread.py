@@ -39,7 +39,7 @@ class LakeThread:
         """Prepare the thread.
 
         Args:
-            writer: What writes; nobody else may use it.
+            writer: What writes; only this thread may use it.
             interval: Longest time an event waits.
             batch_events: Write sooner when so many wait.
             upkeep: What is done between two batches.

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 MAINTAIN_EVERY: Final = timedelta(minutes=10)
 LOOK_SECONDS: Final = 30.0
-"""A lake that went away is noticed after so long, though nobody writes or asks."""
+"""A lake that went away is noticed after so long, without a write or a question."""
 
 LOOK_AGAIN_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 60.0
@@ -47,7 +47,7 @@ class Upkeep:
 
         Args:
             supervisor: Who is told how maintenance and looks fare.
-            maintain: Merges small files and removes what nobody reads.
+            maintain: Merges small files and removes what is not read any more.
             every: How often to maintain.
             look: Reads the state of the lake; after each batch, and now and then.
         """

@@ -157,7 +157,7 @@ class LakeWriter:
         return True
 
     def _pass_over(self, record: Record) -> None:
-        """Leave out a record nobody can read, where others write too; else raise what is raised."""
+        """Leave out a record that cannot be read where others write too; else raise the error."""
         if not self._shared:
             raise  # noqa: PLE0704 - called where something was caught
         self.unreadable += 1

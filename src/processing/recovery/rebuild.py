@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def no_progress(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Do nothing."""
     del what, done, total
 
 

@@ -1,8 +1,8 @@
 """Work on a copy of this process, as it is now, while the event loop goes on.
 
 What a snapshot needs is the live state at one instant. Encoding it takes seconds once many events
-moved it, and whoever reads or writes would wait. A fork has that state and holds nobody up, as in
-Redis (`BGSAVE`): the loop waits for the page tables alone (`python -m tests.bench --only saving`).
+moved it, and reads and writes would wait. A fork has that state and holds nothing up, as in Redis
+(`BGSAVE`): the loop waits for the page tables alone (`python -m tests.bench --only saving`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Long work on the event loop, a few milliseconds at a time, so that nobody waits for all of it."""
+"""Long work on the event loop, a few milliseconds at a time, so that others do not wait long."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from processing.transformations.stream import (
 log = structlog.get_logger()
 
 AT_ONCE: Final = 500
-"""Records of one commit: small enough that nobody waits long behind it."""
+"""Records of one commit: small enough that nothing waits long behind it."""
 
 _FOLLOWING_SECONDS: Final = 0.5
 """How often a gate that does not lead asks whether it may."""
@@ -120,7 +120,7 @@ class GateThread:
         return reached
 
     def _outputs(self, record: Record, arrived_us: int) -> Sequence[StreamOutput]:
-        """Judge a record that arrives now: whoever added it may have written any time."""
+        """Judge a record that arrives now: its producer may have written any time."""
         headers = {name: value.encode() for name, value in record.headers.items()}
         return self._gate.outputs(
             StreamRecord(

@@ -78,8 +78,8 @@ class Router:
     def conflict(self, first: NewRecord | Record, event: Event) -> Rejected | None:
         """Return why *event* may not count beside *first*, a record of its identity.
 
-        None when it says the same, or when nobody can tell: *first* is not there any more, or its
-        contract is gone.
+        None when it says the same, or when that cannot be told because *first* or its contract is
+        gone.
         """
         headers = first.headers
         ref = EventRef(headers["type"], int(headers["version"]))

@@ -119,7 +119,7 @@ class StreamGate:
 
     def _judged(self, record: StreamRecord, raw: RawEvent) -> StreamOutput:
         if not _names_a_tenant(raw.tenant):
-            # Nobody could ask for the dead letters of a tenant that has no name.
+            # The dead letters of a tenant without a name could not be asked for.
             raw = msgspec.structs.replace(raw, tenant=DEFAULT_TENANT)
             return self._rejected(record, raw, _TENANT_REFUSED)
         try:

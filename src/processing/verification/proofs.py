@@ -150,7 +150,7 @@ class Proof:
 
 
 def _checked(platform: Provable, cells: Cut, total: Cut) -> Check:
-    """Recompute and compare; blocks, as long as there are cells, and holds nobody else up."""
+    """Recompute and compare; blocks this thread for as long as there are cells."""
     if total is cells:  # one number, or one for each currency
         rows = list(platform.recompute(cells))
         return replace(compare(cells, rows), totals=list(paired(cells, rows)))

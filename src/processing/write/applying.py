@@ -1,4 +1,4 @@
-"""The moment stored events become visible: the live engine moves, then everybody is told."""
+"""Makes stored events visible: the live engine moves, then the change feed tells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The change feed: everybody who must know is told, nobody asks."""
+"""The change feed: subscribers are told of every change and need not ask."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VisibleChange:
 class ChangeFeed:
     """Calls every subscriber on the event loop, in commit order. Subscribers must not block.
 
-    One that fails holds up neither the others nor whoever stores events; *activity* shows it.
+    One that fails holds up neither the others nor what stores events; *activity* shows it.
     """
 
     def __init__(self, activity: Activity) -> None:

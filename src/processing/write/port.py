@@ -48,7 +48,7 @@ class StreamState:
         seconds: Age of what may be missing; None when nothing is.
         drained_per_second: How many raw events were settled each second, when there was work.
         jumped: Raw offsets that were passed over because they do not exist.
-        unreadable: Records of the stream nobody can make sense of; they were passed over.
+        unreadable: Records of the stream that cannot be read; they were passed over.
         paused: Why nothing is read at this moment.
         failure: Why nothing is read; reading begins again by itself.
         fix: What mends the failure, where that is known.

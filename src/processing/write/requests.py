@@ -29,7 +29,7 @@ class Requests:
 
     @asynccontextmanager
     async def under_way(self) -> AsyncIterator[None]:
-        """Count a request while the body runs; waits while somebody has exclusive use."""
+        """Count a request while the body runs; waits while another has exclusive use."""
         await self._open.wait()
         number = next(self._numbers)
         self._waiting[number] = self._clock.now_us()

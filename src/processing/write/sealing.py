@@ -30,7 +30,7 @@ class Seal:
     """Seals with a secret that is the same on every replica and after every restart.
 
     Args:
-        secret: Whoever has it can read and make sealed texts.
+        secret: With it, sealed texts can be read and made.
         salt: Makes eight random bytes.
     """
 

@@ -18,7 +18,7 @@ class Token:
     """What a reader wants to be covered: for each partition of a log, the offset after the last.
 
     Tokens of one log merge by the greater offset of each partition, so they can be combined by
-    anybody who received several. They stay valid across restarts, for as long as the log lives.
+    whatever received several. They stay valid across restarts, for as long as the log lives.
     """
 
     log_id: str
@@ -47,7 +47,7 @@ class Token:
 
         Args:
             seal: The deployment's.
-            salted: Whether each text is another one, so that nobody sees whether positions moved.
+            salted: Whether each text differs, so that it does not show whether positions moved.
         """
         document = msgspec.json.encode([self.log_id, dict(sorted(self.ends.items()))])
         return seal.write(document, salted=salted)
@@ -57,7 +57,7 @@ class Token:
         """Read a token.
 
         Raises:
-            TokenError: If the text is no token of this deployment.
+            TokenError: If the text is not a token of this deployment.
         """
         try:
             log_id, ends = _parse(text, seal)

@@ -56,11 +56,11 @@ class Arrivals:
         self._numbers = count()
 
     def __bool__(self) -> bool:
-        """Tell whether anybody waits."""
+        """Tell whether a reader waits."""
         return bool(self._waiting)
 
     def arrived(self, next_offset: int) -> None:
-        """Wake everybody whose position is now covered."""
+        """Wake the readers whose position is now covered."""
         while self._waiting and self._waiting[0][0] <= next_offset:
             _, _, future = heapq.heappop(self._waiting)
             if not future.done():
@@ -89,7 +89,7 @@ class Arrivals:
                 self._forget(waiter)
 
     def _forget(self, waiter: tuple[int, int, asyncio.Future[None]]) -> None:
-        """Keep nobody who gave up: a token of far beyond would be kept for ever."""
+        """Forget a reader that gave up: one with a token far ahead would never leave."""
         if waiter in self._waiting:
             self._waiting.remove(waiter)
             heapq.heapify(self._waiting)
