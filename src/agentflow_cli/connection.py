@@ -30,7 +30,13 @@ def connected(url: str | None, api_key: str | None) -> Iterator[AgentFlow]:
     Raises:
         Failure: The platform cannot be reached, or refuses.
     """
-    from agentflow_sdk import AgentFlow, AgentFlowError, ProblemError, UnreachableError
+    from agentflow_sdk import (
+        AgentFlow,
+        AgentFlowError,
+        ProblemError,
+        RequestTimeoutError,
+        UnreachableError,
+    )
 
     configured = settings()
     base_url = _address(url or configured.url)
@@ -40,6 +46,9 @@ def connected(url: str | None, api_key: str | None) -> Iterator[AgentFlow]:
             yield client
     except ProblemError as error:
         raise refusal(error) from error
+    except RequestTimeoutError as error:
+        hint = "It is there, and may still do it: see `agentflow doctor` before you repeat it."
+        raise Failure(str(error), exit_code=UNREACHED, code=error.code, hint=hint) from error
     except UnreachableError as error:
         hint = "Start it with `agentflow up`, or name another with --url; see `agentflow doctor`."
         raise Failure(str(error), exit_code=UNREACHED, code=error.code, hint=hint) from error

@@ -87,7 +87,7 @@ class AsyncOperations:
 
     async def publish(self) -> Json:
         """Make the server read its contracts again: backfill, compare, swap."""
-        return await self._session.do(_calls.post("/v1/contracts/publish", {}))
+        return await self._session.do(_calls.publish())
 
     async def lineage_of_event(self, event_id: str, *, source: str | None = None) -> Json:
         """Return the way an event took, hop by hop."""

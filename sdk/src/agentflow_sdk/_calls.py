@@ -42,6 +42,9 @@ _answer = parser(Answer)
 _receipt = parser(Receipt)
 _json = parser(Json)
 
+LAKE_SECONDS: Final = 120.0
+"""Added to the timeout of what is read from the server's lake, which it may have to wait for."""
+
 
 def event(  # noqa: PLR0913  # these are the attributes of an event
     kind: str,
@@ -125,6 +128,7 @@ def metric(  # noqa: PLR0913  # the parameters of the most important question
         at_least=wait,
     )
     waits = wait is not None
+    looks_back = any(each is not None for each in (start, end, as_of, explain))
     return Call(
         "GET",
         f"/v1/metrics/{segment(name)}",
@@ -132,7 +136,7 @@ def metric(  # noqa: PLR0913  # the parameters of the most important question
         {**params, **filters(where)},
         {"Prefer": f"wait={wait_seconds:g}"} if waits else {},
         repeatable=True,
-        timeout_seconds=wait_seconds if waits else 0,
+        timeout_seconds=(wait_seconds if waits else 0) + (LAKE_SECONDS if looks_back else 0),
     )
 
 
@@ -232,7 +236,13 @@ def verify(*, limit: int, cursor: str | None) -> Call[Verification]:
     """Recompute a page of windows; the server may first wait for its lake."""
     params = parameters(limit=limit, cursor=cursor)
     path, parse = "/v1/verify", parser(Verification)
-    return Call("GET", path, parse, params, repeatable=True, timeout_seconds=120)
+    return Call("GET", path, parse, params, repeatable=True, timeout_seconds=LAKE_SECONDS)
+
+
+def publish() -> Call[Json]:
+    """Put the server's contracts in force; it may first wait for its lake, and reads much of it."""
+    path = "/v1/contracts/publish"
+    return Call("POST", path, _json, {}, _JSON, encoded({}), timeout_seconds=LAKE_SECONDS)
 
 
 def segment(text: str) -> str:

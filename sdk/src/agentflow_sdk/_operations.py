@@ -85,7 +85,7 @@ class Operations:
 
     def publish(self) -> Json:
         """Make the server read its contracts again: backfill, compare, swap."""
-        return self._session.do(_calls.post("/v1/contracts/publish", {}))
+        return self._session.do(_calls.publish())
 
     def lineage_of_event(self, event_id: str, *, source: str | None = None) -> Json:
         """Return the way an event took, hop by hop."""

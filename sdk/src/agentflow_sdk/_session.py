@@ -77,7 +77,9 @@ class Session:
         except httpx2.TimeoutException as error:
             raise RequestTimeoutError(
                 f"{call.method} {call.path} got no answer from {self.http.base_url} in time",
-                hint="Raise timeout_seconds, or see `agentflow doctor`.",
+                hint="Raise timeout_seconds, or see `agentflow doctor`."
+                if call.repeatable
+                else "The server may still do it: look before you repeat it.",
             ) from error
         except httpx2.TransportError as error:
             raise unreachable(self.http.base_url, error) from error
