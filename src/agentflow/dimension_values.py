@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Iterable
+from difflib import SequenceMatcher, get_close_matches
 from itertools import islice
 from typing import Final
 
@@ -78,16 +78,30 @@ def nearest(value: object, known: Iterable[object]) -> list[object]:
 
     >>> nearest("Gold", ["free", "gold_plus"]), nearest(6, [1, 5, 40])
     (['gold_plus'], [5, 1, 40])
+    >>> nearest("x ", ["X", " x", "x"]), nearest("de", ["dE", "DE"])
+    (['x', 'X', ' x'], ['dE', 'DE'])
     """
     if isinstance(value, int):
         numbers = [each for each in known if isinstance(each, int)]
         return list(sorted(numbers, key=lambda each: (abs(each - value), each))[:NEAREST])
-    wanted = str(value).casefold()
-    folded = {each.casefold(): each for each in known if isinstance(each, str)}
-    if wanted in folded:
-        return [folded[wanted]]
-    close = get_close_matches(wanted, _alike(wanted, folded), n=NEAREST, cutoff=0.5)
-    return [folded[each] for each in close]
+    written = str(value)
+    wanted = written.casefold()
+    folded: dict[str, list[str]] = {}
+    for each in known:
+        if isinstance(each, str):
+            folded.setdefault(each.casefold(), []).append(each)
+    near = (
+        [wanted]
+        if wanted in folded
+        else get_close_matches(wanted, _alike(wanted, folded), n=NEAREST, cutoff=0.5)
+    )
+    found = [each for text in near for each in sorted(folded[text], key=_unlike(written))]
+    return list(found[:NEAREST])
+
+
+def _unlike(written: str) -> Callable[[str], tuple[float, str]]:
+    """Return what sorts texts by how unlike *written* they are."""
+    return lambda text: (-SequenceMatcher(None, written, text).ratio(), text)
 
 
 def _alike(wanted: str, known: Collection[str]) -> Iterable[str]:

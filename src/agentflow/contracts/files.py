@@ -104,7 +104,7 @@ def _folder_problems(directory: Path) -> Iterator[FileProblem]:
         yield FileProblem(".", 0, f"contracts directory {quoted(directory.name)} {what}", hint)
         return
     for child in sorted(directory.iterdir()):
-        misread = child.suffix in _SUFFIXES and child.is_file()
+        misread = child.suffix in _SUFFIXES and not child.is_dir()
         close = get_close_matches(child.name, FOLDERS, n=1, cutoff=0.75)
         if misread:
             hint = f"Move it into {', '.join(f'{folder}/' for folder in FOLDERS)}."
@@ -118,7 +118,7 @@ def _folder_problems(directory: Path) -> Iterator[FileProblem]:
 def _files(directory: Path) -> Iterator[tuple[Path, Kind]]:
     for folder, kind in FOLDERS.items():
         for file in sorted((directory / folder).rglob("*")):
-            if file.suffix in _SUFFIXES and file.is_file() and not file.name.startswith("."):
+            if file.suffix in _SUFFIXES and not file.name.startswith("."):
                 yield file, kind
 
 

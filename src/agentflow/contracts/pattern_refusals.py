@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from re import _constants as ops  # type: ignore[attr-defined]  # not in typeshed
 from typing import Any, Final
 
 _RULE: Final = "Put the second condition into a rule, or write out what may stand there."
 _OUT: Final = "Write out what may be repeated, or compare two fields in a rule."
+_DIFFERENTLY: Final = "is not supported: engines read it differently"
+_TOKENS: Final = re.compile(r"\\.|\[\^?\]?|.", re.DOTALL)
 _GREEDY: Final = "Leave it out: every pattern runs in linear time here."
 
 
@@ -21,6 +24,31 @@ class RefusedError(Exception):
 def inline_flags() -> RefusedError:
     """Return the refusal of flags within a pattern."""
     return RefusedError("inline flags, such as (?i), are not supported", "Write both cases: [Aa].")
+
+
+def read_differently(pattern: str) -> RefusedError | None:
+    r"""Return the refusal of what engines read differently within a class of characters, or None.
+
+    Of `[[:alpha:]]` some make letters, and Python a class of the characters `[:alph`, and a `]`.
+
+    >>> read_differently(r"^[\[a-z]+$")
+    >>> print(read_differently("^[[:alpha:]]+$"))
+    "[[" is not supported: engines read it differently
+    """
+    inside = False
+    for token in _TOKENS.finditer(pattern):
+        text, after = token[0], pattern[token.end() : token.end() + 1]
+        if not inside and text[0] == "[":
+            inside = True
+            if after == "[":
+                return RefusedError(
+                    f'"[[" {_DIFFERENTLY}', r"Write \[ for a bracket, a-z for letters."
+                )
+        elif inside and text == "]":
+            inside = False
+        elif inside and text in "-&~|" and after == text:
+            return RefusedError(f'"{text}{text}" in a class {_DIFFERENTLY}', "Write it once.")
+    return None
 
 
 def unsupported(op: object, arguments: Any) -> RefusedError:  # noqa: ANN401  # of the parser

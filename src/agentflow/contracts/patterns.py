@@ -15,7 +15,12 @@ from re import _constants as ops  # type: ignore[attr-defined]  # not in typeshe
 from re import _parser  # type: ignore[attr-defined]  # not in typeshed
 from typing import Any
 
-from agentflow.contracts.pattern_refusals import RefusedError, inline_flags, unsupported
+from agentflow.contracts.pattern_refusals import (
+    RefusedError,
+    inline_flags,
+    read_differently,
+    unsupported,
+)
 
 MAX_STEPS = 100_000
 """Ways to be tried for one text, at most: some milliseconds."""
@@ -61,6 +66,8 @@ def pattern_problem(pattern: str, *, max_length: int | None) -> tuple[str, str |
 
 
 def _tree(pattern: str) -> _Tree:
+    if refused := read_differently(pattern):
+        raise refused
     re.compile(pattern, re.ASCII)
     tree = _parser.parse(pattern, re.ASCII)
     if tree.state.flags != re.ASCII.value:

@@ -116,7 +116,11 @@ def read_file(name: str, file: Path) -> Document:
     """Read one contract file from disk, and no more of it than may be in one.
 
     A file may be of any size, and say so wrongly: what is read is measured, not what is declared.
+    What is no file (a link to nothing, a pipe, a folder) is a problem, and is not opened.
     """
+    if not file.is_file():
+        problem = FileProblem(name, 0, _no_file(file), "Rename or remove it, or put a file there.")
+        return Document(Source(name), None, (problem,))
     try:
         with file.open("rb") as opened:
             content = opened.read(_MAX_SIZE_BYTES + 1)
@@ -124,6 +128,12 @@ def read_file(name: str, file: Path) -> Document:
         problem = FileProblem(name, 0, f"cannot be read: {error.strerror or error}")
         return Document(Source(name), None, (problem,))
     return read(name, content)
+
+
+def _no_file(file: Path) -> str:
+    if file.is_symlink() and not file.exists():
+        return "is a link to a file that does not exist"
+    return "is a folder" if file.is_dir() else "is not a regular file"
 
 
 def _decode(content: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -91,12 +92,32 @@ def test_other_files_beside_the_contracts_are_measured_too(
     assert peak_bytes(work) < 256 << 20
 
 
-def test_a_mapping_that_cannot_be_read_is_a_problem_and_no_crash(tmp_path: Path) -> None:
-    """A folder of that name, say."""
-    (tmp_path / "mappings" / "folder.yaml").mkdir(parents=True)
+NO_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a link to nothing": (lambda path: path.symlink_to("nowhere"), "is a link to a file that does"),
+    "a link to itself": (lambda path: path.symlink_to(path), "is a link to a file that does not"),
+    "a pipe": (os.mkfifo, "is not a regular file"),
+    "a device": (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
+    "a folder": (lambda path: path.mkdir(), "is a folder"),
+}
+READERS: dict[str, Callable[[Path], object]] = {
+    "events/odd.v1.yaml": load,
+    "mappings/odd.yaml": lambda path: read_mappings(path, Registry.of([])),
+    "scenarios/odd.yaml": lambda path: read_world(path, Registry.of([])),
+}
 
-    with pytest.raises(ContractFilesError, match="cannot be read: Is a directory"):
-        read_mappings(tmp_path, Registry.of([]))
+
+@pytest.mark.parametrize("made", NO_FILES)
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_no_file_is_a_problem_and_is_not_opened(
+    tmp_path: Path, name: str, made: str
+) -> None:
+    """A contract whose link broke must not go out of force without a word; a pipe never ends."""
+    make, message = NO_FILES[made]
+    (tmp_path / name).parent.mkdir()
+    make(tmp_path / name)
+
+    with pytest.raises(ContractFilesError, match=f"{name}: {message}"):
+        READERS[name](tmp_path)
 
 
 def test_a_lookup_file_of_3_gigabytes_is_a_problem_of_its_mapping(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from time import process_time
 
 import pytest
@@ -47,6 +48,10 @@ REFUSED = {
     "(?i:a)b": "inline flags",
     r"\Aa": "only ^, $",
     "[": "does not compile",
+    "^[[:alpha:]]+$": '"[[" is not supported',
+    "^[^[a]$": '"[[" is not supported',
+    "^[a&&b]$": '"&&" in a class is not supported',
+    "^[0-9--4]$": '"--" in a class is not supported',
     "a{99999999999}": "does not compile",
     "^" + "(" * 5000 + ")" * 5000: "nested too deep",
 }
@@ -62,6 +67,14 @@ PATTERNS = st.recursive(
     ),
     max_leaves=5,
 )
+
+
+@given(pattern=st.text("[]^-&~|a:\\\\", max_size=8))
+def test_no_pattern_makes_python_warn(pattern: str) -> None:
+    """Where it does, engines read a class of characters in different ways."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pattern_problem(pattern, max_length=9)
 
 
 @pytest.mark.parametrize("pattern", UNBOUNDED)
