@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from stack import class_data
 from stack.home import java
 
 _FLINK_EXPORTS = (
@@ -51,6 +52,7 @@ def command(
     """
     return (
         java(),
+        *class_data.flags(main, classpath),
         *("-Xms64m", f"-Xmx{heap_mb}m", "-XX:+UseSerialGC"),
         *("-XX:MaxMetaspaceSize=192m", "-XX:ReservedCodeCacheSize=96m"),
         f"-XX:MaxDirectMemorySize={max(64, heap_mb // 4)}m",
@@ -64,10 +66,15 @@ def command(
     )
 
 
-def flink_client_options() -> dict[str, object]:
-    """Return Flink's options for the Java that its scripts start: the client's, which is brief."""
-    brief = "-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-    return {"env.java.opts.all": " ".join(OPENED_FOR_FLINK), "env.java.opts.client": brief}
+def flink_client_options(archive: Path) -> dict[str, object]:
+    """Return Flink's options for the Java that submits a job, which lives for a minute at most.
+
+    The options named after the client reach `flink run` alone, not pyflink's own Java: that had the
+    optimising compiler, the threads of its collector and a quarter of the memory.
+    """
+    brief = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+    classes = class_data.mapped(archive) if archive.exists() else ()
+    return {"env.java.opts.all": " ".join((*OPENED_FOR_FLINK, *brief, *classes))}
 
 
 def properties(values: dict[str, object]) -> str:

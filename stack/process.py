@@ -14,7 +14,7 @@ from stack.errors import NotReadyError, StackError
 from stack.identity import Identity
 from stack.probe import wait_until
 
-_TERM_WITHIN = 20.0
+TERM_WITHIN = 20.0
 _KILL_WITHIN = 10.0
 _YIELDS_WITHIN = 5.0
 _LOG_TAIL_BYTES = 2000
@@ -123,13 +123,13 @@ class Process:
         if (identity := self.identity) is not None:
             self._forget_when_gone(identity, identity.kill_family(), within=_KILL_WITHIN)
 
-    def stop(self) -> None:
+    def stop(self, *, within: float = TERM_WITHIN) -> None:
         """Ask the process to end; kill it, and what it leaves behind, when that does not help."""
         if (identity := self.identity) is None:
             return
         members = identity.family()
         identity.send(self._stop_signal)
-        if not self._forget_when_gone(identity, members, within=_TERM_WITHIN):
+        if not self._forget_when_gone(identity, members, within=within):
             self.kill()
             for member in members:
                 member.send(signal.SIGKILL)
@@ -141,6 +141,8 @@ class Process:
             return not self.alive and not any(member.alive for member in members)
 
         if done := wait_until(gone, within=within):
+            if self._child is not None:
+                self._child.wait(within)  # it may have ended after it was asked for last
             self._pid_path.unlink(missing_ok=True)
             leftovers.forget(identity)
         return done

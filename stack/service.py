@@ -16,7 +16,7 @@ from stack import install, leftovers, ports
 from stack.errors import StackError
 from stack.install import Program
 from stack.probe import wait_until
-from stack.process import Command, Process, wait_ready
+from stack.process import TERM_WITHIN, Command, Process, wait_ready
 
 PORTS_WITHIN = 5.0
 
@@ -46,6 +46,11 @@ class Service(ABC):
     def install(self) -> None:
         """Install what the service needs; quick when it is there."""
         install.programs(*self.programs)
+
+    @property
+    def archives(self) -> tuple[Path, ...]:
+        """Archives of classes that its programs map; see `class_data`."""
+        return ()
 
     @abstractmethod
     def prepare(self) -> None:
@@ -180,10 +185,10 @@ class Service(ABC):
         for process in self.processes.values():
             process.kill()
 
-    def stop(self) -> None:
-        """SIGTERM, then SIGKILL for what does not listen."""
+    def stop(self, *, within: float = TERM_WITHIN) -> None:
+        """SIGTERM, then SIGKILL for what has not ended in time."""
         for process in reversed(self.processes.values()):
-            process.stop()
+            process.stop(within=within)
 
     def restart(self) -> float:
         """Start again on the same ports and data; return the seconds until it was healthy."""

@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack import install, jvm, probe
+from stack import class_data, install, jvm, probe
 from stack.home import LOOPBACK, home
 from stack.process import Command
 from stack.service import Service
@@ -14,6 +14,7 @@ from stack.services.kafka import Kafka
 from stack.services.mariadb import MariaDb
 from stack.services.postgres import Postgres
 
+_MAIN = "org.apache.kafka.connect.cli.ConnectDistributed"
 _HEAP_MB = 384
 _ENVIRONMENT = "org.apache.kafka.common.config.provider.EnvVarConfigProvider"
 _JSON = "org.apache.kafka.connect.json.JsonConverter"
@@ -72,6 +73,11 @@ class Connect(Service):
         install.jars("kafka")
         _plugins()
 
+    @property
+    def archives(self) -> tuple[Path, ...]:
+        """That of the worker."""
+        return (class_data.archive(_MAIN, install.jars("kafka")),)
+
     def prepare(self) -> None:
         """Write the worker's configuration."""
         self._configuration.write_text(jvm.properties(self._settings()))
@@ -79,10 +85,9 @@ class Connect(Service):
     def command(self, part: str) -> Command:
         """Run the worker."""
         del part
-        main = "org.apache.kafka.connect.cli.ConnectDistributed"
         classpath = install.jars("kafka")
         arguments = (str(self._configuration),)
-        argv = jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
+        argv = jvm.command(_MAIN, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
         return Command(argv, self.environment)
 
     def healthy(self) -> bool:

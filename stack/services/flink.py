@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack import flink_home, install, jvm, probe
+from stack import class_data, flink_home, install, jvm, probe
 from stack.errors import StackError
 from stack.home import LOOPBACK
 from stack.process import Command, Process
@@ -150,6 +150,12 @@ class Flink(Service):
         """Make the environment and the FLINK_HOME."""
         flink_home.prepare()
 
+    @property
+    def archives(self) -> tuple[Path, ...]:
+        """That of the JobManager, which whoever submits a job maps as well, and the other."""
+        library = flink_home.prepare().library
+        return tuple(class_data.archive(main, library) for main in (_JOB_MANAGER, _TASK_MANAGER))
+
     def prepare(self) -> None:
         """Write the configuration that servers and clients share."""
         installed = flink_home.prepare()
@@ -163,7 +169,7 @@ class Flink(Service):
             python=installed.python,
             directory=self.directory,
         )
-        values |= jvm.flink_client_options()
+        values |= jvm.flink_client_options(self.archives[0])
         lines = [f"{name}: {_yaml(value)}\n" for name, value in (values | self._options).items()]
         (self._configuration / "config.yaml").write_text("".join(lines))
 

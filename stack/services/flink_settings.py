@@ -91,6 +91,8 @@ def _recovery(directory: Path) -> dict[str, object]:
         "heartbeat.interval": 500,
         "heartbeat.timeout": 10_000,
         "heartbeat.rpc-failure-threshold": 1,
+        # Ten seconds are too few for a TaskManager that yields to others on a busy machine.
+        "pekko.startup-timeout": "120 s",
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": 1000,
         # Attempts without a TaskManager cost CPU that its start needs (90 of them at 100 ms).

@@ -11,12 +11,13 @@ from pathlib import Path
 from string import Template
 from xml.sax.saxutils import escape
 
-from stack import install, jvm, probe
+from stack import class_data, install, jvm, probe
 from stack.home import LOOPBACK
 from stack.process import Command
 from stack.service import Service
 from stack.services.s3 import S3
 
+_MAIN = "org.eclipse.jetty.xml.XmlConfiguration"
 _HEAP_MB = 256
 _TEMPLATE = Path(__file__).with_name("iceberg_rest.xml")
 
@@ -63,6 +64,11 @@ class IcebergRest(Service):
         """Download the catalog and its server."""
         install.jars("iceberg-rest")
 
+    @property
+    def archives(self) -> tuple[Path, ...]:
+        """That of the server."""
+        return (class_data.archive(_MAIN, install.jars("iceberg-rest")),)
+
     def prepare(self) -> None:
         """Write the server's description."""
         self.s3.make_bucket(self._bucket)
@@ -78,11 +84,10 @@ class IcebergRest(Service):
     def command(self, part: str) -> Command:
         """Run Jetty."""
         del part
-        main = "org.eclipse.jetty.xml.XmlConfiguration"
         classpath = install.jars("iceberg-rest")
         arguments = (str(self._configuration),)
         return Command(
-            jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
+            jvm.command(_MAIN, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
         )
 
     def healthy(self) -> bool:

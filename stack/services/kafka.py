@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import certificates, install, jvm, probe
+from stack import certificates, class_data, install, jvm, probe
 from stack.home import LOOPBACK
 from stack.process import Command
 from stack.service import Service
 
 _HEAP_MB = 512
+_MAIN = "kafka.Kafka"
 _CLUSTER_ID = "AgentFlowStackKafka000"
 
 
@@ -84,6 +85,11 @@ class Kafka(Service):
         """Download the jars of the broker and its tools."""
         install.jars("kafka")
 
+    @property
+    def archives(self) -> tuple[Path, ...]:
+        """That of the broker."""
+        return (class_data.archive(_MAIN, install.jars("kafka")),)
+
     def prepare(self) -> None:
         """Write the configuration and format the log directory, once."""
         if self.secure and not self._keystore.exists():
@@ -95,7 +101,7 @@ class Kafka(Service):
     def command(self, part: str) -> Command:
         """Run broker and controller."""
         del part
-        return Command(self._java("kafka.Kafka", str(self._configuration)))
+        return Command(self._java(_MAIN, str(self._configuration)))
 
     def healthy(self) -> bool:
         """Ask for metadata: the broker names itself once it is registered and unfenced."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack import install, jvm, probe
+from stack import class_data, install, jvm, probe
 from stack.home import LOOPBACK
 from stack.process import Command
 from stack.service import Service
 
+_MAIN = "org.gaul.s3proxy.Main"
 _HEAP_MB = 192
 _ANSWERS = frozenset({200, 403})
 
@@ -62,6 +63,11 @@ class S3(Service):
         """Download the jar."""
         install.jars("s3", transitive=False)
 
+    @property
+    def archives(self) -> tuple[Path, ...]:
+        """That of the server."""
+        return (class_data.archive(_MAIN, install.jars("s3", transitive=False)),)
+
     def prepare(self) -> None:
         """Write the configuration and make the buckets."""
         for bucket in self._buckets:
@@ -73,9 +79,8 @@ class S3(Service):
         del part
         classpath = install.jars("s3", transitive=False)
         arguments = ("--properties", str(self._configuration))
-        main = "org.gaul.s3proxy.Main"
         return Command(
-            jvm.command(main, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
+            jvm.command(_MAIN, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
         )
 
     def healthy(self) -> bool:

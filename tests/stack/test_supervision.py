@@ -56,6 +56,19 @@ def test_process_is_found_again_by_its_pid_file(process: Process, tmp_path: Path
     assert not process.alive
 
 
+def test_process_that_was_stopped_is_gone(tmp_path: Path) -> None:
+    """Not even a zombie stays: who looks in /proc must not find it."""
+    process = sleeper(tmp_path)
+    pids = []
+
+    for _ in range(5):
+        process.start()
+        pids.append(process.pid)
+        process.stop()
+
+        assert not Path(f"/proc/{pids[-1]}").exists()
+
+
 def test_process_yields_with_its_session(tmp_path: Path) -> None:
     """Where the kernel shares cores by session, niceness alone would change nothing."""
     process = sleeper(tmp_path, niceness=7)
