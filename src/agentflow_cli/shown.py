@@ -54,8 +54,9 @@ def trust(answer: Answer) -> str:
     exact = "exact" if answer.exact else f"within {100 * (answer.error_bound or 0):.2g} %"
     window = answer.window.name or "the whole range"
     events = counted(answer.events, "event")
-    moved = "" if answer.series or answer.as_of is not None else f"{_moved(answer)}, "
-    return f"{answer.metric}, {window}: {answer.status}, {moved}{events}, {exact}, {contract}"
+    moved = [] if answer.series or answer.as_of is not None else _moved(answer)
+    said = ", ".join([answer.status, *moved, events, exact, contract])
+    return f"{answer.metric}, {window}: {said}"
 
 
 def _note(point: Point) -> str:
@@ -64,12 +65,21 @@ def _note(point: Point) -> str:
     return " ".join(note for note in notes if note != "fresh")
 
 
-def _moved(answer: Answer) -> str:
-    """Return when the number moved, and for how long nothing has come that could move it."""
+def _moved(answer: Answer) -> list[str]:
+    """Return when the number moved, and for how long nothing has come that could move it.
+
+    Without an age it is not known when. It never moved only if nothing came that could move it.
+    """
     idle = answer.source_idle_ms
-    quiet = idle is not None and idle >= _MINUTE_MS and idle != answer.age_ms
-    words = "moved earlier" if answer.age_ms is None and answer.events else age(answer.age_ms)
-    return f"{words}, its sources idle for {_length(idle)}" if quiet and idle else words
+    if answer.age_ms is not None:
+        words = [age(answer.age_ms)]
+    elif answer.events:
+        words = ["moved earlier"]
+    else:
+        words = ["never moved"] if idle is None else []
+    if idle is not None and idle >= _MINUTE_MS and idle != answer.age_ms:
+        words.append(f"its sources idle for {_length(idle)}")
+    return words
 
 
 def write_causes(answer: Answer) -> None:
@@ -95,10 +105,8 @@ def dimensions(values: Mapping[str, object]) -> str:
     return " ".join(f"{name}={spelled(value)}" for name, value in values.items())
 
 
-def age(milliseconds: float | None) -> str:
+def age(milliseconds: float) -> str:
     """Render as `moved 3 s ago`."""
-    if milliseconds is None:
-        return "never moved"
     return f"moved {_length(milliseconds)} ago"
 
 

@@ -280,6 +280,7 @@ class FakePlatform:
             },
             "watermark": now() if self.events else None,
             "age_ms": 41 if any(name == metric.name for name, _ in self.moves) else None,
+            "source_idle_ms": 41 if self.events else None,
             "token": self.token(),
             "exact": True,
             "error_bound": None,

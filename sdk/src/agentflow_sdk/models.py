@@ -188,7 +188,7 @@ class Answer(Model):
             `partial`: not all is known, while state is rebuilt or before the first event came
             (`known_from`); `restated`: the range changed after it had closed.
         age_ms: Since the newest event that moved this number came, in the cell and window asked;
-            None when none of the newest that moved the metric did.
+            None when that is not known: none of the newest that moved the metric did.
         source_idle_ms: Since the newest event came that can move the metric, in whatever cell; a
             quiet source. None before any came.
         token: What the answer covers.

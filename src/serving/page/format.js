@@ -34,12 +34,17 @@ export function direction(value) {
 
 /** How long ago, in one or two words. */
 export function age(ms) {
-  if (ms === null) return "never moved";
   if (ms < SECOND) return "just now";
   if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s ago`;
   if (ms < 60 * MINUTE) return `${Math.floor(ms / MINUTE)} min ago`;
   if (ms < 48 * 60 * MINUTE) return `${Math.floor(ms / (60 * MINUTE))} h ago`;
   return `${counted(Math.floor(ms / (24 * 60 * MINUTE)), "day")} ago`;
+}
+
+/** What is known of a number whose age is not: it never moved only if nothing came that could move it. */
+export function withoutAge({ events, source_idle_ms: idleMs }) {
+  if (events) return "moved earlier";
+  return idleMs === null || idleMs === undefined ? "never moved" : "no events";
 }
 
 export function when(instant) {

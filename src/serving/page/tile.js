@@ -1,7 +1,7 @@
 // One metric as a tile: its values, how they went, how old they are and by which contract.
 
 import { el, svg } from "./dom.js";
-import { age, reading, title } from "./format.js";
+import { age, reading, title, withoutAge } from "./format.js";
 
 const SHOWN = 3;
 const POINTS = 60;
@@ -50,8 +50,9 @@ export class Tile {
   tick() {
     if (!this.answer) return;
     const { age_ms: ageMs, status } = this.answer;
-    const now = ageMs === null || ageMs === undefined ? null : ageMs + performance.now() - this.receivedAt;
-    this.status.textContent = status === "fresh" ? age(now) : `${status} · ${age(now)}`;
+    const known = ageMs !== null && ageMs !== undefined;
+    const words = known ? age(ageMs + performance.now() - this.receivedAt) : withoutAge(this.answer);
+    this.status.textContent = status === "fresh" ? words : `${status} · ${words}`;
     this.status.title = status;
   }
 

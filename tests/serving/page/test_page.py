@@ -38,6 +38,20 @@ def test_numbers_move_while_one_looks(page: Page, url: str) -> None:
     expect(revenue.locator(".dot")).to_have_attribute("data-status", "fresh")
 
 
+def test_only_a_number_that_nothing_could_move_never_moved(page: Page, url: str) -> None:
+    """An age that is null is not known; what is known are the events and whether any came."""
+    page.goto(url)
+    said = page.evaluate(
+        """async () => {
+            const { withoutAge } = await import("/page/format.js");
+            return [[1, 41], [1, null], [0, 41], [0, null]].map(([events, idle]) =>
+                withoutAge({ events, age_ms: null, source_idle_ms: idle }));
+        }"""
+    )
+
+    assert said == ["moved earlier", "moved earlier", "no events", "never moved"]
+
+
 def test_currencies_stand_below_each_other(page: Page, url: str) -> None:
     """They are never added, so one number cannot stand for both."""
     post(url, ORDER)
