@@ -16,8 +16,8 @@ from ingestion.log.port import (
     Batch,
     Committed,
     NewRecord,
-    Place,
     Record,
+    RecordOffset,
     the_only,
 )
 from ingestion.log.topic_names import checked_topic
@@ -44,11 +44,11 @@ class MemoryLog:
         checked_topic(topic)
         return 1
 
-    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[RecordOffset]:
         """Store *records* in order and return their places."""
         checked_topic(topic)
         with self._lock:
-            return [Place(ONLY, offset) for offset in self._append(topic, records)]
+            return [RecordOffset(ONLY, offset) for offset in self._append(topic, records)]
 
     def _append(self, topic: str, records: Sequence[NewRecord]) -> range:
         stored = self._records.setdefault(topic, [])

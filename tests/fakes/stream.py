@@ -14,7 +14,7 @@ from agentflow.errors import OffsetLostError, UnavailableError
 from agentflow.supervision import Supervisor
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.producer import KafkaProducer
-from ingestion.log.port import NewRecord, Place, Record
+from ingestion.log.port import NewRecord, Record, RecordOffset
 from processing.follow.port import FOLLOWED
 from tests.fakes.stream_job import PlainJob
 
@@ -146,7 +146,7 @@ class FakeSender:
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
 
-    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[RecordOffset]:
         broker = self._broker
         if broker.down:
             raise UnavailableError("nobody answers")
@@ -158,7 +158,7 @@ class FakeSender:
                 Record("raw", partition, offset, record.key, record.value, record.headers,
                        record.timestamp_us)
             )  # fmt: skip
-            places.append(Place(partition, offset))
+            places.append(RecordOffset(partition, offset))
         if broker.running:
             broker.work()
         return places
@@ -172,7 +172,7 @@ class ProducingSender(FakeSender):
         super().__init__(broker)
         self.producer = producer
 
-    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[RecordOffset]:
         await self.producer.send(topic, records)
         return await super().send(topic, records)
 

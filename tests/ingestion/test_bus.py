@@ -16,7 +16,7 @@ import pytest
 
 from agentflow.errors import AgentFlowError, ParameterError
 from ingestion.log.opening import open_log
-from ingestion.log.port import Bus, NewRecord, Place, Record
+from ingestion.log.port import Bus, NewRecord, Record, RecordOffset
 from ingestion.partitioner import partition_of
 from tests.fakes.memory_log import MemoryLog
 
@@ -50,7 +50,10 @@ class BusSuite:
         first = bus.append(topic, [new(b"a"), new(b"b")])
         second = bus.append(topic, [new(b"c")])
 
-        assert (list(first), list(second)) == ([Place(0, 0), Place(0, 1)], [Place(0, 2)])
+        assert (list(first), list(second)) == (
+            [RecordOffset(0, 0), RecordOffset(0, 1)],
+            [RecordOffset(0, 2)],
+        )
         assert bus.end(topic) == 3
 
     def test_a_record_comes_back_as_it_was_appended(self, bus: Bus, make_topic: MakeTopic) -> None:
@@ -200,7 +203,7 @@ class BusSuite:
 
         places = bus.append(topic, records)
 
-        found = {Place(r.partition, r.offset): r.value for r in everything(bus, topic)}
+        found = {RecordOffset(r.partition, r.offset): r.value for r in everything(bus, topic)}
         assert [found[place] for place in places] == [record.value for record in records]
 
     def test_a_record_without_a_key_is_in_some_partition(
@@ -211,7 +214,7 @@ class BusSuite:
 
         places = bus.append(topic, [new(b"%d" % number) for number in range(20)])
 
-        found = {Place(r.partition, r.offset): r.value for r in everything(bus, topic)}
+        found = {RecordOffset(r.partition, r.offset): r.value for r in everything(bus, topic)}
         assert [found[place] for place in places] == [b"%d" % number for number in range(20)]
 
     def test_a_large_record_is_a_record(self, bus: Bus, make_topic: MakeTopic) -> None:
@@ -235,14 +238,14 @@ class BusSuite:
         """Every place is given once, and none is left out."""
         topic = make_topic(self.most_partitions)
 
-        def append(number: int) -> Sequence[Place]:
+        def append(number: int) -> Sequence[RecordOffset]:
             return bus.append(topic, [new(b"", b"%d" % (number * 5 + part)) for part in range(5)])
 
         with ThreadPoolExecutor(8) as threads:
             places = [place for batch in threads.map(append, range(40)) for place in batch]
 
         assert sorted(places) == [
-            Place(partition, offset)
+            RecordOffset(partition, offset)
             for partition in range(bus.partitions(topic))
             for offset in range(bus.end(topic, partition))
         ]

@@ -15,7 +15,7 @@ from agentflow.errors import (
     StorageFullError,
     UnavailableError,
 )
-from ingestion.log.port import Place
+from ingestion.log.port import RecordOffset
 from ingestion.redis.bus import RedisBus
 from ingestion.redis.opening import open_redis_bus
 from stack.services import Redis
@@ -101,7 +101,7 @@ def test_a_full_redis_stores_nothing_of_a_batch(redis: Redis) -> None:
 
     setting(redis, "maxmemory", "128mb")
     assert bus.end("raw") == 1
-    assert list(bus.append("raw", [new()])) == [Place(0, 1)]
+    assert list(bus.append("raw", [new()])) == [RecordOffset(0, 1)]
     bus.close()
 
 
@@ -114,7 +114,7 @@ def test_offsets_go_on_after_old_records_were_trimmed(redis: Redis) -> None:
 
     assert list(bus.read("raw", start=0, limit=9)) == []
     assert bus.end("raw") == 9
-    assert list(bus.append("raw", [new(b"next")])) == [Place(0, 9)]
+    assert list(bus.append("raw", [new(b"next")])) == [RecordOffset(0, 9)]
     assert [record.offset for record in bus.read("raw", start=0, limit=9)] == [9]
     bus.close()
 

@@ -27,7 +27,7 @@ from ingestion.kafka.producer import Backlog, KafkaProducer
 from ingestion.kafka.records import raw_record
 from ingestion.kafka.topic_plan import Create
 from ingestion.kafka.topics import Topic
-from ingestion.log.port import RAW, NewRecord, Place
+from ingestion.log.port import RAW, NewRecord, RecordOffset
 from ingestion.partitioner import partition_of
 from stack.services import Kafka
 from tests.ingestion.test_bus import new
@@ -83,7 +83,7 @@ def test_each_record_is_told_where_it_is(opened: Open, config: KafkaConfig) -> N
     assert [place.partition for place in places] == [
         partition_of(record.key or b"", PARTITIONS) for record in records
     ]
-    found = {Place(r.partition, r.offset): r for r in all_records(config, RAW)}
+    found = {RecordOffset(r.partition, r.offset): r for r in all_records(config, RAW)}
     for place, record in zip(places, records, strict=True):
         stored = found[place]
         assert (stored.key, stored.value) == (record.key, event.value)
@@ -132,7 +132,7 @@ def test_what_is_said_to_be_stored_is_there_in_a_topic_made_a_moment_ago(
             places = asyncio.run(producer.send(topic, records))
         except UnavailableError:  # some of them may be stored: whoever sent them sends again
             continue
-        stored = {Place(r.partition, r.offset): r.value for r in all_records(config, topic)}
+        stored = {RecordOffset(r.partition, r.offset): r.value for r in all_records(config, topic)}
         assert [stored[place] for place in places] == [record.value for record in records]
 
 
@@ -180,7 +180,7 @@ def test_a_topic_that_nobody_made_is_told_with_its_fix(opened: Open) -> None:
     assert "agentflow topics apply" in str(refused.value.hint)
 
 
-async def stored(producer: KafkaProducer, record: NewRecord) -> Place:
+async def stored(producer: KafkaProducer, record: NewRecord) -> RecordOffset:
     """Send until the broker takes it: a machine under load may need more than one delivery."""
     while True:
         try:
@@ -233,7 +233,7 @@ def test_a_request_that_gave_up_disturbs_nobody(opened: Open) -> None:
     """Its client went away: the records are stored, and the next request is answered."""
     producer = opened()
 
-    async def requests() -> Place:
+    async def requests() -> RecordOffset:
         gone = asyncio.create_task(producer.send(RAW, [NewRecord(b"k", b"gone", {}, 1_000)]))
         await asyncio.sleep(0)
         gone.cancel()

@@ -22,7 +22,7 @@ from agentflow.wording import counted
 from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 from ingestion.kafka.faults import DRIVER_ERRORS, Faults
 from ingestion.kafka.records import MICROS_PER_MILLI, size_bytes
-from ingestion.log.port import NewRecord, Place
+from ingestion.log.port import NewRecord, RecordOffset
 
 CAPACITY_RECORDS: Final = 100_000
 CAPACITY_BYTES: Final = 128 << 20
@@ -113,7 +113,7 @@ class KafkaProducer:
         except KafkaException as error:
             raise self._faults.error(error.args[0]) from error
 
-    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[RecordOffset]:
         """Append *records* to *topic* and return where each is, in the same order.
 
         Raises:
@@ -201,14 +201,14 @@ class _Delivery:
         self._missing = count
         self._faults = faults
         self._error: AgentFlowError | None = None
-        self._found: list[Place | None] = [None] * count
-        self.places: asyncio.Future[Sequence[Place]] = loop.create_future()
+        self._found: list[RecordOffset | None] = [None] * count
+        self.places: asyncio.Future[Sequence[RecordOffset]] = loop.create_future()
 
     def arrived(self, index: int, error: KafkaError | None, message: Message) -> None:
         """Take in one report; the last one wakes who waits."""
         self._missing -= 1
         report = report_of(error, message, self._faults)
-        if isinstance(report, Place):
+        if isinstance(report, RecordOffset):
             self._found[index] = report
         else:
             self._error = self._error or report
@@ -239,7 +239,9 @@ class _Delivery:
         self.places.set_result([place for place in self._found if place is not None])
 
 
-def report_of(error: KafkaError | None, message: Message, faults: Faults) -> Place | AgentFlowError:
+def report_of(
+    error: KafkaError | None, message: Message, faults: Faults
+) -> RecordOffset | AgentFlowError:
     """Return where a record is, or why it cannot be said to be stored.
 
     librdkafka takes a record for delivered, without an offset, when the broker took a later one of
@@ -255,4 +257,4 @@ def report_of(error: KafkaError | None, message: Message, faults: Faults) -> Pla
             "kafka did not say where it stored a record, so it may be lost",
             hint="Send it again; an event that was stored after all is counted once by its id.",
         )
-    return Place(partition, offset)
+    return RecordOffset(partition, offset)

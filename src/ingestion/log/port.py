@@ -53,7 +53,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     timestamp_us: int
 
 
-class Place(NamedTuple):
+class RecordOffset(NamedTuple):
     """Where a record of a topic is."""
 
     partition: int
@@ -80,7 +80,7 @@ class Bus(Protocol):
         """Return how many partitions *topic* has; they count from 0, and never become fewer."""
         ...
 
-    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[RecordOffset]:
         """Store *records* and return where each is, in the same order, once all are durable.
 
         When it raises, a broker may have stored some of them: to append again is to repeat them.

@@ -27,8 +27,8 @@ from ingestion.log.port import (
     Batch,
     Committed,
     NewRecord,
-    Place,
     Record,
+    RecordOffset,
     Reject,
     Verdict,
     the_only,
@@ -221,7 +221,7 @@ class SqliteLog:
         checked_topic(topic)
         return 1
 
-    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[RecordOffset]:
         """Store *records* in order, all or none, and return their places once they are durable.
 
         Raises:
@@ -237,7 +237,7 @@ class SqliteLog:
                         schema.create_topic(self._connection, topic)
                     self._insert(topic, first, records)
                 self._ends[topic] = first + len(records)
-            return [Place(ONLY, offset) for offset in range(first, first + len(records))]
+            return [RecordOffset(ONLY, offset) for offset in range(first, first + len(records))]
 
     def store_position(self, consumer: str, topic: str, offset: int, partition: int = ONLY) -> None:
         """Remember durably that *consumer* is done with everything before *offset*."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentflow.errors import ParameterError
-from ingestion.log.port import ONLY, NewRecord, Place, Record
+from ingestion.log.port import ONLY, NewRecord, Record, RecordOffset
 from ingestion.log.topic_names import checked_topic
 from ingestion.partitioner import partition_of
 from ingestion.redis.entries import fields_of, record_of
@@ -61,7 +61,7 @@ class RedisBus:
         """Return how many partitions *topic* was given; one, if nothing was said."""
         return self._partitions.get(checked_topic(topic), 1)
 
-    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+    def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[RecordOffset]:
         """Store *records* in order, all or none; see `Bus.append`.
 
         Raises:
@@ -78,7 +78,7 @@ class RedisBus:
                 pipeline.xadd(self._stream(topic, partition), fields_of(record), id=NEXT)
             ids = pipeline.execute()
         return [
-            Place(partition, offset_of(stored))
+            RecordOffset(partition, offset_of(stored))
             for partition, stored in zip(parts, ids, strict=True)
         ]
 

@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 
 from agentflow.errors import BacklogFullError, UnavailableError
 from agentflow.wording import counted
-from ingestion.log.port import RAW, NewRecord, Place
+from ingestion.log.port import RAW, NewRecord, RecordOffset
 from ingestion.partitioner import partition_of
 from ingestion.redis.entries import fields_of
 from ingestion.redis.faults import LOST, LOST_HINT, translated
@@ -33,7 +33,7 @@ class _Sending:
 
     topic: str
     records: Sequence[NewRecord]
-    places: asyncio.Future[Sequence[Place]]
+    places: asyncio.Future[Sequence[RecordOffset]]
 
 
 class RedisSender:
@@ -67,7 +67,7 @@ class RedisSender:
         except ValueError as error:
             raise malformed() from error
 
-    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[RecordOffset]:
         """Append *records* to *topic* and return where each is, in the same order.
 
         Raises:
@@ -85,7 +85,7 @@ class RedisSender:
                 hint="Send again in a second; slow down if it happens often.",
             )
         self._loop = asyncio.get_running_loop()
-        places: asyncio.Future[Sequence[Place]] = self._loop.create_future()
+        places: asyncio.Future[Sequence[RecordOffset]] = self._loop.create_future()
         self._waiting.append(_Sending(topic, records, places))
         self._records += len(records)
         if self._writing is None or self._writing.done():
@@ -117,7 +117,7 @@ class RedisSender:
         del self._waiting[: len(batch)]
         return batch
 
-    async def _write(self, batch: Sequence[_Sending]) -> list[list[Place]]:
+    async def _write(self, batch: Sequence[_Sending]) -> list[list[RecordOffset]]:
         prefix, count = self._config.prefix, self._config.raw_partitions
         parts = [
             [
@@ -136,7 +136,7 @@ class RedisSender:
                 log_id, *stored = await pipeline.execute()
         self._require_same_log(log_id)
         ids = iter(stored)
-        return [[Place(part, offset_of(next(ids))) for part in each] for each in parts]
+        return [[RecordOffset(part, offset_of(next(ids))) for part in each] for each in parts]
 
     def _require_same_log(self, log_id: bytes | None) -> None:
         """Acknowledge nothing that goes to a server which lost what it held: nobody judges it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Place, Record
+from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Record, RecordOffset
 
 FOLLOWED: Final = (VALIDATED, DEAD_LETTERS, DUPLICATES)
 """The topics that say what became of raw records; each has one partition."""
@@ -107,7 +107,7 @@ class Stream(Protocol):
 class RawSender(Protocol):
     """Appends to the raw topic."""
 
-    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[Place]:
+    async def send(self, topic: str, records: Sequence[NewRecord]) -> Sequence[RecordOffset]:
         """Store *records* and return where each is, in the same order.
 
         Raises:

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message
 from agentflow.errors import AgentFlowError, RecordTooLargeError, UnavailableError
 from ingestion.kafka.faults import Faults
 from ingestion.kafka.producer import report_of
-from ingestion.log.port import Place
+from ingestion.log.port import RecordOffset
 
 FAULTS = Faults("localhost:9092")
 
@@ -34,8 +34,8 @@ def told(partition: int | None, offset: int | None, error: KafkaError | None = N
 
 def test_an_offset_says_where_it_is() -> None:
     """The first record of a partition has offset 0: that is a place as well."""
-    assert told(0, 0) == Place(0, 0)
-    assert told(2, 41) == Place(2, 41)
+    assert told(0, 0) == RecordOffset(0, 0)
+    assert told(2, 41) == RecordOffset(2, 41)
 
 
 def test_delivered_without_an_offset_may_be_lost() -> None:
