@@ -20,7 +20,7 @@ from quality.envelope import (
     legal_name,
 )
 from quality.fields import escaped, shortened
-from quality.lexical import instant_us
+from quality.formats import instant_us
 from quality.verdict import Violation
 
 _NOT_DECODED: Final = b'{"%b":' % UNDECODED.encode()

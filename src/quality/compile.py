@@ -23,7 +23,7 @@ from agentflow.wording import quoted
 from quality import codes
 from quality.digest import identity_prefix
 from quality.envelope import UNKNOWN_SOURCE, Envelope, decode_members, json_content
-from quality.lexical import (
+from quality.formats import (
     EXACT,
     canonical_decimal,
     canonical_form,

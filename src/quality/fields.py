@@ -12,7 +12,7 @@ from agentflow.contracts import FieldContract
 from agentflow.suggestions import nearest_or_all
 from agentflow.wording import quoted
 from quality import codes
-from quality.lexical import (
+from quality.formats import (
     INTEGER_DIGITS,
     canonical_decimal,
     decimal_form,

@@ -12,7 +12,7 @@ from agentflow.wording import quoted
 from quality import codes
 from quality.compile import Plan, exactly
 from quality.fields import judge_field, missing, unknown
-from quality.lexical import INTEGER_DIGITS
+from quality.formats import INTEGER_DIGITS
 from quality.shape import MAX_INTEGER, MIN_INTEGER
 from quality.verdict import Violation
 

@@ -24,7 +24,7 @@ from agentflow.expressions.nodes import (
 )
 from agentflow.expressions.python import PythonEmitter
 from quality.envelope import ATTRIBUTES
-from quality.lexical import INTEGER_DIGITS
+from quality.formats import INTEGER_DIGITS
 from quality.shape import MAX_INTEGER, MIN_INTEGER, ordered_fields
 
 _CHECKS = {

@@ -33,7 +33,7 @@ class _Sending:
 
     topic: str
     records: Sequence[NewRecord]
-    places: asyncio.Future[Sequence[RecordOffset]]
+    offsets: asyncio.Future[Sequence[RecordOffset]]
 
 
 class RedisSender:
@@ -85,12 +85,12 @@ class RedisSender:
                 hint="Send again in a second; slow down if it happens often.",
             )
         self._loop = asyncio.get_running_loop()
-        places: asyncio.Future[Sequence[RecordOffset]] = self._loop.create_future()
-        self._waiting.append(_Sending(topic, records, places))
+        offsets: asyncio.Future[Sequence[RecordOffset]] = self._loop.create_future()
+        self._waiting.append(_Sending(topic, records, offsets))
         self._records += len(records)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_all(), name="redis-sender")
-        return await places
+        return await offsets
 
     async def _write_all(self) -> None:
         while batch := self._next_batch():
@@ -100,9 +100,9 @@ class RedisSender:
                 for sending in batch:
                     _fail(sending, error)
             else:
-                for sending, places in zip(batch, found, strict=True):
-                    if not sending.places.done():  # who waited was cancelled
-                        sending.places.set_result(places)
+                for sending, offsets in zip(batch, found, strict=True):
+                    if not sending.offsets.done():  # who waited was cancelled
+                        sending.offsets.set_result(offsets)
             finally:
                 self._records -= sum(len(sending.records) for sending in batch)
 
@@ -160,5 +160,5 @@ class RedisSender:
 
 
 def _fail(sending: _Sending, error: BaseException) -> None:
-    if not sending.places.done():
-        sending.places.set_exception(error)
+    if not sending.offsets.done():
+        sending.offsets.set_exception(error)

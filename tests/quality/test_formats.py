@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.clock import from_datetime
-from quality.lexical import (
+from quality.formats import (
     canonical_decimal,
     decimal_form,
     decimal_reader,
