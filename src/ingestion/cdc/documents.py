@@ -17,12 +17,12 @@ from agentflow.contracts import SourceContract
 from agentflow.contracts.tables import Emission
 from agentflow.wording import quoted
 from ingestion.cdc.change import Change, Refusal, Row, Scalar
-from ingestion.cdc.moment import (
+from ingestion.cdc.row_event import (
     FULL_IDENTITY,
     TOGETHER,
     Means,
-    Moment,
     RefusedError,
+    RowEvent,
     column_of,
 )
 from ingestion.cdc.sources import Sources, Table
@@ -83,10 +83,10 @@ def _documents(change: Change, table: Table) -> Iterator[dict[str, object]]:
         _columns_are_there(change, contract)
         return
     for means, key, row, before in _meanings(change, contract):
-        moment = Moment(change, table, means, key, row)
+        row_event = RowEvent(change, table, means, key, row)
         for made in table.makes[means]:
-            if _wanted(made.emission, moment, before):
-                yield moment.document(made)
+            if _wanted(made.emission, row_event, before):
+                yield row_event.document(made)
 
 
 def _columns_are_there(change: Change, contract: SourceContract) -> None:
@@ -160,12 +160,12 @@ def _key(change: Change, row: Row | None, contract: SourceContract) -> Row | Non
     return {name: told[name] for name in contract.key}
 
 
-def _wanted(emission: Emission, moment: Moment, before: Row | None) -> bool:
+def _wanted(emission: Emission, row_event: RowEvent, before: Row | None) -> bool:
     for name, values in emission.when.items():
-        value = moment.value(name)
+        value = row_event.value(name)
         text = ("true" if value else "false") if isinstance(value, bool) else str(value)
         if text not in values:
             return False
     if not emission.changed or before is None:
         return True
-    return any(moment.differs(name, before) for name in emission.changed)
+    return any(row_event.differs(name, before) for name in emission.changed)

@@ -75,7 +75,7 @@ def _mismatch(message: str, column: str) -> RefusedError:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class RowEvent:
     """One thing that happened to one row."""
 
     change: Change
