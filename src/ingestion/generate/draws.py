@@ -23,8 +23,8 @@ Drawing: TypeAlias = Callable[[State], Value]
 _PART = re.compile(r"\{([^{}]*)\}")
 
 
-class Moment:
-    """What the world knows while an event is made; one for a whole run, changed in place.
+class DrawContext:
+    """What the generator knows while it makes an event; one for a whole run, changed in place.
 
     Attributes:
         now_us: Time of the event, before it is made late.
@@ -66,42 +66,42 @@ def type_of(value: Draw | str, scope: Scope) -> ExpressionType:
     return ExpressionType("string", nullable=nullable)
 
 
-def drawing_of(value: Draw | str, scope: Scope, moment: Moment) -> Drawing:
-    """Compile one value. What it draws depends only on the moment's randomness and the state."""
+def drawing_of(value: Draw | str, scope: Scope, context: DrawContext) -> Drawing:
+    """Compile one value. What it draws depends only on the context's randomness and the state."""
     if isinstance(value, str):
         source = PythonEmitter(scope, field=lambda name: f"v[{name!r}]").value_source(
             parse_scalar(value)
         )
         compiled: Drawing = eval(f"lambda v: {source}", dict(NAMESPACE))  # noqa: S307 - emitted from a checked tree, never text of a file
         return compiled
-    draw = _drawing(value, moment)
+    draw = _drawing(value, context)
     if value.absent == 0:
         return draw
-    absent, random = value.absent, moment.random.random
+    absent, random = value.absent, context.random.random
     return lambda state: None if random() < absent else draw(state)
 
 
-def _drawing(value: Draw, moment: Moment) -> Drawing:  # noqa: PLR0911 - one for each kind
-    random = moment.random.random
+def _drawing(value: Draw, context: DrawContext) -> Drawing:  # noqa: PLR0911 - one for each kind
+    random = context.random.random
     if value.choice is not None:
         return _choice(value.choice, random)
     if value.integer is not None:
-        number = _number(value, float(value.integer[0]), value.integer[1] + 1.0, moment.random)
+        number = _number(value, float(value.integer[0]), value.integer[1] + 1.0, context.random)
         highest = value.integer[1]
         return lambda _state: min(int(number() // 1), highest)
     if value.decimal is not None:
-        return _decimal(value, value.decimal, moment.random)
+        return _decimal(value, value.decimal, context.random)
     if value.boolean is not None:
         share = value.boolean
         return lambda _state: random() < share
     if value.ago is not None:
         low_us, high_us = (int(seconds * 1_000_000) for seconds in value.ago)
         span_us = high_us - low_us
-        return lambda _state: moment.now_us - low_us - int(random() * span_us)
+        return lambda _state: context.now_us - low_us - int(random() * span_us)
     if value.id is not None:
-        return _id(value.id, moment)
+        return _id(value.id, context)
     if value.pattern is not None:
-        return _pattern(value.pattern, moment.random)
+        return _pattern(value.pattern, context.random)
     return _text(value.text or "")
 
 
@@ -132,10 +132,10 @@ def _decimal(value: Draw, bounds: tuple[Decimal, Decimal], random: Random) -> Dr
     return draw
 
 
-def _id(prefix: str, moment: Moment) -> Drawing:
+def _id(prefix: str, context: DrawContext) -> Drawing:
     def draw(_state: State) -> Value:
-        moment.count += 1
-        return f"{prefix}{moment.run}{moment.count}"
+        context.count += 1
+        return f"{prefix}{context.run}{context.count}"
 
     return draw
 

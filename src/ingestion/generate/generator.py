@@ -17,7 +17,7 @@ from agentflow.contracts import Registry
 from agentflow.contracts.base import Frozen
 from agentflow.errors import ParameterError
 from ingestion.generate.bad import Document, Spoiler
-from ingestion.generate.draws import Moment
+from ingestion.generate.draws import DrawContext
 from ingestion.generate.journeys import Cast, Draft, Happening, compile_scenario
 from ingestion.generate.shape import Scenario, Share
 
@@ -128,9 +128,9 @@ class _Run:
         careful: bool,
     ) -> None:
         tag = blake2b(f"{seed}:{start_us}".encode(), digest_size=4).hexdigest()
-        self._moment = Moment(Random(seed), run=f"{tag}-", now_us=start_us)  # noqa: S311 - not for secrets
+        self._context = DrawContext(Random(seed), run=f"{tag}-", now_us=start_us)  # noqa: S311 - not for secrets
         self._dice = Random(seed + 1).random  # noqa: S311 - dials must not disturb the journeys
-        self._cast = compile_scenario(scenario, registry, self._moment, careful=careful)
+        self._cast = compile_scenario(scenario, registry, self._context, careful=careful)
         self._spoiler = Spoiler(Random(seed + 2))  # noqa: S311
         self._profile = profile
         self._start_us = start_us
@@ -139,7 +139,7 @@ class _Run:
         self._id = f"{tag}-"
         self._written = 0
         self._encode = msgspec.json.Encoder(decimal_format="string").encode
-        self._drafts = _drafts(self._cast, self._moment, profile.speed)
+        self._drafts = _drafts(self._cast, self._context, profile.speed)
         self._recent: deque[bytes] = deque(maxlen=_RECENT)
         self._held: list[tuple[int, int, bytes]] = []
         self._last: Draft | None = None
@@ -166,7 +166,7 @@ class _Run:
 
     def _next(self, due_us: int, position: int) -> Generated:
         profile, dice = self._profile, self._dice
-        self._moment.now_us = due_us
+        self._context.now_us = due_us
         while True:
             draft = self._last = next(self._drafts)
             thrown = dice()
@@ -203,8 +203,8 @@ class _Run:
         return document
 
 
-def _drafts(cast: Cast, moment: Moment, speed: float) -> Iterator[Draft]:
-    """Return one event after another, each at the moment's time when it is asked for.
+def _drafts(cast: Cast, context: DrawContext, speed: float) -> Iterator[Draft]:
+    """Return one event after another, each at the context's time when it is asked for.
 
     Whoever has waited longest goes first; a new journey begins only when nobody is due. So the rate
     is exact, and the number of journeys under way follows from it.
@@ -215,7 +215,7 @@ def _drafts(cast: Cast, moment: Moment, speed: float) -> Iterator[Draft]:
     order = len(waiting)
     idle = 0
     while idle < _IDLE_LIMIT:
-        if waiting and waiting[0][0] <= moment.now_us:
+        if waiting and waiting[0][0] <= context.now_us:
             journey = heapq.heappop(waiting)[2]
         else:
             journey = cast.begin()
@@ -223,11 +223,11 @@ def _drafts(cast: Cast, moment: Moment, speed: float) -> Iterator[Draft]:
         for happening in journey:
             order += 1
             if isinstance(happening, int):
-                ready_us = moment.now_us + int(happening / speed)
+                ready_us = context.now_us + int(happening / speed)
                 heapq.heappush(waiting, (ready_us, order, journey))
                 break
             idle = 0
-            heapq.heappush(waiting, (moment.now_us, order, journey))
+            heapq.heappush(waiting, (context.now_us, order, journey))
             yield happening
             break
     raise ParameterError("the scenario has stopped sending events", hint="Let a journey emit one.")

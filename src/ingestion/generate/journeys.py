@@ -14,7 +14,7 @@ from agentflow.contracts import EventContract, Registry
 from agentflow.contracts.scope import declared_scope
 from agentflow.expressions import ExpressionType, Scope, parse_scalar
 from agentflow.expressions.python import NAMESPACE, PythonEmitter
-from ingestion.generate.draws import Drawing, Moment, State, Value, drawing_of, type_of
+from ingestion.generate.draws import DrawContext, Drawing, State, Value, drawing_of, type_of
 from ingestion.generate.shape import Scenario, Step, Values
 
 _ATTEMPTS = 200
@@ -58,7 +58,7 @@ class Cast:
 @dataclass(slots=True)
 class _Compiler:
     registry: Registry
-    moment: Moment
+    context: DrawContext
     careful: bool
     pools: dict[str, tuple[float, list[State]]] = field(default_factory=dict)
     pool_scopes: dict[str, Scope] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class _Compiler:
     def _draw(self, values: Values, scope: dict[str, ExpressionType]) -> Act:
         drawings: list[tuple[str, Drawing]] = []
         for name, value in values.items():
-            drawings.append((name, drawing_of(value, scope, self.moment)))
+            drawings.append((name, drawing_of(value, scope, self.context)))
             scope[name] = type_of(value, scope)
 
         def run(state: State) -> Iterable[Happening]:
@@ -102,7 +102,7 @@ class _Compiler:
     def _pick(self, pool: str, scope: dict[str, ExpressionType]) -> Act:
         skew, things = self.pools[pool]
         scope.update(self.pool_scopes[pool])
-        random, count = self.moment.random.random, len(things)
+        random, count = self.context.random.random, len(things)
 
         def run(state: State) -> Iterable[Happening]:
             state.update(things[int(random() ** skew * count)])
@@ -111,12 +111,12 @@ class _Compiler:
         return run
 
     def _wait(self, low: float, high: float) -> Act:
-        random, low_us, span_us = self.moment.random.random, low * 1e6, (high - low) * 1e6
+        random, low_us, span_us = self.context.random.random, low * 1e6, (high - low) * 1e6
         return lambda _state: (int(low_us + random() * span_us),)
 
     def _repeat(self, step: Step, scope: dict[str, ExpressionType]) -> Act:
         low, high = step.repeat or (0, 0)
-        act, random = self._perhaps(step.steps, scope), self.moment.random.random
+        act, random = self._perhaps(step.steps, scope), self.context.random.random
 
         def run(state: State) -> Iterator[Happening]:
             for _ in range(low + int(random() * (high - low + 1))):
@@ -140,9 +140,9 @@ class _Compiler:
 
     def _condition(self, step: Step, scope: Scope) -> Callable[[State], bool]:
         if step.when is not None:
-            drawing = drawing_of(step.when, dict(scope), self.moment)
+            drawing = drawing_of(step.when, dict(scope), self.context)
             return lambda state: drawing(state) is True
-        chance, random = step.chance or 0.0, self.moment.random.random
+        chance, random = step.chance or 0.0, self.context.random.random
         return lambda _state: random() < chance
 
     def _emit(self, step: Step, contract: EventContract, scope: Scope) -> Act:
@@ -155,14 +155,14 @@ class _Compiler:
         inner = dict(scope)
         drawings: list[tuple[str, Drawing]] = []
         for name, value in step.values.items():
-            drawings.append((name, drawing_of(value, inner, self.moment)))
+            drawings.append((name, drawing_of(value, inner, self.context)))
             inner[name] = type_of(value, inner)
         stamps = tuple(
             name for name, declared in contract.fields.items() if declared.type == "timestamp"
         )
         floats = [name for name, declared in contract.fields.items() if declared.type == "number"]
         broken = rules_of(contract) if self.careful else lambda _values: None
-        moment = self.moment
+        context = self.context
 
         attempts = _ATTEMPTS  # of a careful event; one that never fits is not tried again
 
@@ -181,7 +181,7 @@ class _Compiler:
                     if isinstance(number := values.get(name), Decimal):
                         values[name] = float(number)
                 if broken(values) is None:
-                    return (Draft(contract, stamps, moment.now_us, values),)
+                    return (Draft(contract, stamps, context.now_us, values),)
             attempts = 0
             return ()
 
@@ -189,21 +189,21 @@ class _Compiler:
 
 
 def compile_scenario(
-    scenario: Scenario, registry: Registry, moment: Moment, *, careful: bool = False
+    scenario: Scenario, registry: Registry, context: DrawContext, *, careful: bool = False
 ) -> Cast:
     """Compile a checked scenario. With *careful*, values that break a rule are drawn again."""
-    compiler = _Compiler(registry, moment, careful)
+    compiler = _Compiler(registry, context, careful)
     for name, pool in scenario.pools.items():
         scope: dict[str, ExpressionType] = {}
         fill = compiler._draw(pool.values, scope)  # noqa: SLF001 - same module
         things: list[State] = []
-        run, moment.run, moment.count = moment.run, "", 0
+        run, context.run, context.count = context.run, "", 0
         for number in range(pool.size):
             thing: State = dict.fromkeys(scope)
-            moment.count = number
+            context.count = number
             tuple(fill(thing))
             things.append(thing)
-        moment.run, moment.count = run, 0
+        context.run, context.count = run, 0
         compiler.pools[name], compiler.pool_scopes[name] = (pool.skew, things), scope
     opening = [
         _start(act, {**empty, **thing})
@@ -213,7 +213,7 @@ def compile_scenario(
     ]
     journeys = [_begun(compiler, journey.steps, {}) for journey in scenario.journeys.values()]
     weights = [journey.weight for journey in scenario.journeys.values()]
-    return Cast(tuple(opening), _chosen(journeys, weights, moment.random))
+    return Cast(tuple(opening), _chosen(journeys, weights, context.random))
 
 
 def rules_of(contract: EventContract) -> Callable[[Mapping[str, Value]], str | None]:
