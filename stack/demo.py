@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentflow_sdk import AgentFlow, AgentFlowError, Answer
-from ingestion.generate import Profile, read_world
+from ingestion.generate import Profile, read_scenario
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.keys import Keys
 from stack.errors import StackError
@@ -93,7 +93,7 @@ class Demonstration:
 
     def _produce(self) -> None:
         keys, path = Keys(self._path.registry), self._path
-        world = read_world(path.contracts, path.registry)
+        world = read_scenario(path.contracts, path.registry)
         now_us = time.time_ns() // 1_000
         generated = world.generator(
             seed=now_us, start_us=now_us, profile=Profile(rate=_RATE, bad=0.005)

@@ -17,7 +17,7 @@ from rich.progress import Progress, TaskID
 from agentflow.events import RawEvent
 from agentflow.settings import Settings
 from agentflow.wording import counted
-from ingestion.generate import Profile, paced, read_world
+from ingestion.generate import Profile, paced, read_scenario
 from processing.platform import Platform
 from processing.recovery.rebuild import Progress as ProgressTold
 from serving.table import MetricTable
@@ -62,7 +62,7 @@ class DemoReport(msgspec.Struct, frozen=True):
 async def feed(platform: Platform, contracts_dir: Path, options: DemoOptions) -> None:
     """Send generated events into *platform* at the asked rate until cancelled."""
     clock = platform.clock
-    world = read_world(contracts_dir, platform.registry)
+    world = read_scenario(contracts_dir, platform.registry)
     generator = world.generator(
         seed=options.seed, start_us=clock.now_us(), profile=Profile(rate=options.rate)
     )

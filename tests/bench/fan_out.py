@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
 
-from ingestion.generate import CLEAN, Generated, read_world
+from ingestion.generate import CLEAN, Generated, read_scenario
 from tests.bench.figures import Figure, median, percentile
 from tests.bench.server import KEY, Served, platform_server
 from tests.bench.wire import Connection, request
@@ -145,7 +145,7 @@ class _Batches:
 
     def __init__(self, size: int) -> None:
         clean = CLEAN.model_copy(update={"rate": 1_000.0})
-        world = read_world(CONTRACTS, shop())
+        world = read_scenario(CONTRACTS, shop())
         self._events = world.generator(seed=SEED, start_us=now_us(), profile=clean).events()
         self._size = size
         self._viewed = 0

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from agentflow.contracts import Registry
-from ingestion.generate import Profile, read_world
+from ingestion.generate import Profile, read_scenario
 from tests.bench.figures import Figure, median
 from tests.bench.report import print_table, record
 from tests.bench.server import KEY, Served, platform_server
@@ -165,7 +165,7 @@ def _run(
     server: Served, registry: Registry, seconds: float, rate: int
 ) -> tuple[list[_Sample], int]:
     """Return the samples, and how many events were sent."""
-    generator = read_world(CONTRACTS, registry).generator(
+    generator = read_scenario(CONTRACTS, registry).generator(
         seed=SEED, start_us=now_us(), profile=Profile(rate=rate, bad=0)
     )
     events = generator.events()

@@ -10,7 +10,7 @@ from pathlib import Path
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
 from agentflow.lint import load
-from ingestion.generate import Generated, Profile, read_world
+from ingestion.generate import Generated, Profile, read_scenario
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
@@ -29,7 +29,7 @@ def stream(
     registry: Registry, count: int, *, rate: float, start_us: int, seed: int = SEED
 ) -> list[Generated]:
     """Return the first *count* events: 1 % each late, duplicate and bad, 2 % out of order."""
-    generator = read_world(CONTRACTS, registry).generator(
+    generator = read_scenario(CONTRACTS, registry).generator(
         seed=seed, start_us=start_us, profile=Profile(rate=rate)
     )
     return list(islice(generator.events(), count))

@@ -13,7 +13,7 @@ import pytest
 
 from agentflow.clock import SystemClock
 from agentflow.lint import load
-from ingestion.generate import Profile, read_world
+from ingestion.generate import Profile, read_scenario
 from tests.chaos.ledger import in_lake, in_log, require_verified
 from tests.chaos.servers import ROOT, Client, Nursery
 
@@ -39,7 +39,7 @@ TOKENS = [
 
 def corpus(seed: int) -> list[bytes]:
     """Return good and bad events of the generator, and everything the golden gate test judges."""
-    world = read_world(ROOT / "contracts", load(ROOT / "contracts"))
+    world = read_scenario(ROOT / "contracts", load(ROOT / "contracts"))
     start_us = SystemClock().now_us() - 3_600_000_000  # or the gate would find them ancient
     profile = Profile(rate=200, bad=0.2, duplicate=0.1, late=0.1)
     generator = world.generator(seed=seed, start_us=start_us, profile=profile)

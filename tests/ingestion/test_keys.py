@@ -10,7 +10,7 @@ import pytest
 
 from agentflow.events import RawEvent
 from agentflow.lint import read_directory
-from ingestion.generate import read_world
+from ingestion.generate import read_scenario
 from ingestion.keys import Keys
 from ingestion.partitioner import murmur2, partition_of
 from quality import Accepted, Gate
@@ -31,7 +31,9 @@ def test_the_key_is_the_one_the_gate_finds(keys: Keys) -> None:
     gate = Gate(REGISTRY)
     found = 0
 
-    for event in islice(read_world(ROOT / "contracts", REGISTRY).generator(**RUN).events(), 1_000):
+    for event in islice(
+        read_scenario(ROOT / "contracts", REGISTRY).generator(**RUN).events(), 1_000
+    ):
         verdict = gate.judge(RawEvent(event.value, "default", event.due_us))
         if isinstance(verdict, Accepted):
             found += verdict.key is not None

@@ -14,7 +14,7 @@ from agentflow.contracts import Registry
 from agentflow.events import Event, EventRef, RawEvent
 from agentflow.events.identity import identity_key
 from ingestion.generate.generator import Profile
-from ingestion.generate.load import read_world
+from ingestion.generate.load import read_scenario
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import Create
@@ -70,7 +70,7 @@ class Feed:
         self.log = MemoryLog()
         self.gate = Gate(registry)
         self._router = Router(registry, self.gate)
-        world = read_world(CONTRACTS, registry)
+        world = read_scenario(CONTRACTS, registry)
         profile = Profile(rate=200, duplicate=0)
         self._events = world.generator(seed=seed, start_us=START_US, profile=profile).events()
         self._dice = random.Random(seed)

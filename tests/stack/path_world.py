@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from agentflow.lint import load
-from ingestion.generate import Profile, read_world
+from ingestion.generate import Profile, read_scenario
 from stack.path import StreamPath
 from tests.stack.kafka_topics import end_of
 from tests.stack.lake_world import everything, located, opened
@@ -35,7 +35,7 @@ def validated_end(path: StreamPath) -> int:
 def good_lines(contracts: Path, *, seed: int, start_us: int, batch: int) -> Iterator[list[bytes]]:
     """Yield batches of different events, all of which are accepted."""
     profile = Profile(rate=1_000, duplicate=0, bad=0, late=0)
-    world = read_world(contracts, load(contracts))
+    world = read_scenario(contracts, load(contracts))
     events = world.generator(seed=seed, start_us=start_us, profile=profile).events()
     while True:
         yield [event.value for event in islice(events, batch)]

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from agentflow.lint import load
 from agentflow_cli import main
 from agentflow_sdk import AgentFlow, AgentFlowError, Answer, ProblemError, Retry
-from ingestion.generate import Profile, read_world
+from ingestion.generate import Profile, read_scenario
 from stack import install
 from stack.errors import StackError
 from stack.path import StreamPath
@@ -164,7 +164,7 @@ def test_kills_lose_and_double_nothing(
     chance = random.Random(SEED)
     registry = load(contracts)
     profile = Profile(rate=200, duplicate=0.02, bad=0.01, late=0.02, out_of_order=0.05)
-    world = read_world(contracts, registry)
+    world = read_scenario(contracts, registry)
     start_us = int(time.time() * 1_000_000) - 60_000_000
     generated = world.generator(seed=SEED, start_us=start_us, profile=profile).events()
     lines = [event.value for event in islice(generated, EVENTS)]

@@ -2,7 +2,7 @@
 
 from ingestion.generate.bad import FLAWS
 from ingestion.generate.generator import CLEAN, Generated, Generator, Profile
-from ingestion.generate.load import World, read_world
+from ingestion.generate.load import LoadedScenario, read_scenario
 from ingestion.generate.pacing import paced
 from ingestion.generate.shape import Scenario
 
@@ -11,9 +11,9 @@ __all__ = [
     "FLAWS",
     "Generated",
     "Generator",
+    "LoadedScenario",
     "Profile",
     "Scenario",
-    "World",
     "paced",
-    "read_world",
+    "read_scenario",
 ]

@@ -41,7 +41,7 @@ _EARLIEST_US = -62_000_000_000 * 1_000_000
 _ATTEMPTS = 100
 
 
-class Spoiler:
+class EventCorrupter:
     """Spoils events; draws which flaw, and passes over those that an event type cannot have."""
 
     def __init__(self, random: Random) -> None:

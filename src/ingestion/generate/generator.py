@@ -16,9 +16,9 @@ from agentflow.clock import to_rfc3339
 from agentflow.contracts import Registry
 from agentflow.contracts.base import Frozen
 from agentflow.errors import ParameterError
-from ingestion.generate.bad import Document, Spoiler
+from ingestion.generate.bad import Document, EventCorrupter
 from ingestion.generate.draws import DrawContext
-from ingestion.generate.journeys import Cast, Draft, Happening, compile_scenario
+from ingestion.generate.journeys import CompiledScenario, Draft, Happening, compile_scenario
 from ingestion.generate.shape import Scenario, Share
 
 Kind: TypeAlias = Literal["good", "late", "duplicate", "out_of_order", "bad"]
@@ -131,7 +131,7 @@ class _Run:
         self._context = DrawContext(Random(seed), run=f"{tag}-", now_us=start_us)  # noqa: S311 - not for secrets
         self._dice = Random(seed + 1).random  # noqa: S311 - dials must not disturb the journeys
         self._cast = compile_scenario(scenario, registry, self._context, careful=careful)
-        self._spoiler = Spoiler(Random(seed + 2))  # noqa: S311
+        self._spoiler = EventCorrupter(Random(seed + 2))  # noqa: S311
         self._profile = profile
         self._start_us = start_us
         self._source = scenario.source
@@ -203,7 +203,7 @@ class _Run:
         return document
 
 
-def _drafts(cast: Cast, context: DrawContext, speed: float) -> Iterator[Draft]:
+def _drafts(cast: CompiledScenario, context: DrawContext, speed: float) -> Iterator[Draft]:
     """Return one event after another, each at the context's time when it is asked for.
 
     Whoever has waited longest goes first; a new journey begins only when nobody is due. So the rate

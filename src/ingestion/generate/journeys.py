@@ -43,7 +43,7 @@ Act: TypeAlias = Callable[[State], Iterable[Happening]]
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class CompiledScenario:
     """A scenario compiled for one run.
 
     Attributes:
@@ -190,7 +190,7 @@ class _Compiler:
 
 def compile_scenario(
     scenario: Scenario, registry: Registry, context: DrawContext, *, careful: bool = False
-) -> Cast:
+) -> CompiledScenario:
     """Compile a checked scenario. With *careful*, values that break a rule are drawn again."""
     compiler = _Compiler(registry, context, careful)
     for name, pool in scenario.pools.items():
@@ -213,7 +213,7 @@ def compile_scenario(
     ]
     journeys = [_begun(compiler, journey.steps, {}) for journey in scenario.journeys.values()]
     weights = [journey.weight for journey in scenario.journeys.values()]
-    return Cast(tuple(opening), _chosen(journeys, weights, context.random))
+    return CompiledScenario(tuple(opening), _chosen(journeys, weights, context.random))
 
 
 def rules_of(contract: EventContract) -> Callable[[Mapping[str, Value]], str | None]:

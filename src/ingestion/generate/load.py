@@ -18,11 +18,11 @@ FOLDER = "scenarios"
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """Contracts and the scenario that plays with them.
+class LoadedScenario:
+    """A scenario with the contracts of its events.
 
     Attributes:
-        described: Whether somebody wrote the scenario; else events are random.
+        described: Whether it was read from a file; else events are random.
     """
 
     scenario: Scenario
@@ -30,7 +30,7 @@ class World:
     described: bool
 
     def generator(self, *, seed: int, start_us: int, profile: Profile | None = None) -> Generator:
-        """Return a seeded source of this world's events."""
+        """Return a seeded source of its events."""
         return Generator(
             self.scenario,
             self.registry,
@@ -41,7 +41,9 @@ class World:
         )
 
 
-def read_world(contracts_dir: Path, registry: Registry, *, name: str | None = None) -> World:
+def read_scenario(
+    contracts_dir: Path, registry: Registry, *, name: str | None = None
+) -> LoadedScenario:
     """Read a scenario kept beside the contracts; without any, events are random but valid.
 
     Args:
@@ -65,11 +67,11 @@ def read_world(contracts_dir: Path, registry: Registry, *, name: str | None = No
         raise ContractFilesError(problems)
     if name is None:
         for scenario in scenarios.values():
-            return World(scenario, registry, described=True)
-        return World(random_scenario(registry), registry, described=False)
+            return LoadedScenario(scenario, registry, described=True)
+        return LoadedScenario(random_scenario(registry), registry, described=False)
     if name not in scenarios:
         raise UnknownContractError("scenario", name, known=scenarios)
-    return World(scenarios[name], registry, described=True)
+    return LoadedScenario(scenarios[name], registry, described=True)
 
 
 def _checked(document: Document, registry: Registry) -> tuple[Scenario | None, list[FileProblem]]:

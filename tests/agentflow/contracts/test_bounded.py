@@ -15,7 +15,7 @@ from agentflow.contracts import Registry, read_lock
 from agentflow.errors import ContractFilesError
 from agentflow.lint import load, read_directory
 from agentflow_cli.event_file import MAX_BYTES, read_event
-from ingestion.generate.load import read_world
+from ingestion.generate.load import read_scenario
 from ingestion.replay.load import read_mappings
 
 GIBI = 1 << 30
@@ -70,7 +70,7 @@ def test_a_contract_of_3_gigabytes_is_a_problem_with_its_file(
         ),
         (
             "scenarios/huge.yaml",
-            lambda path: read_world(path, Registry.of([])),
+            lambda path: read_scenario(path, Registry.of([])),
             "scenarios/huge.yaml: file is longer than 262144 bytes",
         ),
     ],

@@ -24,7 +24,7 @@ from threading import Event, Lock, Thread
 
 import psutil
 
-from ingestion.generate import Profile, read_world
+from ingestion.generate import Profile, read_scenario
 from stack.path import StreamPath
 from stack.probe import wait_until
 from tests.bench.figures import Figure
@@ -124,7 +124,7 @@ class Bodies:
     """Bodies of good, different events of the last hour; one that was refused is offered again."""
 
     def __init__(self, path: StreamPath) -> None:
-        world = read_world(path.contracts, path.registry)
+        world = read_scenario(path.contracts, path.registry)
         profile = Profile(rate=_EVENTS_A_SECOND, bad=0, duplicate=0, late=0)
         start_us = now_us() - _PAST_US
         self._events = world.generator(seed=start_us, start_us=start_us, profile=profile).events()

@@ -19,7 +19,7 @@ import psutil
 import psycopg
 
 from agentflow_sdk import AgentFlow, ProblemError
-from ingestion.generate import Profile, read_world
+from ingestion.generate import Profile, read_scenario
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.keys import Keys
 from stack.errors import StackError
@@ -114,7 +114,7 @@ def _under_load(path: StreamPath, rate: int, samples: int, every: int) -> list[S
 def _events(path: StreamPath) -> Iterator[tuple[bytes | None, bytes]]:
     """Yield key and value of the generator's events, from now on."""
     keys = Keys(path.registry)
-    world = read_world(path.contracts, path.registry)
+    world = read_scenario(path.contracts, path.registry)
     profile = Profile(rate=1_000, bad=0, duplicate=0, late=0)
     now_us = time.time_ns() // 1_000
     generated = world.generator(seed=now_us, start_us=now_us, profile=profile).events()

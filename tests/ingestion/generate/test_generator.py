@@ -24,7 +24,7 @@ from agentflow.contracts import Registry
 from agentflow.errors import ContractFilesError, ParameterError, UnknownContractError
 from agentflow.events import RawEvent
 from agentflow.lint import load
-from ingestion.generate import CLEAN, FLAWS, Generated, Profile, World, read_world
+from ingestion.generate import CLEAN, FLAWS, Generated, LoadedScenario, Profile, read_scenario
 from ingestion.generate.fallback import random_scenario
 from ingestion.generate.patterns import sampler
 from quality import Accepted, Gate
@@ -41,12 +41,17 @@ def registry() -> Registry:
 
 
 @pytest.fixture(scope="module")
-def shop(registry: Registry) -> World:
-    return read_world(CONTRACTS, registry)
+def shop(registry: Registry) -> LoadedScenario:
+    return read_scenario(CONTRACTS, registry)
 
 
 def stream(
-    world: World, count: int, *, seed: int = 7, profile: Profile = ROUGH, start_us: int = START_US
+    world: LoadedScenario,
+    count: int,
+    *,
+    seed: int = 7,
+    profile: Profile = ROUGH,
+    start_us: int = START_US,
 ) -> list[Generated]:
     generator = world.generator(seed=seed, start_us=start_us, profile=profile)
     return list(islice(generator.events(), count))
@@ -61,16 +66,16 @@ from itertools import islice
 from hashlib import sha256
 from pathlib import Path
 from agentflow.lint import load
-from ingestion.generate import Profile, read_world
+from ingestion.generate import Profile, read_scenario
 contracts = Path({str(CONTRACTS)!r})
-world = read_world(contracts, load(contracts))
+world = read_scenario(contracts, load(contracts))
 profile = Profile(rate=1000, late=0.1, duplicate=0.1, out_of_order=0.1, bad=0.1, speed=20)
 events = world.generator(seed=7, start_us={START_US}, profile=profile).events()
 print(sha256(b"".join(event.value for event in islice(events, 3000))).hexdigest())
 """
 
 
-def test_one_seed_gives_the_same_bytes_in_every_process(shop: World) -> None:
+def test_one_seed_gives_the_same_bytes_in_every_process(shop: LoadedScenario) -> None:
     """A failure found with a seed must be found again by somebody else with that seed."""
     elsewhere = {
         subprocess.run(
@@ -86,7 +91,7 @@ def test_one_seed_gives_the_same_bytes_in_every_process(shop: World) -> None:
     assert elsewhere == {digest(stream(shop, 3000))}
 
 
-def test_other_seeds_and_other_starts_share_no_id(shop: World) -> None:
+def test_other_seeds_and_other_starts_share_no_id(shop: LoadedScenario) -> None:
     """A demonstration that is run twice must not be taken for a replay of the first."""
     runs = [
         stream(shop, 500, profile=CLEAN),
@@ -99,7 +104,9 @@ def test_other_seeds_and_other_starts_share_no_id(shop: World) -> None:
     assert len(set(ids)) == 1500
 
 
-def test_the_gate_accepts_everything_but_the_bad_ones(shop: World, registry: Registry) -> None:
+def test_the_gate_accepts_everything_but_the_bad_ones(
+    shop: LoadedScenario, registry: Registry
+) -> None:
     """The kind of an event is a promise that tests of the platform count on."""
     gate = Gate(registry)
 
@@ -115,7 +122,7 @@ def test_the_gate_accepts_everything_but_the_bad_ones(shop: World, registry: Reg
     assert accepted == {ref.type for ref in registry.events}
 
 
-def test_the_dials_hold(shop: World) -> None:
+def test_the_dials_hold(shop: LoadedScenario) -> None:
     """A tenth is a tenth; within what chance allows for 20,000 throws."""
     counts = Counter(event.kind for event in stream(shop, 20_000))
 
@@ -123,7 +130,7 @@ def test_the_dials_hold(shop: World) -> None:
         assert 0.07 < counts[kind] / 20_000 < 0.12, counts
 
 
-def test_a_clean_profile_sends_good_events_in_order(shop: World) -> None:
+def test_a_clean_profile_sends_good_events_in_order(shop: LoadedScenario) -> None:
     """The baseline against which benches compare."""
     events = stream(shop, 2000, profile=CLEAN)
 
@@ -133,7 +140,7 @@ def test_a_clean_profile_sends_good_events_in_order(shop: World) -> None:
 
 
 @pytest.mark.parametrize("rate", [1, 200, 1000, 30_000])
-def test_the_rate_is_exact(shop: World, rate: int) -> None:
+def test_the_rate_is_exact(shop: LoadedScenario, rate: int) -> None:
     """However busy the shop is, the i-th event is due i / rate seconds after the start."""
     profile = ROUGH.model_copy(update={"rate": rate})
 
@@ -142,7 +149,7 @@ def test_the_rate_is_exact(shop: World, rate: int) -> None:
     assert due == [START_US + i * 1_000_000 // rate for i in range(1000)]
 
 
-def test_a_duplicate_was_sent_before_byte_for_byte(shop: World) -> None:
+def test_a_duplicate_was_sent_before_byte_for_byte(shop: LoadedScenario) -> None:
     """Else it would be another event."""
     sent: set[bytes] = set()
     for event in stream(shop, 5000):
@@ -150,7 +157,7 @@ def test_a_duplicate_was_sent_before_byte_for_byte(shop: World) -> None:
         sent.add(event.value)
 
 
-def test_late_and_overtaken_events_come_after_their_time(shop: World) -> None:
+def test_late_and_overtaken_events_come_after_their_time(shop: LoadedScenario) -> None:
     """Late ones by minutes; overtaken ones after events that happened later."""
     latest_us = 0
     overtaken: list[bool] = []
@@ -174,7 +181,7 @@ def time_us(event: Generated) -> int:
     return from_datetime(datetime.fromisoformat(json.loads(event.value)["time"]))
 
 
-def test_journeys_hang_together(shop: World) -> None:
+def test_journeys_hang_together(shop: LoadedScenario) -> None:
     """Payments, changes and cancellations name orders that were placed."""
     placed: set[str] = set()
     named: list[str] = []
@@ -196,7 +203,7 @@ def test_journeys_hang_together(shop: World) -> None:
 def test_contracts_without_a_scenario_get_random_events_that_are_valid(contracts_dir: Path) -> None:
     """`agentflow demo` moves anybody's metrics, not only ours."""
     registry = load(contracts_dir)
-    world = World(random_scenario(registry), registry, described=False)
+    world = LoadedScenario(random_scenario(registry), registry, described=False)
     gate = Gate(registry)
 
     events = stream(world, 3000)
@@ -229,7 +236,7 @@ def problems(tmp_path: Path, registry: Registry, text: str) -> Iterator[str]:
     (tmp_path / "scenarios").mkdir(exist_ok=True)
     (tmp_path / "scenarios" / "small.yaml").write_text(text)
     with pytest.raises(ContractFilesError) as caught:
-        read_world(tmp_path, registry)
+        read_scenario(tmp_path, registry)
     return (str(problem).partition(":")[2] for problem in caught.value.problems)
 
 
@@ -272,10 +279,10 @@ def test_a_scenario_is_found_by_name(tmp_path: Path, registry: Registry) -> None
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios" / "small.yaml").write_text(SCENARIO)
 
-    assert read_world(tmp_path, registry, name="small").scenario.name == "small"
-    assert stream(read_world(tmp_path, registry), 100)
+    assert read_scenario(tmp_path, registry, name="small").scenario.name == "small"
+    assert stream(read_scenario(tmp_path, registry), 100)
     with pytest.raises(UnknownContractError, match='scenario "big" does not exist'):
-        read_world(tmp_path, registry, name="big")
+        read_scenario(tmp_path, registry, name="big")
 
 
 def test_a_scenario_that_falls_silent_says_so(tmp_path: Path, registry: Registry) -> None:
@@ -290,7 +297,7 @@ def test_a_scenario_that_falls_silent_says_so(tmp_path: Path, registry: Registry
     (tmp_path / "scenarios" / "small.yaml").write_text(text)
 
     with pytest.raises(ParameterError, match="stopped sending"):
-        stream(read_world(tmp_path, registry), 1)
+        stream(read_scenario(tmp_path, registry), 1)
 
 
 @given(
