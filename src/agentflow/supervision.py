@@ -31,8 +31,8 @@ SHOWN_US: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How one activity fares.
+class ActivityStatus:
+    """How one activity is doing.
 
     Attributes:
         part: The part of the platform it belongs to, as `GET /v1/health` names them.
@@ -62,7 +62,7 @@ class Standing:
 
 
 class Activity:
-    """One thing that goes on in the background, as it tells how it fares. Any thread."""
+    """One thing that goes on in the background, as it says how it is doing. Any thread."""
 
     def __init__(self, name: str, part: str, clock: Clock) -> None:
         self.name = name
@@ -114,16 +114,16 @@ class Activity:
             self.well()
 
     @property
-    def standing(self) -> Standing:
+    def status(self) -> ActivityStatus:
         """How it fares now."""
         with self._lock:
             failing, reason, since_us = self._failing, self._reason, self._since_us
             failed_us, counts = self._failed_us, (self._failures, self._restarts)
         if failing:
-            return Standing(self.name, self.part, "failing", *counts, reason, since_us)
+            return ActivityStatus(self.name, self.part, "failing", *counts, reason, since_us)
         if reason is not None and self._clock.now_us() - failed_us < SHOWN_US:
-            return Standing(self.name, self.part, "recovered", *counts, reason, failed_us)
-        return Standing(self.name, self.part, "well", *counts)
+            return ActivityStatus(self.name, self.part, "recovered", *counts, reason, failed_us)
+        return ActivityStatus(self.name, self.part, "well", *counts)
 
 
 def trace_of(error: BaseException) -> str:
@@ -150,12 +150,12 @@ class Supervisor:
         self._activities: dict[str, Activity] = {}
 
     def activity(self, name: str, part: str) -> Activity:
-        """Return the activity of that name, which now has a standing."""
+        """Return the activity of that name, whose status is now reported."""
         return self._activities.setdefault(name, Activity(name, part, self.clock))
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[ActivityStatus]:
         """Return how each activity fares."""
-        return [activity.standing for activity in list(self._activities.values())]
+        return [activity.status for activity in list(self._activities.values())]
 
     def thread(self, name: str, part: str, run: Callable[[], None]) -> SupervisedThread:
         """Return a thread that does *run* until that returns; see `SupervisedThread`."""

@@ -397,7 +397,7 @@ async def save_snapshots(platform: Platform, *, every: float) -> None:
     supervisor = platform.supervisor
     saving = supervisor.activity("snapshots", "live")
     while True:
-        if saving.standing.state != "failing":
+        if saving.status.state != "failing":
             await supervisor.timers.sleep(every)
         if platform.ready:
             await platform.save_snapshot()

@@ -62,14 +62,14 @@ def test_a_thread_that_raises_anything_is_shown_and_started_again(failure: BaseE
 
     thread = supervisor.thread("worker", "lake", run)
     thread.start()
-    until(lambda: supervisor.standings()[0].state != "well")
-    shown = supervisor.standings()[0]
+    until(lambda: supervisor.statuses()[0].state != "well")
+    shown = supervisor.statuses()[0]
     until(lambda: timers.waiters)
     timers.advance(timedelta(milliseconds=100))
     until(lambda: turns.qsize() == 2)
     go_on.set()
-    until(lambda: supervisor.standings()[0].state != "failing")
-    recovered = supervisor.standings()[0]
+    until(lambda: supervisor.statuses()[0].state != "failing")
+    recovered = supervisor.statuses()[0]
     timers.advance(timedelta(minutes=1))
     stop.set()
     thread.stop()
@@ -80,7 +80,7 @@ def test_a_thread_that_raises_anything_is_shown_and_started_again(failure: BaseE
     assert "\n" not in shown.reason
     assert shown.since_us == START_US
     assert (recovered.state, recovered.failures, recovered.restarts) == ("recovered", 1, 1)
-    assert supervisor.standings()[0].state == "well"
+    assert supervisor.statuses()[0].state == "well"
 
 
 @pytest.mark.parametrize("failure", KINDS, ids=lambda each: type(each).__name__)
@@ -101,11 +101,11 @@ def test_a_task_that_raises_anything_is_shown_and_started_again(failure: BaseExc
         task = supervisor.task("saver", "live", run)
         while not timers.sleepers:  # noqa: ASYNC110 - the loop itself makes it true
             await asyncio.sleep(0)
-        failed = supervisor.standings()[0].state
+        failed = supervisor.statuses()[0].state
         timers.advance(timedelta(milliseconds=100))
         while turns < 2:  # noqa: ASYNC110 - the loop itself makes it true
             await asyncio.sleep(0)
-        again = supervisor.standings()[0].state
+        again = supervisor.statuses()[0].state
         await ended([task])
         return failed, again
 
@@ -160,4 +160,4 @@ def test_a_thread_that_waits_for_its_next_start_can_be_stopped() -> None:
 
     thread.stop()
 
-    assert supervisor.standings()[0].restarts == 0
+    assert supervisor.statuses()[0].restarts == 0

@@ -119,7 +119,7 @@ class Follower:
     @property
     def failure(self) -> str | None:
         """Why nothing is read; reading begins again by itself."""
-        standing = self._thread.activity.standing
+        standing = self._thread.activity.status
         return standing.detail if standing.state == "failing" else None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:

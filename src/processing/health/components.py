@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from agentflow.supervision import Standing
+from agentflow.supervision import ActivityStatus
 from agentflow.wording import counted
 from processing.health.state import Health
 from processing.recovery.opening import Recovery
@@ -41,20 +41,20 @@ class ComponentHealth:
 
 def components(health: Health) -> dict[str, ComponentHealth]:
     """Return the state of every part. Any thread; reads no file, but for a record of the log."""
-    standings = health.standings()
+    statuses = health.statuses()
     found = {
         "log": _log(health),
         "live": _live(health),
-        "lake": _lake(health, standings),
-        "control": _control(standings),
-        "history": _history(standings),
+        "lake": _lake(health, statuses),
+        "control": _control(statuses),
+        "history": _history(statuses),
     }
     stream = health.platform.intake.stream
     if stream is not None:
         found["stream"] = _stream(stream)
     for recovery in health.recoveries:
         found[recovery.component] = _recovered(found[recovery.component], recovery)
-    return {name: _with(part, _of(name, standings)) for name, part in found.items()}
+    return {name: _with(part, _of(name, statuses)) for name, part in found.items()}
 
 
 def worst(parts: Iterable[ComponentHealth]) -> str:
@@ -62,11 +62,11 @@ def worst(parts: Iterable[ComponentHealth]) -> str:
     return max((part.status for part in parts), key=_rank)
 
 
-def _of(part: str, standings: Iterable[Standing]) -> list[Standing]:
-    return [each for each in standings if each.part == part and each.state != "well"]
+def _of(part: str, statuses: Iterable[ActivityStatus]) -> list[ActivityStatus]:
+    return [each for each in statuses if each.part == part and each.state != "well"]
 
 
-def _with(component: ComponentHealth, ill: Sequence[Standing]) -> ComponentHealth:
+def _with(component: ComponentHealth, ill: Sequence[ActivityStatus]) -> ComponentHealth:
     """Add what fails in the background of a part; what failed a moment ago is still shown."""
     if not ill:
         return component
@@ -118,13 +118,13 @@ def _live(health: Health) -> ComponentHealth:
     return ComponentHealth("ok", f"{started}; {counted(waiting, 'event')} waiting", None)
 
 
-def _lake(health: Health, standings: Iterable[Standing]) -> ComponentHealth:
+def _lake(health: Health, statuses: Iterable[ActivityStatus]) -> ComponentHealth:
     lake = health.lake
     failure = lake.failure
     if failure is not None and not lake.readable:
         fix = getattr(failure, "hint", None) or "See the server's log; it is asked again."
         return ComponentHealth("failing", str(failure), fix)
-    if any(each.name in _UNREADABLE and each.state == "failing" for each in standings):
+    if any(each.name in _UNREADABLE and each.state == "failing" for each in statuses):
         return ComponentHealth("failing", "the lake cannot be read", _STARTED_AGAIN)
     if failure is not None:
         fix = "See the server's log; it is tried again at every interval."
@@ -151,16 +151,16 @@ def _behind(health: Health) -> ComponentHealth:
     return ComponentHealth("ok", behind, None)
 
 
-def _control(standings: Iterable[Standing]) -> ComponentHealth:
-    for each in standings:
+def _control(statuses: Iterable[ActivityStatus]) -> ComponentHealth:
+    for each in statuses:
         if each.name == "control-store" and each.state == "failing":
             fix = "Requests with an Idempotency-Key, triage and publishing fail; the rest goes on."
             return ComponentHealth("failing", f"the last call failed: {each.reason}", fix)
     return ComponentHealth("ok", "idempotency keys, triage and changelog are stored", None)
 
 
-def _history(standings: Iterable[Standing]) -> ComponentHealth:
-    failing = [each for each in standings if each.state == "failing"]
+def _history(statuses: Iterable[ActivityStatus]) -> ComponentHealth:
+    failing = [each for each in statuses if each.state == "failing"]
     for each in failing:
         if each.part == "history":
             fix = "Answers of the past are 503 until the lake can be read; live numbers go on."

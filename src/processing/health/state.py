@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from agentflow.clock import MICROSECOND, Clock
 from agentflow.contracts.model import duration
 from agentflow.metrics import MetricPlan
-from agentflow.supervision import Standing, Supervisor
+from agentflow.supervision import ActivityStatus, Supervisor
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
 from processing.definitions import Definitions
 from processing.health.truncations import Truncations
@@ -79,9 +79,9 @@ class Health:
         self._data_dir = data_dir
         self._clock = clock
 
-    def standings(self) -> Sequence[Standing]:
+    def statuses(self) -> Sequence[ActivityStatus]:
         """Return how each thread and task in the background fares."""
-        return self._supervisor.standings()
+        return self._supervisor.statuses()
 
     def lake_lag(self) -> LakeLag:
         """Return how far the lake is behind the log."""

@@ -186,7 +186,7 @@ class PlatformFigures:
     def counters(self) -> Mapping[str, tuple[str, Mapping[tuple[tuple[str, str], ...], float]]]:
         """Return what was counted since the start."""
         counts = self._platform.intake.counts
-        standings = self._platform.health.standings()
+        statuses = self._platform.health.statuses()
         return {
             "agentflow_processing_events": (
                 "Events taken, by what became of them.",
@@ -198,11 +198,11 @@ class PlatformFigures:
             ),
             "agentflow_processing_background_failures": (
                 "Failures of threads and tasks in the background.",
-                {(("activity", each.name),): float(each.failures) for each in standings},
+                {(("activity", each.name),): float(each.failures) for each in statuses},
             ),
             "agentflow_processing_background_restarts": (
                 "How often a thread or task was started again.",
-                {(("activity", each.name),): float(each.restarts) for each in standings},
+                {(("activity", each.name),): float(each.restarts) for each in statuses},
             ),
         }
 
@@ -211,7 +211,7 @@ class PlatformFigures:
         platform = self._platform
         health = platform.health
         lag = health.lake_lag()
-        standings = health.standings()
+        statuses = health.statuses()
         return {
             "agentflow_processing_ready": ("1 once live state is complete.", platform.ready),
             "agentflow_processing_backlog_events": (
@@ -227,7 +227,7 @@ class PlatformFigures:
                 "Age of the oldest event the lake does not hold.", lag.seconds),
             "agentflow_processing_background_failing": (
                 "Threads and tasks in the background that fail.",
-                sum(each.state == "failing" for each in standings)),
+                sum(each.state == "failing" for each in statuses)),
             **_stream_gauges(platform.intake.stream),
         }  # fmt: skip
 

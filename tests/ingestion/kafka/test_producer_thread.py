@@ -43,6 +43,6 @@ def test_a_report_that_cannot_be_taken_in_ends_the_wait_of_its_request() -> None
             asyncio.run(send())
     producer.close()
 
-    (standing,) = supervisor.standings()
-    assert (standing.name, standing.failures) == ("kafka-producer", 2)
+    (status,) = supervisor.statuses()
+    assert (status.name, status.failures) == ("kafka-producer", 2)
     assert producer.backlog == Backlog(0, 0)

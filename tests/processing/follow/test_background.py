@@ -16,7 +16,7 @@ from agentflow.clock import ManualClock
 from agentflow.contracts import Registry
 from agentflow.errors import AgentFlowError
 from agentflow.events import RawEvent
-from agentflow.supervision import Standing
+from agentflow.supervision import ActivityStatus
 from agentflow.timers import SystemTimers
 from ingestion.kafka.producer import KafkaProducer
 from processing.health import components
@@ -199,14 +199,14 @@ class Victim:
         self._sending: asyncio.Task[bool] | None = None
         self.counted = 0
 
-    def standings(self) -> Mapping[str, Standing]:
-        return {each.name: each for each in self._platform.parts.supervisor.standings()}
+    def statuses(self) -> Mapping[str, ActivityStatus]:
+        return {each.name: each for each in self._platform.parts.supervisor.statuses()}
 
     async def survive(self, kills: Mapping[str, Kill]) -> None:
         """Kill each; see that it is named, comes back, and that the next event counts."""
         platform = self._platform
         for name, kill in kills.items():
-            before = self.standings()[name]
+            before = self.statuses()[name]
             self._timers.struck = False
             kill(platform, self._timers, self._failure)
             async with asyncio.timeout(20):
@@ -216,7 +216,7 @@ class Victim:
                 while not self._shown(before):
                     await self._turn()
                 shown_us = self._life.clock.now_us()
-                while not platform.ready or self.standings()[name].state == "failing":
+                while not platform.ready or self.statuses()[name].state == "failing":
                     await self._turn()
                 while not await self._sent():
                     pass
@@ -224,12 +224,12 @@ class Victim:
 
             assert shown_us - struck_us <= NAMED_WITHIN_US
             self._life.clock.advance(timedelta(seconds=10))
-            assert self.standings()[name].state == "well"
-        assert set(self.standings()) == set(kills) | ELSEWHERE
+            assert self.statuses()[name].state == "well"
+        assert set(self.statuses()) == set(kills) | ELSEWHERE
 
-    def _shown(self, before: Standing) -> bool:
+    def _shown(self, before: ActivityStatus) -> bool:
         """Tell whether health names it with its failure, and does not say that all is well."""
-        now = self.standings()[before.name]
+        now = self.statuses()[before.name]
         part = components(self._platform.health)[before.part]
         return now.failures > before.failures and part.status != "ok" and now.detail in part.detail
 

@@ -166,8 +166,8 @@ class TwoDays:
 def require_all_well(life: TwoDays, runner: asyncio.Runner) -> None:
     """Nothing failed, all is proved, and nothing is left behind that nobody needs."""
     platform = life.platform
-    standings = platform.parts.supervisor.standings()
-    assert [each.failures for each in standings] == [0] * len(standings)
+    statuses = platform.parts.supervisor.statuses()
+    assert [each.failures for each in statuses] == [0] * len(statuses)
     parts = components(platform.health)
     assert {name: part.status for name, part in parts.items()} == dict.fromkeys(parts, "ok")
     assert platform.health.lake_lag().events == 0

@@ -278,14 +278,14 @@ def test_a_question_that_fails_for_its_own_reason_says_nothing_of_the_history(
             history._engine.session() as session,  # noqa: SLF001 - no metric asks for so much
         ):
             session.rows(text, {}, deadline=timedelta(seconds=20))
-    after_questions = [each.state for each in supervisor.standings()]
+    after_questions = [each.state for each in supervisor.statuses()]
     for file in world.lake.directory.rglob("*.parquet"):
         file.write_bytes(b"PAR1 and no more")
     with pytest.raises((StorageError, UnavailableError)):
         history.answer(world.plan("revenue", 2), EVERYTHING)
 
     assert after_questions == ["well"]
-    assert [each.state for each in supervisor.standings()] == ["failing"]
+    assert [each.state for each in supervisor.statuses()] == ["failing"]
 
 
 def test_a_missing_file_is_a_storage_error(world: World) -> None:

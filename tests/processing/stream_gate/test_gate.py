@@ -117,10 +117,10 @@ def test_a_gate_that_cannot_reach_its_bus_goes_on_by_itself() -> None:
     gate.start()
     try:
         until(lambda: timers.waiters, seconds=10, what="a pause")
-        (failing,) = [each for each in supervisor.standings() if each.state == "failing"]
+        (failing,) = [each for each in supervisor.statuses() if each.state == "failing"]
         timers.advance(timedelta(seconds=1))
         until(
-            lambda: not [each for each in supervisor.standings() if each.state == "failing"],
+            lambda: not [each for each in supervisor.statuses() if each.state == "failing"],
             seconds=10,
             what="going on",
         )
