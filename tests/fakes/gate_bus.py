@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentflow.errors import UnavailableError
-from ingestion.gate.port import Settlement, Standing, SupersededError
+from ingestion.gate.port import GateProgress, Settlement, SupersededError
 from ingestion.log.port import RAW, NewRecord, Record
 
 
@@ -52,9 +52,9 @@ class MemoryGateBus:
         self.server.lake_id = self.server.lake_id or lake_id
         return self.server.lake_id == lake_id
 
-    def standing(self) -> Standing:
+    def progress(self) -> GateProgress:
         places = {n: self.server.positions.get(n, 0) for n in range(len(self.server.raw))}
-        return Standing(self.server.commits, places)
+        return GateProgress(self.server.commits, places)
 
     def read(self, positions: Mapping[int, int], *, limit: int) -> Sequence[Record]:
         return [
@@ -67,11 +67,11 @@ class MemoryGateBus:
         held = self.server.identities
         return {each: held[each] for each in identities if each in held}
 
-    def commit(self, standing: Standing, settlement: Settlement) -> Standing:
+    def commit(self, progress: GateProgress, settlement: Settlement) -> GateProgress:
         cut, self.cut = self.cut, None
         if cut == "before":
             raise UnavailableError("cut off")
-        if standing.commits != self.server.commits:
+        if progress.commits != self.server.commits:
             raise SupersededError
         for topic, record in settlement.outcomes:
             self.server.topics.setdefault(topic, []).append(record)
@@ -80,7 +80,7 @@ class MemoryGateBus:
         self.server.commits += 1
         if cut == "after":
             raise UnavailableError("cut off")
-        return self.standing()
+        return self.progress()
 
     def trim(self, *, before: Mapping[str, int], raw: Mapping[int, int]) -> None:
         del before, raw  # memory is not scarce here

@@ -10,7 +10,7 @@ from ingestion.log.port import NewRecord, Record
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GateProgress:
     """How far the gate has come.
 
     Attributes:
@@ -59,7 +59,7 @@ class GateBus(Protocol):
         """Say which lake the gates of this bus write; False when it is another one."""
         ...
 
-    def standing(self) -> Standing:
+    def progress(self) -> GateProgress:
         """Return how far the gate has come."""
         ...
 
@@ -71,11 +71,11 @@ class GateBus(Protocol):
         """Return the content of each of *identities* that was counted before and is remembered."""
         ...
 
-    def commit(self, standing: Standing, settlement: Settlement) -> Standing:
+    def commit(self, progress: GateProgress, settlement: Settlement) -> GateProgress:
         """Store *settlement*, durable when it returns, and return how far the gate is then.
 
         Raises:
-            SupersededError: Another commit was made since *standing*; nothing was stored.
+            SupersededError: Another commit was made since *progress*; nothing was stored.
         """
         ...
 

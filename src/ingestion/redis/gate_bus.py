@@ -14,7 +14,7 @@ from typing import Any, Final
 from redis import WatchError
 
 from agentflow.errors import StorageError, UnavailableError
-from ingestion.gate.port import Settlement, Standing, SupersededError
+from ingestion.gate.port import GateProgress, Settlement, SupersededError
 from ingestion.log.port import ONLY, RAW, Record
 from ingestion.redis.entries import fields_of, record_of
 from ingestion.redis.faults import LOST, LOST_HINT, translated
@@ -95,14 +95,14 @@ class RedisGateBus:
             client.set(self._lake, lake_id, nx=True)
             return bool(client.get(self._lake) == lake_id.encode())
 
-    def standing(self) -> Standing:
+    def progress(self) -> GateProgress:
         """Return how far the gate has come."""
         with self._using() as client, client.pipeline(transaction=True) as pipeline:
             pipeline.get(self._commits)
             pipeline.hmget(self._positions, self._fields)
             commits, found = pipeline.execute()
         positions = {n: 0 if at is None else int(at) for n, at in enumerate(found)}
-        return Standing(0 if commits is None else int(commits), positions)
+        return GateProgress(0 if commits is None else int(commits), positions)
 
     def read(self, positions: Mapping[int, int], *, limit: int) -> Sequence[Record]:
         """Wait a moment for raw records and return those there are, in order within partitions."""
@@ -124,19 +124,19 @@ class RedisGateBus:
             found = client.mget([self._identity(each) for each in asked])
         return {each: at for each, at in zip(asked, found, strict=True) if at is not None}
 
-    def commit(self, standing: Standing, settlement: Settlement) -> Standing:
+    def commit(self, progress: GateProgress, settlement: Settlement) -> GateProgress:
         """Store *settlement*, durable when it returns, and return how far the gate is then.
 
         Raises:
-            SupersededError: Another commit was made since *standing*; nothing was stored.
+            SupersededError: Another commit was made since *progress*; nothing was stored.
         """
         with self._using() as client, client.pipeline(transaction=True) as pipeline:
             pipeline.watch(self._commits)
             commits = pipeline.get(self._commits)
-            if (0 if commits is None else int(commits)) != standing.commits:
+            if (0 if commits is None else int(commits)) != progress.commits:
                 raise SupersededError
             pipeline.multi()
-            pipeline.set(self._commits, standing.commits + 1)
+            pipeline.set(self._commits, progress.commits + 1)
             for topic, record in settlement.outcomes:
                 pipeline.xadd(
                     stream_key(self._config.prefix, topic, ONLY), fields_of(record), id=NEXT
@@ -149,7 +149,7 @@ class RedisGateBus:
                 pipeline.execute()
             except WatchError as error:
                 raise SupersededError from error
-        return Standing(standing.commits + 1, {**standing.positions, **settlement.positions})
+        return GateProgress(progress.commits + 1, {**progress.positions, **settlement.positions})
 
     def trim(self, *, before: Mapping[str, int], raw: Mapping[int, int]) -> None:
         """Let go of records of followed topics, and of raw partitions, before these offsets."""

@@ -10,7 +10,7 @@ import structlog
 
 from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor
-from ingestion.gate.port import GateBus, Settlement, Standing, SupersededError
+from ingestion.gate.port import GateBus, GateProgress, Settlement, SupersededError
 from ingestion.log.port import Record
 from processing.transformations.stream import (
     Identities,
@@ -71,21 +71,21 @@ class GateThread:
         self._thread.stop()
 
     def _run(self) -> None:
-        standing: Standing | None = None
+        progress: GateProgress | None = None
         while not self._stopping:
             try:
                 if not self._lead():
-                    standing = None
+                    progress = None
                     self._pause(_FOLLOWING_SECONDS)
                     continue
-                standing = self._bus.standing() if standing is None else standing
-                standing = self.judge(standing)
+                progress = self._bus.progress() if progress is None else progress
+                progress = self.judge(progress)
             except SupersededError:
                 log.warning("gate.superseded")
-                standing = None
+                progress = None
             except AgentFlowError as error:
                 self._thread.activity.failed(error, expected=True)
-                standing = None  # a commit whose answer was lost may have been stored
+                progress = None  # a commit whose answer was lost may have been stored
                 self._pause(_FOLLOWING_SECONDS)
             else:
                 self._thread.activity.well()
@@ -101,21 +101,21 @@ class GateThread:
             self._thread.activity.well()
         return leads
 
-    def judge(self, standing: Standing) -> Standing:
+    def judge(self, progress: GateProgress) -> GateProgress:
         """Judge what comes next, at most `at_once` of each partition; return how far it is then.
 
         Raises:
             SupersededError: Another gate was faster.
             UnavailableError: The commit may have been stored, or not.
         """
-        records = self._bus.read(standing.positions, limit=self.at_once)
+        records = self._bus.read(progress.positions, limit=self.at_once)
         if not records:
-            return standing
+            return progress
         arrived_us = self._clock.now_us()
         outputs = [output for record in records for output in self._outputs(record, arrived_us)]
         known = self._bus.known({o.identity for o in outputs if o.identity is not None})
         settlement = settled(self._gate, records, outputs, known)
-        reached = self._bus.commit(standing, settlement)
+        reached = self._bus.commit(progress, settlement)
         self.judged += len(records)
         return reached
 

@@ -90,7 +90,7 @@ class GateProcess:
             DEAD_LETTERS: covered.dead_letters,
             DUPLICATES: parts.topics.end(DUPLICATES),
         }
-        judged = parts.bus.standing().positions
+        judged = parts.bus.progress().positions
         parts.bus.trim(
             before={topic: max(end - keep, 0) for topic, end in ends.items()},
             raw={partition: max(at - keep, 0) for partition, at in judged.items()},

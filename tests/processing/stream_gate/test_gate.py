@@ -17,7 +17,7 @@ from agentflow.events import EventRef
 from agentflow.lint import load
 from agentflow.supervision import Supervisor
 from agentflow.timers import ManualTimers
-from ingestion.gate.port import Standing, SupersededError
+from ingestion.gate.port import GateProgress, SupersededError
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord
 from processing.stream_gate.gate import GateThread
 from processing.transformations.stream import StreamGate
@@ -72,20 +72,20 @@ def test_each_record_is_answered_for_once(
     gates = [gate_on(bus) for bus in buses]
     for gate in gates:
         gate.at_once = at_once
-    standings: list[Standing] = [buses[0].standing(), buses[1].standing()]
+    progresses: list[GateProgress] = [buses[0].progress(), buses[1].progress()]
 
     for which, what in steps:
         if what != "stale":
-            standings[which] = buses[which].standing()
+            progresses[which] = buses[which].progress()
         buses[which].cut = what if what in {"before", "after"} else None
         try:
-            standings[which] = gates[which].judge(standings[which])
+            progresses[which] = gates[which].judge(progresses[which])
         except (SupersededError, UnavailableError):
-            standings[which] = buses[which].standing()
+            progresses[which] = buses[which].progress()
         finally:
             buses[which].cut = None
     while server.positions != {n: len(orders) for n, orders in enumerate(partitions) if orders}:
-        gates[0].judge(buses[0].standing())
+        gates[0].judge(buses[0].progress())
 
     outcomes = [new for written in server.topics.values() for new in written]
     places = {(new.headers["raw_partition"], new.headers["raw_offset"]) for new in outcomes}
