@@ -20,9 +20,9 @@ from agentflow.expressions import (
 from agentflow.expressions.aggregates import AGGREGATES, COUNTABLE
 from agentflow.expressions.nodes import AggregateInput, aggregates, events_of, fields_of
 from agentflow.expressions.reach import Reach
+from agentflow.lint.context import LintContext, broken, scope_of
 from agentflow.lint.examples import example_problems
 from agentflow.lint.money import money_problems
-from agentflow.lint.place import Place, broken, scope_of
 from agentflow.lint.values import (
     enums_of,
     refuse_far_answers,
@@ -56,30 +56,30 @@ RESERVED_DIMENSIONS = frozenset(
 )
 
 
-def metric_problems(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
+def metric_problems(metric: MetricContract, context: LintContext) -> Iterator[FileProblem]:
     """Yield what is wrong with a metric contract."""
-    yield from place.lifetime(metric.status, metric.sunset)
-    yield from _windows(metric, place)
-    yield from _dimension_names(metric, place)
-    yield from example_problems(metric, place)
-    known = place.registry.events
+    yield from context.lifetime(metric.status, metric.sunset)
+    yield from _windows(metric, context)
+    yield from _dimension_names(metric, context)
+    yield from example_problems(metric, context)
+    known = context.registry.events
     for index, ref in enumerate(metric.refs):
         if ref not in known:
-            yield from place.no_event("moved_by", index, ref=ref)
+            yield from context.no_event("moved_by", index, ref=ref)
     try:
-        events = {ref.type for ref in known} | place.unreadable_events
+        events = {ref.type for ref in known} | context.unreadable_events
         node = parse_metric(metric.value, events=events)
     except ExpressionError as error:
-        yield place.problem("value", message=str(error), hint=error.hint)
+        yield context.problem("value", message=str(error), hint=error.hint)
         return
-    yield from _types(metric, node, place)
+    yield from _types(metric, node, context)
     if not {ref.type for ref in known}.issuperset(events_of(node)):
         return  # it reads an event whose file is reported already
     read = [known[ref] for name in events_of(node) for ref in pins(metric, name, known)]
-    yield from _dimensions(metric, read, place)
-    yield from money_problems(metric, node, place)
+    yield from _dimensions(metric, read, context)
+    yield from money_problems(metric, node, context)
     with suppress(ExpressionError):  # of a derived field: its own file reports it
-        yield from _moved_by(metric, implied(metric, known), place)
+        yield from _moved_by(metric, implied(metric, known), context)
 
 
 def window_problem(name: str) -> str | None:
@@ -98,36 +98,36 @@ def window_problem(name: str) -> str | None:
     return None
 
 
-def _windows(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
+def _windows(metric: MetricContract, context: LintContext) -> Iterator[FileProblem]:
     for index, name in enumerate(metric.windows):
         if problem := window_problem(name):
             hint = "Write today, all, or a length such as 5m, 1h, 24h, 7d, at most 400d."
             message = f'window "{name}" {problem}'
-            yield place.problem("windows", index, message=message, hint=hint)
+            yield context.problem("windows", index, message=message, hint=hint)
         if name in metric.windows[:index]:
-            yield place.problem("windows", index, message=f'window "{name}" is given twice')
+            yield context.problem("windows", index, message=f'window "{name}" is given twice')
 
 
-def _dimension_names(metric: MetricContract, place: Place) -> Iterator[FileProblem]:
+def _dimension_names(metric: MetricContract, context: LintContext) -> Iterator[FileProblem]:
     for index, name in enumerate(metric.dimensions):
         if name in RESERVED_DIMENSIONS:
             message = f'dimension "{name}" has the name of a query parameter'
             hint = "Derive a field of another name in the event contract."
-            yield place.problem("dimensions", index, message=message, hint=hint)
+            yield context.problem("dimensions", index, message=message, hint=hint)
         if name in metric.dimensions[:index]:
-            yield place.problem("dimensions", index, message=f'dimension "{name}" is given twice')
+            yield context.problem("dimensions", index, message=f'dimension "{name}" is given twice')
 
 
-def _types(metric: MetricContract, node: MetricNode, place: Place) -> Iterator[FileProblem]:
+def _types(metric: MetricContract, node: MetricNode, context: LintContext) -> Iterator[FileProblem]:
     reaches: dict[Aggregate, Reach] = {}
-    readable = {ref.type for ref in place.registry.events}
+    readable = {ref.type for ref in context.registry.events}
     for aggregate in aggregates(node):
         if not readable.issuperset(source.event for source in aggregate.inputs):
             continue
         kinds: list[ExpressionType] = []
         for source in aggregate.inputs:
-            for ref in pins(metric, source.event, place.registry.events):
-                event = place.registry.events[ref]
+            for ref in pins(metric, source.event, context.registry.events):
+                event = context.registry.events[ref]
                 if broken(event) & (fields_of(source.value) | fields_of(aggregate.where)):
                     continue
                 try:
@@ -135,35 +135,37 @@ def _types(metric: MetricContract, node: MetricNode, place: Place) -> Iterator[F
                     reach = value_reach(aggregate, source, event)
                 except ExpressionError as error:
                     message = f'{error}, in {aggregate.kind} over "{ref}"'
-                    yield place.problem("value", message=message, hint=error.hint)
+                    yield context.problem("value", message=message, hint=error.hint)
                 else:
                     reaches[aggregate] = max(
                         reach or Reach(0, 0), reaches.get(aggregate, Reach(0, 0))
                     )
-        yield from _aggregated(aggregate, kinds, place)
-        yield from _compared(metric, aggregate, place)
-    yield from _reach(node, reaches, place)
+        yield from _aggregated(aggregate, kinds, context)
+        yield from _compared(metric, aggregate, context)
+    yield from _reach(node, reaches, context)
 
 
-def _compared(metric: MetricContract, aggregate: Aggregate, place: Place) -> Iterator[FileProblem]:
+def _compared(
+    metric: MetricContract, aggregate: Aggregate, context: LintContext
+) -> Iterator[FileProblem]:
     """Check that an enum is compared with its values, those of any event that is counted."""
-    known = place.registry.events
+    known = context.registry.events
     events = [known[r] for each in aggregate.inputs for r in pins(metric, each.event, known)]
     try:
         for node in (aggregate.where, *(each.value for each in aggregate.inputs)):
             if node is not None:
                 refuse_unknown_values(node, enums_of(events))
     except ExpressionError as error:
-        yield place.problem("value", message=str(error), hint=error.hint)
+        yield context.problem("value", message=str(error), hint=error.hint)
 
 
 def _reach(
-    node: MetricNode, reaches: dict[Aggregate, Reach], place: Place
+    node: MetricNode, reaches: dict[Aggregate, Reach], context: LintContext
 ) -> Iterator[FileProblem]:
     try:
         refuse_far_answers(node, reaches)
     except ExpressionError as error:
-        yield place.problem("value", message=str(error), hint=error.hint)
+        yield context.problem("value", message=str(error), hint=error.hint)
 
 
 def _value_type(
@@ -179,7 +181,7 @@ def _value_type(
 
 
 def _aggregated(
-    aggregate: Aggregate, kinds: list[ExpressionType], place: Place
+    aggregate: Aggregate, kinds: list[ExpressionType], context: LintContext
 ) -> Iterator[FileProblem]:
     allowed = AGGREGATES[aggregate.kind].takes
     for kind in dict.fromkeys(found.kind for found in kinds):
@@ -187,16 +189,16 @@ def _aggregated(
             wanted = " or ".join(sorted(allowed))
             message = f"{aggregate.kind} is not for {kind} values"
             hint = f"It takes {wanted}; a number is a float and never exact."
-            yield place.problem("value", message=message, hint=hint)
+            yield context.problem("value", message=message, hint=hint)
     if (
         AGGREGATES[aggregate.kind].form == "distinct values"
         and len({found.kind for found in kinds}) > 1
     ):
-        yield place.problem("value", message="count(distinct …) mixes fields of different types")
+        yield context.problem("value", message="count(distinct …) mixes fields of different types")
 
 
 def _dimensions(
-    metric: MetricContract, events: list[EventContract], place: Place
+    metric: MetricContract, events: list[EventContract], context: LintContext
 ) -> Iterator[FileProblem]:
     for index, name in enumerate(metric.dimensions):
         kinds: dict[str, EventRef] = {}
@@ -207,40 +209,40 @@ def _dimensions(
             if name not in scope:
                 message = f'dimension "{name}" is not a field of "{event.ref}"'
                 hint = nearest_or_all(name, sorted(scope))
-                yield place.problem("dimensions", index, message=message, hint=hint)
+                yield context.problem("dimensions", index, message=message, hint=hint)
                 continue
             if name in event.fields and event.fields[name].pii:
                 message = f'dimension "{name}" is personal data in "{event.ref}"'
-                yield place.problem("dimensions", index, message=message)
+                yield context.problem("dimensions", index, message=message)
             kinds.setdefault(scope[name].kind, event.ref)
         if len(kinds) > 1:
             said = ", ".join(f'{kind} in "{ref}"' for kind, ref in kinds.items())
             message = f'dimension "{name}" differs in type: {said}'
-            yield place.problem("dimensions", index, message=message)
+            yield context.problem("dimensions", index, message=message)
         for kind in kinds.keys() - COUNTABLE:
             message = f'dimension "{name}" is {kind}; few values are needed, not a measure'
-            yield place.problem("dimensions", index, message=message)
+            yield context.problem("dimensions", index, message=message)
 
 
 def _moved_by(
-    metric: MetricContract, expected: tuple[EventRef, ...], place: Place
+    metric: MetricContract, expected: tuple[EventRef, ...], context: LintContext
 ) -> Iterator[FileProblem]:
     hint = f"Write moved_by: [{', '.join(map(str, expected))}]."
     for ref in expected:
         if ref not in metric.refs:
-            message = f'"moved_by" lacks "{ref}", {_why(ref, metric, place)}'
-            yield place.problem("moved_by", message=message, hint=hint)
+            message = f'"moved_by" lacks "{ref}", {_why(ref, metric, context)}'
+            yield context.problem("moved_by", message=message, hint=hint)
     for index, ref in enumerate(metric.refs):
-        if ref not in expected and ref in place.registry.events:
+        if ref not in expected and ref in context.registry.events:
             message = f'"moved_by" says "{ref}", which cannot move the value'
-            yield place.problem("moved_by", index, message=message, hint=hint)
+            yield context.problem("moved_by", index, message=message, hint=hint)
         if ref in metric.refs[:index]:
-            yield place.problem("moved_by", index, message=f'"{ref}" is given twice')
+            yield context.problem("moved_by", index, message=f'"{ref}" is given twice')
 
 
-def _why(ref: EventRef, metric: MetricContract, place: Place) -> str:
-    correction = place.registry.events[ref].corrects
-    named = events_of(parsed(metric, place.registry.events))
+def _why(ref: EventRef, metric: MetricContract, context: LintContext) -> str:
+    correction = context.registry.events[ref].corrects
+    named = events_of(parsed(metric, context.registry.events))
     if correction is None or ref.type in named:
         return "which the value reads"
     verb = "takes back" if correction.effect == "retract" else "amends"

@@ -8,10 +8,10 @@ from agentflow.contracts.model import Contract, EntityContract, EventContract, M
 from agentflow.contracts.registry import Registry
 from agentflow.contracts.tables import SourceContract
 from agentflow.errors import FileProblem
+from agentflow.lint.context import LintContext
 from agentflow.lint.entities import entity_problems
 from agentflow.lint.events import event_problems
 from agentflow.lint.metrics import metric_problems
-from agentflow.lint.place import Place
 from agentflow.lint.tables import source_problems
 
 
@@ -27,23 +27,23 @@ def lint(
     found = [
         problem
         for contract in registry.contracts()
-        for problem in _problems(contract, Place(contract, registry, unreadable))
+        for problem in _problems(contract, LintContext(contract, registry, unreadable))
     ]
     return tuple(
         sorted(set(found), key=lambda problem: (problem.file, problem.line, problem.message))
     )
 
 
-def _problems(contract: Contract, place: Place) -> Iterator[FileProblem]:
+def _problems(contract: Contract, context: LintContext) -> Iterator[FileProblem]:
     for key in ("owner", "description"):
         if not getattr(contract, key).strip():
-            yield place.problem(key, message=f'"{key}" is empty')
+            yield context.problem(key, message=f'"{key}" is empty')
     match contract:
         case EventContract():
-            yield from event_problems(contract, place)
+            yield from event_problems(contract, context)
         case EntityContract():
-            yield from entity_problems(contract, place)
+            yield from entity_problems(contract, context)
         case MetricContract():
-            yield from metric_problems(contract, place)
+            yield from metric_problems(contract, context)
         case SourceContract():
-            yield from source_problems(contract, place)
+            yield from source_problems(contract, context)

@@ -16,7 +16,7 @@ from agentflow.contracts.tables import (
     SourceContract,
 )
 from agentflow.errors import FileProblem
-from agentflow.lint.place import Place
+from agentflow.lint.context import LintContext
 from agentflow.suggestions import nearest_or_all
 
 _LITERAL = re.compile(r"'([^']*)'\Z")
@@ -36,94 +36,94 @@ CONVERTS: Mapping[str, frozenset[str]] = {
 """Column type, of timestamps without their unit → field types it can become."""
 
 
-def source_problems(source: SourceContract, place: Place) -> Iterator[FileProblem]:
+def source_problems(source: SourceContract, context: LintContext) -> Iterator[FileProblem]:
     """Yield what is wrong with a source contract."""
-    yield from place.lifetime(source.status, source.sunset)
-    yield from _alone(source, place)
+    yield from context.lifetime(source.status, source.sunset)
+    yield from _alone(source, context)
     for index, column in enumerate(source.key):
-        yield from _known(column, source, place, "key", index)
+        yield from _known(column, source, context, "key", index)
     if isinstance(source.tenant, ColumnTenant):
-        yield from _known(source.tenant.column, source, place, "tenant", "column")
+        yield from _known(source.tenant.column, source, context, "tenant", "column")
     if not any(source.emissions.values()):
         hint = 'Say what a row becomes under "insert", or "write" if rows change.'
-        yield place.problem(message="no change of this table becomes an event", hint=hint)
+        yield context.problem(message="no change of this table becomes an event", hint=hint)
     if not source.key:
-        yield from _keyless(source, place)
+        yield from _keyless(source, context)
     for operation in ("write", "insert", "update", "delete"):
         emissions: tuple[Emission, ...] = getattr(source, operation)
         for index, emission in enumerate(emissions):
-            yield from _emission(source, emission, place, (operation, index))
+            yield from _emission(source, emission, context, (operation, index))
 
 
-def _alone(source: SourceContract, place: Place) -> Iterator[FileProblem]:
-    for other in place.registry.tables.values():
+def _alone(source: SourceContract, context: LintContext) -> Iterator[FileProblem]:
+    for other in context.registry.tables.values():
         if other.status == "deprecated" or source.status == "deprecated":
             continue
         if (other.name, other.version) < (source.name, source.version):
             if other.topic == source.topic:
                 message = f'table "{source.table}" is read by "{other.name}@{other.version}" too'
-                yield place.problem("table", message=message)
+                yield context.problem("table", message=message)
             elif other.server == source.server and _server(other) != _server(source):
                 message = f'server "{source.server}" is another database for "{other.name}"'
-                yield place.problem("server", message=message)
+                yield context.problem("server", message=message)
 
 
 def _server(source: SourceContract) -> tuple[str, str]:
     return source.connector, source.database if source.connector == "postgres" else ""
 
 
-def _keyless(source: SourceContract, place: Place) -> Iterator[FileProblem]:
+def _keyless(source: SourceContract, context: LintContext) -> Iterator[FileProblem]:
     if source.snapshot != "none":
         message = "rows without a key cannot be told apart in a snapshot"
         hint = "Name the key columns, or write snapshot: none."
-        yield place.problem("snapshot", message=message, hint=hint)
+        yield context.problem("snapshot", message=message, hint=hint)
     for operation in ("write", "update", "delete"):
         if getattr(source, operation):
             message = f'"{operation}" needs a key: which row changed cannot be told without one'
-            yield place.problem(operation, message=message)
+            yield context.problem(operation, message=message)
 
 
 def _known(
-    column: str, source: SourceContract, place: Place, *path: str | int
+    column: str, source: SourceContract, context: LintContext, *path: str | int
 ) -> Iterator[FileProblem]:
     if column not in source.columns:
         message = f'"{column}" is not among the columns'
         hint = nearest_or_all(column, sorted(source.columns))
-        yield place.problem(*path, message=message, hint=hint)
+        yield context.problem(*path, message=message, hint=hint)
 
 
 def _emission(
-    source: SourceContract, emission: Emission, place: Place, path: tuple[str | int, ...]
+    source: SourceContract, emission: Emission, context: LintContext, path: tuple[str | int, ...]
 ) -> Iterator[FileProblem]:
-    event = place.event(emission.ref)
+    event = context.event(emission.ref)
     if event is None:
-        yield from place.no_event(*path, "event", ref=emission.ref)
+        yield from context.no_event(*path, "event", ref=emission.ref)
         return
     for name in (*emission.when, *emission.changed):
-        yield from _known(name, source, place, *path)
+        yield from _known(name, source, context, *path)
     if emission.time is not None:
-        yield from _known(emission.time, source, place, *path, "time")
+        yield from _known(emission.time, source, context, *path, "time")
         if not source.columns.get(emission.time, "timestamp").startswith("timestamp"):
-            yield place.problem(*path, "time", message=f'"{emission.time}" is no timestamp')
-    sequence = sequence_of(event, place.registry.events)
+            yield context.problem(*path, "time", message=f'"{emission.time}" is no timestamp')
+    sequence = sequence_of(event, context.registry.events)
     for name, origin in emission.fields.items():
-        yield from _field(source, event, place, (*path, "fields", name), origin)
+        yield from _field(source, event, context, (*path, "fields", name), origin)
     for name, field in event.fields.items():
         if field.required and name not in emission.fields and name != sequence:
             message = f'"{event.ref}" requires "{name}", which comes from no column'
-            yield place.problem(*path, "fields", message=message)
+            yield context.problem(*path, "fields", message=message)
     if sequence is not None and (emission.when or emission.changed or emission.once):
         message = f'"{event.ref}" is a version of a row, so no change of the row may be left out'
-        yield place.problem(*path, message=message, hint="Filter in the metric instead.")
+        yield context.problem(*path, message=message, hint="Filter in the metric instead.")
     if event.supersedes is not None and path[0] == "insert" and source.key:
         message = f'"{event.ref}" is a version of a row, so an update must become one too'
-        yield place.problem(*path, message=message, hint='Put it under "write".')
+        yield context.problem(*path, message=message, hint='Put it under "write".')
 
 
 def _field(
     source: SourceContract,
     event: EventContract,
-    place: Place,
+    context: LintContext,
     path: tuple[str | int, ...],
     origin: str | ColumnValues,
 ) -> Iterator[FileProblem]:
@@ -131,7 +131,9 @@ def _field(
     field = event.fields.get(name)
     if field is None:
         message = f'"{name}" is not a field of "{event.ref}"'
-        yield place.problem(*path, message=message, hint=nearest_or_all(name, sorted(event.fields)))
+        yield context.problem(
+            *path, message=message, hint=nearest_or_all(name, sorted(event.fields))
+        )
         return
     kind = _kind(source, origin)
     if kind is None:
@@ -139,12 +141,12 @@ def _field(
         meant = nearest_or_all(column, sorted(source.columns))
         hint = f"{meant} A fixed value is written \"'{column}'\"."
         message = f'"{column}" is not among the columns'
-        yield place.problem(*path, message=message, hint=hint)
+        yield context.problem(*path, message=message, hint=hint)
     elif kind == "literal":
-        yield from _literal(str(origin), field, place, path)
+        yield from _literal(str(origin), field, context, path)
     elif field.type not in CONVERTS[kind]:
         message = f"a column of type {kind} cannot become a field of type {field.type}"
-        yield place.problem(*path, message=message)
+        yield context.problem(*path, message=message)
 
 
 def _kind(source: SourceContract, origin: str | ColumnValues) -> str | None:
@@ -160,7 +162,7 @@ def _kind(source: SourceContract, origin: str | ColumnValues) -> str | None:
 
 
 def _literal(
-    origin: str, field: FieldContract, place: Place, path: tuple[str | int, ...]
+    origin: str, field: FieldContract, context: LintContext, path: tuple[str | int, ...]
 ) -> Iterator[FileProblem]:
     text = origin[1:-1]
     fits = {
@@ -170,4 +172,4 @@ def _literal(
         "string": not field.enum or text in field.enum,
     }
     if not fits.get(field.type):
-        yield place.problem(*path, message=f"{origin} is no value for a {field.type} field")
+        yield context.problem(*path, message=f"{origin} is no value for a {field.type} field")

@@ -17,7 +17,7 @@ from agentflow.expressions.nodes import (
     children,
 )
 from agentflow.expressions.reach import Reach, metric_reach, scalar_reach
-from agentflow.lint.place import Place, scope_of
+from agentflow.lint.context import LintContext, scope_of
 from agentflow.suggestions import nearest_or_all
 from agentflow.wording import quoted
 
@@ -42,7 +42,7 @@ def enums_of(events: Sequence[EventContract]) -> Enums:
 
 
 def expression_type(
-    place: Place, *path: str | int, text: str, event: EventContract
+    context: LintContext, *path: str | int, text: str, event: EventContract
 ) -> Iterator[ExpressionType | FileProblem]:
     """Yield the type of a rule or derived field of *event*, or what is wrong with it."""
     try:
@@ -51,7 +51,7 @@ def expression_type(
         refuse_unknown_values(node, enums_of([event]))
         yield kind
     except ExpressionError as error:
-        yield place.problem(*path, message=str(error), hint=error.hint)
+        yield context.problem(*path, message=str(error), hint=error.hint)
 
 
 def refuse_unknown_values(node: Node, enums: Enums) -> None:

@@ -16,7 +16,7 @@ from agentflow.expressions import Scope, infer, parse_scalar
 from agentflow.suggestions import nearest_or_all
 
 
-class Place:
+class LintContext:
     """One contract under check, among the others.
 
     Attributes:
