@@ -38,7 +38,7 @@ class Finding(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CheckTarget:
     """What is to be examined."""
 
     data_dir: Path
@@ -49,9 +49,9 @@ class Place:
     api_key: str
 
 
-def examine(place: Place) -> Iterator[Finding]:
+def examine(target: CheckTarget) -> Iterator[Finding]:
     """Run every check, in the order in which things are needed."""
-    checks: tuple[Callable[[Place], Iterator[Finding]], ...] = (
+    checks: tuple[Callable[[CheckTarget], Iterator[Finding]], ...] = (
         _python,
         _dependencies,
         _clock,
@@ -61,10 +61,10 @@ def examine(place: Place) -> Iterator[Finding]:
         _platform,
     )
     for check in checks:
-        yield from check(place)
+        yield from check(target)
 
 
-def _python(_: Place) -> Iterator[Finding]:
+def _python(_: CheckTarget) -> Iterator[Finding]:
     low, high = _PYTHON
     text = ".".join(map(str, sys.version_info[:3]))
     if low <= sys.version_info[:2] <= high:
@@ -76,7 +76,7 @@ def _python(_: Place) -> Iterator[Finding]:
     )
 
 
-def _dependencies(_: Place) -> Iterator[Finding]:
+def _dependencies(_: CheckTarget) -> Iterator[Finding]:
     from packaging.requirements import Requirement
 
     missing = []
@@ -97,7 +97,7 @@ def _dependencies(_: Place) -> Iterator[Finding]:
         yield Finding("packages", "ok", f"{len(requirements)} as wanted")
 
 
-def _clock(_: Place) -> Iterator[Finding]:
+def _clock(_: CheckTarget) -> Iterator[Finding]:
     now = to_datetime(SystemClock().now_us())
     if now.year >= _BUILT_IN:
         yield Finding("clock", "ok", now.isoformat(timespec="seconds"))
@@ -106,28 +106,28 @@ def _clock(_: Place) -> Iterator[Finding]:
     yield Finding("clock", "problem", f"it says {now.isoformat()}: windows would be wrong", fix)
 
 
-def _contracts(place: Place) -> Iterator[Finding]:
+def _contracts(target: CheckTarget) -> Iterator[Finding]:
     from agentflow.contracts import read_lock, unlocked
     from processing.definitions.compiling import read_compiled
 
-    reading = read_compiled(place.contracts_dir)
+    reading = read_compiled(target.contracts_dir)
     if reading.problems:
-        detail = f"{counted(len(reading.problems), 'problem')} in {place.contracts_dir}"
+        detail = f"{counted(len(reading.problems), 'problem')} in {target.contracts_dir}"
         first = f"; the first: {reading.problems[0]}"
-        fix = f"agentflow contracts lint --contracts-dir {place.contracts_dir}"
+        fix = f"agentflow contracts lint --contracts-dir {target.contracts_dir}"
         yield Finding("contracts", "problem", detail + first, fix)
         return
-    new = unlocked(reading.registry, read_lock(place.contracts_dir) or {})
+    new = unlocked(reading.registry, read_lock(target.contracts_dir) or {})
     count = len(reading.registry.contracts())
     if new:
-        fix = f"agentflow contracts lock --contracts-dir {place.contracts_dir}"
+        fix = f"agentflow contracts lock --contracts-dir {target.contracts_dir}"
         yield Finding("contracts", "note", f"{count}, of which {len(new)} are not locked yet", fix)
     else:
-        yield Finding("contracts", "ok", f"{count} in {place.contracts_dir}, all locked")
+        yield Finding("contracts", "ok", f"{count} in {target.contracts_dir}, all locked")
 
 
-def _data_dir(place: Place) -> Iterator[Finding]:
-    directory = place.data_dir
+def _data_dir(target: CheckTarget) -> Iterator[Finding]:
+    directory = target.data_dir
     existing = _nearest(directory)
     if directory.exists() and not directory.is_dir():
         yield Finding("data", "problem", f"{directory} is a file", "Name a directory: --data-dir")
@@ -141,8 +141,8 @@ def _data_dir(place: Place) -> Iterator[Finding]:
         yield Finding("data", "ok", f"{directory} does not exist yet; `agentflow up` makes it")
 
 
-def _space(place: Place) -> Iterator[Finding]:
-    existing = _nearest(place.data_dir)
+def _space(target: CheckTarget) -> Iterator[Finding]:
+    existing = _nearest(target.data_dir)
     free = shutil.disk_usage(existing).free
     detail = f"{free / (1 << 30):,.1f} GiB free at {existing}"
     if free < _NO_SPACE_BYTES:
@@ -154,27 +154,27 @@ def _space(place: Place) -> Iterator[Finding]:
         yield Finding("space", "ok", detail)
 
 
-def _platform(place: Place) -> Iterator[Finding]:
+def _platform(target: CheckTarget) -> Iterator[Finding]:
     from agentflow_sdk import AgentFlow, ProblemError, Retry, UnreachableError
     from agentflow_sdk import AgentFlowError as ClientError
 
     with AgentFlow(
-        place.url, api_key=place.api_key or None, timeout_seconds=5, retry=Retry(attempts=1)
+        target.url, api_key=target.api_key or None, timeout_seconds=5, retry=Retry(attempts=1)
     ) as client:
         try:
             health = client.health()
             catalog = client.catalog()
         except UnreachableError as error:
-            yield from _not_running(place, str(error))
+            yield from _not_running(target, str(error))
             return
         except ProblemError as error:
-            yield Finding("platform", "problem", f"{place.url}: {error.detail}", error.hint or "")
+            yield Finding("platform", "problem", f"{target.url}: {error.detail}", error.hint or "")
             return
         except ClientError as error:
             yield Finding("platform", "problem", str(error), error.hint or "")
             return
-    yield from _health(place, health)
-    yield in_force(place.contracts_dir, catalog)
+    yield from _health(target, health)
+    yield in_force(target.contracts_dir, catalog)
 
 
 def in_force(contracts_dir: Path, catalog: Mapping[str, Any]) -> Finding:
@@ -207,29 +207,29 @@ def in_force(contracts_dir: Path, catalog: Mapping[str, Any]) -> Finding:
     )
 
 
-def _health(place: Place, health: dict[str, Any]) -> Iterator[Finding]:
+def _health(target: CheckTarget, health: dict[str, Any]) -> Iterator[Finding]:
     status = str(health.get("status"))
     kind: Literal["ok", "problem"] = "ok" if status == "ok" else "problem"
-    yield Finding("platform", kind, f"{place.url} is {status}")
+    yield Finding("platform", kind, f"{target.url} is {status}")
     for name, part in dict(health.get("components") or {}).items():
         if part.get("status") != "ok":
             detail = str(part.get("detail") or part.get("status"))
             yield Finding(name, "problem", detail, str(part.get("fix") or ""))
 
 
-def _not_running(place: Place, detail: str) -> Iterator[Finding]:
+def _not_running(target: CheckTarget, detail: str) -> Iterator[Finding]:
     """Nobody answers: say so, and whether `up` could start here."""
     yield Finding("platform", "note", f"not running: {detail}", "agentflow up")
-    yield from _lock(place.data_dir)
+    yield from _lock(target.data_dir)
     try:
-        socket.create_server((place.host, place.port)).close()
+        socket.create_server((target.host, target.port)).close()
     except OSError as error:
-        detail = f"{place.host}:{place.port} cannot be used: {error.strerror or error}"
+        detail = f"{target.host}:{target.port} cannot be used: {error.strerror or error}"
         yield Finding(
             "port", "problem", detail, "agentflow up --port 0, or stop what listens there"
         )
     else:
-        yield Finding("port", "ok", f"{place.host}:{place.port} is free")
+        yield Finding("port", "ok", f"{target.host}:{target.port} is free")
 
 
 def _lock(data_dir: Path) -> Iterator[Finding]:

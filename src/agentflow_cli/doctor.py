@@ -39,10 +39,10 @@ def doctor(
     """
     from agentflow_cli.address_check import examine_address
     from agentflow_cli.bus_check import examine_bus
-    from agentflow_cli.checks import Place, examine
+    from agentflow_cli.checks import CheckTarget, examine
 
     configured = settings()
-    place = Place(
+    target = CheckTarget(
         data_dir=data_dir or configured.data_dir,
         contracts_dir=contracts_directory(contracts_dir),
         host=configured.host,
@@ -50,7 +50,7 @@ def doctor(
         url=url or configured.url,
         api_key=api_key or configured.api_key,
     )
-    findings = [*examine(place), *examine_address(configured), *examine_bus(configured)]
+    findings = [*examine(target), *examine_address(configured), *examine_bus(configured)]
     if as_json:
         emit([finding._asdict() for finding in findings])
     else:
