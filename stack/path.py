@@ -19,7 +19,7 @@ from agentflow.contracts import Registry
 from agentflow.lint import load
 from agentflow.settings import Settings
 from ingestion.cdc import Sources
-from ingestion.connectors import Ailment, ConnectClient, connectors_of
+from ingestion.connectors import ConnectClient, ConnectorProblem, connectors_of
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import plan_topics
@@ -153,12 +153,12 @@ class StreamPath:
                 if not drift.settled:
                     client.apply(connector)
 
-            def ailments() -> list[Ailment]:
-                return [ailment for each in wanted for ailment in client.ailments(each.name)]
+            def problems() -> list[ConnectorProblem]:
+                return [problem for each in wanted for problem in client.problems(each.name)]
 
-            if not wait_until(lambda: not ailments(), within=_RUNNING_WITHIN):
+            if not wait_until(lambda: not problems(), within=_RUNNING_WITHIN):
                 raise StackError(
-                    f"connectors do not run: {ailments()}", fix=f"Read {self.connect.log_path}."
+                    f"connectors do not run: {problems()}", fix=f"Read {self.connect.log_path}."
                 )
 
     def ensure_jobs(self, told: Told = nobody) -> None:

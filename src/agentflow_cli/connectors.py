@@ -15,7 +15,7 @@ from agentflow_cli.options import contracts_directory, contracts_option, json_op
 from agentflow_cli.output import emit, say
 
 if TYPE_CHECKING:
-    from ingestion.connectors import Connector, Drift
+    from ingestion.connectors import Connector, ConnectorDrift
 
 _connect_option = click.option(
     "--connect-url",
@@ -116,19 +116,19 @@ def status(contracts_dir: Path | None, connect_url: str, *, restart: bool, as_js
 
     wanted = _wanted(contracts_dir, ())
     client = ConnectClient(connect_url)
-    ailments = [ailment for each in wanted for ailment in client.ailments(each.name)]
+    problems = [problem for each in wanted for problem in client.problems(each.name)]
     if as_json:
-        emit([asdict(each) for each in ailments])
-    for each in ailments if not as_json else ():
+        emit([asdict(each) for each in problems])
+    for each in problems if not as_json else ():
         click.echo(f"{each.connector} {each.part} {each.state}: {each.problem}")
         click.echo(f"  fix: {each.fix}")
-    ill = len({each.connector for each in ailments})
+    ill = len({each.connector for each in problems})
     say(f"{counted(len(wanted), 'connector')}, {ill} with problems")
     if restart:
-        for name in dict.fromkeys(each.connector for each in ailments if each.state == "FAILED"):
+        for name in dict.fromkeys(each.connector for each in problems if each.state == "FAILED"):
             client.restart(name)
             say(f"restarted {name}")
-    if ailments:
+    if problems:
         raise click.exceptions.Exit(NO)
 
 
@@ -154,7 +154,7 @@ def _warn(connector: Connector) -> None:
         say(f"  {statement}")
 
 
-def _show(found: tuple[Drift, ...]) -> None:
+def _show(found: tuple[ConnectorDrift, ...]) -> None:
     for each in found:
         if each.missing:
             click.echo(f"{each.connector}: does not exist")

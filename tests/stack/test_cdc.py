@@ -69,9 +69,9 @@ def captured_by(databases: Databases, contracts: Path, *overrides: str) -> None:
     client = ConnectClient(databases.connect.url)
     wanted = [each.name for each in connectors_of(load(contracts))]
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while ailments := [ill for name in wanted for ill in diagnose(name, client.status(name))]:
-        assert time.monotonic() < deadline, ailments
-        assert all(ill.state != "FAILED" for ill in ailments), ailments
+    while problems := [ill for name in wanted for ill in diagnose(name, client.status(name))]:
+        assert time.monotonic() < deadline, problems
+        assert all(ill.state != "FAILED" for ill in problems), problems
         time.sleep(0.2)
     client.close()
 
@@ -356,9 +356,9 @@ def _lose_the_slot(databases: Databases, client: ConnectClient) -> None:
     databases.postgres.execute("UPDATE pgbench_branches SET bbalance = 0", database="bench")
     client.resume(name)
     while not (
-        ailments := [ill for ill in diagnose(name, client.status(name)) if ill.state == "FAILED"]
+        problems := [ill for ill in diagnose(name, client.status(name)) if ill.state == "FAILED"]
     ):
         assert time.monotonic() < deadline, client.status(name)
         time.sleep(0.2)
 
-    assert "raise `epoch`" in ailments[0].fix, ailments
+    assert "raise `epoch`" in problems[0].fix, problems

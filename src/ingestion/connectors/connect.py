@@ -10,7 +10,7 @@ import httpx2
 
 from agentflow.errors import UnavailableError
 from ingestion.connectors.configuration import Connector
-from ingestion.connectors.health import Ailment, diagnose
+from ingestion.connectors.health import ConnectorProblem, diagnose
 
 _TIMEOUT_SECONDS = 30.0
 _NOT_FOUND = 404
@@ -20,7 +20,7 @@ _OURS = frozenset({"name"})
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class ConnectorDrift:
     """How one connector differs from what it should be.
 
     Attributes:
@@ -48,7 +48,7 @@ class ConnectClient:
         self._url = url.rstrip("/")
         self._http = httpx2.Client(timeout=_TIMEOUT_SECONDS, trust_env=False)
 
-    def drift(self, wanted: Iterable[Connector]) -> tuple[Drift, ...]:
+    def drift(self, wanted: Iterable[Connector]) -> tuple[ConnectorDrift, ...]:
         """Compare connectors with what they should be; others on the cluster are left alone."""
         return tuple(self._drift(connector) for connector in wanted)
 
@@ -68,7 +68,7 @@ class ConnectClient:
         found = self._call("GET", f"/connectors/{name}/offsets")
         return bool(found and found.get("offsets"))
 
-    def ailments(self, name: str) -> tuple[Ailment, ...]:
+    def problems(self, name: str) -> tuple[ConnectorProblem, ...]:
         """Return what is wrong with a connector; nothing when it runs and has stored its place."""
         return diagnose(name, self.status(name), placed=self.placed(name))
 
@@ -88,17 +88,17 @@ class ConnectClient:
         """Close the connections."""
         self._http.close()
 
-    def _drift(self, connector: Connector) -> Drift:
+    def _drift(self, connector: Connector) -> ConnectorDrift:
         found = self._call("GET", f"/connectors/{connector.name}/config")
         if found is None:
-            return Drift(connector.name, missing=True, differences={})
+            return ConnectorDrift(connector.name, missing=True, differences={})
         held = {key: value for key, value in found.items() if key not in _OURS}
         differences = {
             key: (held.get(key), connector.config.get(key))
             for key in sorted(held.keys() | connector.config.keys())
             if held.get(key) != connector.config.get(key)
         }
-        return Drift(connector.name, missing=False, differences=differences)
+        return ConnectorDrift(connector.name, missing=False, differences=differences)
 
     def _call(self, method: str, path: str, body: object = None, *, hint: str = _HINT) -> Any:  # noqa: ANN401 - JSON
         try:

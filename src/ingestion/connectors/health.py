@@ -25,7 +25,7 @@ _CAUSED = "Caused by: "
 
 
 @dataclass(frozen=True, slots=True)
-class Ailment:
+class ConnectorProblem:
     """One thing that is wrong with a connector.
 
     Attributes:
@@ -44,7 +44,7 @@ class Ailment:
 
 def diagnose(
     name: str, status: Mapping[str, Any] | None, *, placed: bool = True
-) -> tuple[Ailment, ...]:
+) -> tuple[ConnectorProblem, ...]:
     """Return what is wrong with a connector, given its status; nothing when all of it runs.
 
     Args:
@@ -55,18 +55,18 @@ def diagnose(
     """
     if status is None:
         fix = "Run `agentflow connectors apply`."
-        return (Ailment(name, "connector", "MISSING", "it does not exist", fix),)
-    found = tuple(_ailments(name, status))
+        return (ConnectorProblem(name, "connector", "MISSING", "it does not exist", fix),)
+    found = tuple(_problems(name, status))
     return found if found or placed else (_unplaced(name),)
 
 
-def _unplaced(name: str) -> Ailment:
+def _unplaced(name: str) -> ConnectorProblem:
     problem = "it has not stored its place in the source: a worker that dies now loses changes"
     fix = "Wait: it is stored with the first change or heartbeat, seconds after the start."
-    return Ailment(name, "connector", "UNPLACED", problem, fix)
+    return ConnectorProblem(name, "connector", "UNPLACED", problem, fix)
 
 
-def _ailments(name: str, status: Mapping[str, Any]) -> Iterator[Ailment]:
+def _problems(name: str, status: Mapping[str, Any]) -> Iterator[ConnectorProblem]:
     tasks = status.get("tasks") or []
     parts = [("connector", status.get("connector") or {})]
     parts += [(f"task {task.get('id')}", task) for task in tasks]
@@ -74,10 +74,10 @@ def _ailments(name: str, status: Mapping[str, Any]) -> Iterator[Ailment]:
         state = str(found.get("state", "UNKNOWN"))
         if state != "RUNNING":
             trace = str(found.get("trace", ""))
-            yield Ailment(name, part, state, _cause(trace), _fix(name, state, trace))
+            yield ConnectorProblem(name, part, state, _cause(trace), _fix(name, state, trace))
     if not tasks:
         fix = "Wait a moment; if it stays so, read the log of the Connect worker."
-        yield Ailment(name, "connector", "UNASSIGNED", "it has no task", fix)
+        yield ConnectorProblem(name, "connector", "UNASSIGNED", "it has no task", fix)
 
 
 def _cause(trace: str) -> str:

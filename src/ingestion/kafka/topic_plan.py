@@ -64,7 +64,7 @@ Change = Create | Grow | Alter
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class TopicDrift:
     """A difference that applying the plan leaves as it is, and how people can mend it.
 
     Attributes:
@@ -88,7 +88,7 @@ class TopicPlan:
     """The difference: what applying does, and what it does not."""
 
     changes: tuple[Change, ...] = ()
-    drift: tuple[Drift, ...] = ()
+    drift: tuple[TopicDrift, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -111,7 +111,7 @@ def plan_topics(
     """
     known = {topic.name: topic for topic in found}
     changes: list[Change] = []
-    drift: list[Drift] = []
+    drift: list[TopicDrift] = []
     for topic in wanted:
         there = known.get(topic.name)
         if there is None:
@@ -128,7 +128,7 @@ def plan_topics(
     return TopicPlan(tuple(changes), tuple(drift))
 
 
-def _partitions(topic: Topic, there: FoundTopic) -> Drift:
+def _partitions(topic: Topic, there: FoundTopic) -> TopicDrift:
     few = there.partitions < topic.partitions
     if few:
         fix = (
@@ -139,7 +139,7 @@ def _partitions(topic: Topic, there: FoundTopic) -> Drift:
         fix = "Partitions cannot be taken away: use another AGENTFLOW_KAFKA_PREFIX and replay."
     else:
         fix = f"Partitions cannot be taken away: set AGENTFLOW_KAFKA_PARTITIONS={there.partitions}."
-    return Drift(
+    return TopicDrift(
         topic.name,
         "partitions",
         there.partitions,
@@ -149,12 +149,14 @@ def _partitions(topic: Topic, there: FoundTopic) -> Drift:
     )
 
 
-def _replication(topic: Topic, there: FoundTopic) -> Drift:
+def _replication(topic: Topic, there: FoundTopic) -> TopicDrift:
     fix = (
         "Replicas are moved with `kafka-reassign-partitions`; "
         f"or set AGENTFLOW_KAFKA_REPLICATION={there.replication}."
     )
-    return Drift(topic.name, "replication", there.replication, topic.replication, "tolerable", fix)
+    return TopicDrift(
+        topic.name, "replication", there.replication, topic.replication, "tolerable", fix
+    )
 
 
 def _alter(topic: Topic, there: FoundTopic) -> Alter | None:

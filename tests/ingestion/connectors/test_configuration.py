@@ -146,11 +146,11 @@ def _failed(trace: str) -> dict[str, object]:
 )  # fmt: skip
 def test_a_failed_task_is_named_with_what_mends_it(trace: str, fix: str) -> None:
     """A lost position cannot be mended by a restart."""
-    (ailment,) = diagnose("c", _failed(trace))
+    (problem,) = diagnose("c", _failed(trace))
 
-    assert (ailment.part, ailment.state) == ("task 0", "FAILED")
-    assert fix in ailment.fix
-    assert "Caused by" not in ailment.problem
+    assert (problem.part, problem.state) == ("task 0", "FAILED")
+    assert fix in problem.fix
+    assert "Caused by" not in problem.problem
 
 
 def test_what_runs_ails_nothing_and_what_is_not_there_is_said() -> None:
