@@ -62,7 +62,7 @@ class CompiledDerived:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CompiledContract:
     """One event contract, ready to judge by.
 
     Attributes:
@@ -94,7 +94,7 @@ class Plan:
         return {name: getattr(data, attribute_of(name)) for name in self.contract.fields}
 
 
-def compiled(contract: EventContract) -> Plan:
+def compiled(contract: EventContract) -> CompiledContract:
     """Compile one contract.
 
     Raises:
@@ -139,7 +139,7 @@ def compiled(contract: EventContract) -> Plan:
             namespace[f"_pattern_{name}"] = searcher(field.pattern)
         namespace |= {f"_min_{name}": field.minimum, f"_max_{name}": field.maximum}
     namespace |= {f"_rule_{n}": (rule.violation,) for n, rule in enumerate(rules)}
-    return Plan(
+    return CompiledContract(
         contract=contract,
         data_type=data_type,
         accept=cast(

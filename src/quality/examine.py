@@ -11,7 +11,7 @@ from agentflow.suggestions import nearest_or_all
 from agentflow.wording import quoted
 from quality import codes
 from quality.attributes import Attributes, read_attributes
-from quality.compile import Plan
+from quality.compile import CompiledContract
 from quality.content import document_id
 from quality.data import data_members
 from quality.envelope import MAX_SIZE_BYTES, UNKNOWN_SOURCE, decode_members
@@ -29,7 +29,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Examiner:
     """Judges like the generated code, but names every violation. It may also say yes."""
 
-    def __init__(self, plans: Mapping[EventRef, Plan], *, current: Mapping[str, Plan]) -> None:
+    def __init__(
+        self, plans: Mapping[EventRef, CompiledContract], *, current: Mapping[str, CompiledContract]
+    ) -> None:
         self._plans = plans
         self._current = current
 
@@ -53,7 +55,7 @@ class Examiner:
             return _rejected(found, attributes, plan)
         return _accepted(raw, attributes, plan, fields, occurred_us, warnings)
 
-    def _plan(self, attributes: Attributes, found: list[Violation]) -> Plan | None:
+    def _plan(self, attributes: Attributes, found: list[Violation]) -> CompiledContract | None:
         """Return the contract the envelope names."""
         name, version = attributes.type, attributes.version
         if name is None:
@@ -131,7 +133,7 @@ def _occurred_us(
     raw: RawEvent,
     attributes: Attributes,
     fields: Mapping[str, object],
-    plan: Plan,
+    plan: CompiledContract,
     found: list[Violation],
 ) -> int:
     """Return event time: the contract's field, else `time`, else arrival."""
@@ -153,7 +155,9 @@ def _occurred_us(
     return occurred_us
 
 
-def _rejected(found: list[Violation], attributes: Attributes, plan: Plan | None) -> Rejected:
+def _rejected(
+    found: list[Violation], attributes: Attributes, plan: CompiledContract | None
+) -> Rejected:
     return Rejected(
         found[0].code,
         tuple(found[:MAX_VIOLATIONS]),
@@ -167,7 +171,7 @@ def _rejected(found: list[Violation], attributes: Attributes, plan: Plan | None)
 def _accepted(
     raw: RawEvent,
     attributes: Attributes,
-    plan: Plan,
+    plan: CompiledContract,
     fields: Mapping[str, object],
     occurred_us: int,
     warnings: tuple[Violation, ...],

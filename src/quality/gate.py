@@ -11,7 +11,7 @@ from agentflow.errors import ContractError, UnknownContractError
 from agentflow.events import Event, EventRef, RawEvent
 from agentflow.suggestions import nearest_and
 from agentflow.wording import quoted
-from quality.compile import Plan, compiled
+from quality.compile import CompiledContract, compiled
 from quality.envelope import MAX_SIZE_BYTES, decode_envelope, decode_extended, decode_time
 from quality.examine import Examiner
 from quality.record import RecordCodec
@@ -157,7 +157,7 @@ class Gate:
         """
         return same(first, again, said=(self.said(first), self.said(again)))
 
-    def _plan(self, ref: EventRef) -> Plan:
+    def _plan(self, ref: EventRef) -> CompiledContract:
         plan = self._plans.get(ref)
         if plan is None:
             raise self._unknown(ref)

@@ -10,7 +10,7 @@ import msgspec
 
 from agentflow.wording import quoted
 from quality import codes
-from quality.compile import Plan, exactly
+from quality.compile import CompiledContract, exactly
 from quality.fields import judge_field, missing, unknown
 from quality.formats import INTEGER_DIGITS
 from quality.shape import MAX_INTEGER, MIN_INTEGER
@@ -20,7 +20,7 @@ Examined = tuple[dict[str, object], list[Violation], tuple[Violation, ...]]
 """The declared values that are right, what is wrong, and the warnings."""
 
 
-def examine_data(plan: Plan, data: Mapping[str, msgspec.Raw]) -> Examined:
+def examine_data(plan: CompiledContract, data: Mapping[str, msgspec.Raw]) -> Examined:
     """Judge the data of an event; rules are asked when everything they read is right."""
     fields, found = _fields(plan, data)
     failed, warnings = _rules(plan, fields)
@@ -31,7 +31,7 @@ def examine_data(plan: Plan, data: Mapping[str, msgspec.Raw]) -> Examined:
 
 
 def _fields(
-    plan: Plan, data: Mapping[str, msgspec.Raw]
+    plan: CompiledContract, data: Mapping[str, msgspec.Raw]
 ) -> tuple[dict[str, object], list[Violation]]:
     contract = plan.contract
     fields: dict[str, object] = {}
@@ -55,7 +55,7 @@ def _fields(
 
 
 def _rules(
-    plan: Plan, fields: Mapping[str, object]
+    plan: CompiledContract, fields: Mapping[str, object]
 ) -> tuple[list[Violation], tuple[Violation, ...]]:
     failed: list[Violation] = []
     warnings: tuple[Violation, ...] = ()
@@ -73,7 +73,7 @@ def _rules(
     return failed, warnings
 
 
-def _derived(plan: Plan, fields: Mapping[str, object]) -> list[Violation]:
+def _derived(plan: CompiledContract, fields: Mapping[str, object]) -> list[Violation]:
     found: list[Violation] = []
     for derived in plan.derived:
         try:
