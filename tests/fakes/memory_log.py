@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 
-from ingestion.log.plan import Ends, plan_commit
+from ingestion.log.plan import NextOffsets, plan_commit
 from ingestion.log.port import (
     DEAD_LETTERS,
     ONLY,
@@ -62,7 +62,7 @@ class MemoryLog:
     def commit(self, batch: Batch) -> Committed:
         """Store a judged batch; see `CommitLog.commit`."""
         with self._lock:
-            ends = Ends(self.end(RAW), self.end(VALIDATED), self.end(DEAD_LETTERS))
+            ends = NextOffsets(self.end(RAW), self.end(VALIDATED), self.end(DEAD_LETTERS))
             stored = self._records.get(VALIDATED, [])
             firsts = {offset: stored[offset] for offset in self._known(batch)}
             plan = plan_commit(

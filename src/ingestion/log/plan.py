@@ -23,7 +23,7 @@ _NOTHING: Mapping[int, Record] = {}
 _UNKNOWN: Mapping[bytes, int] = {}
 
 
-class Ends(NamedTuple):
+class NextOffsets(NamedTuple):
     """The next offset of each topic that a commit appends to."""
 
     raw: int
@@ -31,7 +31,7 @@ class Ends(NamedTuple):
     dead_letters: int
 
 
-class Plan(NamedTuple):
+class CommitPlan(NamedTuple):
     """What to append, and what to answer once that is durable.
 
     `identities` has one digest per record in `validated`; `links` and, of dead letters, `letters`
@@ -51,10 +51,10 @@ def plan_commit(
     batch: Batch,
     *,
     known: Mapping[bytes, int],
-    ends: Ends,
+    ends: NextOffsets,
     firsts: Mapping[int, Record] = _NOTHING,
     letter_at: Callable[[bytes], int | None] = _UNKNOWN.get,
-) -> Plan:
+) -> CommitPlan:
     """Give every raw event its outcome and every record its offset.
 
     *known* maps identities that were accepted before to their `validated` offset; an identity that
@@ -106,7 +106,7 @@ def plan_commit(
         dead_letters=range(ends.dead_letters, letters.next),
     )
     known_letters = list(letters.fresh.items())
-    return Plan(raw, validated, letters.records, list(fresh), links, known_letters, committed)
+    return CommitPlan(raw, validated, letters.records, list(fresh), links, known_letters, committed)
 
 
 class _Letters:

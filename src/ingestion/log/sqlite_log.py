@@ -16,7 +16,7 @@ from ingestion.log.chunks import encode_chunks, encode_entries
 from ingestion.log.digests import DigestIndex
 from ingestion.log.faults import DRIVER_ERRORS, storage_error, sync_failed, translated
 from ingestion.log.indexing import REMEMBERED
-from ingestion.log.plan import Ends, Plan, plan_commit
+from ingestion.log.plan import CommitPlan, NextOffsets, plan_commit
 from ingestion.log.port import (
     DEAD_LETTERS,
     ONLY,
@@ -155,10 +155,10 @@ class SqliteLog:
             known.update(self._identities.stored(self._connection, unseen))
         return known
 
-    def _commit_ends(self) -> Ends:
-        return Ends(self._ends[RAW], self._ends[VALIDATED], self._ends[DEAD_LETTERS])
+    def _commit_ends(self) -> NextOffsets:
+        return NextOffsets(self._ends[RAW], self._ends[VALIDATED], self._ends[DEAD_LETTERS])
 
-    def _store(self, plan: Plan) -> None:
+    def _store(self, plan: CommitPlan) -> None:
         raw, validated, dead_letters = self._commit_ends()
         self._insert(RAW, raw, plan.raw)
         self._insert(
@@ -183,7 +183,7 @@ class SqliteLog:
         for chunk in encode_chunks(first, records, identities=identities, links=links):
             schema.insert_chunk(self._connection, topic, chunk)
 
-    def _took(self, plan: Plan) -> None:
+    def _took(self, plan: CommitPlan) -> None:
         committed = plan.committed
         self._identities.merged()
         self._links.merged()
