@@ -22,7 +22,7 @@ from rich.text import Text
 from agentflow_sdk import AgentFlow, AgentFlowError, Answer
 from ingestion.generate import Profile, read_scenario
 from ingestion.kafka.admin import KafkaAdmin
-from ingestion.keys import Keys
+from ingestion.keys import KeyExtractor
 from stack.errors import StackError
 from stack.home import REPOSITORY
 from stack.hops import Hops, Sample
@@ -92,7 +92,7 @@ class Demonstration:
         return Outcome(shop.orders, shop.movements, self.produced, self.hops_ms(), verified)
 
     def _produce(self) -> None:
-        keys, path = Keys(self._path.registry), self._path
+        keys, path = KeyExtractor(self._path.registry), self._path
         world = read_scenario(path.contracts, path.registry)
         now_us = time.time_ns() // 1_000
         generated = world.generator(

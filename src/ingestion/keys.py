@@ -22,7 +22,7 @@ class _Head(msgspec.Struct, gc=False):
 _head = msgspec.json.Decoder(_Head).decode
 
 
-class Keys:
+class KeyExtractor:
     """Finds keys by the contracts of one registry. Safe to share by threads."""
 
     def __init__(self, registry: Registry) -> None:

@@ -11,7 +11,7 @@ import pytest
 from agentflow.events import RawEvent
 from agentflow.lint import read_directory
 from ingestion.generate import read_scenario
-from ingestion.keys import Keys
+from ingestion.keys import KeyExtractor
 from ingestion.partitioner import murmur2, partition_of
 from quality import Accepted, Gate
 
@@ -22,11 +22,11 @@ RUN: Final = {"seed": 7, "start_us": 1_767_225_600_000_000}
 
 
 @pytest.fixture(scope="module")
-def keys() -> Keys:
-    return Keys(REGISTRY)
+def keys() -> KeyExtractor:
+    return KeyExtractor(REGISTRY)
 
 
-def test_the_key_is_the_one_the_gate_finds(keys: Keys) -> None:
+def test_the_key_is_the_one_the_gate_finds(keys: KeyExtractor) -> None:
     """Otherwise events of one order would be in two partitions of two topics."""
     gate = Gate(REGISTRY)
     found = 0
@@ -56,7 +56,7 @@ def test_the_key_is_the_one_the_gate_finds(keys: Keys) -> None:
         b'{"type":"order.created","dataversion":99,"data":{"order_id":"A"}}',
     ],
 )
-def test_what_cannot_be_read_has_no_key(keys: Keys, value: bytes) -> None:
+def test_what_cannot_be_read_has_no_key(keys: KeyExtractor, value: bytes) -> None:
     """It is appended all the same: the gate says why it is refused."""
     assert keys.key(value) is None
 

@@ -16,10 +16,10 @@ from agentflow.clock import SystemClock
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
 from ingestion.cdc import (
-    Change,
-    Record,
     Refusal,
+    RowChange,
     Sources,
+    TopicRecord,
     documents,
     normalise,
     of_any_age,
@@ -48,8 +48,8 @@ class Captured:
 
     kafka: Kafka
     topics: Sequence[str]
-    records: list[Record] = field(default_factory=list)
-    _changes: list[tuple[str, Change]] = field(default_factory=list)
+    records: list[TopicRecord] = field(default_factory=list)
+    _changes: list[tuple[str, RowChange]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._consumer = Consumer(
@@ -75,14 +75,14 @@ class Captured:
                 headers = message.headers() or []
                 topic, key, value = message.topic(), message.key(), message.value()
                 assert topic is not None
-                self._take(Record(topic, key, value, headers))  # type: ignore[arg-type]
+                self._take(TopicRecord(topic, key, value, headers))  # type: ignore[arg-type]
 
-    def _take(self, record: Record) -> None:
+    def _take(self, record: TopicRecord) -> None:
         self.records.append(record)
-        if isinstance(change := normalise(record), Change):
+        if isinstance(change := normalise(record), RowChange):
             self._changes.append((record.topic, change))
 
-    def changes(self, topic: str | None = None) -> list[Change]:
+    def changes(self, topic: str | None = None) -> list[RowChange]:
         """Return the changes among them, of one topic."""
         return [change for found, change in self._changes if topic in {None, found}]
 
@@ -102,7 +102,7 @@ class Counted:
 
 
 def count(
-    records: Sequence[Record], registry: Registry, path: Path, *, metrics: Mapping[str, str]
+    records: Sequence[TopicRecord], registry: Registry, path: Path, *, metrics: Mapping[str, str]
 ) -> Counted:
     """Run records through gate, log and live engine, and compare live with the lake.
 
@@ -116,7 +116,7 @@ def count(
 
 
 async def _count(
-    records: Sequence[Record], registry: Registry, path: Path, metrics: Mapping[str, str]
+    records: Sequence[TopicRecord], registry: Registry, path: Path, metrics: Mapping[str, str]
 ) -> Counted:
     sources = Sources(registry)
     clock = SystemClock()
@@ -126,7 +126,7 @@ async def _count(
         raws, refused = [], []
         for record in records:
             change = normalise(record)
-            if not isinstance(change, Change):
+            if not isinstance(change, RowChange):
                 continue
             found = documents(change, sources)
             if isinstance(found, Refusal):

@@ -13,13 +13,13 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from agentflow.contracts import Registry
 from agentflow.lint import load
-from ingestion.cdc import Record, Sources
+from ingestion.cdc import Sources, TopicRecord
 from ingestion.kafka.admin import KafkaAdmin
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import plan_topics
 from ingestion.kafka.topics import RETENTION, TIMESTAMPS, Topic, TopicPolicy, wanted_topics
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED
-from ingestion.log.port import Record as LogRecord
+from ingestion.log.port import TopicRecord as LogRecord
 from processing.transformations.stream import StreamRecord
 from stack.jobs import start
 from stack.probe import wait_until
@@ -107,7 +107,7 @@ def place_of(record: LogRecord) -> Place:
     return headers["raw_topic"], headers["raw_partition"], headers["raw_offset"]
 
 
-def change_record(record: Record, offset: int, at_us: int) -> StreamRecord:
+def change_record(record: TopicRecord, offset: int, at_us: int) -> StreamRecord:
     """Return a Debezium record as the stream has it."""
     return StreamRecord(
         record.topic, 0, offset, at_us, record.key, record.value, dict(record.headers)

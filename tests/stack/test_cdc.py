@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from agentflow.lint import load
 from agentflow_cli import main
-from ingestion.cdc import Change, Refusal, Sources, documents
+from ingestion.cdc import Refusal, RowChange, Sources, documents
 from ingestion.connectors import ConnectClient, connectors_of, diagnose
 from stack import install
 from stack.probe import http_json
@@ -202,7 +202,7 @@ def _what_breaks_is_a_dead_letter(
             database="d",
         )
 
-    def truncated() -> list[Change]:
+    def truncated() -> list[RowChange]:
         return [each for each in capture.changes() if each.operation == "truncate"]
 
     capture.until(lambda: len(truncated()) == 2)

@@ -5,19 +5,19 @@ source contracts; `events_of` does both. None of them raises, whatever the bytes
 Flink workers.
 """
 
-from ingestion.cdc.change import Change, Ignored, Malformed, Record, Refusal
+from ingestion.cdc.change import Ignored, Malformed, Refusal, RowChange, TopicRecord
 from ingestion.cdc.documents import documents, of_any_age, tenant_of
 from ingestion.cdc.events import events_of
 from ingestion.cdc.normalise import normalise
 from ingestion.cdc.sources import Sources
 
 __all__ = [
-    "Change",
     "Ignored",
     "Malformed",
-    "Record",
     "Refusal",
+    "RowChange",
     "Sources",
+    "TopicRecord",
     "documents",
     "events_of",
     "normalise",

@@ -15,7 +15,7 @@ IgnoredKind = Literal["tombstone", "transaction", "heartbeat", "message", "schem
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TopicRecord:
     """One record of a topic, as a consumer has it.
 
     Attributes:
@@ -29,7 +29,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RowChange:
     """One change of one row, the same for every connector.
 
     Numbers of instants and days are as the record has them unless it came with its schema: their

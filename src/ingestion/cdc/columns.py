@@ -13,7 +13,7 @@ from agentflow.contracts.tables import ColumnType
 from agentflow.events import canonical_json
 from ingestion.cdc.change import Scalar
 from ingestion.cdc.temporal import (
-    MisfitError,
+    ColumnValueError,
     clock_of,
     clock_text,
     day_of,
@@ -34,7 +34,7 @@ def column_value(value: Scalar, kind: ColumnType) -> Converted:
     The same row gives the same value whether PostgreSQL or MariaDB sent it.
 
     Raises:
-        MisfitError: The value is of another type, or cannot be told exactly.
+        ColumnValueError: The value is of another type, or cannot be told exactly.
     """
     if value is None:
         return None
@@ -45,7 +45,7 @@ def field_value(value: Converted, kind: str) -> Converted:
     """Return a column's value as JSON has it in an event field of a type.
 
     Raises:
-        MisfitError: The field cannot hold it exactly.
+        ColumnValueError: The field cannot hold it exactly.
     """
     if value is None or kind in {"timestamp", "date", "boolean", "integer"}:
         return value
@@ -61,8 +61,8 @@ def literal_value(text: str, kind: str) -> Converted:
     return text == "true" if kind == "boolean" else text
 
 
-def _misfit(wanted: str) -> MisfitError:
-    return MisfitError(f"does not hold {wanted}")
+def _misfit(wanted: str) -> ColumnValueError:
+    return ColumnValueError(f"does not hold {wanted}")
 
 
 def _string(value: Scalar) -> str:
@@ -104,7 +104,7 @@ def _number(value: Scalar) -> float:
 def _exact_float(value: int) -> float:
     number = float(value)
     if int(number) != value:
-        raise MisfitError("holds a whole number that a float cannot hold exactly")
+        raise ColumnValueError("holds a whole number that a float cannot hold exactly")
     return number
 
 

@@ -16,22 +16,22 @@ import msgspec
 from agentflow.contracts import SourceContract
 from agentflow.contracts.tables import Emission
 from agentflow.wording import quoted
-from ingestion.cdc.change import Change, Refusal, Row, Scalar
+from ingestion.cdc.change import Refusal, Row, RowChange, Scalar
 from ingestion.cdc.row_event import (
     FULL_IDENTITY,
     TOGETHER,
+    ChangeRefusedError,
     Means,
-    RefusedError,
     RowEvent,
     column_of,
 )
-from ingestion.cdc.sources import Sources, Table
-from ingestion.cdc.temporal import MisfitError
+from ingestion.cdc.sources import Sources, SourceTable
+from ingestion.cdc.temporal import ColumnValueError
 
 _encode = msgspec.json.Encoder().encode
 
 
-def documents(change: Change, sources: Sources) -> Sequence[bytes] | Refusal:
+def documents(change: RowChange, sources: Sources) -> Sequence[bytes] | Refusal:
     """Return the events a change becomes, none to several, or why it may not become any; total.
 
     Every document says its tenant; it is the tenant to judge it under (`tenant_of`).
@@ -46,17 +46,17 @@ def documents(change: Change, sources: Sources) -> Sequence[bytes] | Refusal:
     tenant = contract.tenant if isinstance(contract.tenant, str) else None
     try:
         return [_encode(document) for document in _documents(change, table)]
-    except RefusedError as refused:
+    except ChangeRefusedError as refused:
         return Refusal(
             refused.reason, str(refused), refused.hint, tenant, table.place, refused.pointer
         )
-    except (MisfitError, ArithmeticError, ValueError) as error:
+    except (ColumnValueError, ArithmeticError, ValueError) as error:
         return Refusal("cdc_schema_mismatch", str(error), TOGETHER, tenant, table.place)
     except RecursionError:
         return Refusal("cdc_schema_mismatch", "nested too deeply", TOGETHER, tenant, table.place)
 
 
-def of_any_age(change: Change, sources: Sources) -> bool:
+def of_any_age(change: RowChange, sources: Sources) -> bool:
     """Tell whether a change is never too late: rows of a snapshot, unless it is `recent`."""
     table = sources.tables.get(f"{change.server}.{change.table}")
     return (
@@ -73,12 +73,12 @@ class _Owned(msgspec.Struct):
     tenant: str
 
 
-def _documents(change: Change, table: Table) -> Iterator[dict[str, object]]:
+def _documents(change: RowChange, table: SourceTable) -> Iterator[dict[str, object]]:
     contract = table.contract
     if change.operation == "truncate":
         message = f"table {quoted(contract.table)} was truncated: which rows are gone is not told"
         hint = "Delete rows instead, or raise `epoch` and take a new snapshot into a new metric."
-        raise RefusedError("cdc_truncated", message, hint)
+        raise ChangeRefusedError("cdc_truncated", message, hint)
     if change.operation == "schema_change":
         _columns_are_there(change, contract)
         return
@@ -89,15 +89,15 @@ def _documents(change: Change, table: Table) -> Iterator[dict[str, object]]:
                 yield row_event.document(made)
 
 
-def _columns_are_there(change: Change, contract: SourceContract) -> None:
+def _columns_are_there(change: RowChange, contract: SourceContract) -> None:
     missing = sorted(contract.columns.keys() - set(change.columns or ()))
     if missing:
         message = f"table {quoted(contract.table)} lost column {quoted(missing[0])}"
-        raise RefusedError("cdc_schema_mismatch", message, TOGETHER, f"/columns/{missing[0]}")
+        raise ChangeRefusedError("cdc_schema_mismatch", message, TOGETHER, f"/columns/{missing[0]}")
 
 
 def _meanings(
-    change: Change, contract: SourceContract
+    change: RowChange, contract: SourceContract
 ) -> Iterator[tuple[Means, Row | None, Row, Row | None]]:
     """Yield what happened to which key; an update that moves the contract's key is two things."""
     before, after = change.before, change.after
@@ -108,7 +108,7 @@ def _meanings(
                     f"table {quoted(contract.table)} has no key, so its snapshot cannot be counted"
                 )
                 hint = "Set snapshot.mode=no_data, as `agentflow connectors export` does."
-                raise RefusedError("cdc_snapshot_without_key", message, hint)
+                raise ChangeRefusedError("cdc_snapshot_without_key", message, hint)
             return
         yield "insert", _key(change, after, contract), after or {}, None
     elif change.operation == "insert":
@@ -144,11 +144,13 @@ def _with_key(row: Row | None, key: Row | None) -> Row:
     return ChainMap(cast("dict[str, Scalar]", row), cast("dict[str, Scalar]", key))
 
 
-def _key(change: Change, row: Row | None, contract: SourceContract) -> Row | None:
+def _key(change: RowChange, row: Row | None, contract: SourceContract) -> Row | None:
     if not contract.key:
         if change.operation in {"update", "delete"}:
             message = f"a row of {quoted(contract.table)} changed, which has no key to tell which"
-            raise RefusedError("cdc_row_without_key", message, "Give the table a primary key.")
+            raise ChangeRefusedError(
+                "cdc_row_without_key", message, "Give the table a primary key."
+            )
         return None
     told = {**_held(row or {}, contract), **_held(change.key or {}, contract)}
     missing = [name for name in contract.key if told.get(name) is None]
@@ -156,7 +158,7 @@ def _key(change: Change, row: Row | None, contract: SourceContract) -> Row | Non
         message = (
             f"a change of {quoted(contract.table)} does not say key column {quoted(missing[0])}"
         )
-        raise RefusedError("cdc_schema_mismatch", message, FULL_IDENTITY, f"/{missing[0]}")
+        raise ChangeRefusedError("cdc_schema_mismatch", message, FULL_IDENTITY, f"/{missing[0]}")
     return {name: told[name] for name in contract.key}
 
 

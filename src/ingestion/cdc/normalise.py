@@ -1,4 +1,4 @@
-"""One Debezium record, of any connector and with or without its schema, becomes one `Change`."""
+"""One Debezium record, of any connector and with or without its schema, becomes one `RowChange`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import cast
 import msgspec
 
 from agentflow.wording import quoted
-from ingestion.cdc.change import Change, Ignored, Malformed, Operation, Record, Row, Scalar
-from ingestion.cdc.schemas import Described, described
+from ingestion.cdc.change import Ignored, Malformed, Operation, Row, RowChange, Scalar, TopicRecord
+from ingestion.cdc.schemas import PayloadSchema, described
 from ingestion.cdc.unavailable import filled
 
 MAX_SIZE_BYTES = 4 * 1024 * 1024
@@ -40,7 +40,7 @@ def _exact(text: str) -> Decimal | None:
 _decode: Callable[[bytes], object] = msgspec.json.Decoder(float_hook=_exact).decode
 
 
-def normalise(record: Record) -> Change | Ignored | Malformed:
+def normalise(record: TopicRecord) -> RowChange | Ignored | Malformed:
     """Return what a record means; total, whatever its bytes are."""
     try:
         return _normalised(record)
@@ -54,7 +54,7 @@ def normalise(record: Record) -> Change | Ignored | Malformed:
         return Malformed("cdc_malformed", "holds a number that is none", _HINT)
 
 
-def _normalised(record: Record) -> Change | Ignored:
+def _normalised(record: TopicRecord) -> RowChange | Ignored:
     if record.value is None:
         return Ignored("tombstone")
     if len(record.value) > MAX_SIZE_BYTES:
@@ -70,7 +70,7 @@ def _normalised(record: Record) -> Change | Ignored:
     return _about_the_source(payload)
 
 
-def _about_the_source(payload: Mapping[str, Scalar]) -> Change | Ignored:
+def _about_the_source(payload: Mapping[str, Scalar]) -> RowChange | Ignored:
     if payload.get("status") in {"BEGIN", "END"} and "id" in payload:
         return Ignored("transaction")
     if payload.keys() <= {"ts_ms", "ts_us", "ts_ns"}:
@@ -81,8 +81,8 @@ def _about_the_source(payload: Mapping[str, Scalar]) -> Change | Ignored:
 
 
 def _change(
-    payload: Mapping[str, Scalar], schema: Described | None, record: Record
-) -> Change | Ignored:
+    payload: Mapping[str, Scalar], schema: PayloadSchema | None, record: TopicRecord
+) -> RowChange | Ignored:
     if payload["op"] == "m":
         return Ignored("message")
     operation = _OPERATIONS.get(str(payload["op"]))
@@ -97,7 +97,7 @@ def _change(
     connector, database, table = _place(source)
     after, unavailable = filled(after, before)
     headers = dict(record.headers)
-    return Change(
+    return RowChange(
         connector=connector,
         server=_text(source, "name"),
         database=database,
@@ -116,7 +116,7 @@ def _change(
     )
 
 
-def _schema_change(payload: Mapping[str, Scalar]) -> Change | None:
+def _schema_change(payload: Mapping[str, Scalar]) -> RowChange | None:
     """Return the change of one table's columns, if there was one while the source is streamed."""
     source = _struct(payload.get("source"), "source")
     changes = payload.get("tableChanges")
@@ -130,7 +130,7 @@ def _schema_change(payload: Mapping[str, Scalar]) -> Change | None:
         if isinstance(column, dict)
     )
     connector, database, place = _place(source)
-    return Change(
+    return RowChange(
         connector=connector,
         server=_text(source, "name"),
         database=database,
@@ -149,7 +149,7 @@ def _row(value: Scalar, part: str) -> Row | None:
     return None if value is None else _struct(value, part)
 
 
-def _typed(row: Row | None, schema: Described | None, part: str) -> Row | None:
+def _typed(row: Row | None, schema: PayloadSchema | None, part: str) -> Row | None:
     return row if row is None or schema is None else schema.row(part, row)
 
 

@@ -13,11 +13,11 @@ from agentflow.contracts import SourceContract
 from agentflow.contracts.tables import KEY, POSITION, ColumnTenant, ColumnValues, Emission
 from agentflow.events import canonical_json
 from agentflow.wording import quoted
-from ingestion.cdc.change import Change, Row, Scalar
+from ingestion.cdc.change import Row, RowChange, Scalar
 from ingestion.cdc.columns import Converted, column_value, field_value, literal_value
 from ingestion.cdc.schemas import told
-from ingestion.cdc.sources import Made, Table
-from ingestion.cdc.temporal import MisfitError, misread_in_snapshot
+from ingestion.cdc.sources import CompiledEmission, SourceTable
+from ingestion.cdc.temporal import ColumnValueError, misread_in_snapshot
 from ingestion.cdc.unavailable import may_be_unsent
 
 Means = Literal["insert", "update", "delete"]
@@ -29,7 +29,7 @@ _CALENDAR = frozenset(
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
 
-class RefusedError(Exception):
+class ChangeRefusedError(Exception):
     """A change may not become events; never leaves this package."""
 
     def __init__(self, reason: str, message: str, hint: str, pointer: str = "") -> None:
@@ -43,13 +43,13 @@ def column_of(name: str, row: Row, contract: SourceContract) -> Scalar:
     """Return what a record holds of a column.
 
     Raises:
-        RefusedError: The row has no such column, or it is not what its schema says.
+        ChangeRefusedError: The row has no such column, or it is not what its schema says.
     """
     if name not in row:
         raise _mismatch(f"table {quoted(contract.table)} has no column {quoted(name)}", name)
     try:
         return row[name]
-    except MisfitError as error:
+    except ColumnValueError as error:
         raise _mismatch(
             f"column {quoted(name)} of {quoted(contract.table)} {error}", name
         ) from error
@@ -59,27 +59,27 @@ def value_of(name: str, row: Row, contract: SourceContract) -> Converted:
     """Return what a column of a row holds, as the contract reads it.
 
     Raises:
-        RefusedError: The row has no such column, or it holds something else.
+        ChangeRefusedError: The row has no such column, or it holds something else.
     """
     held = column_of(name, row, contract)
     try:
         return column_value(held, contract.columns[name])
-    except (MisfitError, ArithmeticError, ValueError) as error:
+    except (ColumnValueError, ArithmeticError, ValueError) as error:
         raise _mismatch(
             f"column {quoted(name)} of {quoted(contract.table)} {error}", name
         ) from error
 
 
-def _mismatch(message: str, column: str) -> RefusedError:
-    return RefusedError("cdc_schema_mismatch", message, TOGETHER, f"/{column}")
+def _mismatch(message: str, column: str) -> ChangeRefusedError:
+    return ChangeRefusedError("cdc_schema_mismatch", message, TOGETHER, f"/{column}")
 
 
 @dataclass(frozen=True, slots=True)
 class RowEvent:
     """One thing that happened to one row."""
 
-    change: Change
-    table: Table
+    change: RowChange
+    table: SourceTable
     means: Means
     key: Row | None
     row: Row
@@ -90,7 +90,7 @@ class RowEvent:
         streamed = "0" if self.change.operation == "snapshot" else "1"
         return f"{self.table.contract.epoch:04d}.{streamed}.{self.change.position}"
 
-    def document(self, made: Made) -> dict[str, object]:
+    def document(self, made: CompiledEmission) -> dict[str, object]:
         """Return the event that one emission makes of it."""
         contract = self.table.contract
         document: dict[str, object] = {
@@ -116,11 +116,11 @@ class RowEvent:
         """Return what a column of the row holds.
 
         Raises:
-            RefusedError: The row has no such column, it was not sent, or holds something else.
+            ChangeRefusedError: No such column, not sent, or it holds something else.
         """
         if self.unsent(name):
             message = f"column {quoted(name)} did not change and was not sent"
-            raise RefusedError("cdc_value_unavailable", message, FULL_IDENTITY, f"/{name}")
+            raise ChangeRefusedError("cdc_value_unavailable", message, FULL_IDENTITY, f"/{name}")
         value = value_of(name, self.row, self.table.contract)
         if self.change.operation == "snapshot" and isinstance(value, str):
             self._is_as_it_was(name, value)
@@ -159,9 +159,9 @@ class RowEvent:
             hint = (
                 "Leave the column out of the source contract, or update the row: a change is exact."
             )
-            raise RefusedError("cdc_schema_mismatch", message, hint, f"/{name}")
+            raise ChangeRefusedError("cdc_schema_mismatch", message, hint, f"/{name}")
 
-    def _id(self, made: Made) -> str:
+    def _id(self, made: CompiledEmission) -> str:
         name = f"{made.event.name}@{made.event.version}"
         if self.key is None:
             content = sha256(canonical_json(_plain(told(self.row)))).hexdigest()[:32]
@@ -184,12 +184,12 @@ class RowEvent:
         value = self.value(contract.tenant.column)
         if value is None or value == "":
             message = f"column {quoted(contract.tenant.column)} does not say the tenant"
-            raise RefusedError(
+            raise ChangeRefusedError(
                 "cdc_schema_mismatch", message, FULL_IDENTITY, f"/{contract.tenant.column}"
             )
         return str(value)
 
-    def _field(self, name: str, origin: str | ColumnValues, made: Made) -> Converted:
+    def _field(self, name: str, origin: str | ColumnValues, made: CompiledEmission) -> Converted:
         kind = made.event.fields[name].type
         if isinstance(origin, ColumnValues):
             return self._translated(origin, made)
@@ -201,13 +201,13 @@ class RowEvent:
             return literal_value(origin[1:-1], kind)
         try:
             return field_value(self._column(origin, made), kind)
-        except MisfitError as error:
+        except ColumnValueError as error:
             table = self.table.contract.table
             raise _mismatch(
                 f"column {quoted(origin)} of {quoted(table)} {error}", origin
             ) from error
 
-    def _translated(self, origin: ColumnValues, made: Made) -> Converted:
+    def _translated(self, origin: ColumnValues, made: CompiledEmission) -> Converted:
         value = self._column(origin.column, made)
         if value is None:
             return None
@@ -217,10 +217,10 @@ class RowEvent:
                 f"column {quoted(origin.column)} holds a value the source contract does not list"
             )
             hint = f'Add it to "values" of column {quoted(origin.column)}.'
-            raise RefusedError("cdc_value_unlisted", message, hint, f"/{origin.column}")
+            raise ChangeRefusedError("cdc_value_unlisted", message, hint, f"/{origin.column}")
         return origin.values[text]
 
-    def _column(self, column: str, made: Made) -> Converted:
+    def _column(self, column: str, made: CompiledEmission) -> Converted:
         amends = self.means == "update" and not made.versioned
         if amends and self.unsent(column):
             return None  # what was not sent did not change, and must not overwrite

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from ingestion.cdc.change import Row, Scalar
-from ingestion.cdc.temporal import MisfitError, clock_text, day_text, instant_text
+from ingestion.cdc.temporal import ColumnValueError, clock_text, day_text, instant_text
 
 _Schema = Mapping[str, object]
 _SCALE = re.compile(r"-?[0-9]{1,3}\Z")
@@ -19,7 +19,7 @@ _SCALE = re.compile(r"-?[0-9]{1,3}\Z")
 class DescribedRow(Mapping[str, Scalar]):
     """A row whose columns are decoded when they are read, so that an unread one refuses nothing.
 
-    Reading a column raises `MisfitError` when its value is not what its schema says.
+    Reading a column raises `ColumnValueError` when its value is not what its schema says.
     """
 
     __slots__ = ("_row", "_schemas")
@@ -50,12 +50,12 @@ class DescribedRow(Mapping[str, Scalar]):
     def _told(self, name: str) -> Scalar:
         try:
             return self[name]
-        except MisfitError:
+        except ColumnValueError:
             return self._row[name]
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class PayloadSchema:
     """The schema of a record's payload."""
 
     fields: Mapping[str, _Schema]
@@ -76,11 +76,13 @@ def told(row: Row) -> Row:
     return row.told() if isinstance(row, DescribedRow) else row
 
 
-def described(document: object) -> tuple[object, Described | None]:
+def described(document: object) -> tuple[object, PayloadSchema | None]:
     """Return the payload of a document, and its schema if it came with one."""
     if isinstance(document, dict) and document.keys() == {"schema", "payload"}:
         schema = document["schema"]
-        return document["payload"], Described(_fields(schema if isinstance(schema, dict) else {}))
+        return document["payload"], PayloadSchema(
+            _fields(schema if isinstance(schema, dict) else {})
+        )
     return document, None
 
 
@@ -132,7 +134,7 @@ def _decimal(value: Scalar, schema: _Schema) -> Scalar:
     if not isinstance(value, str) or not isinstance(scale, str):
         return value
     if not _SCALE.match(scale):
-        raise MisfitError("holds a decimal of a scale that no database has")
+        raise ColumnValueError("holds a decimal of a scale that no database has")
     return _unscaled(value, int(scale))
 
 
@@ -149,9 +151,9 @@ def _unscaled(text: str, scale: int) -> str:
     try:
         number = int.from_bytes(b64decode(text, validate=True), "big", signed=True)
     except Base64Error:
-        raise MisfitError("does not hold a decimal") from None
+        raise ColumnValueError("does not hold a decimal") from None
     if not -64 <= scale <= 64:  # noqa: PLR2004 - more than any database keeps
-        raise MisfitError("holds a decimal of a scale that no database has")
+        raise ColumnValueError("holds a decimal of a scale that no database has")
     sign, digits = ("-", str(-number)) if number < 0 else ("", str(number))
     if scale <= 0:
         return f"{sign}{digits}{'0' * -scale}"

@@ -13,7 +13,7 @@ from agentflow.events import EventRef
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CompiledEmission:
     """One emission, with what is looked up once."""
 
     emission: Emission
@@ -27,11 +27,11 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SourceTable:
     """A source contract by operation."""
 
     contract: SourceContract
-    makes: Mapping[str, tuple[Made, ...]]
+    makes: Mapping[str, tuple[CompiledEmission, ...]]
 
     @property
     def place(self) -> str:
@@ -43,8 +43,8 @@ class Sources:
     """The source contracts of a registry, by topic. Immutable; safe to share by threads."""
 
     def __init__(self, registry: Registry) -> None:
-        self.tables: Mapping[str, Table] = {
-            contract.topic: Table(
+        self.tables: Mapping[str, SourceTable] = {
+            contract.topic: SourceTable(
                 contract,
                 {
                     operation: tuple(
@@ -71,6 +71,6 @@ class Sources:
         return tenant if isinstance(tenant, str) else "default"
 
 
-def _made(emission: Emission, events: Mapping[EventRef, EventContract]) -> Made:
+def _made(emission: Emission, events: Mapping[EventRef, EventContract]) -> CompiledEmission:
     event = events[emission.ref]
-    return Made(emission, event, sequence_of(event, events))
+    return CompiledEmission(emission, event, sequence_of(event, events))

@@ -20,7 +20,7 @@ _CALENDAR_CHANGED = "1582-10-15"
 _CALENDAR_SETTLED = "1582-10-25"
 
 
-class MisfitError(Exception):
+class ColumnValueError(Exception):
     """A value is not what its column is said to hold, or cannot be told exactly."""
 
 
@@ -28,58 +28,58 @@ def instant_text(number: int, *, unit: int = 1, per_unit: int = 1) -> str:
     """Return an instant of `number * unit / per_unit` microseconds since 1970.
 
     Raises:
-        MisfitError: It is finer than a microsecond, or outside the years 1 to 9999 (infinity is).
+        ColumnValueError: Finer than a microsecond or outside the years 1 to 9999, as infinity is.
     """
     instant_us, finer = divmod(number * unit, per_unit)
     if finer:
-        raise MisfitError("holds an instant that is finer than a microsecond")
+        raise ColumnValueError("holds an instant that is finer than a microsecond")
     try:
         return to_rfc3339(instant_us)
     except OverflowError:
-        raise MisfitError("holds an instant outside the years 1 to 9999") from None
+        raise ColumnValueError("holds an instant outside the years 1 to 9999") from None
 
 
 def instant_of(text: str) -> str:
     """Return ISO text of an instant in UTC with microseconds; one without a zone is in UTC already.
 
     Raises:
-        MisfitError: It is not one, is finer than that, or is outside the years 1 to 9999.
+        ColumnValueError: It is not one, is finer than that, or is outside the years 1 to 9999.
     """
     if not _INSTANT.match(text):
-        raise MisfitError("does not hold an instant of the years 1 to 9999")
+        raise ColumnValueError("does not hold an instant of the years 1 to 9999")
     if _FINER.search(text):
-        raise MisfitError("holds an instant that is finer than a microsecond")
+        raise ColumnValueError("holds an instant that is finer than a microsecond")
     try:
         instant = datetime.fromisoformat(text)
         aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
         return to_rfc3339(from_datetime(aware))
     except (ValueError, OverflowError):
-        raise MisfitError("does not hold an instant of the years 1 to 9999") from None
+        raise ColumnValueError("does not hold an instant of the years 1 to 9999") from None
 
 
 def day_text(days: int) -> str:
     """Return the day that many days after 1970-01-01.
 
     Raises:
-        MisfitError: It is outside the years 1 to 9999 (infinity is).
+        ColumnValueError: It is outside the years 1 to 9999 (infinity is).
     """
     try:
         return to_rfc3339(days * _DAY_US)[:10]
     except OverflowError:
-        raise MisfitError("holds a day outside the years 1 to 9999") from None
+        raise ColumnValueError("holds a day outside the years 1 to 9999") from None
 
 
 def day_of(text: str) -> str:
     """Return the day that ISO text names; an instant is not cut to its day.
 
     Raises:
-        MisfitError: It does not name one.
+        ColumnValueError: It does not name one.
     """
     found = _DAY.match(text)
     try:
         return date.fromisoformat(found[1] if found else text[:0]).isoformat()
     except ValueError:
-        raise MisfitError("does not hold a day of the years 1 to 9999") from None
+        raise ColumnValueError("does not hold a day of the years 1 to 9999") from None
 
 
 def clock_text(number: int, *, unit: int = 1, per_unit: int = 1) -> str:
@@ -91,11 +91,11 @@ def clock_text(number: int, *, unit: int = 1, per_unit: int = 1) -> str:
     ('26:30:00.000000', '-01:00:00.000001')
 
     Raises:
-        MisfitError: It is finer than a microsecond, or longer than any database has.
+        ColumnValueError: It is finer than a microsecond, or longer than any database has.
     """
     clock_us, finer = divmod(number * unit, per_unit)
     if finer or abs(clock_us) > _LONGEST_US:
-        raise MisfitError("does not hold a time of day")
+        raise ColumnValueError("does not hold a time of day")
     hours, rest = divmod(abs(clock_us), _HOUR_US)
     minutes, rest = divmod(rest, _MINUTE_US)
     seconds, micros = divmod(rest, _SECOND_US)
@@ -107,11 +107,11 @@ def clock_of(text: str) -> str:
     """Return a time of day with microseconds.
 
     Raises:
-        MisfitError: It is not one.
+        ColumnValueError: It is not one.
     """
     found = _CLOCK.match(text)
     if found is None:
-        raise MisfitError("does not hold a time of day")
+        raise ColumnValueError("does not hold a time of day")
     return f"{found[1]}.{(found[2] or '').ljust(6, '0')}"
 
 

@@ -19,7 +19,7 @@ REFILL: Final = "refill"
 Pairs = list[tuple[bytes, int]]
 
 
-class Placed(msgspec.Struct, frozen=True, gc=False):
+class OffsetRecord(msgspec.Struct, frozen=True, gc=False):
     """A record that had an offset before; for `validated` with its identity and its links."""
 
     offset: int
@@ -29,8 +29,8 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
 
 
 def missing(
-    connection: sqlite3.Connection, topic: str, placed: Sequence[Placed]
-) -> Sequence[Placed]:
+    connection: sqlite3.Connection, topic: str, placed: Sequence[OffsetRecord]
+) -> Sequence[OffsetRecord]:
     """Return those of *placed*, which are ordered by offset, whose offsets the topic lacks."""
     spans: Sequence[tuple[int, int]] = connection.execute(
         f"SELECT first_offset, first_offset + count FROM {schema.table(topic)} "  # noqa: S608 - names only
@@ -39,7 +39,7 @@ def missing(
     ).fetchall()
     if not spans:
         return placed
-    found: list[Placed] = []
+    found: list[OffsetRecord] = []
     number = 0
     for item in placed:
         while number < len(spans) and spans[number][1] <= item.offset:
@@ -49,7 +49,7 @@ def missing(
     return found
 
 
-def insert(connection: sqlite3.Connection, topic: str, placed: Sequence[Placed]) -> None:
+def insert(connection: sqlite3.Connection, topic: str, placed: Sequence[OffsetRecord]) -> None:
     """Write chunks; runs in the caller's transaction."""
     for run in _runs(placed):
         chunks = encode_chunks(
@@ -62,12 +62,12 @@ def insert(connection: sqlite3.Connection, topic: str, placed: Sequence[Placed])
             schema.insert_chunk(connection, topic, chunk)
 
 
-def identities_of(placed: Sequence[Placed]) -> Pairs:
+def identities_of(placed: Sequence[OffsetRecord]) -> Pairs:
     """Return (identity, offset) of every record that has one."""
     return [(item.identity, item.offset) for item in placed if item.identity is not None]
 
 
-def links_of(placed: Sequence[Placed]) -> Pairs:
+def links_of(placed: Sequence[OffsetRecord]) -> Pairs:
     """Return (link, offset) of every record, by offset."""
     return [(link, item.offset) for item in placed for link in dict.fromkeys(item.links)]
 
@@ -83,7 +83,7 @@ def index_pairs(connection: sqlite3.Connection, index: DigestIndex, pairs: Pairs
     return [pair for pair in pairs if pair[1] >= markers[pair[0][0]]]
 
 
-def _runs(placed: Sequence[Placed]) -> Iterator[Sequence[Placed]]:
+def _runs(placed: Sequence[OffsetRecord]) -> Iterator[Sequence[OffsetRecord]]:
     start = 0
     for number in range(1, len(placed) + 1):
         if number == len(placed) or placed[number].offset != placed[number - 1].offset + 1:

@@ -8,10 +8,10 @@ from typing import Protocol
 import msgspec
 
 from ingestion.log.port import CommitLog
-from ingestion.log.refill import Placed
+from ingestion.log.refill import OffsetRecord
 
 
-class Delivery(msgspec.Struct, frozen=True, gc=False):
+class ReplicaBatch(msgspec.Struct, frozen=True, gc=False):
     """What arrived, and the positions that must be stored with it or not at all.
 
     Attributes:
@@ -20,22 +20,22 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
         positions: (consumer, topic) → next offset; None forgets it.
     """
 
-    validated: Sequence[Placed]
-    dead_letters: Sequence[Placed]
+    validated: Sequence[OffsetRecord]
+    dead_letters: Sequence[OffsetRecord]
     positions: Mapping[tuple[str, str], int | None]
 
 
 class Replicated(msgspec.Struct, frozen=True, gc=False):
     """What of a delivery was new, by offset; the rest had been stored or accepted before."""
 
-    validated: Sequence[Placed]
-    dead_letters: Sequence[Placed]
+    validated: Sequence[OffsetRecord]
+    dead_letters: Sequence[OffsetRecord]
 
 
 class ReplicaLog(CommitLog, Protocol):
     """A log that follows another one. What it loses is fetched again: it need not be durable."""
 
-    def replicate(self, delivery: Delivery) -> Replicated:
+    def replicate(self, delivery: ReplicaBatch) -> Replicated:
         """Store what is new, at its own offset, and the positions, in one transaction.
 
         Left out are records before the end of their topic, and events whose identity is known: an
@@ -60,9 +60,11 @@ class ReplicaLog(CommitLog, Protocol):
         ...
 
 
-def unknown(placed: Sequence[Placed], *, end: int, known: Container[bytes]) -> list[Placed]:
+def unknown(
+    placed: Sequence[OffsetRecord], *, end: int, known: Container[bytes]
+) -> list[OffsetRecord]:
     """Return those of *placed* at or after *end* whose identity is new, there and among them."""
-    found: list[Placed] = []
+    found: list[OffsetRecord] = []
     seen: set[bytes] = set()
     for item in placed:
         if item.offset < end:

@@ -35,15 +35,15 @@ from ingestion.log.port import (
 )
 from ingestion.log.reader import LogReader
 from ingestion.log.refill import (
+    OffsetRecord,
     Pairs,
-    Placed,
     identities_of,
     index_pairs,
     insert,
     links_of,
     missing,
 )
-from ingestion.log.replica import Delivery, Replicated, unknown
+from ingestion.log.replica import ReplicaBatch, Replicated, unknown
 from ingestion.log.topic_names import checked_topic
 
 STAGED_IDENTITIES: Final = 65_536
@@ -55,7 +55,7 @@ _STORE_POSITION = "INSERT OR REPLACE INTO positions (consumer, topic, next_offse
 class SqliteLog:
     """A `CommitLog` in one SQLite file. Built by `ingestion.log.opening.open_log`.
 
-    Delivery: what a method returned for is durable (`synchronous=FULL`) and stored once.
+    ReplicaBatch: what a method returned for is durable (`synchronous=FULL`) and stored once.
     Order: offsets are dense within a topic but for jumps after a salvage. Thread-safety: any
     thread; writers take turns, readers use connections of their own and never wait.
     """
@@ -264,7 +264,7 @@ class SqliteLog:
         schema.insert_chunk(self._connection, REMEMBERED, chunk)
         self._identities.insert(self._connection, pairs)
 
-    def refill(self, topic: str, placed: Sequence[Placed]) -> int:
+    def refill(self, topic: str, placed: Sequence[OffsetRecord]) -> int:
         """Store records at the offsets they had in a file that was lost; return how many were new.
 
         *placed* are ordered by offset; those whose offset is taken are left out, so that doing it
@@ -283,7 +283,7 @@ class SqliteLog:
                 self._ends[topic] = max(self._ends[topic], lost[-1].offset + 1)
         return len(lost)
 
-    def _put_back(self, topic: str, lost: Sequence[Placed]) -> tuple[Pairs, Pairs]:
+    def _put_back(self, topic: str, lost: Sequence[OffsetRecord]) -> tuple[Pairs, Pairs]:
         connection = self._connection
         with self._transaction():
             self._identities.merge_some(connection, upto=self._ends[VALIDATED])
@@ -296,7 +296,7 @@ class SqliteLog:
         self._links.merged()
         return identities, links
 
-    def replicate(self, delivery: Delivery) -> Replicated:
+    def replicate(self, delivery: ReplicaBatch) -> Replicated:
         """Store what is new of a delivery, with its positions; see `ReplicaLog.replicate`.
 
         Raises:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from agentflow.events import RawEvent
-from ingestion.cdc import Record, Refusal, Sources, events_of
+from ingestion.cdc import Refusal, Sources, TopicRecord, events_of
 from processing.transformations.dead_letter import DeadLetter
 from quality.verdict import Rejected
 
@@ -37,5 +37,5 @@ def change_events(
 ) -> Sequence[RawEvent] | Rejected:
     """Return the events that a refused change means under *sources*, or why it still means none."""
     topic = (letter.source or "").removeprefix(_PLACE)
-    means = events_of(Record(topic, None, value, ()), sources, received_us=received_us)
+    means = events_of(TopicRecord(topic, None, value, ()), sources, received_us=received_us)
     return means.rejected() if isinstance(means, Refusal) else means

@@ -15,8 +15,8 @@ import structlog
 from agentflow.contracts import Registry
 from agentflow.errors import StorageError, UnavailableError
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
-from ingestion.log.refill import Placed
-from ingestion.log.replica import Delivery, ReplicaLog
+from ingestion.log.refill import OffsetRecord
+from ingestion.log.replica import ReplicaBatch, ReplicaLog
 from processing.follow.follower import FOLLOWER
 from processing.follow.port import FOLLOWED, TopicBounds
 from processing.follow.replica import ANOTHER_STREAM, StreamSource
@@ -82,9 +82,9 @@ def _told(topic: str, at: int, until: int, there: int) -> Recovery:
 
 def _held(
     reader: LakeReader, registry: Registry, gate: Gate, *, topic: str, start: int, until: int
-) -> Iterator[Sequence[Placed]]:
+) -> Iterator[Sequence[OffsetRecord]]:
     """Yield what the lake holds of a range of offsets, in their order."""
-    found: Iterator[Placed] = iter(())
+    found: Iterator[OffsetRecord] = iter(())
     if topic == VALIDATED:
         record = Placing(registry, gate).record
         stored = reader.all_events(from_offset=start, up_to=until)
@@ -96,6 +96,6 @@ def _held(
         yield placed
 
 
-def _store(replica: ReplicaLog, topic: str, placed: Sequence[Placed], position: int) -> None:
+def _store(replica: ReplicaLog, topic: str, placed: Sequence[OffsetRecord], position: int) -> None:
     events, letters = (placed, ()) if topic == VALIDATED else ((), placed)
-    replica.replicate(Delivery(events, letters, {(FOLLOWER, topic): position}))
+    replica.replicate(ReplicaBatch(events, letters, {(FOLLOWER, topic): position}))

@@ -18,7 +18,7 @@ from agentflow.errors import OffsetLostError, StorageFullError
 from agentflow.events import Event
 from agentflow.supervision import Supervisor
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
-from ingestion.log.replica import Delivery, ReplicaLog, Replicated
+from ingestion.log.replica import ReplicaBatch, ReplicaLog, Replicated
 from processing.follow.accounting import AccountRow, Accounts
 from processing.follow.port import Stream
 from processing.follow.unpacking import REMEMBERED_LETTERS, Letters, Unpacked, Unpacker
@@ -238,7 +238,7 @@ class Follower:
             (FOLLOWER, topic): offset for topic, offset in unpacked.positions.items()
         }
         rows.update(self._accounts.changes())
-        stored = self._replicate(Delivery(unpacked.validated, unpacked.dead_letters, rows))
+        stored = self._replicate(ReplicaBatch(unpacked.validated, unpacked.dead_letters, rows))
         if stored is not None:
             self._replica.remember(unpacked.letters)
             self._hand_over(_followed(unpacked, stored, self.standing))
@@ -270,7 +270,7 @@ class Follower:
                     jumped += self._accounts.jump(place, there)
         return jumped
 
-    def _replicate(self, delivery: Delivery) -> Replicated | None:
+    def _replicate(self, delivery: ReplicaBatch) -> Replicated | None:
         """Store a delivery; waits while the disk is full. None when it is to stop meanwhile."""
         while not self._stopping.is_set():
             try:

@@ -14,7 +14,7 @@ from agentflow.errors import StorageError, UnavailableError
 from ingestion.log.opening import open_log
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from ingestion.log.refill import REFILL
-from ingestion.log.replica import Delivery
+from ingestion.log.replica import ReplicaBatch
 from ingestion.log.sqlite_log import SqliteLog
 from processing.follow.accounting import AHEAD, BASE, FRONTIER, JUMPED, Accounts
 from processing.follow.follower import FOLLOWER
@@ -202,7 +202,7 @@ def _fill(
     }
     rows[_FROM_START, FOLLOWER] = int(from_start)
     rows[REFILL, VALIDATED] = 0
-    replica.replicate(Delivery((), (), rows))
+    replica.replicate(ReplicaBatch((), (), rows))
     log.info(
         "replica.filled",
         events=refilled.events,

@@ -20,7 +20,7 @@ from agentflow.contracts import Registry
 from agentflow.errors import AgentFlowError
 from agentflow.events import Event, EventRef, identity_key
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Record
-from ingestion.log.refill import Placed
+from ingestion.log.refill import OffsetRecord
 from processing.follow.accounting import Accounts
 from processing.follow.port import place_name
 from processing.transformations.dead_letter import DeadLetter, identity_of
@@ -41,8 +41,8 @@ class Unpacked:
         unreadable: How many were passed over.
     """
 
-    validated: list[Placed] = field(default_factory=list)
-    dead_letters: list[Placed] = field(default_factory=list)
+    validated: list[OffsetRecord] = field(default_factory=list)
+    dead_letters: list[OffsetRecord] = field(default_factory=list)
     events: list[tuple[int, Event]] = field(default_factory=list)
     letters: list[tuple[bytes, int]] = field(default_factory=list)
     duplicates: int = 0
@@ -105,7 +105,7 @@ class Unpacker:
             held = msgspec.json.decode(record.value, type=DeadLetter)
             letter = _letter(record, held)
             if self._letters.new(letter):
-                found.dead_letters.append(Placed(record.offset, letter))
+                found.dead_letters.append(OffsetRecord(record.offset, letter))
                 if (identity := identity_of(held)) is not None:
                     found.letters.append((identity, record.offset))
         elif record.topic == DUPLICATES:
@@ -117,12 +117,14 @@ class Unpacker:
         if not self._gate.knows(ref):
             # A contract that is not in force here: kept for the day it is, under a name of its own.
             name = blake2b(b"%d\0" % record.offset + record.value, digest_size=16).digest()
-            found.validated.append(Placed(record.offset, _new(record, record.timestamp_us), name))
+            found.validated.append(
+                OffsetRecord(record.offset, _new(record, record.timestamp_us), name)
+            )
             return
         event = self._gate.decode(ref, record.value)
         identity = identity_key(event.tenant, event.source, event.id)
         stored = _new(record, event.ingested_us)
-        found.validated.append(Placed(record.offset, stored, identity, self._links(event)))
+        found.validated.append(OffsetRecord(record.offset, stored, identity, self._links(event)))
         found.events.append((record.offset, event))
 
     def _account(self, record: Record) -> None:

@@ -22,7 +22,7 @@ from agentflow.contracts import Registry
 from agentflow.errors import StorageError
 from agentflow.events import Event, identity_key
 from ingestion.log.port import DEAD_LETTERS, RAW, VALIDATED, NewRecord
-from ingestion.log.refill import REFILL, Placed
+from ingestion.log.refill import REFILL, OffsetRecord
 from ingestion.log.salvage import floor_behind
 from processing.lake import LakeReader, Positions
 from processing.lake.catalog import DEAD_LETTER_TABLE
@@ -50,7 +50,7 @@ class RefillableLog(Protocol):
         """Store a position."""
         ...
 
-    def refill(self, topic: str, placed: Sequence[Placed]) -> int:
+    def refill(self, topic: str, placed: Sequence[OffsetRecord]) -> int:
         """Store records at the offsets they had."""
         ...
 
@@ -139,7 +139,7 @@ def refill_covered(
     return Refilled(events, _put(log, DEAD_LETTERS, letters), ()), held
 
 
-def letters_of(reader: LakeReader) -> Iterator[Placed]:
+def letters_of(reader: LakeReader) -> Iterator[OffsetRecord]:
     """Yield the dead letters of the lake, a file after another.
 
     Raises:
@@ -160,7 +160,7 @@ class Placing:
         self._encode = gate.encode
         self._links = Linker(registry).links
 
-    def record(self, offset: int, event: Event) -> Placed:
+    def record(self, offset: int, event: Event) -> OffsetRecord:
         """Return the record of *event*; it has no raw offset, because the raw bytes are gone."""
         headers = {
             "type": event.type,
@@ -170,7 +170,7 @@ class Placing:
         }
         record = NewRecord(self._key(event), self._encode(event), headers, event.ingested_us)
         identity = identity_key(event.tenant, event.source, event.id)
-        return Placed(offset, record, identity, self._links(event))
+        return OffsetRecord(offset, record, identity, self._links(event))
 
     def _key(self, event: Event) -> bytes | None:
         name = self._registry.events[event.ref].key
@@ -180,7 +180,7 @@ class Placing:
 
 def _letters(
     reader: LakeReader, unread: Callable[[DataFile, StorageError], None]
-) -> Iterator[Placed]:
+) -> Iterator[OffsetRecord]:
     table = reader.lake.table(DEAD_LETTER_TABLE)
     for file in planned(table, ""):
         try:
@@ -194,15 +194,15 @@ def _letters(
         yield from map(_letter, rows)
 
 
-def _letter(row: Mapping[str, object]) -> Placed:
+def _letter(row: Mapping[str, object]) -> OffsetRecord:
     offset, received_at = row["log_offset"], row["received_at"]
     assert isinstance(offset, int) and isinstance(received_at, datetime)  # noqa: S101, PT018 - the schema
     headers = {name: str(row[name]) for name in _LETTER_HEADERS if row[name] is not None}
     detail = str(row["detail"]).encode()
-    return Placed(offset, NewRecord(None, detail, headers, from_datetime(received_at)))
+    return OffsetRecord(offset, NewRecord(None, detail, headers, from_datetime(received_at)))
 
 
-def _refused(letters: Sequence[Placed]) -> Iterator[tuple[bytes, int]]:
+def _refused(letters: Sequence[OffsetRecord]) -> Iterator[tuple[bytes, int]]:
     """Yield by what an event that was refused before is known again."""
     for item in letters:
         with suppress(msgspec.MsgspecError):
@@ -211,7 +211,7 @@ def _refused(letters: Sequence[Placed]) -> Iterator[tuple[bytes, int]]:
                 yield identity, item.offset
 
 
-def _put(log: RefillableLog, topic: str, placed: Iterator[Placed]) -> int:
+def _put(log: RefillableLog, topic: str, placed: Iterator[OffsetRecord]) -> int:
     total = 0
     while batch := list(islice(placed, _PUT_AT_ONCE)):
         ordered = sorted(batch, key=attrgetter("offset"))

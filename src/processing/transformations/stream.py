@@ -12,7 +12,7 @@ import msgspec
 
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
-from ingestion.cdc import Record, Refusal, Sources, events_of
+from ingestion.cdc import Refusal, Sources, TopicRecord, events_of
 from ingestion.kafka.cloudevents import structured
 from ingestion.log.plan import accepted_record, dead_letter_record
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Reject
@@ -107,7 +107,7 @@ class StreamGate:
         return [self._judged(record, each) for each in raws]
 
     def _events(self, record: StreamRecord, received_us: int) -> Sequence[RawEvent] | Refusal:
-        read = Record(record.topic, record.key, record.value, tuple(record.headers.items()))
+        read = TopicRecord(record.topic, record.key, record.value, tuple(record.headers.items()))
         return events_of(read, self._sources, received_us=received_us)
 
     def output(self, record: StreamRecord) -> StreamOutput:

@@ -21,7 +21,7 @@ import psycopg
 from agentflow_sdk import AgentFlow, ProblemError
 from ingestion.generate import Profile, read_scenario
 from ingestion.kafka.admin import KafkaAdmin
-from ingestion.keys import Keys
+from ingestion.keys import KeyExtractor
 from stack.errors import StackError
 from stack.hops import Hops, Sample
 from stack.path import StreamPath
@@ -113,7 +113,7 @@ def _under_load(path: StreamPath, rate: int, samples: int, every: int) -> list[S
 
 def _events(path: StreamPath) -> Iterator[tuple[bytes | None, bytes]]:
     """Yield key and value of the generator's events, from now on."""
-    keys = Keys(path.registry)
+    keys = KeyExtractor(path.registry)
     world = read_scenario(path.contracts, path.registry)
     profile = Profile(rate=1_000, bad=0, duplicate=0, late=0)
     now_us = time.time_ns() // 1_000

@@ -10,30 +10,30 @@ from decimal import Decimal
 from pathlib import Path
 
 from agentflow.clock import to_rfc3339
-from ingestion.cdc import Change, Record, normalise
+from ingestion.cdc import RowChange, TopicRecord, normalise
 
 RECORDED = Path(__file__).parents[2] / "golden" / "cdc"
 Row = Mapping[str, object]
 
 
-def recorded(name: str) -> list[Record]:
+def recorded(name: str) -> list[TopicRecord]:
     """Return the records of a file, in order."""
     lines = (RECORDED / f"{name}.jsonl").read_text("utf-8").splitlines()
     return [_record(json.loads(line)) for line in lines]
 
 
-def _record(line: dict[str, object]) -> Record:
+def _record(line: dict[str, object]) -> TopicRecord:
     def encoded(name: str) -> bytes | None:
         value = line[name]
         return None if value is None else str(value).encode()
 
     headers = [(name, str(value).encode()) for name, value in line["headers"]]  # type: ignore[attr-defined]
-    return Record(str(line["topic"]), encoded("key"), encoded("value"), headers)
+    return TopicRecord(str(line["topic"]), encoded("key"), encoded("value"), headers)
 
 
-def change_of(record: Record) -> Change:
+def change_of(record: TopicRecord) -> RowChange:
     change = normalise(record)
-    assert isinstance(change, Change), change
+    assert isinstance(change, RowChange), change
     return change
 
 
@@ -120,7 +120,7 @@ def _enveloped(payload: object, *, schemas: bool, key: bool = False) -> bytes:
 
 def render(
     change: Logical, *, connector: str, server: str = "s", table: str = "t", schemas: bool = False
-) -> Record:
+) -> TopicRecord:
     """Return the record that a connector writes of a change."""
     maria = connector != "postgresql"
     row = _maria_row if maria else _pg_row
@@ -145,7 +145,7 @@ def render(
         "op": change.op,
         "ts_ms": 1,
     }
-    return Record(
+    return TopicRecord(
         f"{server}.d.{table}",
         _enveloped({"id": change.key}, schemas=schemas, key=True),
         _enveloped(payload, schemas=schemas),

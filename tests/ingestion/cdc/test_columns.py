@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from agentflow.contracts.tables import ColumnType
 from ingestion.cdc.change import Row, Scalar
 from ingestion.cdc.columns import column_value, field_value
-from ingestion.cdc.temporal import MisfitError, misread_in_snapshot
+from ingestion.cdc.temporal import ColumnValueError, misread_in_snapshot
 from tests.ingestion.cdc.records import change_of, recorded
 
 REFUSED = "refused"
@@ -97,7 +97,7 @@ MARIADB_ROWS: dict[int, dict[str, object]] = {
 def read(value: Scalar, kind: ColumnType) -> object:
     try:
         return column_value(value, kind)
-    except MisfitError:
+    except ColumnValueError:
         return REFUSED
 
 
@@ -217,7 +217,7 @@ def test_a_whole_number_becomes_a_float_only_exactly(number: int) -> None:
     if exact:
         assert field_value(number, "number") == float(number)
     else:
-        with pytest.raises(MisfitError, match="a float cannot hold exactly"):
+        with pytest.raises(ColumnValueError, match="a float cannot hold exactly"):
             field_value(number, "number")
     assert column_value(number, "integer") == number
     assert column_value(number, "decimal") == str(number)
@@ -265,5 +265,5 @@ def test_json_keeps_every_digit(document: Any) -> None:  # noqa: ANN401 - any JS
 )  # fmt: skip
 def test_what_a_column_does_not_hold_is_refused(value: Scalar, kind: ColumnType) -> None:
     """Never guessed."""
-    with pytest.raises(MisfitError):
+    with pytest.raises(ColumnValueError):
         column_value(value, kind)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
 from agentflow.lint import load
-from ingestion.cdc import Change, Record, Refusal, Sources, documents, normalise, tenant_of
+from ingestion.cdc import Refusal, RowChange, Sources, TopicRecord, documents, normalise, tenant_of
 from quality import Accepted, Gate
 from tests.ingestion.cdc.packs import load_pack
 from tests.ingestion.cdc.records import Logical, change_of, recorded, render, row
@@ -44,19 +44,19 @@ def bank() -> Sources:
     return Sources(load(ROOT / "examples" / "pgbench" / "contracts"))
 
 
-def made(change: Change, sources: Sources) -> list[dict[str, Any]]:
+def made(change: RowChange, sources: Sources) -> list[dict[str, Any]]:
     found = documents(change, sources)
     assert not isinstance(found, Refusal), found
     return [json.loads(document) for document in found]
 
 
-def refused(change: Change, sources: Sources) -> Refusal:
+def refused(change: RowChange, sources: Sources) -> Refusal:
     found = documents(change, sources)
     assert isinstance(found, Refusal), found
     return found
 
 
-def pg(op: str, before: object, after: object, **more: Any) -> Change:  # noqa: ANN401
+def pg(op: str, before: object, after: object, **more: Any) -> RowChange:  # noqa: ANN401
     return change_of(render(Logical(op, 7, before, after, **more), connector="postgresql"))  # type: ignore[arg-type]
 
 
@@ -135,7 +135,7 @@ def test_equal_rows_of_one_copy_are_told_apart_from_the_version_on_that_keeps_th
     """Recorded with Debezium 3.7, killed nine times: no order of 9,798 changed."""
     records = recorded("pgbench.copied")
     earlier = [
-        Record(
+        TopicRecord(
             each.topic, each.key, (each.value or b"").replace(b"3.7.0.Alpha2", b"3.6.1.Final"), ()
         )
         for each in records
@@ -228,7 +228,7 @@ def test_null_is_left_out_and_overwrites(sources: Sources) -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_right_is_a_dead_letter(
-    change: Callable[[], Change],
+    change: Callable[[], RowChange],
     reason: str,
     sources: Sources,
 ) -> None:
@@ -337,6 +337,6 @@ def test_every_recorded_change_has_an_answer(shop: Sources) -> None:
     """Tables nobody reads are named, too."""
     for name in ("pg.public.orders", "maria.shop.orders", "pgx.public.toast"):
         for record in recorded(name):
-            found = normalise(Record(record.topic, record.key, record.value, record.headers))
-            if isinstance(found, Change):
+            found = normalise(TopicRecord(record.topic, record.key, record.value, record.headers))
+            if isinstance(found, RowChange):
                 assert refused(found, shop).reason == "cdc_table_unknown"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentflow.contracts.tables import ColumnType
-from ingestion.cdc import Change, Ignored, Malformed, Record, normalise
+from ingestion.cdc import Ignored, Malformed, RowChange, TopicRecord, normalise
 from ingestion.cdc.change import Row
 from ingestion.cdc.columns import column_value
 from tests.ingestion.cdc.records import TYPES, Logical, change_of, recorded, render, row
@@ -41,7 +41,7 @@ def test_what_was_recorded_is_known(name: str) -> None:
     found = [normalise(record) for record in recorded(name)]
 
     kinds = [
-        each.operation if isinstance(each, Change) else getattr(each, "kind", "malformed")
+        each.operation if isinstance(each, RowChange) else getattr(each, "kind", "malformed")
         for each in found
     ]
     assert kinds == KINDS[name]
@@ -64,8 +64,8 @@ def test_a_key_change_is_two_halves_at_one_position() -> None:
     changes = [normalise(record) for record in recorded("pg.public.customers")]
     gone, come = changes[2], changes[4]
 
-    assert isinstance(gone, Change)
-    assert isinstance(come, Change)
+    assert isinstance(gone, RowChange)
+    assert isinstance(come, RowChange)
     assert gone.position == come.position
     assert (gone.key, gone.moved_to) == ({"id": 1}, {"id": 2})
     assert (come.key, come.moved_from) == ({"id": 2}, {"id": 1})
@@ -92,7 +92,7 @@ def test_what_was_not_sent_is_taken_from_the_row_as_it_was() -> None:
 def test_positions_sort_like_the_source() -> None:
     """As text, in both engines."""
     for name in ("pg.public.customers", "maria.shop.orders", "my.shop.orders"):
-        changes = [each for each in map(normalise, recorded(name)) if isinstance(each, Change)]
+        changes = [each for each in map(normalise, recorded(name)) if isinstance(each, RowChange)]
         positions = [each.position for each in changes]
         assert positions == sorted(positions)
 
@@ -167,7 +167,7 @@ def test_decimals_as_bytes_are_exact_text(encoded: str, scale: int, text: str) -
     schema = {"fields": [{"field": "after", "fields": [column]}]}
     value = json.dumps({"schema": schema, "payload": payload}).encode()
 
-    assert change_of(Record("t", b'{"x":1}', value)).after == {"x": text}
+    assert change_of(TopicRecord("t", b'{"x":1}', value)).after == {"x": text}
 
 
 POISON = [
@@ -183,7 +183,7 @@ POISON = [
 @pytest.mark.parametrize("value", POISON, ids=range(len(POISON)))
 def test_poison_is_named_and_never_raises(value: bytes) -> None:
     """One bad record costs one record."""
-    assert isinstance(normalise(Record("s.d.t", b"{}", value)), Malformed)
+    assert isinstance(normalise(TopicRecord("s.d.t", b"{}", value)), Malformed)
 
 
 @settings(max_examples=400, deadline=None)
@@ -199,12 +199,12 @@ def test_mutated_records_never_raise(data: st.DataObject) -> None:
         value = value or bytearray(b"{")
     key = data.draw(st.none() | st.binary(max_size=8) | st.just(record.key))
 
-    found = normalise(Record(record.topic, key, bytes(value), record.headers))
+    found = normalise(TopicRecord(record.topic, key, bytes(value), record.headers))
 
-    assert isinstance(found, Change | Ignored | Malformed)
+    assert isinstance(found, RowChange | Ignored | Malformed)
 
 
 def test_a_tombstone_is_not_an_empty_value() -> None:
     """`if message:` is false for it in some clients."""
-    assert normalise(Record("t", b"{}", None)) == Ignored("tombstone")
-    assert normalise(Record("t", b"{}", b'{"ts_ms":1}')) == Ignored("heartbeat")
+    assert normalise(TopicRecord("t", b"{}", None)) == Ignored("tombstone")
+    assert normalise(TopicRecord("t", b"{}", b'{"ts_ms":1}')) == Ignored("heartbeat")

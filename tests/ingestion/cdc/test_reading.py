@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingestion.cdc import Change, Record, Refusal, Sources, documents
+from ingestion.cdc import Refusal, RowChange, Sources, TopicRecord, documents
 from ingestion.cdc.schemas import told
 from ingestion.cdc.unavailable import filled, unsent
 from tests.ingestion.cdc.packs import load_pack
@@ -22,7 +22,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
     return Sources(load_pack(tmp_path_factory.mktemp("pack")))
 
 
-def described(column: str, name: str, value: object) -> Change:
+def described(column: str, name: str, value: object) -> RowChange:
     """A change whose record came with its schema, with one more column, or another value of one."""
     record = render(Logical("c", 7, None, row(7)), connector="postgresql", schemas=True)
     document = json.loads(record.value or b"")
@@ -30,7 +30,7 @@ def described(column: str, name: str, value: object) -> Change:
         part["fields"] = [each for each in part["fields"] if each["field"] != column]
         part["fields"].append({"field": column, "type": "int64", "name": name})
     document["payload"]["after"][column] = value
-    return change_of(Record(record.topic, record.key, json.dumps(document).encode()))
+    return change_of(TopicRecord(record.topic, record.key, json.dumps(document).encode()))
 
 
 def test_a_column_nobody_reads_refuses_nothing(sources: Sources) -> None:

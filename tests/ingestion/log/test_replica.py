@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from agentflow.errors import StorageFullError
 from ingestion.log.opening import open_log
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, NewRecord
-from ingestion.log.refill import Placed
-from ingestion.log.replica import Delivery
+from ingestion.log.refill import OffsetRecord
+from ingestion.log.replica import ReplicaBatch
 
 NAMES = st.integers(0, 15)
 TOPIC = st.lists(NAMES, max_size=40)
@@ -24,19 +24,21 @@ def digest(name: int) -> bytes:
     return bytes([name * 16]) + bytes(14) + bytes([name])
 
 
-def placed(offset: int, name: int) -> Placed:
+def placed(offset: int, name: int) -> OffsetRecord:
     record = NewRecord(b"k", b"%d" % name, {"type": "t"}, name)
-    return Placed(offset, record, digest(name), (digest(name % 3),))
+    return OffsetRecord(offset, record, digest(name), (digest(name % 3),))
 
 
-def letter(offset: int, name: int) -> Placed:
-    return Placed(offset, NewRecord(None, b"%d" % name, {"tenant": "t"}, name))
+def letter(offset: int, name: int) -> OffsetRecord:
+    return OffsetRecord(offset, NewRecord(None, b"%d" % name, {"tenant": "t"}, name))
 
 
 def delivery(
-    validated: Sequence[Placed] = (), letters: Sequence[Placed] = (), **positions: int | None
-) -> Delivery:
-    return Delivery(validated, letters, {("c", name): end for name, end in positions.items()})
+    validated: Sequence[OffsetRecord] = (),
+    letters: Sequence[OffsetRecord] = (),
+    **positions: int | None,
+) -> ReplicaBatch:
+    return ReplicaBatch(validated, letters, {("c", name): end for name, end in positions.items()})
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -82,7 +84,7 @@ def test_positions_are_stored_with_the_records_or_not_at_all(tmp_path: Path) -> 
     """A full disk must not move a position beyond what was stored."""
     log = open_log(tmp_path / "log.sqlite", max_bytes=256 << 10).log
     log.replicate(delivery([placed(3, 1)], [letter(5, 2)], a=4, b=6))
-    large = Placed(4, NewRecord(None, b"x" * (512 << 10), {}, 0), digest(9))
+    large = OffsetRecord(4, NewRecord(None, b"x" * (512 << 10), {}, 0), digest(9))
 
     with pytest.raises(StorageFullError):
         log.replicate(delivery([large], a=5))

@@ -21,7 +21,7 @@ from agentflow.errors import (
 )
 from ingestion.log.opening import open_log
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
-from ingestion.log.replica import Delivery, Replicated
+from ingestion.log.replica import ReplicaBatch, Replicated
 from processing.dead_letters.triage import Criteria
 from processing.health import components
 from processing.lake import LakeWriter, Positions
@@ -307,7 +307,7 @@ class FullReplica:
     def __getattr__(self, name: str) -> object:
         return getattr(self._log, name)
 
-    def replicate(self, delivery: Delivery) -> Replicated:
+    def replicate(self, delivery: ReplicaBatch) -> Replicated:
         if self.full:
             self.refused += 1
             raise StorageFullError("the disk is full")
