@@ -1,6 +1,6 @@
 """What events, entities and metrics mean: contract files as frozen values."""
 
-from agentflow.contracts.compatibility import Change, Impact, breaking, diff
+from agentflow.contracts.compatibility import ContractDifference, Impact, breaking, diff
 from agentflow.contracts.files import Linter, Reading
 from agentflow.contracts.graph import Edge, Graph, Node, graph
 from agentflow.contracts.lock import check_lock, lock_text, read_lock, unlocked, write_lock
@@ -16,8 +16,8 @@ from agentflow.contracts.source import Source
 from agentflow.contracts.tables import SourceContract
 
 __all__ = [
-    "Change",
     "Contract",
+    "ContractDifference",
     "Edge",
     "EntityContract",
     "EventContract",

@@ -26,7 +26,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ContractDifference:
     """One difference, with what it hits.
 
     Attributes:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agentflow.contracts.compatibility.change import Change, ContractKind, Difference, Impact
+from agentflow.contracts.compatibility.change import (
+    ContractDifference,
+    ContractKind,
+    Difference,
+    Impact,
+)
 from agentflow.contracts.compatibility.events import derived_from, event_differences
 from agentflow.contracts.compatibility.readers import (
     entity_differences,
@@ -21,7 +26,7 @@ from agentflow.events import EventRef
 _ORDER: tuple[Impact, ...] = ("breaking", "compatible", "documentation")
 
 
-def diff(old: Registry, new: Registry) -> tuple[Change, ...]:
+def diff(old: Registry, new: Registry) -> tuple[ContractDifference, ...]:
     """Return what changed from *old* to *new*, breaking changes first.
 
     A contract is breaking when what could be sent, read or asked before no longer can be, or means
@@ -44,14 +49,14 @@ def diff(old: Registry, new: Registry) -> tuple[Change, ...]:
     return tuple(sorted(told, key=lambda change: _ORDER.index(change.impact)))
 
 
-def breaking(changes: Iterable[Change]) -> tuple[Change, ...]:
+def breaking(changes: Iterable[ContractDifference]) -> tuple[ContractDifference, ...]:
     """Return the changes that must not land."""
     return tuple(change for change in changes if change.impact == "breaking")
 
 
 def _changes(
     before: Contract | None, after: Contract | None, old: Registry, new: Registry
-) -> Iterator[Change]:
+) -> Iterator[ContractDifference]:
     if before is None and after is not None:
         yield _change(Difference("compatible", "", _novelty(after, old)), after, new)
     elif after is None and before is not None:
@@ -96,19 +101,19 @@ def _novelty(contract: Contract, old: Registry) -> str:
     return "new version" if same else f"new {contract.kind}"
 
 
-def _removed(contract: Contract, old: Registry) -> Change:
+def _removed(contract: Contract, old: Registry) -> ContractDifference:
     if contract.status == "approved":
         return _change(Difference("breaking", "", "removed", None), contract, old)
     return _change(Difference("compatible", "", f"removed, was {contract.status}"), contract, old)
 
 
-def _change(difference: Difference, contract: Contract, registry: Registry) -> Change:
+def _change(difference: Difference, contract: Contract, registry: Registry) -> ContractDifference:
     kind: ContractKind = contract.kind
     metrics: tuple[str, ...] = ()
     entities: tuple[str, ...] = ()
     if difference.impact == "breaking":
         metrics, entities = _hits(difference, contract, registry)
-    return Change(
+    return ContractDifference(
         impact=difference.impact,
         kind=kind,
         name=contract.name,
