@@ -15,7 +15,7 @@ from agentflow_cli.output import emit, say
 
 if TYPE_CHECKING:
     from ingestion.kafka.admin import KafkaAdmin
-    from ingestion.kafka.topic_plan import Change, TopicPlan
+    from ingestion.kafka.topic_plan import TopicChange, TopicPlan
     from ingestion.kafka.topics import Topic
 
 _grow_option = click.option(
@@ -64,9 +64,9 @@ def apply(*, grow: bool, contracts_dir: Path | None, as_json: bool) -> None:
     Exit code 2 when something is left that people have to mend.
     """
     admin, wanted = _wanted(contracts_dir)
-    applied: list[Change] = []
+    applied: list[TopicChange] = []
 
-    def done(change: Change) -> None:
+    def done(change: TopicChange) -> None:
         applied.append(change)
         if not as_json:
             click.echo(str(change))
@@ -137,5 +137,5 @@ def _document(found: TopicPlan) -> dict[str, object]:
     }
 
 
-def _change(change: Change) -> dict[str, object]:
+def _change(change: TopicChange) -> dict[str, object]:
     return {"kind": type(change).__name__.lower(), "text": str(change), **asdict(change)}

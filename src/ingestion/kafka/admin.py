@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
 from agentflow.errors import TopicUnknownError, UnavailableError
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.faults import Faults
-from ingestion.kafka.topic_plan import Alter, Change, Create, FoundTopic, Grow
+from ingestion.kafka.topic_plan import Alter, Create, FoundTopic, Grow, TopicChange
 from ingestion.kafka.topics import Topic
 
 _SETTLING: Final = timedelta(seconds=30)
@@ -75,7 +75,7 @@ class KafkaAdmin:
         ]
 
     def apply(
-        self, changes: Iterable[Change], *, done: Callable[[Change], None] | None = None
+        self, changes: Iterable[TopicChange], *, done: Callable[[TopicChange], None] | None = None
     ) -> None:
         """Carry *changes* out in order and wait until every broker shows it; tell *done* of each.
 

@@ -60,7 +60,7 @@ class Alter:
         return f'alter "{self.name}": {", ".join(parts)}'
 
 
-Change = Create | Grow | Alter
+TopicChange = Create | Grow | Alter
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class TopicDrift:
 class TopicPlan:
     """The difference: what applying does, and what it does not."""
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[TopicChange, ...] = ()
     drift: tuple[TopicDrift, ...] = ()
 
     @property
@@ -110,7 +110,7 @@ def plan_topics(
     records of the old places are read, a key that moves has its events in two partitions.
     """
     known = {topic.name: topic for topic in found}
-    changes: list[Change] = []
+    changes: list[TopicChange] = []
     drift: list[TopicDrift] = []
     for topic in wanted:
         there = known.get(topic.name)

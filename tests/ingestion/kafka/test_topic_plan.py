@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from agentflow.errors import ParameterError
 from ingestion.kafka.topic_plan import (
     Alter,
-    Change,
     Create,
     FoundTopic,
     Grow,
+    TopicChange,
     plan_topics,
 )
 from ingestion.kafka.topics import CLEANUP, RETENTION, TIMESTAMPS, Topic, TopicPolicy, wanted_topics
@@ -29,7 +29,7 @@ def as_found(topic: Topic) -> FoundTopic:
     return FoundTopic(topic.name, topic.partitions, topic.replication, topic.config)
 
 
-def applied(found: Sequence[FoundTopic], changes: Sequence[Change]) -> list[FoundTopic]:
+def applied(found: Sequence[FoundTopic], changes: Sequence[TopicChange]) -> list[FoundTopic]:
     """What a broker has after the changes: the model that the real one is tested against."""
     there = {topic.name: topic for topic in found}
     for change in changes:
