@@ -22,7 +22,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from agentflow.events import RawEvent
 from agentflow.lint import load
 from agentflow.metrics.plan import plan_metric
-from agentflow.metrics.sql import Question
+from agentflow.metrics.sql import QuerySpec
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Accept, Batch
 from processing.history import History
 from processing.lake import (
@@ -145,7 +145,7 @@ def test_writing_and_asking(tmp_path: Path) -> None:
     print(f"written: {events / sum(seconds):,.0f} events a processor second, 20,000 a batch")
     reader = LakeReader(lake, GATE)
     plan = plan_metric(REGISTRY.metric("revenue", 2), events=REGISTRY.events)
-    question = Question(tenant="acme", by=("currency",))
+    question = QuerySpec(tenant="acme", by=("currency",))
 
     def asked(label: str) -> list[Decimal]:
         history = History(LakeReader(lake, GATE), log, gate=GATE, registry=REGISTRY)

@@ -16,7 +16,7 @@ from agentflow.contracts import Registry
 from agentflow.errors import StorageError
 from agentflow.lint import load
 from agentflow.metrics.plan import plan_metric
-from agentflow.metrics.sql import Question
+from agentflow.metrics.sql import QuerySpec
 from ingestion.log.port import VALIDATED
 from processing.history import History, MetricRow
 from processing.lake import (
@@ -48,7 +48,7 @@ from tests.stack.lake_world import (
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
 
 PREFIX = "lakejob"
-EVERYTHING = Question(tenant="default", start_us=None, end_us=None)
+EVERYTHING = QuerySpec(tenant="default", start_us=None, end_us=None)
 
 
 class World:

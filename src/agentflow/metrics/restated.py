@@ -16,9 +16,9 @@ from agentflow.contracts.model import EventContract
 from agentflow.contracts.reads import declared
 from agentflow.events import EventRef
 from agentflow.expressions.sql import quote_name
-from agentflow.metrics.asking import Asking, Query, Question
 from agentflow.metrics.effective import NEWEST_US, current_columns, indented, select
 from agentflow.metrics.plan import MetricPlan
+from agentflow.metrics.query import QueryBuilder, QuerySpec, SqlQuery
 
 # no field can be called like these
 _SINCE, _GONE, _UNTIL = '"known since"', '"gone since"', '"known until"'
@@ -28,24 +28,24 @@ _MOMENT = "STRUCT(us BIGINT, place BIGINT)"
 
 
 def touched_query(
-    plan: MetricPlan, question: Question, *, events: Mapping[EventRef, EventContract]
-) -> Query:
+    plan: MetricPlan, spec: QuerySpec, *, events: Mapping[EventRef, EventContract]
+) -> SqlQuery:
     """Return SQL whose rows are `bucket_us` (with a grain), the `by` dimensions, `touched_us`.
 
     `touched_us` is when the newest event came that changed the number; null where none did.
     """
-    asking = Asking(plan, question, events)
-    histories = [_History(asking, ref) for ref in plan.scopes]
+    builder = QueryBuilder(plan, spec, events)
+    histories = [_History(builder, ref) for ref in plan.scopes]
     steps = ",\n".join(step for history in histories for step in history.steps())
     moved = "\nUNION ALL\n".join(history.rows() for history in histories)
-    groups = asking.groups()
+    groups = builder.groups()
     columns = ", ".join([*groups, "MAX(touched_us) AS touched_us"])
     grouped = f"\nGROUP BY {', '.join(groups)}" if groups else ""
     touched = f"touched AS (\n{indented(moved)}\n)"
-    return asking.query(f"WITH\n{steps},\n{touched}\nSELECT {columns}\nFROM touched{grouped}")
+    return builder.query(f"WITH\n{steps},\n{touched}\nSELECT {columns}\nFROM touched{grouped}")
 
 
-def first_known_query(plan: MetricPlan, tenant: str) -> Query:
+def first_known_query(plan: MetricPlan, tenant: str) -> SqlQuery:
     """Return SQL of one number: when the first event came that can move a metric; null if none."""
     reads = plan.contract.refs
     firsts = "\nUNION ALL\n".join(
@@ -53,21 +53,21 @@ def first_known_query(plan: MetricPlan, tenant: str) -> Query:
         for ref in reads
     )
     text = f"SELECT MIN(first_us) AS first_us\nFROM (\n{indented(firsts)}\n)"
-    return Query(text, {"tenant": tenant}, reads)
+    return SqlQuery(text, {"tenant": tenant}, reads)
 
 
 class _History:
     """Writes what became of the events of one type: their images, in the order they were known."""
 
-    def __init__(self, asking: Asking, ref: EventRef) -> None:
-        self._asking = asking
+    def __init__(self, builder: QueryBuilder, ref: EventRef) -> None:
+        self._builder = builder
         self._ref = ref
-        self._contract = asking.events[ref]
-        self._used = asking.used(ref)
+        self._contract = builder.events[ref]
+        self._used = builder.used(ref)
         roots = declared(self._used, self._contract)
         self._replacing: dict[EventRef, tuple[str, ...]] = {}
         self._retracting: list[EventRef] = []
-        for each in asking.events.values():
+        for each in builder.events.values():
             if each.corrects is None or each.corrects.ref != ref:
                 continue
             if each.corrects.effect == "retract":
@@ -75,7 +75,7 @@ class _History:
             elif names := tuple(n for n in replaceable(each, self._contract) if n in roots):
                 self._replacing[each.ref] = names
         self._replaced = frozenset(n for names in self._replacing.values() for n in names)
-        asking.reads.update(dict.fromkeys((ref, *self._retracting, *self._replacing)))
+        builder.reads.update(dict.fromkeys((ref, *self._retracting, *self._replacing)))
 
     def steps(self) -> Iterator[str]:
         """Yield the named parts that the rows are made of."""
@@ -92,15 +92,15 @@ class _History:
 
     def rows(self) -> str:
         """Return a SELECT of the cells that images counted in, and when that changed them."""
-        columns = [*self._asking.buckets(), *map(quote_name, self._asking.question.by)]
-        given = [self._asking.given(self._asking.plan.atoms[index], item, self._ref)
-                 for index, item in self._asking.inputs(self._ref)]  # fmt: skip
-        counts = [*self._asking.where(), f"({' OR '.join(f'({v}) IS NOT NULL' for v in given)})"]
+        columns = [*self._builder.buckets(), *map(quote_name, self._builder.spec.by)]
+        given = [self._builder.given(self._builder.plan.atoms[index], item, self._ref)
+                 for index, item in self._builder.inputs(self._ref)]  # fmt: skip
+        counts = [*self._builder.where(), f"({' OR '.join(f'({v}) IS NOT NULL' for v in given)})"]
         source = self._name("image")
         lone = [f"GREATEST({_SINCE}.us, {_GONE}.us) AS touched_us", *columns]
         if not self._replacing:
             return select(lone, source, counts)
-        names = sorted({*self._asking.question.by, *self._asking.question.where})
+        names = sorted({*self._builder.spec.by, *self._builder.spec.where})
         content = ", ".join([*map(quote_name, names), *given])
         beside = select(
             [
@@ -131,11 +131,11 @@ class _History:
         return f"{self._name(part)} AS (\n{indented(text)}\n)"
 
     def _known(self, alias: str) -> list[str]:
-        return [f"{alias}.{condition}" for condition in self._asking.known()]
+        return [f"{alias}.{condition}" for condition in self._builder.known()]
 
     def _came(self) -> str:
         """Return the events of the range as they came."""
-        view, known, more = quote_name(str(self._ref)), self._asking.known(), []
+        view, known, more = quote_name(str(self._ref)), self._builder.known(), []
         superseding = self._contract.supersedes
         names = self._used | declared(self._used, self._contract)
         names |= {each.corrects.on for each in self._correcting() if each.corrects}
@@ -151,14 +151,14 @@ class _History:
             known = []
         columns = ["occurred_us", "log_offset", "ingested_us", *more]
         columns += map(quote_name, sorted(names))
-        return select(columns, view, [*known, *self._asking.range()] or ["TRUE"])
+        return select(columns, view, [*known, *self._builder.range()] or ["TRUE"])
 
     def _correcting(self) -> Iterator[EventContract]:
         for ref in (*self._retracting, *self._replacing):
-            yield self._asking.events[ref]
+            yield self._builder.events[ref]
 
     def _joined(self, correcting: EventRef) -> str:
-        correction = self._asking.events[correcting].corrects
+        correction = self._builder.events[correcting].corrects
         assert correction is not None  # noqa: S101 - those without are not here
         key = quote_name(correction.on)
         return (

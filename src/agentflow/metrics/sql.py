@@ -17,36 +17,36 @@ from agentflow.contracts.model import EventContract
 from agentflow.events import EventRef
 from agentflow.expressions.reach import scalar_reach
 from agentflow.expressions.sql import quote_name
-from agentflow.metrics.asking import Asking, Query, Question
 from agentflow.metrics.atoms import READERS, Column
 from agentflow.metrics.effective import effective_events, indented, select
 from agentflow.metrics.plan import Atom, AtomInput, AtomRead, MetricPlan
+from agentflow.metrics.query import QueryBuilder, QuerySpec, SqlQuery
 from agentflow.metrics.rows import reads
 
-__all__ = ["Query", "Question", "metric_query"]
+__all__ = ["QuerySpec", "SqlQuery", "metric_query"]
 
 _ROOM = 28
 """Digits of a value that may be added up ten thousand million times within DuckDB's 38."""
 
 
 def metric_query(
-    plan: MetricPlan, question: Question, *, events: Mapping[EventRef, EventContract]
-) -> Query:
+    plan: MetricPlan, spec: QuerySpec, *, events: Mapping[EventRef, EventContract]
+) -> SqlQuery:
     """Return SQL whose rows are `bucket_us` (with a grain), the `by` dimensions, reads, events."""
-    return _Emitter(Asking(plan, question, events)).query()
+    return _Emitter(QueryBuilder(plan, spec, events)).query()
 
 
 class _Emitter:
     """Writes the parts of one query."""
 
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
-        self._plan = asking.plan
+    def __init__(self, builder: QueryBuilder) -> None:
+        self._builder = builder
+        self._plan = builder.plan
 
-    def query(self) -> Query:
+    def query(self) -> SqlQuery:
         effective = [self._effective(ref) for ref in self._plan.scopes]
         moved = "\nUNION ALL\n".join(self._contributions(ref) for ref in self._plan.scopes)
-        groups = self._asking.groups()
+        groups = self._builder.groups()
         lines = [
             "WITH",
             ",\n".join([*effective, f"moved AS (\n{indented(moved)}\n)"]),
@@ -57,7 +57,7 @@ class _Emitter:
         if groups:
             lines.append(f"GROUP BY {', '.join(groups)}")
             lines.append(f"ORDER BY {', '.join(groups)}")
-        return self._asking.query("\n".join(lines))
+        return self._builder.query("\n".join(lines))
 
     def _outputs(self) -> list[str]:
         found = enumerate(reads(self._plan.reading))
@@ -71,12 +71,12 @@ class _Emitter:
         """Return a CTE of the events of *ref* that still count, with the columns that are read."""
         effective = effective_events(
             ref,
-            events=self._asking.events,
-            used=self._asking.used(ref),
-            known=self._asking.known(),
+            events=self._builder.events,
+            used=self._builder.used(ref),
+            known=self._builder.known(),
             envelope=("occurred_us", "log_offset"),
         )
-        self._asking.reads.update(dict.fromkeys(effective.reads))
+        self._builder.reads.update(dict.fromkeys(effective.reads))
         return f"{_effective_name(ref)} AS (\n{indented(effective.text)}\n)"
 
     # -- what each event contributes
@@ -84,7 +84,7 @@ class _Emitter:
     def _contributions(self, ref: EventRef) -> str:
         # an atom fed twice by one event type (distinct of two fields) needs a row for each
         turns: list[dict[int, AtomInput]] = []
-        for index, item in self._asking.inputs(ref):
+        for index, item in self._builder.inputs(ref):
             turn = next((turn for turn in turns if index not in turn), None)
             if turn is None:
                 turn = {}
@@ -93,13 +93,13 @@ class _Emitter:
         return "\nUNION ALL\n".join(self._contribution(ref, turn) for turn in turns)
 
     def _contribution(self, ref: EventRef, chosen: Mapping[int, AtomInput]) -> str:
-        asking = self._asking
-        columns = ["log_offset", *asking.buckets(), *map(quote_name, asking.question.by)]
+        builder = self._builder
+        columns = ["log_offset", *builder.buckets(), *map(quote_name, builder.spec.by)]
         for index, atom in enumerate(self._plan.atoms):
-            columns.append(f"{asking.given(atom, chosen.get(index), ref)} AS a{index}")
-        conditions = [*asking.range(), *asking.where()]
+            columns.append(f"{builder.given(atom, chosen.get(index), ref)} AS a{index}")
+        conditions = [*builder.range(), *builder.where()]
         moving = " OR ".join(
-            f"({asking.given(self._plan.atoms[index], item, ref)}) IS NOT NULL"
+            f"({builder.given(self._plan.atoms[index], item, ref)}) IS NOT NULL"
             for index, item in chosen.items()
         )
         conditions.append(f"({moving})")

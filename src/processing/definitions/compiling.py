@@ -17,7 +17,7 @@ from agentflow.export.osi import osi_model
 from agentflow.lint import read_directory
 from agentflow.metrics import plan_metric
 from agentflow.metrics.evaluator import compile_cells, compile_movers
-from agentflow.metrics.sql import Question, metric_query
+from agentflow.metrics.sql import QuerySpec, metric_query
 from processing.definitions.compiled import Definitions
 from processing.history.engine import Engine, QuerySession
 from processing.history.views import event_view
@@ -95,7 +95,7 @@ def _metric(contract: MetricContract, registry: Registry, session: QuerySession)
     plan = plan_metric(contract, events=registry.events)
     compile_movers([plan])
     compile_cells(plan)
-    asked = Question("default", by=plan.dimensions, grain_us=_HOUR_US)
+    asked = QuerySpec("default", by=plan.dimensions, grain_us=_HOUR_US)
     query = metric_query(plan, asked, events=registry.events)
     session.rows(f"EXPLAIN {query.text}", query.parameters, deadline=_DEADLINE)
     osi_model(registry, [contract])

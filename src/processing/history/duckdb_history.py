@@ -16,7 +16,7 @@ from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.plan import MetricPlan
 from agentflow.metrics.restated import first_known_query, touched_query
 from agentflow.metrics.rows import row_answer
-from agentflow.metrics.sql import Question, metric_query
+from agentflow.metrics.sql import QuerySpec, metric_query
 from agentflow.supervision import Activity, Supervisor
 from ingestion.log.port import DEAD_LETTERS
 from processing.history.engine import ClosedError, Engine, QuerySession, QuestionError
@@ -114,7 +114,7 @@ class History:
     def answer(
         self,
         plan: MetricPlan,
-        question: Question,
+        question: QuerySpec,
         *,
         tail: bool = True,
         deadline: timedelta = DEADLINE,
@@ -139,7 +139,7 @@ class History:
     def rows(
         self,
         plan: MetricPlan,
-        question: Question,
+        question: QuerySpec,
         *,
         tail: bool = True,
         deadline: timedelta = DEADLINE,
@@ -160,7 +160,7 @@ class History:
                 raise ValueTooLargeError(message, hint=error.hint) from error
 
     def touched(
-        self, plan: MetricPlan, question: Question, *, deadline: timedelta = DEADLINE
+        self, plan: MetricPlan, question: QuerySpec, *, deadline: timedelta = DEADLINE
     ) -> Mapping[tuple[int | None, tuple[object, ...]], int]:
         """Return when the numbers of *question* changed last, by bucket and dimensions.
 
@@ -233,7 +233,7 @@ class History:
         self._engine.close()
 
     def _slices(
-        self, plan: MetricPlan, question: Question, reads: Sequence[EventRef]
+        self, plan: MetricPlan, question: QuerySpec, reads: Sequence[EventRef]
     ) -> Mapping[EventRef, Slice]:
         """Take all tables at one instant; only events that correct nothing are pruned by time.
 
@@ -272,7 +272,7 @@ class History:
             session.view(str(ref), event_view(ref, layout, held=each, tail=name))
 
 
-def _row(plan: MetricPlan, question: Question, row: tuple[object, ...]) -> MetricRow:
+def _row(plan: MetricPlan, question: QuerySpec, row: tuple[object, ...]) -> MetricRow:
     *found, events = row
     bucket = found.pop(0) if question.grain_us is not None else None
     groups, values = found[: len(question.by)], found[len(question.by) :]

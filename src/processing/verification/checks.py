@@ -13,7 +13,7 @@ from typing import Final
 
 from agentflow.metrics import Measured, MetricPlan, MetricState, measure
 from agentflow.metrics.arithmetic import Value
-from agentflow.metrics.sql import Question
+from agentflow.metrics.sql import QuerySpec
 from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
 from processing.runtime.slices import at_once
@@ -148,10 +148,10 @@ def take_cut(
     return cutting.cut
 
 
-def question(cut: Cut) -> Question:
+def question(cut: Cut) -> QuerySpec:
     """Return what to ask of the lake."""
     unbounded = cut.start_us == BEGINNING_US
-    return Question(
+    return QuerySpec(
         tenant=cut.tenant,
         start_us=None if unbounded else cut.start_us,
         end_us=None if unbounded else cut.end_us,

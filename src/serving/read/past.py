@@ -16,7 +16,7 @@ import msgspec
 from agentflow.clock import to_rfc3339
 from agentflow.errors import ParameterError
 from agentflow.metrics import parse_length
-from agentflow.metrics.sql import Question
+from agentflow.metrics.sql import QuerySpec
 from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
 from processing.platform import Platform
@@ -146,8 +146,8 @@ async def answer_past(
     )
     grain_us = None if span.steps is None else span.steps.grain_us
 
-    def question(by: tuple[str, ...], grain_us: int | None) -> Question:
-        return Question(
+    def question(by: tuple[str, ...], grain_us: int | None) -> QuerySpec:
+        return QuerySpec(
             tenant=tenant,
             start_us=span.start_us,
             end_us=span.end_us,
@@ -240,7 +240,7 @@ async def _warnings(
         return []
 
     def ever(dimension: str) -> set[object]:
-        question = Question(tenant=tenant, by=(dimension,), ingested_before_us=span.as_of_us)
+        question = QuerySpec(tenant=tenant, by=(dimension,), ingested_before_us=span.as_of_us)
         return {key[0] for _, key in history.touched(plan, question)}
 
     return await asyncio.to_thread(unseen, plan, registry, query.where, ever)

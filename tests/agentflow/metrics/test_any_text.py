@@ -11,7 +11,7 @@ from agentflow.errors import ExpressionError
 from agentflow.expressions import parse_scalar
 from agentflow.metrics import plan_metric
 from agentflow.metrics.rows import row_answer
-from agentflow.metrics.sql import Question, metric_query
+from agentflow.metrics.sql import QuerySpec, metric_query
 from tests.agentflow.metrics.conftest import Ledger, event_contracts, metric_contract, sale
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
@@ -50,7 +50,7 @@ def test_any_text_means_itself(database: duckdb.DuckDBPyConnection, text: str, o
 
     query = metric_query(
         plan,
-        Question(tenant="t", by=("place",), where={"place": text}),
+        QuerySpec(tenant="t", by=("place",), where={"place": text}),
         events=event_contracts(),
     )
     ((place, count, _),) = database.execute(query.text, dict(query.parameters)).fetchall()

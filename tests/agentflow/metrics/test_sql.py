@@ -13,18 +13,18 @@ import pytest
 from agentflow.contracts import Registry
 from agentflow.lint import load
 from agentflow.metrics import plan_metric
-from agentflow.metrics.sql import Question, metric_query
+from agentflow.metrics.sql import QuerySpec, metric_query
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 SHOP = Path(__file__).parents[3] / "contracts"
 CORNERS = Path(__file__).parents[2] / "processing" / "laws" / "contracts"
 
-WINDOW = Question(tenant="t", start_us=0, end_us=3_600_000_000, up_to_offset=100)
+WINDOW = QuerySpec(tenant="t", start_us=0, end_us=3_600_000_000, up_to_offset=100)
 QUESTIONS = {
-    "all": Question(tenant="t"),
+    "all": QuerySpec(tenant="t"),
     "window": WINDOW,
-    "series": Question(tenant="t", start_us=0, end_us=86_400_000_000, grain_us=3_600_000_000),
-    "as-of": Question(tenant="t", ingested_before_us=7),
+    "series": QuerySpec(tenant="t", start_us=0, end_us=86_400_000_000, grain_us=3_600_000_000),
+    "as-of": QuerySpec(tenant="t", ingested_before_us=7),
 }
 
 
@@ -34,16 +34,16 @@ def registries() -> dict[str, Registry]:
 
 
 CASES = {
-    "sum-corrected": ("shop", "revenue", Question("t", by=("currency",), up_to_offset=100)),
+    "sum-corrected": ("shop", "revenue", QuerySpec("t", by=("currency",), up_to_offset=100)),
     "count": ("shop", "page_views", WINDOW),
     "count-filtered": ("shop", "risky_payments", WINDOW),
-    "average": ("shop", "avg_order_value", Question("t", where={"currency": "EUR"})),
+    "average": ("shop", "avg_order_value", QuerySpec("t", where={"currency": "EUR"})),
     "ratio": ("shop", "error_rate", QUESTIONS["series"]),
     "distinct": ("shop", "active_sessions", WINDOW),
     "distinct-two-fields": ("corners", "people", WINDOW),
     "quantile": ("shop", "p95_payment_time", WINDOW),
     "extreme": ("shop", "largest_order", QUESTIONS["as-of"]),
-    "derived-recomputed": ("shop", "large_order_share", Question("t", where={"country": None})),
+    "derived-recomputed": ("shop", "large_order_share", QuerySpec("t", where={"country": None})),
     "product": ("shop", "gross_merchandise_value", QUESTIONS["all"]),
     "newest-versions": ("corners", "held", WINDOW),
     "several-multisets": ("corners", "late_quantile", QUESTIONS["all"]),
@@ -86,7 +86,7 @@ def test_no_value_of_a_question_is_part_of_the_text(
         plan = plan_metric(contract, events=registry.events)
         where = dict.fromkeys(plan.dimensions, hostile)
 
-        query = metric_query(plan, Question(tenant=hostile, where=where), events=registry.events)
+        query = metric_query(plan, QuerySpec(tenant=hostile, where=where), events=registry.events)
 
         assert hostile not in query.text
         assert hostile in query.parameters.values()

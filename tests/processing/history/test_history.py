@@ -16,7 +16,7 @@ from agentflow.contracts import Registry
 from agentflow.errors import StorageError, UnavailableError, ValueTooLargeError
 from agentflow.lint import load
 from agentflow.metrics.plan import MetricPlan, plan_metric
-from agentflow.metrics.sql import Question
+from agentflow.metrics.sql import QuerySpec
 from agentflow.supervision import Supervisor
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.history import DeadLetterCount, History, MetricRow
@@ -29,7 +29,7 @@ from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import NOW_US, batch_of, cancelled, order
 
 HOUR_US = 3_600_000_000
-EVERYTHING = Question(tenant="acme", by=("currency",))
+EVERYTHING = QuerySpec(tenant="acme", by=("currency",))
 
 
 class World:
@@ -52,7 +52,7 @@ class World:
     def plan(self, name: str, version: int | None = None) -> MetricPlan:
         return plan_metric(self.registry.metric(name, version), events=self.registry.events)
 
-    def revenue(self, question: Question = EVERYTHING, *, tail: bool = True) -> list[MetricRow]:
+    def revenue(self, question: QuerySpec = EVERYTHING, *, tail: bool = True) -> list[MetricRow]:
         return self.history.answer(self.plan("revenue", 2), question, tail=tail)
 
     def euros(self, *, tail: bool = True) -> Decimal | None:
@@ -84,7 +84,7 @@ def at(document: dict[str, object], when: str) -> dict[str, object]:
 
 def test_nothing_is_an_answer_before_the_first_event(world: World) -> None:
     """A new contract has no files and no rows, but its columns and types are known."""
-    [row] = world.revenue(Question(tenant="acme"))
+    [row] = world.revenue(QuerySpec(tenant="acme"))
 
     assert (row.value, row.events) == (Decimal("0.00"), 0)
     assert world.revenue() == []

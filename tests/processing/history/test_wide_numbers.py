@@ -11,7 +11,7 @@ import pytest
 from agentflow.contracts import EventContract, MetricContract, Registry
 from agentflow.errors import ValueTooLargeError
 from agentflow.metrics.plan import plan_metric
-from agentflow.metrics.sql import Question
+from agentflow.metrics.sql import QuerySpec
 from quality import Gate
 from tests.processing.history.test_history import World
 
@@ -70,7 +70,7 @@ def send(world: World, *values: tuple[int, str]) -> None:
 
 def answer(world: World, value: str) -> object:
     plan = plan_metric(metric(value), events=world.registry.events)
-    (row,) = world.history.answer(plan, Question(tenant="acme"))
+    (row,) = world.history.answer(plan, QuerySpec(tenant="acme"))
     return row.value
 
 

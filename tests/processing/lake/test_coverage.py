@@ -16,7 +16,7 @@ from agentflow.contracts import Registry
 from agentflow.errors import StorageError
 from agentflow.events import EventRef
 from agentflow.metrics.plan import plan_metric
-from agentflow.metrics.sql import Question
+from agentflow.metrics.sql import QuerySpec
 from ingestion.log.port import VALIDATED
 from processing.history import History
 from processing.lake import (
@@ -203,7 +203,7 @@ def test_rows_of_a_second_job_are_read_once_and_taken_out(
     reader = LakeReader(lake, gate)
     history = History(reader, log, gate=gate, registry=registry)
     plan = plan_metric(registry.metric("order_count", None), events=registry.events)
-    question = Question(tenant="acme", start_us=None, end_us=None)
+    question = QuerySpec(tenant="acme", start_us=None, end_us=None)
 
     before = history.answer(plan, question, tail=False)
     assert [stored.offset for stored in reader.all_events()] == [0, 2, 3]

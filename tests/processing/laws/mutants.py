@@ -44,7 +44,7 @@ _SHARES = "agentflow.metrics.shares"
 _HASHED = "agentflow.metrics.hashed"
 _STATE = "agentflow.metrics.state"
 _SQL = "agentflow.metrics.sql"
-_ASKING = "agentflow.metrics.asking"
+_QUERY = "agentflow.metrics.query"
 _ROWS = "agentflow.metrics.rows"
 _EFFECTIVE = "agentflow.metrics.effective"
 _CORRECTIONS = "processing.live.corrections"
@@ -214,14 +214,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("SQL: retraction ignored", _EFFECTIVE, 'f"NOT {_exists(', 'f"TRUE OR {_exists('),
     Mutant(
         "SQL: one offset too many",
-        _ASKING,
+        _QUERY,
         "log_offset < $up_to_offset",
         "log_offset <= $up_to_offset",
     ),
-    Mutant("SQL: start excluded", _ASKING, "occurred_us >= $start", "occurred_us > $start"),
-    Mutant("SQL: end included", _ASKING, "occurred_us < $end", "occurred_us <= $end"),
+    Mutant("SQL: start excluded", _QUERY, "occurred_us >= $start", "occurred_us > $start"),
+    Mutant("SQL: end included", _QUERY, "occurred_us < $end", "occurred_us <= $end"),
     Mutant("SQL: rank rounded down", _ATOMS, " + {denominator - 1}) //", ") //"),
-    Mutant("SQL: tenants mixed", _ASKING, '["tenant = $tenant"]', '["tenant >= $tenant"]'),
+    Mutant("SQL: tenants mixed", _QUERY, '["tenant = $tenant"]', '["tenant >= $tenant"]'),
     Mutant("SQL: events counted twice", _SQL, "COUNT(DISTINCT log_offset)", "COUNT(log_offset)"),
     Mutant("SQL: sum of nothing is null", _ATOMS, "COALESCE(SUM({name}), 0)", "SUM({name})"),
     Mutant(

@@ -17,7 +17,7 @@ from agentflow.contracts import Registry
 from agentflow.errors import UnavailableError, ValueTooLargeError
 from agentflow.lint import load
 from agentflow.metrics import MetricPlan
-from agentflow.metrics.sql import Question
+from agentflow.metrics.sql import QuerySpec
 from processing.history import History, MetricRow
 from processing.lake import LakeSync, Positions
 from tests.serving.api.conftest import CONTRACTS, Served, order, serving
@@ -55,7 +55,7 @@ class FailingFor:
     metric: str
     error: Exception
 
-    def rows(self, plan: MetricPlan, question: Question, *, tail: bool) -> Iterator[MetricRow]:
+    def rows(self, plan: MetricPlan, question: QuerySpec, *, tail: bool) -> Iterator[MetricRow]:
         if plan.contract.name == self.metric:
             raise self.error
         return self.history.rows(plan, question, tail=tail)
@@ -69,7 +69,7 @@ class Unhurried:
     comparing: threading.Event = field(default_factory=threading.Event)
     answered: threading.Event = field(default_factory=threading.Event)
 
-    def rows(self, plan: MetricPlan, question: Question, *, tail: bool) -> Iterator[MetricRow]:
+    def rows(self, plan: MetricPlan, question: QuerySpec, *, tail: bool) -> Iterator[MetricRow]:
         self.comparing.set()
         assert self.answered.wait(10), "no read was answered meanwhile"
         return self.history.rows(plan, question, tail=tail)

@@ -1,4 +1,4 @@
-"""What every query about a metric has in common: what is known, what is asked, what an event gives.
+"""What all SQL about a metric shares: which events are known, which are in range, what each gives.
 
 Values are bound as `$name` parameters, which are gathered while the parts of a query are written.
 """
@@ -16,7 +16,7 @@ from agentflow.metrics.plan import Atom, AtomInput, MetricPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class SqlQuery:
     """Text with `$name` parameters, and the event views it reads."""
 
     text: str
@@ -25,7 +25,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class QuerySpec:
     """What to compute.
 
     Attributes:
@@ -46,48 +46,48 @@ class Question:
     ingested_before_us: int | None = None
 
 
-class Asking:
-    """One question about one metric while its query is written, with the parameters so far."""
+class QueryBuilder:
+    """One query about one metric while its SQL is written, with the parameters so far."""
 
     def __init__(
-        self, plan: MetricPlan, question: Question, events: Mapping[EventRef, EventContract]
+        self, plan: MetricPlan, spec: QuerySpec, events: Mapping[EventRef, EventContract]
     ) -> None:
         self.plan = plan
-        self.question = question
+        self.spec = spec
         self.events = events
-        self.parameters: dict[str, object] = {"tenant": question.tenant}
+        self.parameters: dict[str, object] = {"tenant": spec.tenant}
         self.reads: dict[EventRef, None] = {}
 
-    def query(self, text: str) -> Query:
+    def query(self, text: str) -> SqlQuery:
         """Return the text with what was gathered."""
-        return Query(text, self.parameters, tuple(self.reads))
+        return SqlQuery(text, self.parameters, tuple(self.reads))
 
     def known(self) -> list[str]:
         """Return the conditions on which events are known, corrections among them."""
         conditions = ["tenant = $tenant"]
-        if self.question.up_to_offset is not None:
-            self.parameters["up_to_offset"] = self.question.up_to_offset
+        if self.spec.up_to_offset is not None:
+            self.parameters["up_to_offset"] = self.spec.up_to_offset
             conditions.append("log_offset < $up_to_offset")
-        if self.question.ingested_before_us is not None:
-            self.parameters["ingested_before"] = self.question.ingested_before_us
+        if self.spec.ingested_before_us is not None:
+            self.parameters["ingested_before"] = self.spec.ingested_before_us
             conditions.append("ingested_us <= $ingested_before")
         return conditions
 
     def range(self) -> list[str]:
         """Return the conditions on which an event is in the range."""
         conditions = []
-        if self.question.start_us is not None:
-            self.parameters["start"] = self.question.start_us
+        if self.spec.start_us is not None:
+            self.parameters["start"] = self.spec.start_us
             conditions.append("occurred_us >= $start")
-        if self.question.end_us is not None:
-            self.parameters["end"] = self.question.end_us
+        if self.spec.end_us is not None:
+            self.parameters["end"] = self.spec.end_us
             conditions.append("occurred_us < $end")
         return conditions
 
     def where(self) -> list[str]:
         """Return the conditions on which an event has the wanted values."""
         conditions = []
-        for number, (name, value) in enumerate(sorted(self.question.where.items())):
+        for number, (name, value) in enumerate(sorted(self.spec.where.items())):
             if value is None:
                 conditions.append(f"{quote_name(name)} IS NULL")
                 continue
@@ -97,15 +97,15 @@ class Asking:
 
     def buckets(self) -> list[str]:
         """Return the column of the step that an event is in, if there are steps."""
-        grain = self.question.grain_us
+        grain = self.spec.grain_us
         if grain is None:
             return []
         return [f"occurred_us - (occurred_us % {grain} + {grain}) % {grain} AS bucket_us"]
 
     def groups(self) -> list[str]:
         """Return the names of the columns that the rows are grouped by."""
-        bucket = ["bucket_us"] if self.question.grain_us is not None else []
-        return bucket + [quote_name(name) for name in self.question.by]
+        bucket = ["bucket_us"] if self.spec.grain_us is not None else []
+        return bucket + [quote_name(name) for name in self.spec.by]
 
     def inputs(self, ref: EventRef) -> Iterator[tuple[int, AtomInput]]:
         """Yield what an event gives: the number of an atom, and how it is fed."""
@@ -116,7 +116,7 @@ class Asking:
 
     def used(self, ref: EventRef) -> frozenset[str]:
         """Return the fields of an event that are read, declared and derived."""
-        used = frozenset({*self.question.by, *self.question.where})
+        used = frozenset({*self.spec.by, *self.spec.where})
         for _, item in self.inputs(ref):
             used |= fields_of(item.value) | fields_of(item.where)
         return used
