@@ -19,7 +19,7 @@ from agentflow.expressions import (
 )
 from agentflow.expressions.aggregates import AGGREGATES, COUNTABLE
 from agentflow.expressions.nodes import AggregateInput, aggregates, events_of, fields_of
-from agentflow.expressions.reach import Reach
+from agentflow.expressions.precision import Precision
 from agentflow.lint.context import LintContext, broken, scope_of
 from agentflow.lint.examples import example_problems
 from agentflow.lint.money import money_problems
@@ -27,7 +27,7 @@ from agentflow.lint.values import (
     enums_of,
     refuse_far_answers,
     refuse_unknown_values,
-    value_reach,
+    value_precision,
 )
 from agentflow.metrics.windows import parse_window, step_of
 from agentflow.suggestions import nearest_or_all
@@ -119,7 +119,7 @@ def _dimension_names(metric: MetricContract, context: LintContext) -> Iterator[F
 
 
 def _types(metric: MetricContract, node: MetricNode, context: LintContext) -> Iterator[FileProblem]:
-    reaches: dict[Aggregate, Reach] = {}
+    precisions: dict[Aggregate, Precision] = {}
     readable = {ref.type for ref in context.registry.events}
     for aggregate in aggregates(node):
         if not readable.issuperset(source.event for source in aggregate.inputs):
@@ -132,17 +132,17 @@ def _types(metric: MetricContract, node: MetricNode, context: LintContext) -> It
                     continue
                 try:
                     kinds.extend(_value_type(aggregate, source, scope_of(event)))
-                    reach = value_reach(aggregate, source, event)
+                    precision = value_precision(aggregate, source, event)
                 except ExpressionError as error:
                     message = f'{error}, in {aggregate.kind} over "{ref}"'
                     yield context.problem("value", message=message, hint=error.hint)
                 else:
-                    reaches[aggregate] = max(
-                        reach or Reach(0, 0), reaches.get(aggregate, Reach(0, 0))
+                    precisions[aggregate] = max(
+                        precision or Precision(0, 0), precisions.get(aggregate, Precision(0, 0))
                     )
         yield from _aggregated(aggregate, kinds, context)
         yield from _compared(metric, aggregate, context)
-    yield from _reach(node, reaches, context)
+    yield from _precision(node, precisions, context)
 
 
 def _compared(
@@ -159,11 +159,11 @@ def _compared(
         yield context.problem("value", message=str(error), hint=error.hint)
 
 
-def _reach(
-    node: MetricNode, reaches: dict[Aggregate, Reach], context: LintContext
+def _precision(
+    node: MetricNode, precisions: dict[Aggregate, Precision], context: LintContext
 ) -> Iterator[FileProblem]:
     try:
-        refuse_far_answers(node, reaches)
+        refuse_far_answers(node, precisions)
     except ExpressionError as error:
         yield context.problem("value", message=str(error), hint=error.hint)
 

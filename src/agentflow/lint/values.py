@@ -1,4 +1,4 @@
-"""Checks of the values an expression compares with, and of how far its numbers reach."""
+"""Checks of the values an expression compares with, and of how far its numbers precision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agentflow.expressions.nodes import (
     Membership,
     children,
 )
-from agentflow.expressions.reach import Reach, metric_reach, scalar_reach
+from agentflow.expressions.precision import Precision, metric_precision, scalar_precision
 from agentflow.lint.context import LintContext, scope_of
 from agentflow.suggestions import nearest_or_all
 from agentflow.wording import quoted
@@ -66,28 +66,32 @@ def refuse_unknown_values(node: Node, enums: Enums) -> None:
             raise ExpressionError(message, hint=nearest_or_all(value, sorted(enums[name])))
 
 
-def value_reach(aggregate: Aggregate, source: AggregateInput, event: EventContract) -> Reach | None:
-    """Return how far what is aggregated reaches.
+def value_precision(
+    aggregate: Aggregate, source: AggregateInput, event: EventContract
+) -> Precision | None:
+    """Return how far what is aggregated precisions.
 
     Raises:
         ExpressionError: Farther than sums are exact to.
     """
-    reach = scalar_reach(source.value, scope_of(event)) if source.value is not None else None
-    if reach is not None and reach.digits > MAX_VALUE_DIGITS:
+    precision = (
+        scalar_precision(source.value, scope_of(event)) if source.value is not None else None
+    )
+    if precision is not None and precision.digits > MAX_VALUE_DIGITS:
         raise ExpressionError(
-            f"a value can have {reach.digits} digits, more than {MAX_VALUE_DIGITS}",
+            f"a value can have {precision.digits} digits, more than {MAX_VALUE_DIGITS}",
             hint=f"Multiply fewer fields within one {aggregate.kind}.",
         )
-    return reach
+    return precision
 
 
-def refuse_far_answers(node: MetricNode, values: dict[Aggregate, Reach]) -> None:
-    """Raise where the arithmetic of a metric reaches too far.
+def refuse_far_answers(node: MetricNode, values: dict[Aggregate, Precision]) -> None:
+    """Raise where the arithmetic of a metric may need too many digits.
 
     Raises:
         ExpressionError: The answer could have more digits than anybody reads.
     """
-    if (digits := metric_reach(node, values).digits) > MAX_ANSWER_DIGITS:
+    if (digits := metric_precision(node, values).digits) > MAX_ANSWER_DIGITS:
         raise ExpressionError(
             f"the answer can have {digits} digits, more than {MAX_ANSWER_DIGITS}",
             hint="Multiply or divide fewer aggregates.",

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from agentflow.contracts.model import EventContract
 from agentflow.events import EventRef
-from agentflow.expressions.reach import scalar_reach
+from agentflow.expressions.precision import scalar_precision
 from agentflow.expressions.sql import quote_name
 from agentflow.metrics.atoms import READERS, Column
 from agentflow.metrics.effective import effective_events, indented, select
@@ -115,11 +115,11 @@ class _Emitter:
     def _wide(self, atom: Atom) -> bool:
         """Tell whether a sum of so many values may have more than 38 digits."""
         found = (
-            scalar_reach(item.value, self._plan.scopes[item.ref])
+            scalar_precision(item.value, self._plan.scopes[item.ref])
             for item in atom.inputs
             if item.value is not None
         )
-        return any(reach is not None and reach.digits > _ROOM for reach in found)
+        return any(precision is not None and precision.digits > _ROOM for precision in found)
 
 
 def _effective_name(ref: EventRef) -> str:

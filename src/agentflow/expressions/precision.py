@@ -33,7 +33,7 @@ _CALLS = {"length": 10, "hour": 2, "milliseconds_between": 18}
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Reach:
+class Precision:
     """Most digits before the point, and digits after it."""
 
     whole: int
@@ -45,8 +45,8 @@ class Reach:
         return self.whole + self.scale
 
 
-def scalar_reach(node: Node, scope: Scope) -> Reach | None:
-    """Return how far an exact number reaches; None for a float and for what is no number.
+def scalar_precision(node: Node, scope: Scope) -> Precision | None:
+    """Return the precision of an exact number; None for a float or anything but a number.
 
     Args:
         node: An expression that type-checks in *scope*.
@@ -57,30 +57,30 @@ def scalar_reach(node: Node, scope: Scope) -> Reach | None:
     return _scalar(node, scope)
 
 
-def metric_reach(node: MetricNode, values: dict[Aggregate, Reach]) -> Reach:
-    """Return how far the arithmetic of a metric reaches.
+def metric_precision(node: MetricNode, values: dict[Aggregate, Precision]) -> Precision:
+    """Return how far the arithmetic of a metric precisions.
 
     Args:
         node: The value of a metric.
-        values: How far the value of each sum, average, extreme or quantile reaches.
+        values: How far the value of each sum, average, extreme or quantile precisions.
     """
     match node:
         case Number(value=value):
             return _literal(value)
         case Combine(operator="*", left=left, right=right):
-            return _product(metric_reach(left, values), metric_reach(right, values))
+            return _product(metric_precision(left, values), metric_precision(right, values))
         case Combine(operator="/", left=left, right=right):
-            top, bottom = metric_reach(left, values), metric_reach(right, values)
-            return Reach(top.whole + bottom.scale, top.scale + bottom.whole)
+            top, bottom = metric_precision(left, values), metric_precision(right, values)
+            return Precision(top.whole + bottom.scale, top.scale + bottom.whole)
         case Combine(left=left, right=right):
-            return _total([metric_reach(left, values), metric_reach(right, values)])
+            return _total([metric_precision(left, values), metric_precision(right, values)])
         case Aggregate(kind=kind):
-            reach = values.get(node, Reach(0, 0))
+            precision = values.get(node, Precision(0, 0))
             grows = EVENTS_DIGITS if AGGREGATES[kind].grows else 0
-            return Reach(reach.whole + grows, reach.scale)
+            return Precision(precision.whole + grows, precision.scale)
 
 
-def _scalar(node: Node, scope: Scope) -> Reach:
+def _scalar(node: Node, scope: Scope) -> Precision:
     match node:
         case Constant(value=int() | Decimal() as value):
             return _literal(value)
@@ -97,31 +97,31 @@ def _scalar(node: Node, scope: Scope) -> Reach:
         case Call(name="coalesce" | "abs", arguments=arguments):
             return _widest(arguments, scope)
         case Call(name=name):
-            return Reach(_CALLS.get(name, INTEGER_DIGITS), 0)
+            return Precision(_CALLS.get(name, INTEGER_DIGITS), 0)
         case _:
-            return Reach(0, 0)
+            return Precision(0, 0)
 
 
-def _field(kind: ExpressionType) -> Reach:
+def _field(kind: ExpressionType) -> Precision:
     whole = INTEGER_DIGITS if kind.kind == "integer" else WHOLE_DIGITS_OF_DECIMAL
-    return Reach(whole, kind.scale)
+    return Precision(whole, kind.scale)
 
 
-def _literal(value: int | Decimal) -> Reach:
+def _literal(value: int | Decimal) -> Precision:
     sign, digits, exponent = Decimal(value).as_tuple()
     del sign
     scale = -exponent if isinstance(exponent, int) else 0
-    return Reach(max(len(digits) - scale, 0), scale)
+    return Precision(max(len(digits) - scale, 0), scale)
 
 
-def _product(left: Reach, right: Reach) -> Reach:
-    return Reach(left.whole + right.whole, left.scale + right.scale)
+def _product(left: Precision, right: Precision) -> Precision:
+    return Precision(left.whole + right.whole, left.scale + right.scale)
 
 
-def _total(parts: list[Reach]) -> Reach:
-    return Reach(max(part.whole for part in parts) + 1, max(part.scale for part in parts))
+def _total(parts: list[Precision]) -> Precision:
+    return Precision(max(part.whole for part in parts) + 1, max(part.scale for part in parts))
 
 
-def _widest(nodes: list[Node] | tuple[Node, ...], scope: Scope) -> Reach:
+def _widest(nodes: list[Node] | tuple[Node, ...], scope: Scope) -> Precision:
     parts = [_scalar(node, scope) for node in nodes]
-    return Reach(max(part.whole for part in parts), max(part.scale for part in parts))
+    return Precision(max(part.whole for part in parts), max(part.scale for part in parts))
