@@ -14,7 +14,7 @@ from agentflow.export.documents import Document
 from agentflow.export.quotient import rounded
 from agentflow.export.rows import effective_rows, united_rows
 from agentflow.expressions import Aggregate, parse_metric
-from agentflow.expressions.aggregates import AGGREGATES, Kept
+from agentflow.expressions.aggregates import AGGREGATES, StateRead
 from agentflow.expressions.nodes import (
     AggregateInput,
     aggregates,
@@ -157,7 +157,7 @@ class _Translation:
             return f"COUNT(DISTINCT {self._united[aggregate]}.item)"
         values = [self._value(aggregate, taken) for taken in aggregate.inputs]
         kept = AGGREGATES[aggregate.kind].meaning
-        assert isinstance(kept, Kept)  # noqa: S101 - formulas are spelled out before
+        assert isinstance(kept, StateRead)  # noqa: S101 - formulas are spelled out before
         added = " + ".join(kept.ansi.format(value=value, q=aggregate.q) for value in values)
         return f"({added})" if len(values) > 1 else added
 

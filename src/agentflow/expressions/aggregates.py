@@ -25,7 +25,7 @@ COUNTABLE = frozenset({"string", "integer", "boolean"})
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StateRead:
     """A number read from a state.
 
     Attributes:
@@ -61,7 +61,7 @@ class AggregateFunction:
     name: str
     form: ArgumentForm
     takes: frozenset[str]
-    meaning: Kept | Formula
+    meaning: StateRead | Formula
     grows: bool
     in_unit: bool
 
@@ -75,7 +75,7 @@ AGGREGATES: Mapping[AggregateKind, AggregateFunction] = MappingProxyType(
             "sum",
             "value",
             EXACT,
-            Kept("sum", "total", "COALESCE(SUM({value}), 0)"),
+            StateRead("sum", "total", "COALESCE(SUM({value}), 0)"),
             grows=True,
             in_unit=True,
         ),
@@ -83,7 +83,7 @@ AGGREGATES: Mapping[AggregateKind, AggregateFunction] = MappingProxyType(
             "count",
             "events",
             frozenset(),
-            Kept("count", "number", "COUNT({value})"),
+            StateRead("count", "number", "COUNT({value})"),
             grows=True,
             in_unit=False,
         ),
@@ -91,7 +91,7 @@ AGGREGATES: Mapping[AggregateKind, AggregateFunction] = MappingProxyType(
             "count",
             "distinct values",
             COUNTABLE,
-            Kept("distinct", "size", "COUNT(DISTINCT {value})"),
+            StateRead("distinct", "size", "COUNT(DISTINCT {value})"),
             grows=True,
             in_unit=False,
         ),
@@ -102,7 +102,7 @@ AGGREGATES: Mapping[AggregateKind, AggregateFunction] = MappingProxyType(
             "min",
             "value",
             EXACT,
-            Kept("multiset", "min", "MIN({value})"),
+            StateRead("multiset", "min", "MIN({value})"),
             grows=False,
             in_unit=True,
         ),
@@ -110,7 +110,7 @@ AGGREGATES: Mapping[AggregateKind, AggregateFunction] = MappingProxyType(
             "max",
             "value",
             EXACT,
-            Kept("multiset", "max", "MAX({value})"),
+            StateRead("multiset", "max", "MAX({value})"),
             grows=False,
             in_unit=True,
         ),
@@ -118,7 +118,7 @@ AGGREGATES: Mapping[AggregateKind, AggregateFunction] = MappingProxyType(
             "quantile",
             "value and fraction",
             EXACT,
-            Kept("multiset", "quantile", _QUANTILE),
+            StateRead("multiset", "quantile", _QUANTILE),
             grows=False,
             in_unit=True,
         ),
@@ -152,7 +152,7 @@ def is_ratio(kind: AggregateKind) -> bool:
     (True, False)
     """
     match AGGREGATES[kind].meaning:
-        case Kept():
+        case StateRead():
             return False
         case Formula(left=left, operator=operator, right=right):
             return operator == "/" or is_ratio(left) or is_ratio(right)

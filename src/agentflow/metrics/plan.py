@@ -26,7 +26,7 @@ from agentflow.expressions import (
     infer,
     parse_metric,
 )
-from agentflow.expressions.aggregates import AGGREGATES, AtomKind, Formula, Kept, ReadKind
+from agentflow.expressions.aggregates import AGGREGATES, AtomKind, Formula, ReadKind, StateRead
 from agentflow.expressions.nodes import Combine, Number, divides, spelled_out
 from agentflow.metrics.arithmetic import RATIO_SCALE
 from agentflow.metrics.atoms import ATOMS
@@ -171,7 +171,7 @@ class _Binder:
     def _aggregate(self, node: Aggregate) -> tuple[Reading, int]:
         types = [self._value_type(node, index) for index in range(len(node.inputs))]
         match AGGREGATES[node.kind].meaning:
-            case Kept(atom=kind, read=read):
+            case StateRead(atom=kind, read=read):
                 scale = max(each.scale for each in types if each) if ATOMS[kind].scaled else 0
                 q = (0, 1) if node.q is None else node.q.as_integer_ratio()
                 return AtomRead(self._atom(kind, node, scale), read, q), scale

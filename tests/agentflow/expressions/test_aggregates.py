@@ -15,8 +15,8 @@ from agentflow.expressions.aggregates import (
     ArgumentForm,
     AtomKind,
     Formula,
-    Kept,
     ReadKind,
+    StateRead,
 )
 from agentflow.expressions.nodes import divides
 from agentflow.metrics import measure
@@ -78,7 +78,7 @@ def test_a_formula_is_made_of_what_is_kept(kind: AggregateKind) -> None:
 
     parts = [meaning.left, meaning.right] if isinstance(meaning, Formula) else [kind]
 
-    assert all(isinstance(AGGREGATES[part].meaning, Kept) for part in parts)
+    assert all(isinstance(AGGREGATES[part].meaning, StateRead) for part in parts)
 
 
 def test_an_unknown_read_is_never_taken_for_another() -> None:
