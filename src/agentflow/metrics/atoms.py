@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from agentflow.expressions.aggregates import AtomKind, ReadKind
 from agentflow.metrics.arithmetic import Value
-from agentflow.metrics.shares import Part
+from agentflow.metrics.distinct_values import DistinctPart
 from agentflow.metrics.state import Distinct, Multiset
 
 Quantile = tuple[int, int]
@@ -105,7 +105,7 @@ def _number(state: object, _q: Quantile) -> Value:
 
 
 def _size(state: object, _q: Quantile) -> Value:
-    if isinstance(state, Distinct | Part):
+    if isinstance(state, Distinct | DistinctPart):
         return state.size()
     raise TypeError(type(state))
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 
+from agentflow.metrics.distinct_values import (
+    CellShare,
+    CellValues,
+    DistinctPart,
+    DistinctValues,
+    none_seen,
+)
 from agentflow.metrics.evaluator import Cell, Delta
 from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.shares import Part, Share, Stood, Values, none_seen
 
 Key = tuple[object, ...]
 
 
 class Distincts:
-    """One `Values` for every distinct atom and total; a slot for every sum of windows.
+    """One `DistinctValues` for every distinct atom and total; a slot for every sum of windows.
 
     Attributes:
         atoms: Which parts of a cell are distinct counts.
@@ -25,24 +31,26 @@ class Distincts:
         self.atoms = [n for n, atom in enumerate(plan.atoms) if atom.kind == "distinct"]
         self._currency = plan.dimensions.index(plan.currency) if plan.currency else None
         self._slots = len(plan.windows)
-        self._totals: dict[Key, list[Values]] = {}
-        self._shares: dict[Key, tuple[Share, ...]] = {}
+        self._totals: dict[Key, list[DistinctValues]] = {}
+        self._shares: dict[Key, tuple[CellShare, ...]] = {}
 
     def total_key(self, dims: Key) -> Key:
         """Return the total a cell belongs to: one, or one for each currency."""
         return () if self._currency is None else (dims[self._currency],)
 
-    def total(self, key: Key, slot: int) -> list[Part]:
+    def total(self, key: Key, slot: int) -> list[DistinctPart]:
         """Return the parts of a total's cell."""
-        return [Part(values, slot) for values in self._values(key)]
+        return [DistinctPart(values, slot) for values in self._values(key)]
 
-    def _values(self, key: Key) -> list[Values]:
+    def _values(self, key: Key) -> list[DistinctValues]:
         values = self._totals.get(key)
         if values is None:
-            values = self._totals[key] = [Values(none_seen(self._slots)) for _ in self.atoms]
+            values = self._totals[key] = [
+                DistinctValues(none_seen(self._slots)) for _ in self.atoms
+            ]
         return values
 
-    def enter(self, dims: Key, slot: int) -> list[Part]:
+    def enter(self, dims: Key, slot: int) -> list[DistinctPart]:
         """Return the parts of a new cell of a sum."""
         shares = self._shares.get(dims)
         if shares is None:
@@ -50,7 +58,7 @@ class Distincts:
             shares = self._shares[dims] = tuple([one.share() for one in values])
         for share in shares:
             share.holders += 1
-        return [Part(share, slot) for share in shares]
+        return [DistinctPart(share, slot) for share in shares]
 
     def leave(self, dims: Key, slot: int) -> None:
         """Forget a cell of a sum; the last one takes its shares along."""
@@ -106,7 +114,7 @@ class Distincts:
 
         def stood(cell: Cell) -> Cell:
             parts = [now[id(cell[n].of.values)].get(cell[n].of.number, {}) for n in self.atoms]
-            return self.fill(copy(cell), list(map(Stood, parts)))
+            return self.fill(copy(cell), list(map(CellValues, parts)))
 
         return stood
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from agentflow.metrics.distinct_values import DistinctPart
 from agentflow.metrics.evaluator import Cell
-from agentflow.metrics.shares import Part
 from agentflow.metrics.state import Distinct, Multiset
 
 CellImage = tuple[list[Any], list[Any]]
@@ -42,7 +42,7 @@ def _image(part: object) -> object:
     match part:
         case Multiset():
             return [part.size, _pairs(part.items())]
-        case Distinct() | Part():
+        case Distinct() | DistinctPart():
             return _pairs(part.values.items())
         case Decimal():
             return str(part)

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from agentflow.metrics.hashed import Hashed, key_of
+from agentflow.metrics.hash_map import HashMap, key_of
 from agentflow.metrics.ordered import Ordered
 
 ORDERED_ABOVE = 4_096
@@ -60,7 +60,7 @@ def _accumulate(into: dict[_V, int], counts: Mapping[_V, int], sign: int) -> Non
 
 
 def _accumulate_hashed(
-    into: Hashed[int], counts: Mapping[object, int] | Hashed[int], sign: int
+    into: HashMap[int], counts: Mapping[object, int] | HashMap[int], sign: int
 ) -> None:
     for value, number in counts.items():
         left = into.get(value, 0) + sign * number
@@ -70,7 +70,7 @@ def _accumulate_hashed(
             into.pop(value)
 
 
-class Counted(msgspec.Struct, Generic[_V], gc=False, eq=False, kw_only=True):
+class CountedValues(msgspec.Struct, Generic[_V], gc=False, eq=False, kw_only=True):
     """Values with how often each occurs: a dict while they change, packed bytes at rest."""
 
     _held: dict[_V, int] | bytes = msgspec.field(default_factory=dict)
@@ -104,7 +104,7 @@ packed = msgspec.msgpack.Encoder().encode
 """Counted values as bytes; decimals become text."""
 
 
-class Multiset(Counted[Number], gc=False, eq=False):
+class Multiset(CountedValues[Number], gc=False, eq=False):
     """Values with how often each occurs; large ones in order, as whole numbers."""
 
     scale: int
@@ -215,19 +215,19 @@ class Multiset(Counted[Number], gc=False, eq=False):
         return None if number is None else scaled(number, self.scale)
 
 
-class Distinct(Counted[object], gc=False, eq=False):
+class Distinct(CountedValues[object], gc=False, eq=False):
     """Different values with how often each occurs, so that the last retraction removes it."""
 
-    _hashed: Hashed[int] | None = None
+    _hashed: HashMap[int] | None = None
 
     @property
-    def values(self) -> Mapping[object, int] | Hashed[int]:
+    def values(self) -> Mapping[object, int] | HashMap[int]:
         """What `merge` takes: by value, or by key when there are many; not to be changed."""
         return self.counts if self._hashed is None else self._hashed
 
-    def merge(self, counts: Mapping[object, int] | Hashed[int], *, sign: int = 1) -> None:
+    def merge(self, counts: Mapping[object, int] | HashMap[int], *, sign: int = 1) -> None:
         """Add (or with *sign* -1 take back) counted values."""
-        if self._hashed is not None or isinstance(counts, Hashed):
+        if self._hashed is not None or isinstance(counts, HashMap):
             hashed = self._by_hash()
             _accumulate_hashed(hashed, counts, sign)
             if not len(hashed):
@@ -241,7 +241,7 @@ class Distinct(Counted[object], gc=False, eq=False):
         if len(mine) > HASHED_ABOVE:
             self._by_hash()
 
-    def _by_hash(self) -> Hashed[int]:
+    def _by_hash(self) -> HashMap[int]:
         if self._hashed is None:
             self._hashed, self._held = hashed_of(self.counts), {}
         return self._hashed
@@ -265,13 +265,13 @@ class Distinct(Counted[object], gc=False, eq=False):
         return len(self.values)
 
 
-def hashed_of(held: Mapping[object, _T]) -> Hashed[_T]:
+def hashed_of(held: Mapping[object, _T]) -> HashMap[_T]:
     """Return a mapping by the hashes of its keys."""
-    hashed = Hashed[_T]()
+    hashed = HashMap[_T]()
     for value, one in held.items():
         hashed[value] = one
     return hashed
 
 
-def _keyed(counts: Mapping[object, int] | Hashed[int]) -> Iterator[tuple[bytes, int]]:
+def _keyed(counts: Mapping[object, int] | HashMap[int]) -> Iterator[tuple[bytes, int]]:
     return ((key_of(value), count) for value, count in counts.items())

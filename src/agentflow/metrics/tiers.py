@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from agentflow.metrics.distincts import Key
 from agentflow.metrics.evaluator import Cell, CellFunctions, Delta
-from agentflow.metrics.state import Counted
+from agentflow.metrics.state import CountedValues
 from agentflow.metrics.sums import Cells
 from agentflow.metrics.windows import MINUTE_US, Window
 
@@ -47,7 +47,7 @@ class Tiers:
     def __init__(self, windows: Sequence[Window], functions: CellFunctions) -> None:
         self._functions = functions
         self._rested_us = 0
-        self._resting = any(isinstance(part, Counted) for part in functions.empty().parts())
+        self._resting = any(isinstance(part, CountedValues) for part in functions.empty().parts())
         self._tiers = _widening(windows)
 
     def __iter__(self) -> Iterator[Tier]:
@@ -132,7 +132,7 @@ class Tiers:
             for start_us in ended if self._resting else ():
                 for cell in tier.buckets.get(start_us, {}).values():
                     for part in cell.parts():
-                        if isinstance(part, Counted):
+                        if isinstance(part, CountedValues):
                             part.rest()
                     yield
 

@@ -40,8 +40,8 @@ _ROLLING = "agentflow.metrics.rolling"
 _TIERS = "agentflow.metrics.tiers"
 _DISTINCTS = "agentflow.metrics.distincts"
 _SUMS = "agentflow.metrics.sums"
-_SHARES = "agentflow.metrics.shares"
-_HASHED = "agentflow.metrics.hashed"
+_DISTINCT_VALUES = "agentflow.metrics.distinct_values"
+_HASH_MAP = "agentflow.metrics.hash_map"
 _STATE = "agentflow.metrics.state"
 _SQL = "agentflow.metrics.sql"
 _QUERY = "agentflow.metrics.query"
@@ -155,17 +155,19 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("rank one too far", _STATE, "if seen >= rank", "if seen > rank"),
     Mutant("empty counts kept", _STATE, "into.pop(value, None)", "into[value] = 0"),
     Mutant("size only grows", _STATE, "self.size += sign * sum", "self.size += sum"),
-    Mutant("hash found nowhere", _HASHED, "if self._rests[page][at] == rest:", "if False:"),
+    Mutant("hash found nowhere", _HASH_MAP, "if self._rests[page][at] == rest:", "if False:"),
     # distinct values in one place
     Mutant(
         "value of two cells counted twice",
-        _SHARES,
+        _DISTINCT_VALUES,
         "if one[1] and not other)",
         "if one[1])",
     ),
-    Mutant("value taken back stays", _SHARES, "if any(now):", "if True:"),
-    Mutant("value in all windows", _SHARES, "if counts[slot]:", "if any(counts):"),
-    Mutant("value added where it was", _SHARES, "now[slot] += change", "now[slot] = change"),
+    Mutant("value taken back stays", _DISTINCT_VALUES, "if any(now):", "if True:"),
+    Mutant("value in all windows", _DISTINCT_VALUES, "if counts[slot]:", "if any(counts):"),
+    Mutant(
+        "value added where it was", _DISTINCT_VALUES, "now[slot] += change", "now[slot] = change"
+    ),
     Mutant("bucket's values stay", _SUMS, "self.slot, sign=sign)", "self.slot, sign=1)"),
     # corrections
     Mutant("retraction ignored", _CORRECTIONS, "group.retracted = True", "pass"),

@@ -36,7 +36,7 @@ def key_of(value: object) -> bytes:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_ALL).digest()
 
 
-class Hashed(Generic[_T]):
+class HashMap(Generic[_T]):
     """Something held for each of many values. Iterates over keys."""
 
     __slots__ = ("_bits", "_heads", "_held", "_length", "_rests")

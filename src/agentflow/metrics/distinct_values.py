@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from agentflow.metrics import state
-from agentflow.metrics.hashed import Hashed
+from agentflow.metrics.hash_map import HashMap
 from agentflow.metrics.seen import (
     COPIED_AT_ONCE,
     Counts,
@@ -35,7 +35,7 @@ _REMEMBERED = 4_000
 """Steps that lie ready, at most; all are dropped then, and worked out again."""
 
 _Held = Seen | SeenWidely
-Counting = Mapping[object, int] | Hashed[int]
+Counting = Mapping[object, int] | HashMap[int]
 """Counted values, or counted keys of many values."""
 
 
@@ -44,7 +44,7 @@ def none_seen(slots: int) -> array[int]:
     return array("q", bytes(8 * slots))
 
 
-class Tally(msgspec.Struct, gc=False, eq=False):
+class SlotCounts(msgspec.Struct, gc=False, eq=False):
     """How many different values were seen, by slot."""
 
     seen: array[int]
@@ -59,7 +59,7 @@ class Tally(msgspec.Struct, gc=False, eq=False):
             self.seen[slot] += change * times
 
 
-class Share(Tally, gc=False, eq=False):
+class CellShare(SlotCounts, gc=False, eq=False):
     """The values of one cell; `holders` sums show it."""
 
     values: Values
@@ -71,11 +71,11 @@ class Share(Tally, gc=False, eq=False):
         return self.values.split(slot).get(self.number, {})
 
 
-class Values(Tally, eq=False, gc=False):
+class DistinctValues(SlotCounts, eq=False, gc=False):
     """All values of one total, each once. The tally is that of the total."""
 
     shares: int = 0
-    _held: dict[object, _Held] | Hashed[_Held] = msgspec.field(default_factory=dict)
+    _held: dict[object, _Held] | HashMap[_Held] = msgspec.field(default_factory=dict)
     _free: list[int] = msgspec.field(default_factory=list)
     _next: int = 0
     _known: dict[tuple[tuple[int, Counts], ...], Seen] = msgspec.field(default_factory=dict)
@@ -83,25 +83,25 @@ class Values(Tally, eq=False, gc=False):
     _remembered: int = 0
     _split: tuple[int, Mapping[int, Counting]] | None = None
 
-    def share(self) -> Share:
+    def share(self) -> CellShare:
         """Return a new share, without any values."""
         self.shares += 1
         if not self._free:
             self._free.append(self._next)
             self._next += 1
-        return Share(none_seen(len(self.seen)), self, self._free.pop())
+        return CellShare(none_seen(len(self.seen)), self, self._free.pop())
 
-    def release(self, share: Share) -> None:
+    def release(self, share: CellShare) -> None:
         """Forget a share that no sum shows any more."""
         self.shares -= 1
         self._free.append(share.number)
 
-    def add(self, share: Share, counts: Counting, slots: tuple[int, ...], *, sign: int) -> None:
+    def add(self, share: CellShare, counts: Counting, slots: tuple[int, ...], *, sign: int) -> None:
         """Add (or take back) counted values in some slots; the hot loop of every fold."""
         self._split = None
         if self._remembered > _REMEMBERED:
             self._steps, self._known, self._remembered = {}, {}, 0
-        if isinstance(counts, Hashed) and not isinstance(self._held, Hashed):
+        if isinstance(counts, HashMap) and not isinstance(self._held, HashMap):
             self._held = hashed_of(self._held)
         held, get = self._held, self._held.get
         known = {
@@ -133,7 +133,7 @@ class Values(Tally, eq=False, gc=False):
 
     def _fit(self) -> None:
         """Keep many values by hash, and begin anew once there are none."""
-        if not isinstance(self._held, Hashed):
+        if not isinstance(self._held, HashMap):
             if len(self._held) > state.HASHED_ABOVE:
                 self._held = hashed_of(self._held)
         elif not len(self._held):
@@ -161,7 +161,7 @@ class Values(Tally, eq=False, gc=False):
         parts = tuple(sorted(counts.items()))
         return self._known.setdefault(parts, Seen(parts))
 
-    def clear(self, share: Share, slot: int) -> None:
+    def clear(self, share: CellShare, slot: int) -> None:
         """Forget what is left of a share in a slot."""
         if share.seen[slot]:
             for value, count in share.counts(slot).items():
@@ -183,7 +183,7 @@ class Values(Tally, eq=False, gc=False):
             else:
                 parts = {number: copied(counts, source, target) for number, counts in seen.parts}
                 same[seen] = self._described(parts) or seen
-        if isinstance(self._held, Hashed):
+        if isinstance(self._held, HashMap):
             self._held.replace(same)
         else:
             for number, (value, seen) in enumerate(self._held.items()):
@@ -194,7 +194,7 @@ class Values(Tally, eq=False, gc=False):
     def split(self, slot: int) -> Mapping[int, Counting]:
         """Return the counted values of every share, until something changes or `forget`."""
         if self._split is None or self._split[0] != slot:
-            by_share: dict[int, dict[object, int] | Hashed[int]] = {}
+            by_share: dict[int, dict[object, int] | HashMap[int]] = {}
             for value, number, count in self._in(slot):
                 counts = by_share.get(number)
                 if counts is None:
@@ -203,8 +203,8 @@ class Values(Tally, eq=False, gc=False):
             self._split = slot, by_share
         return self._split[1]
 
-    def _none(self) -> dict[object, int] | Hashed[int]:
-        return Hashed[int]() if isinstance(self._held, Hashed) else {}
+    def _none(self) -> dict[object, int] | HashMap[int]:
+        return HashMap[int]() if isinstance(self._held, HashMap) else {}
 
     def forget(self) -> None:
         """Give the memory of `split` back."""
@@ -224,10 +224,10 @@ class Values(Tally, eq=False, gc=False):
                     yield value, number, counts[slot]
 
 
-class Part(msgspec.Struct, gc=False, eq=False):
+class DistinctPart(msgspec.Struct, gc=False, eq=False):
     """What a window's sum shows of distinct values, in one cell or in total."""
 
-    of: Share | Values
+    of: CellShare | Values
     slot: int
 
     def merge(self, counts: object, *, sign: int = 1) -> None:
@@ -235,7 +235,7 @@ class Part(msgspec.Struct, gc=False, eq=False):
 
     @property
     def values(self) -> Counting:
-        """The counted values, not to be changed; see `Values.forget`."""
+        """The counted values, not to be changed; see `DistinctValues.forget`."""
         return self.of.counts(self.slot)
 
     def size(self) -> int:
@@ -244,7 +244,7 @@ class Part(msgspec.Struct, gc=False, eq=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Stood:
+class CellValues:
     """The counted values of one cell at an instant, to be merged."""
 
     values: Counting

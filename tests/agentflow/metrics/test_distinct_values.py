@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentflow.metrics import seen, shares, state
-from agentflow.metrics.hashed import key_of
-from agentflow.metrics.shares import Share, Values, none_seen
+from agentflow.metrics import distinct_values, seen, state
+from agentflow.metrics.hash_map import key_of
+from agentflow.metrics.distinct_values import CellShare, DistinctValues, none_seen
 
 SLOTS, CELLS = 3, 3
 _change = st.tuples(
@@ -43,9 +43,9 @@ class Sets:
 
 def applied(
     changes: list[tuple[tuple[int, dict[str, int], tuple[int, ...]], bool]],
-) -> tuple[Values, list[Share], Sets]:
+) -> tuple[DistinctValues, list[CellShare], Sets]:
     """Add every change; take some of them back at once, the others at the end in another order."""
-    values, sets = Values(none_seen(SLOTS)), Sets()
+    values, sets = DistinctValues(none_seen(SLOTS)), Sets()
     cells = [values.share() for _ in range(CELLS)]
     for (cell, counts, slots), taken_back in changes:
         for sign in (1, -1) if taken_back else (1,):
@@ -102,7 +102,7 @@ def test_a_slot_that_begins_as_a_copy_goes_its_own_way(
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep values by hash from four on, and remember next to nothing."""
     monkeypatch.setattr(state, "HASHED_ABOVE", 3)
-    monkeypatch.setattr(shares, "_REMEMBERED", 2)
+    monkeypatch.setattr(distinct_values, "_REMEMBERED", 2)
     return
 
 
@@ -133,13 +133,13 @@ def test_values_by_hash_count_as_values_do(changes: list[object], more: list[obj
     assert len(values.counts(0)) == 0
 
 
-def keyed(counts: shares.Counting) -> dict[bytes, int]:
+def keyed(counts: distinct_values.Counting) -> dict[bytes, int]:
     return {key_of(value): number for value, number in counts.items()}
 
 
 def test_a_share_that_is_given_back_leaves_nothing() -> None:
     """Its number is used again."""
-    values = Values(none_seen(SLOTS))
+    values = DistinctValues(none_seen(SLOTS))
     first, second = values.share(), values.share()
     values.add(first, {"a": 1, "b": 2}, (0, 1), sign=1)
     values.add(second, {"a": 1}, (0,), sign=1)
@@ -163,7 +163,7 @@ def test_an_event_of_a_value_costs_the_same_in_few_cells_and_in_many() -> None:
 
 def seconds_of_events(*, cells: int) -> float:
     """Return the processor's time for 2,000 events of one value, each in another cell."""
-    values = Values(none_seen(SLOTS))
+    values = DistinctValues(none_seen(SLOTS))
     parts = [values.share() for _ in range(cells)]
     for part in parts:
         values.add(part, {"guest": 1}, (0, 1), sign=1)
