@@ -9,7 +9,7 @@ import click
 
 from agentflow.wording import counted
 from agentflow_cli.connection import connected
-from agentflow_cli.options import Instant, json_option, server_options
+from agentflow_cli.options import InstantParameter, json_option, server_options
 from agentflow_cli.output import emit, say, write_table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("type")
 @click.argument("id")
-@click.option("--as-of", type=Instant(), help="What was known then, by event time.")
+@click.option("--as-of", type=InstantParameter(), help="What was known then, by event time.")
 @click.option("--timeline/--no-timeline", default=True, help="The events of its life.")
 @click.option("--limit", type=click.IntRange(1), help="How many of them, and of sessions.")
 @server_options

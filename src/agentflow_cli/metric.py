@@ -9,7 +9,7 @@ import click
 
 from agentflow.versions import versioned
 from agentflow_cli.connection import connected
-from agentflow_cli.options import Instant, filters, json_option, server_options
+from agentflow_cli.options import InstantParameter, filters, json_option, server_options
 from agentflow_cli.output import emit, write_table
 from agentflow_cli.shown import write_answer
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1, 10_000), help="Show at most so many groups.")
 @click.option("--cursor", help="Show the groups after those of the answer that had it.")
 @click.option("--version", type=int, help="Contract version; the newest approved if not said.")
-@click.option("--as-of", type=Instant(), help="What it was then.")
+@click.option("--as-of", type=InstantParameter(), help="What it was then.")
 @click.option("--grain", help="A series in steps of this length, `5m`; with --start and --end.")
-@click.option("--start", type=Instant())
-@click.option("--end", type=Instant())
+@click.option("--start", type=InstantParameter())
+@click.option("--end", type=InstantParameter())
 @click.option("--at-least", metavar="TOKEN", help="Wait until the answer covers this token.")
 @server_options
 @json_option

@@ -59,7 +59,7 @@ def contracts_directory(given: Path | None) -> Path:
     return given if given is not None else settings().contracts_dir
 
 
-class Instant(click.ParamType[datetime]):
+class InstantParameter(click.ParamType[datetime]):
     """An instant with its zone, `2026-01-31T12:00:00Z`."""
 
     name = "instant"

@@ -13,7 +13,7 @@ from agentflow_cli.connection import connected
 from agentflow_cli.event_data import completed, contract_of, data_of, now
 from agentflow_cli.event_file import read_event
 from agentflow_cli.failure import REFUSED, Failure
-from agentflow_cli.options import Instant, json_option, server_options
+from agentflow_cli.options import InstantParameter, json_option, server_options
 from agentflow_cli.output import emit, number, say, signed, write_table
 from agentflow_cli.shown import dimensions
 
@@ -29,7 +29,7 @@ Json: TypeAlias = Mapping[str, Any]
 @click.option("--watch", multiple=True, metavar="METRIC", help="Show it before and after.")
 @click.option("--window", "-w", help="Window of the watched metrics.")
 @click.option("--id", help="The event's identity: it counts once, however often it is sent.")
-@click.option("--time", type=Instant(), help="When it happened, if not now.")
+@click.option("--time", type=InstantParameter(), help="When it happened, if not now.")
 @click.option("--source", help="Who says so; urn:agentflow:cli if not said.")
 @click.option("--version", type=int, help="Major version of the contract.")
 @click.option("--json-file", type=click.File("r"), help="A whole event as JSON; - is stdin.")

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from agentflow.clock import from_datetime
 from agentflow.wording import quoted
 from ingestion.replay.numerals import plain_number
-from ingestion.replay.shape import CellType, Column, MappingContract, Numbers
+from ingestion.replay.shape import CellType, FileColumn, MappingContract, Numbers
 
 Cell: TypeAlias = "str | int | float | bool | Decimal | datetime | date | None"
 """What a reader may put into a row: text from CSV, more from JSON and Parquet."""
@@ -36,7 +36,7 @@ class CellError(ValueError):
     """A cell does not hold what its column says."""
 
 
-def parser_of(column: Column, mapping: MappingContract) -> Parser:
+def parser_of(column: FileColumn, mapping: MappingContract) -> Parser:
     """Return the function that reads the cells of *column*; it raises CellError."""
     missing = frozenset(column.nulls if column.nulls is not None else mapping.nulls)
     parse = _PARSERS[column.type](column)
@@ -50,7 +50,7 @@ def parser_of(column: Column, mapping: MappingContract) -> Parser:
     return read
 
 
-def _plain_of(column: Column, numbers: Numbers) -> Callable[[str], str]:
+def _plain_of(column: FileColumn, numbers: Numbers) -> Callable[[str], str]:
     """Return what rewrites the text of a cell before it is parsed: numbers, if they need it."""
     if column.type not in {"integer", "decimal", "number"}:
         return str
@@ -69,7 +69,7 @@ def _plain_of(column: Column, numbers: Numbers) -> Callable[[str], str]:
     return plain
 
 
-def _string(_column: Column) -> Parser:
+def _string(_column: FileColumn) -> Parser:
     def parse(cell: Cell) -> Value:
         if isinstance(cell, bool):
             return "true" if cell else "false"
@@ -82,7 +82,7 @@ def _string(_column: Column) -> Parser:
     return parse
 
 
-def _integer(_column: Column) -> Parser:
+def _integer(_column: FileColumn) -> Parser:
     def parse(cell: Cell) -> Value:
         if isinstance(cell, str) and _INTEGER.match(cell):
             cell = int(cell)
@@ -97,7 +97,7 @@ def _integer(_column: Column) -> Parser:
     return parse
 
 
-def _decimal(column: Column) -> Parser:
+def _decimal(column: FileColumn) -> Parser:
     scale = column.scale or 0
 
     def parse(cell: Cell) -> Value:
@@ -121,7 +121,7 @@ def _decimal(column: Column) -> Parser:
     return parse
 
 
-def _number(_column: Column) -> Parser:
+def _number(_column: FileColumn) -> Parser:
     def parse(cell: Cell) -> Value:
         if not isinstance(cell, bool) and isinstance(cell, str | int | float | Decimal):
             try:
@@ -135,7 +135,7 @@ def _number(_column: Column) -> Parser:
     return parse
 
 
-def _boolean(_column: Column) -> Parser:
+def _boolean(_column: FileColumn) -> Parser:
     def parse(cell: Cell) -> Value:
         if isinstance(cell, bool):
             return cell
@@ -147,7 +147,7 @@ def _boolean(_column: Column) -> Parser:
     return parse
 
 
-def _timestamp(column: Column) -> Parser:
+def _timestamp(column: FileColumn) -> Parser:
     zone = ZoneInfo(column.zone) if column.zone else None
     form = column.format or "rfc3339"
     if form in EPOCH_UNITS_US:
@@ -199,7 +199,7 @@ def _moment(cell: Cell, form: str) -> datetime:
         raise CellError(f"{_shown(cell)} is not a time written as {form}") from None
 
 
-def _date(column: Column) -> Parser:
+def _date(column: FileColumn) -> Parser:
     form = column.format
 
     def parse(cell: Cell) -> Value:
@@ -219,7 +219,7 @@ def _date(column: Column) -> Parser:
     return parse
 
 
-_PARSERS: Mapping[CellType, Callable[[Column], Parser]] = {
+_PARSERS: Mapping[CellType, Callable[[FileColumn], Parser]] = {
     "string": _string,
     "integer": _integer,
     "decimal": _decimal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from agentflow.contracts import EventContract, Registry, Source
+from agentflow.contracts import EventContract, Registry, SourceFile
 from agentflow.contracts.source import KeyPath
 from agentflow.errors import ExpressionError, FileProblem, UnknownContractError
 from agentflow.events import UNMAPPED, EventRef
@@ -29,7 +29,7 @@ _FITS: Mapping[str, frozenset[str]] = {
 
 
 def problems_of(
-    mapping: MappingContract, source: Source, registry: Registry
+    mapping: MappingContract, source: SourceFile, registry: Registry
 ) -> Iterator[FileProblem]:
     """Find everything wrong with a mapping that has the right shape."""
     yield from _columns(mapping, source)
@@ -48,7 +48,7 @@ def problems_of(
         yield source.problem(("name",), f"an event is called {quoted(rejected)}", hint)
 
 
-def _columns(mapping: MappingContract, source: Source) -> Iterator[FileProblem]:
+def _columns(mapping: MappingContract, source: SourceFile) -> Iterator[FileProblem]:
     for name, column in mapping.columns.items():
         if column.zone is not None:
             yield from _zone(column.zone, source, ("columns", name, "zone"))
@@ -59,7 +59,7 @@ def _columns(mapping: MappingContract, source: Source) -> Iterator[FileProblem]:
             yield source.problem(path, f"{quoted(column.format)} is not a format", hint)
 
 
-def _named_values(mapping: MappingContract, source: Source) -> Iterator[FileProblem]:
+def _named_values(mapping: MappingContract, source: SourceFile) -> Iterator[FileProblem]:
     scope = scope_of(mapping)
     reads = reads_of(mapping)
     sections: Mapping[str, Collection[str]] = {
@@ -85,21 +85,21 @@ def _named_values(mapping: MappingContract, source: Source) -> Iterator[FileProb
             yield from _zone(instant.zone, source, ("instants", name, "zone"))
 
 
-def _zone(name: str, source: Source, path: KeyPath) -> Iterator[FileProblem]:
+def _zone(name: str, source: SourceFile, path: KeyPath) -> Iterator[FileProblem]:
     try:
         zone(name)
     except CellError as error:
         yield source.problem(path, str(error), "Zones are named like Europe/Berlin.")
 
 
-def _known(name: str, scope: Scope, source: Source, path: KeyPath) -> Iterator[FileProblem]:
+def _known(name: str, scope: Scope, source: SourceFile, path: KeyPath) -> Iterator[FileProblem]:
     if name not in scope:
         hint = did_you_mean(name, scope) or f"Named: {', '.join(sorted(scope))}."
         yield source.problem(path, f"no column or value is named {quoted(name)}", hint)
 
 
 def _event(
-    event: EventMapping, source: Source, path: KeyPath, scope: Scope
+    event: EventMapping, source: SourceFile, path: KeyPath, scope: Scope
 ) -> Iterator[FileProblem]:
     for key, template in (("id", event.id), ("subject", event.subject or "")):
         for name in parts_of(template):
@@ -134,7 +134,7 @@ def _contract(event: EventMapping, registry: Registry) -> EventContract | tuple[
 
 
 def _data(
-    event: EventMapping, contract: EventContract, source: Source, path: KeyPath, scope: Scope
+    event: EventMapping, contract: EventContract, source: SourceFile, path: KeyPath, scope: Scope
 ) -> Iterator[FileProblem]:
     for name, field in contract.fields.items():
         if field.required and name not in event.data:

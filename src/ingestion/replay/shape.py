@@ -52,7 +52,7 @@ class Numbers(Frozen):
         return self
 
 
-class Column(Frozen):
+class FileColumn(Frozen):
     """One column of the file.
 
     Attributes:
@@ -74,7 +74,7 @@ class Column(Frozen):
     numbers: Numbers | None = None
 
     @model_validator(mode="after")
-    def _settings_fit_the_type(self) -> Column:
+    def _settings_fit_the_type(self) -> FileColumn:
         if (self.type == "decimal") != (self.scale is not None):
             raise ValueError("`scale` goes with decimal columns, and only with them")
         if self.zone is not None and self.type != "timestamp":
@@ -97,7 +97,7 @@ class Lookup(Frozen):
     key: FieldName
 
 
-class Instant(Frozen):
+class InstantColumn(Frozen):
     """A moment, put together in one of three ways.
 
     * `date` + `clock` + zone: wall-clock time on a date. `clock` is `HH:MM[:SS]` or `HMM`; 24:00 is
@@ -121,7 +121,7 @@ class Instant(Frozen):
     unit: Unit = "s"
 
     @model_validator(mode="after")
-    def _is_one_of_the_three(self) -> Instant:
+    def _is_one_of_the_three(self) -> InstantColumn:
         given = {
             name
             for name in ("date", "clock", "after", "start", "plus")
@@ -182,10 +182,10 @@ class MappingContract(Frozen):
     numbers: Numbers = Numbers()
     row_number: FieldName | None = None
     nulls: tuple[str, ...] = ("",)
-    columns: dict[FieldName, Column] = Field(min_length=1)
+    columns: dict[FieldName, FileColumn] = Field(min_length=1)
     texts: dict[FieldName, str] = Field(default_factory=dict)
     lookups: dict[FieldName, Lookup] = Field(default_factory=dict)
-    instants: dict[FieldName, Instant] = Field(default_factory=dict)
+    instants: dict[FieldName, InstantColumn] = Field(default_factory=dict)
     events: tuple[EventMapping, ...] = Field(min_length=1)
     unclaimed: Literal["report", "skip"] = "report"
 

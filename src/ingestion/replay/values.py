@@ -11,7 +11,7 @@ from agentflow.expressions.python import NAMESPACE, PythonEmitter
 from agentflow.wording import quoted
 from ingestion.replay.cells import Cell, CellError, Value, parser_of
 from ingestion.replay.instants import UNITS_US, at, first_after
-from ingestion.replay.shape import Column, Instant, MappingContract
+from ingestion.replay.shape import FileColumn, InstantColumn, MappingContract
 
 Values: TypeAlias = dict[str, Value]
 Step: TypeAlias = Callable[[Mapping[str, Cell], Values], None]
@@ -101,7 +101,7 @@ def evaluated(node: Node, scope: Scope) -> Callable[[Values], Value]:
     return compiled
 
 
-def _column(name: str, column: Column, mapping: MappingContract) -> Step:
+def _column(name: str, column: FileColumn, mapping: MappingContract) -> Step:
     header = column.header or name
     parse = parser_of(column, mapping)
 
@@ -137,7 +137,7 @@ def _lookup(name: str, key: str, table: Mapping[str, str]) -> Step:
     return step
 
 
-def _instant(name: str, instant: Instant) -> Step:
+def _instant(name: str, instant: InstantColumn) -> Step:
     compute = _sum(instant) if instant.start is not None else _clock(instant)
 
     def step(_row: Mapping[str, Cell], values: Values) -> None:
@@ -151,7 +151,7 @@ def _instant(name: str, instant: Instant) -> Step:
     return step
 
 
-def _sum(instant: Instant) -> Callable[[Values], Value]:
+def _sum(instant: InstantColumn) -> Callable[[Values], Value]:
     start, plus, unit_us = instant.start or "", instant.plus or "", UNITS_US[instant.unit]
 
     def compute(values: Values) -> Value:
@@ -163,7 +163,7 @@ def _sum(instant: Instant) -> Callable[[Values], Value]:
     return compute
 
 
-def _clock(instant: Instant) -> Callable[[Values], Value]:
+def _clock(instant: InstantColumn) -> Callable[[Values], Value]:
     clock = rendered(instant.clock or "")
     date = rendered(instant.date) if instant.date is not None else None
     zone_from, zone_name, after = instant.zone_from, instant.zone, instant.after or ""

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from agentflow.lint import load
 from ingestion.replay import read_mappings, replay
 from ingestion.replay.shape import (
-    Column,
     Delimited,
     EventMapping,
-    Instant,
+    FileColumn,
+    InstantColumn,
     Lookup,
     MappingContract,
     Numbers,
@@ -29,7 +29,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "replay.md").read_tex
     ("heading", "model"),
     [
         ("## A mapping", MappingContract), ("### csv", Delimited), ("### numbers", Numbers),
-        ("### column", Column), ("### lookup", Lookup), ("### instant", Instant),
+        ("### column", FileColumn), ("### lookup", Lookup), ("### instant", InstantColumn),
         ("### event", EventMapping),
     ],
 )  # fmt: skip
