@@ -12,7 +12,7 @@ from agentflow.contracts.model import (
     MetricContract,
 )
 from agentflow.contracts.registry import Registry
-from agentflow.contracts.source import Source
+from agentflow.contracts.source import SourceFile
 from agentflow.contracts.tables import SourceContract
 
 __all__ = [
@@ -29,8 +29,8 @@ __all__ = [
     "Node",
     "Reading",
     "Registry",
-    "Source",
     "SourceContract",
+    "SourceFile",
     "breaking",
     "check_lock",
     "diff",

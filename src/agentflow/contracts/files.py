@@ -13,7 +13,7 @@ from agentflow.contracts.lock import check_lock, read_lock
 from agentflow.contracts.model import Contract
 from agentflow.contracts.registry import Key, Registry, key_of
 from agentflow.contracts.shape import Kind, contract_of
-from agentflow.contracts.source import Document, Source, read_file
+from agentflow.contracts.source import Document, SourceFile, read_file
 from agentflow.errors import ContractFilesError, FileProblem
 from agentflow.wording import quoted
 
@@ -60,7 +60,7 @@ def read_directory(directory: Path | str, *, linter: Linter, locked: bool = True
     directory = Path(directory)
     problems: list[FileProblem] = []
     contracts: dict[Key, Contract] = {}
-    sources: dict[Key, Source] = {}
+    sources: dict[Key, SourceFile] = {}
     unreadable: set[tuple[str, str]] = set()
     problems.extend(_folder_problems(directory))
     for file, kind in _files(directory):

@@ -13,7 +13,7 @@ _TOKENS: Final = re.compile(r"\\.|\[\^?\]?|.", re.DOTALL)
 _GREEDY: Final = "Leave it out: every pattern runs in linear time here."
 
 
-class RefusedError(Exception):
+class PatternRefusedError(Exception):
     """The pattern has a part that other engines do not have, or that cannot be bounded."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
@@ -21,12 +21,14 @@ class RefusedError(Exception):
         self.hint = hint
 
 
-def inline_flags() -> RefusedError:
+def inline_flags() -> PatternRefusedError:
     """Return the refusal of flags within a pattern."""
-    return RefusedError("inline flags, such as (?i), are not supported", "Write both cases: [Aa].")
+    return PatternRefusedError(
+        "inline flags, such as (?i), are not supported", "Write both cases: [Aa]."
+    )
 
 
-def read_differently(pattern: str) -> RefusedError | None:
+def read_differently(pattern: str) -> PatternRefusedError | None:
     r"""Return the refusal of what engines read differently within a class of characters, or None.
 
     Of `[[:alpha:]]` some make letters, and Python a class of the characters `[:alph`, and a `]`.
@@ -41,31 +43,35 @@ def read_differently(pattern: str) -> RefusedError | None:
         if not inside and text[0] == "[":
             inside = True
             if after == "[":
-                return RefusedError(
+                return PatternRefusedError(
                     f'"[[" {_DIFFERENTLY}', r"Write \[ for a bracket, a-z for letters."
                 )
         elif inside and text == "]":
             inside = False
         elif inside and text in "-&~|" and after == text:
-            return RefusedError(f'"{text}{text}" in a class {_DIFFERENTLY}', "Write it once.")
+            return PatternRefusedError(
+                f'"{text}{text}" in a class {_DIFFERENTLY}', "Write it once."
+            )
     return None
 
 
-def unsupported(op: object, arguments: Any) -> RefusedError:  # noqa: ANN401  # of the parser
+def unsupported(op: object, arguments: Any) -> PatternRefusedError:  # noqa: ANN401  # of the parser
     """Return the refusal of a part that the standard library's parser calls *op*."""
     match op:
         case ops.ASSERT | ops.ASSERT_NOT:
             ahead = arguments[0] > 0
             sign = ("" if ahead else "<") + ("=" if op == ops.ASSERT else "!")
             name = "lookahead" if ahead else "lookbehind"
-            return RefusedError(f"{name}, (?{sign}…), is not supported", _RULE)
+            return PatternRefusedError(f"{name}, (?{sign}…), is not supported", _RULE)
         case ops.GROUPREF:
-            return RefusedError(f"a backreference, \\{arguments}, is not supported", _OUT)
+            return PatternRefusedError(f"a backreference, \\{arguments}, is not supported", _OUT)
         case ops.GROUPREF_EXISTS:
-            return RefusedError("a conditional group, (?(1)…), is not supported", _OUT)
+            return PatternRefusedError("a conditional group, (?(1)…), is not supported", _OUT)
         case ops.ATOMIC_GROUP:
-            return RefusedError("an atomic group, (?>…), is not supported", _GREEDY)
+            return PatternRefusedError("an atomic group, (?>…), is not supported", _GREEDY)
         case ops.POSSESSIVE_REPEAT:
-            return RefusedError("possessive repetition, as in a++, is not supported", _GREEDY)
+            return PatternRefusedError(
+                "possessive repetition, as in a++, is not supported", _GREEDY
+            )
         case _:
-            return RefusedError(f"{str(op).lower().replace('_', ' ')} is not supported")
+            return PatternRefusedError(f"{str(op).lower().replace('_', ' ')} is not supported")

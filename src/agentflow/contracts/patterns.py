@@ -16,7 +16,7 @@ from re import _parser  # type: ignore[attr-defined]  # not in typeshed
 from typing import Any
 
 from agentflow.contracts.pattern_refusals import (
-    RefusedError,
+    PatternRefusedError,
     inline_flags,
     read_differently,
     unsupported,
@@ -52,7 +52,7 @@ def pattern_problem(pattern: str, *, max_length: int | None) -> tuple[str, str |
         places.of(tree)
     except (re.error, OverflowError) as error:
         return f"pattern does not compile, {error}", None
-    except RefusedError as error:
+    except PatternRefusedError as error:
         return f"pattern is refused: {error}", error.hint
     except RecursionError:
         return "pattern is nested too deep", None
@@ -138,7 +138,7 @@ class _Places:
         match item:
             case (ops.AT, place):
                 if place not in _PLACES:
-                    raise RefusedError(
+                    raise PatternRefusedError(
                         "of the places in a text only ^, $ and \\b are supported",
                         "Write ^ and $ for the beginning and the end.",
                     )
@@ -196,7 +196,7 @@ class _Places:
 
     def _character(self, characters: frozenset[int]) -> _Part:
         if self._count == MAX_PLACES:
-            raise RefusedError(f"it reads at more than {MAX_PLACES} places")
+            raise PatternRefusedError(f"it reads at more than {MAX_PLACES} places")
         self._follow.append([])
         self._count += 1
         return _Part([characters], [self._count - 1], empty=False)

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from agentflow.contracts.fingerprint import fingerprint
 from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
-from agentflow.contracts.source import Source
+from agentflow.contracts.source import SourceFile
 from agentflow.contracts.tables import SourceContract
 from agentflow.errors import ContractError, UnknownContractError
 from agentflow.events import EventRef
@@ -37,7 +37,7 @@ class Registry:
         events: By name and major version.
         metrics: By name and version; several versions of one metric live side by side.
         entities: By name and version.
-        tables: Source contracts: which events the changes of a database table become.
+        tables: SourceFile contracts: which events the changes of a database table become.
         sources: Where each contract was read from, for messages and for showing its text.
         fingerprints: Hash of the meaning of each contract, `sha256:…`.
     """
@@ -46,12 +46,12 @@ class Registry:
     metrics: Mapping[Versioned, MetricContract]
     entities: Mapping[Versioned, EntityContract]
     tables: Mapping[Versioned, SourceContract]
-    sources: Mapping[Key, Source] = field(repr=False)
+    sources: Mapping[Key, SourceFile] = field(repr=False)
     fingerprints: Mapping[Key, str] = field(repr=False)
 
     @classmethod
     def of(
-        cls, contracts: Iterable[Contract], *, sources: Mapping[Key, Source] | None = None
+        cls, contracts: Iterable[Contract], *, sources: Mapping[Key, SourceFile] | None = None
     ) -> Registry:
         """Build a registry from contract values.
 
@@ -144,9 +144,9 @@ class Registry:
             if any(source.ref == ref for source in entity.sources)
         )
 
-    def source(self, contract: Contract) -> Source:
+    def source(self, contract: Contract) -> SourceFile:
         """Return where a contract was read from; contracts built from values have no lines."""
-        return self.sources.get(key_of(contract), Source())
+        return self.sources.get(key_of(contract), SourceFile())
 
     def fingerprint(self, contract: Contract) -> str:
         """Return the hash of a contract's meaning, `sha256:…`."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from agentflow.contracts.model import Contract, EntityContract, EventContract, MetricContract
-from agentflow.contracts.source import Document, KeyPath, Source
+from agentflow.contracts.source import Document, KeyPath, SourceFile
 from agentflow.contracts.tables import SourceContract
 from agentflow.errors import FileProblem
 from agentflow.suggestions import nearest_or_all
@@ -61,7 +61,7 @@ def checked(
 
 
 def _problems(
-    error: ValidationError, source: Source, model: type[BaseModel]
+    error: ValidationError, source: SourceFile, model: type[BaseModel]
 ) -> tuple[FileProblem, ...]:
     places: dict[KeyPath, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
@@ -69,7 +69,7 @@ def _problems(
     return tuple(_problem(place, details, source, model) for place, details in places.items())
 
 
-def _place(details: ErrorDetails, source: Source) -> KeyPath:
+def _place(details: ErrorDetails, source: SourceFile) -> KeyPath:
     """Return the key path in the file; pydantic appends the union member or `[key]` it tried."""
     path: KeyPath = details["loc"]
     if details["type"] == "missing":
@@ -80,7 +80,7 @@ def _place(details: ErrorDetails, source: Source) -> KeyPath:
 
 
 def _problem(
-    path: KeyPath, details: list[ErrorDetails], source: Source, model: type[BaseModel]
+    path: KeyPath, details: list[ErrorDetails], source: SourceFile, model: type[BaseModel]
 ) -> FileProblem:
     first = details[0]
     name = _written(path)
@@ -106,7 +106,7 @@ def _problem(
     return source.problem(path, message)
 
 
-def _not_one_of(path: KeyPath, details: ErrorDetails, source: Source) -> FileProblem:
+def _not_one_of(path: KeyPath, details: ErrorDetails, source: SourceFile) -> FileProblem:
     known = [part.strip("'") for part in _alternatives(details)]
     message = (
         f"{quoted(_written(path))} must be {' or '.join(known)}, not {_shown(details['input'])}"

@@ -59,7 +59,7 @@ _WORDS: Mapping[str, Value] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """Where a contract was read from.
 
     Attributes:
@@ -86,7 +86,7 @@ class Source:
 class Document:
     """One YAML file as read, together with everything wrong with it so far."""
 
-    source: Source
+    source: SourceFile
     value: Value
     problems: tuple[FileProblem, ...]
 
@@ -108,8 +108,8 @@ def read(file: str, content: bytes) -> Document:
         value = reader.document(_events(text))
     except _RefusedError as error:
         problem = FileProblem(file, error.line, str(error), error.hint)
-        return Document(Source(file), None, (problem,))
-    return Document(Source(file, text, reader.lines), value, tuple(reader.problems))
+        return Document(SourceFile(file), None, (problem,))
+    return Document(SourceFile(file, text, reader.lines), value, tuple(reader.problems))
 
 
 def read_file(name: str, file: Path) -> Document:
@@ -126,7 +126,7 @@ def read_file(name: str, file: Path) -> Document:
             content = opened.read(_MAX_SIZE_BYTES + 1)
     except OSError as error:
         problem = FileProblem(name, 0, f"cannot be read: {error.strerror or error}")
-        return Document(Source(name), None, (problem,))
+        return Document(SourceFile(name), None, (problem,))
     return read(name, content)
 
 

@@ -9,7 +9,7 @@ from datetime import date
 from agentflow.contracts.model import Contract, EventContract
 from agentflow.contracts.registry import Registry
 from agentflow.contracts.scope import declared_scope
-from agentflow.contracts.source import Source
+from agentflow.contracts.source import SourceFile
 from agentflow.errors import ExpressionError, FileProblem
 from agentflow.events import EventRef
 from agentflow.expressions import Scope, infer, parse_scalar
@@ -31,7 +31,7 @@ class LintContext:
         self.registry = registry
         self.unreadable_events = {name for kind, name in unreadable if kind == "event"}
         self.unreadable_entities = {name for kind, name in unreadable if kind == "entity"}
-        self._source: Source = registry.source(contract)
+        self._source: SourceFile = registry.source(contract)
 
     def problem(self, *path: str | int, message: str, hint: str | None = None) -> FileProblem:
         """Describe what is wrong at a key path of the contract under check."""

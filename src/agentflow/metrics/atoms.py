@@ -73,7 +73,7 @@ STATES: Mapping[str, object] = MappingProxyType({"Multiset": Multiset, "Distinct
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class SqlColumn:
     """What events give to an atom, as a column of history; null where an event gives nothing.
 
     Attributes:
@@ -95,7 +95,7 @@ class AtomReader:
     """
 
     live: Callable[[object, Quantile], Value]
-    sql: Callable[[Column, Quantile], str]
+    sql: Callable[[SqlColumn, Quantile], str]
 
 
 def _number(state: object, _q: Quantile) -> Value:
@@ -116,7 +116,7 @@ def _multiset(state: object) -> Multiset:
     raise TypeError(type(state))
 
 
-def _sum_sql(column: Column, _q: Quantile) -> str:
+def _sum_sql(column: SqlColumn, _q: Quantile) -> str:
     name, scale = column.name, column.scale
     if not column.wide:
         return f"CAST(COALESCE(SUM({name}), 0) AS DECIMAL(38, {scale}))"
@@ -128,7 +128,7 @@ def _sum_sql(column: Column, _q: Quantile) -> str:
     )
 
 
-def _quantile_sql(column: Column, q: Quantile) -> str:
+def _quantile_sql(column: SqlColumn, q: Quantile) -> str:
     name, (numerator, denominator) = column.name, q
     rank = f"(({numerator} * COUNT({name}) + {denominator - 1}) // {denominator})"
     return f"list_sort(list({name}) FILTER (WHERE {name} IS NOT NULL))[{rank}]"

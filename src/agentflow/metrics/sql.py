@@ -17,7 +17,7 @@ from agentflow.contracts.model import EventContract
 from agentflow.events import EventRef
 from agentflow.expressions.precision import scalar_precision
 from agentflow.expressions.sql import quote_name
-from agentflow.metrics.atoms import READERS, Column
+from agentflow.metrics.atoms import READERS, SqlColumn
 from agentflow.metrics.effective import effective_events, indented, select
 from agentflow.metrics.plan import Atom, AtomInput, AtomRead, MetricPlan
 from agentflow.metrics.query import QueryBuilder, QuerySpec, SqlQuery
@@ -109,7 +109,7 @@ class _Emitter:
 
     def _atom(self, read: AtomRead) -> str:
         atom = self._plan.atoms[read.atom]
-        column = Column(f"a{read.atom}", atom.scale, self._wide(atom))
+        column = SqlColumn(f"a{read.atom}", atom.scale, self._wide(atom))
         return READERS[read.kind].sql(column, read.q)
 
     def _wide(self, atom: Atom) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from agentflow.contracts import EventContract, FieldContract, Registry, Source
+from agentflow.contracts import EventContract, FieldContract, Registry, SourceFile
 from agentflow.contracts.scope import field_type
 from agentflow.contracts.source import KeyPath
 from agentflow.errors import ExpressionError, FileProblem, UnknownContractError
@@ -18,7 +18,9 @@ from ingestion.generate.shape import Draw, Scenario, Step, Values
 _WIDER = {("integer", "decimal"), ("integer", "number"), ("decimal", "number"), ("string", "date")}
 
 
-def problems_of(scenario: Scenario, source: Source, registry: Registry) -> Iterator[FileProblem]:
+def problems_of(
+    scenario: Scenario, source: SourceFile, registry: Registry
+) -> Iterator[FileProblem]:
     """Find everything wrong with a scenario that has the right shape."""
     checker = _Checker(source, registry)
     for name, pool in scenario.pools.items():
@@ -42,7 +44,7 @@ def _emits(step: Step) -> bool:
 
 @dataclass(slots=True)
 class _Checker:
-    source: Source
+    source: SourceFile
     registry: Registry
     pools: dict[str, dict[str, ExpressionType]] = field(default_factory=dict)
 
