@@ -62,7 +62,7 @@ class SlotCounts(msgspec.Struct, gc=False, eq=False):
 class CellShare(SlotCounts, gc=False, eq=False):
     """The values of one cell; `holders` sums show it."""
 
-    values: Values
+    values: DistinctValues
     number: int
     holders: int = 0
 
@@ -227,7 +227,7 @@ class DistinctValues(SlotCounts, eq=False, gc=False):
 class DistinctPart(msgspec.Struct, gc=False, eq=False):
     """What a window's sum shows of distinct values, in one cell or in total."""
 
-    of: CellShare | Values
+    of: CellShare | DistinctValues
     slot: int
 
     def merge(self, counts: object, *, sign: int = 1) -> None:

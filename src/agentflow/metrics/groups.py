@@ -9,13 +9,13 @@ from agentflow.metrics.distincts import Key
 from agentflow.metrics.evaluator import Cell, CellFunctions
 from agentflow.metrics.key_order import KeyOrder
 from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.reading import Measured, measure
+from agentflow.metrics.reading import MetricValue, measure
 from agentflow.metrics.scan import Scan
-from agentflow.metrics.sums import Cells, Sum
+from agentflow.metrics.window_cells import Cells, WindowCells
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class GroupPage:
     """Which groups are wanted: so many, in order, behind the group *after*."""
 
     after: Key | None
@@ -39,11 +39,11 @@ class Groups:
         self,
         plan: MetricPlan,
         functions: CellFunctions,
-        held: Sum,
+        held: WindowCells,
         *,
         by: Sequence[str],
         where: Mapping[str, object],
-        page: Page | None = None,
+        page: GroupPage | None = None,
     ) -> None:
         """Begin.
 
@@ -55,10 +55,10 @@ class Groups:
             where: Wanted values of dimensions.
             page: Which groups to read; all of them unless told.
         """
-        self.found: dict[Key, Measured] = {}
+        self.found: dict[Key, MetricValue] = {}
         self.left_out = self.looks = self.events = 0
         self.units: set[object] = set()
-        self.total: Measured | None = None
+        self.total: MetricValue | None = None
         self._plan, self._functions, self._page = plan, functions, page
         self._by, self._where = tuple(by), where
         self._gathered: Cells = {}
@@ -90,13 +90,13 @@ class Groups:
         self.looks = len(held.cells) if only is None else len(only)
         self._scan = Scan(held, self._gather, only=only)
 
-    def _scan_cells(self, held: Sum) -> None:
+    def _scan_cells(self, held: WindowCells) -> None:
         keys: Sequence[Key] | None = None
         if self._page is not None:
             if held.order is None:
                 held.order = KeyOrder(held.cells)
             keys, self.left_out = held.order.page(self._page.after, self._page.limit)
-            self.found = dict.fromkeys(keys, Measured(None, 0))  # in order
+            self.found = dict.fromkeys(keys, MetricValue(None, 0))  # in order
         self.looks = len(held.cells) if keys is None else len(keys)
         self._scan = Scan(held, self._take, only=keys)
 

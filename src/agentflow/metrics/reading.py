@@ -11,7 +11,7 @@ from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.plan import AtomRead, Computed, MetricPlan, Reading
 
 
-class Measured(msgspec.Struct, frozen=True, gc=False):
+class MetricValue(msgspec.Struct, frozen=True, gc=False):
     """A value of a metric.
 
     Attributes:
@@ -23,9 +23,9 @@ class Measured(msgspec.Struct, frozen=True, gc=False):
     events: int
 
 
-def measure(plan: MetricPlan, cell: Cell) -> Measured:
+def measure(plan: MetricPlan, cell: Cell) -> MetricValue:
     """Read a cell."""
-    return Measured(_answer(plan, cell), cell.events)
+    return MetricValue(_answer(plan, cell), cell.events)
 
 
 def _answer(plan: MetricPlan, cell: Cell) -> Value:

@@ -19,12 +19,12 @@ import msgspec
 
 from agentflow.metrics.distincts import Distincts, Key
 from agentflow.metrics.evaluator import BUCKET_US, Cell, CellFunctions, Delta
-from agentflow.metrics.groups import Groups, Page
+from agentflow.metrics.groups import GroupPage, Groups
 from agentflow.metrics.image import image, restored
 from agentflow.metrics.key_order import KeyOrder
 from agentflow.metrics.plan import MetricPlan
-from agentflow.metrics.sums import Cells, Sum
 from agentflow.metrics.tiers import Tiers
+from agentflow.metrics.window_cells import Cells, WindowCells
 from agentflow.metrics.windows import Window
 
 MAX_DELTAS = 4_000
@@ -57,13 +57,13 @@ class _Running:
 
     __slots__ = ("end_us", "expiries", "start_us", "sum", "window")
 
-    def __init__(self, window: Window, now_us: int, shared: Sum) -> None:
+    def __init__(self, window: Window, now_us: int, shared: WindowCells) -> None:
         self.window = window
         self.expiries = 0
         self.start_us, self.end_us = window.bounds(now_us)
         self.hold(shared)
 
-    def hold(self, shared: Sum) -> None:
+    def hold(self, shared: WindowCells) -> None:
         """Share *shared* from now on."""
         self.sum = shared
         shared.holders += 1
@@ -110,9 +110,9 @@ class MetricState:
             return None
         return max(self._running.values(), key=lambda one: one.window.length_us, default=None)
 
-    def _new_sum(self) -> Sum:
+    def _new_sum(self) -> WindowCells:
         self._slots += 1
-        return Sum(self._functions, self._distincts, self._slots - 1)
+        return WindowCells(self._functions, self._distincts, self._slots - 1)
 
     def under(self, plan: MetricPlan) -> MetricState:
         """Go on under another plan of the same meaning (its wording or status may differ)."""
@@ -181,7 +181,7 @@ class MetricState:
 
     def _places(
         self, buckets: Iterable[Any]
-    ) -> Generator[None, None, dict[object, tuple[Cells | None, list[Sum]]]]:
+    ) -> Generator[None, None, dict[object, tuple[Cells | None, list[WindowCells]]]]:
         """Return where events of each time count: their bucket, and the sums of their windows.
 
         All windows are parted before anything is added, for parting copies what is there.
@@ -202,7 +202,7 @@ class MetricState:
             if running.start_us <= start_us < running.end_us
         ]
 
-    def _apart(self, windows: list[_Running]) -> Generator[None, None, list[Sum]]:
+    def _apart(self, windows: list[_Running]) -> Generator[None, None, list[WindowCells]]:
         """Return the sums of *windows*, each once, after parting them from all other windows."""
         sharing: dict[int, list[_Running]] = {}
         for running in windows:
@@ -314,7 +314,7 @@ class MetricState:
             for _, floor_us, buckets in content.tiers
         )
         self._distincts, self._slots = Distincts(self.plan), 0
-        shared: dict[object, Sum] = {}
+        shared: dict[object, WindowCells] = {}
         for name, running in self._running.items():
             running.start_us, running.end_us = running.window.bounds(self._now_us)
             if running.window.step_us == 0:
@@ -379,7 +379,7 @@ class MetricState:
         *,
         by: Sequence[str],
         where: Mapping[str, object],
-        page: Page | None = None,
+        page: GroupPage | None = None,
     ) -> Groups:
         """Begin to read the groups of a window as they stand, little by little; see `Groups`.
 
@@ -460,7 +460,7 @@ def _all(steps: Iterator[None]) -> None:
     deque(steps, maxlen=0)
 
 
-def _image_of(held: Sum) -> bytes:
+def _image_of(held: WindowCells) -> bytes:
     content = image(held.cells)
     held.forget()
     return content

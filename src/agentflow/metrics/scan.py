@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from agentflow.metrics.distincts import Key
 from agentflow.metrics.evaluator import Cell
-from agentflow.metrics.sums import Sum
+from agentflow.metrics.window_cells import WindowCells
 
 Look = Callable[[Key, Cell], None]
 
@@ -20,12 +20,12 @@ class Scan:
 
     __slots__ = ("_held", "_left", "_look")
 
-    def __init__(self, held: Sum, look: Look, *, only: Iterable[Key] | None = None) -> None:
+    def __init__(self, held: WindowCells, look: Look, *, only: Iterable[Key] | None = None) -> None:
         cells = held.cells
         self._left = dict(cells) if only is None else {dims: cells[dims] for dims in only}
         self._look = look
-        self._held: Sum | None = held
-        held.scans.append(self)
+        self._held: WindowCells | None = held
+        held.listeners.append(self)
 
     def changing(self, dims: Key) -> None:
         """Look at a cell that is about to change, unless that was done."""
@@ -43,6 +43,6 @@ class Scan:
     def close(self) -> None:
         """Look at nothing any more."""
         if self._held is not None:
-            self._held.scans.remove(self)
+            self._held.listeners.remove(self)
             self._held.forget()
             self._held = None

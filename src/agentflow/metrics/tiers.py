@@ -8,7 +8,7 @@ from typing import TypeVar
 from agentflow.metrics.distincts import Key
 from agentflow.metrics.evaluator import Cell, CellFunctions, Delta
 from agentflow.metrics.state import CountedValues
-from agentflow.metrics.sums import Cells
+from agentflow.metrics.window_cells import Cells
 from agentflow.metrics.windows import MINUTE_US, Window
 
 _Held = TypeVar("_Held", Cell, Delta)

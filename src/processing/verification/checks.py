@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agentflow.metrics import Measured, MetricPlan, MetricState, measure
+from agentflow.metrics import MetricPlan, MetricState, MetricValue, measure
 from agentflow.metrics.arithmetic import Value
 from agentflow.metrics.sql import QuerySpec
 from agentflow.metrics.windows import BEGINNING_US
@@ -35,7 +35,7 @@ class Cut:
     next_offset: int
     by: tuple[str, ...]
     where: Mapping[str, object]
-    cells: Mapping[Dimensions, Measured]
+    cells: Mapping[Dimensions, MetricValue]
 
 
 @dataclass(frozen=True, slots=True)

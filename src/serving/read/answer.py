@@ -19,7 +19,7 @@ import msgspec
 from agentflow.clock import to_rfc3339
 from agentflow.contracts.model import duration
 from agentflow.contracts.scope import attribute_of
-from agentflow.metrics import Measured, MetricPlan, MetricState, Page
+from agentflow.metrics import MetricValue, MetricPlan, MetricState, GroupPage
 from agentflow.metrics.windows import BEGINNING_US
 from processing.live import MetricId
 from processing.platform import Platform
@@ -167,7 +167,7 @@ class Answering:
         emptied = platform.health.truncations.of(plan.contract, platform.registry, tenant)
         self._emptied = truncated(emptied, tenant, offsets)
         self._contract = contract_document(plan, platform)
-        page = Page(query.after, query.limit)
+        page = GroupPage(query.after, query.limit)
         self._groups = state.groups(query.window, by=query.by, where=query.where, page=page)
         self._documents: list[PastGroup] = []
 
@@ -266,7 +266,7 @@ def contract_document(plan: MetricPlan, platform: Platform) -> dict[str, object]
     }
 
 
-def _group(query: MetricQuery, key: tuple[object, ...], measured: Measured) -> PastGroup:
+def _group(query: MetricQuery, key: tuple[object, ...], measured: MetricValue) -> PastGroup:
     dimensions = dict(zip(query.by, key, strict=True))
     return PastGroup(
         dimensions=dimensions,

@@ -13,9 +13,9 @@ import pytest
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.events import EventRef
 from agentflow.metrics import (
-    Measured,
     MetricPlan,
     MetricState,
+    MetricValue,
     compile_cells,
     compile_movers,
     measure,
@@ -97,7 +97,7 @@ class Ledger:
         for one in happenings:
             self._movers[one.ref].retract(one.data, one.at_us // BUCKET_US, one, (self.state,))
 
-    def read(self, window: str, *, now_us: int, by: Sequence[str] = ()) -> dict[Any, Measured]:
+    def read(self, window: str, *, now_us: int, by: Sequence[str] = ()) -> dict[Any, MetricValue]:
         self.state.refresh(now_us)
         return {
             key: measure(self.plan, cell) for key, cell in self.state.group(window, by=by).items()
@@ -107,7 +107,7 @@ class Ledger:
         found = self.read(window, now_us=now_us)
         return found[()].value if found else None
 
-    def everything(self, now_us: int) -> dict[str, dict[Any, Measured]]:
+    def everything(self, now_us: int) -> dict[str, dict[Any, MetricValue]]:
         """Return every window's cells and total."""
         names = [window.name for window in self.plan.windows]
         return {

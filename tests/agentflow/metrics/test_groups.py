@@ -10,7 +10,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentflow.metrics import Measured, Page, key_place, measure
+from agentflow.metrics import GroupPage, MetricValue, key_place, measure
 from tests.agentflow.metrics.conftest import Happening, Ledger, sale
 
 S, H, D = 10**6, 3600 * 10**6, 86400 * 10**6
@@ -51,7 +51,7 @@ def holding(events: Sequence[Happening]) -> Ledger:
 
 def whole(
     ledger: Ledger, window: str, by: Sequence[str], where: Mapping[str, object]
-) -> tuple[dict[tuple[object, ...], Measured], Measured]:
+) -> tuple[dict[tuple[object, ...], MetricValue], MetricValue]:
     """Return all groups and the number over them, read at once."""
     plan, state = ledger.plan, ledger.state
     groups = state.group(window, by=by, where=where)
@@ -87,7 +87,7 @@ def test_groups_are_of_the_instant_at_which_reading_began(  # noqa: PLR0913 - al
         ledger.add(*events[:3])
         ledger.state.refresh(NOW)
     expected, total = whole(ledger, window, by, where)
-    wanted = None if page is None else Page(None, page)
+    wanted = None if page is None else GroupPage(None, page)
 
     reading = ledger.state.groups(window, by=by, where=where, page=wanted)
     steps = reading.steps()
@@ -121,10 +121,10 @@ def test_pages_follow_one_another_while_groups_come_and_go(
         now_us += hours * H
         ledger.state.refresh(now_us)
         expected = ledger.read("24h", now_us=now_us, by=dimensions)
-        found: dict[tuple[object, ...], Measured] = {}
+        found: dict[tuple[object, ...], MetricValue] = {}
         after, left_out = None, 1
         while left_out:
-            page = Page(after, limit)
+            page = GroupPage(after, limit)
             reading = ledger.state.groups("24h", by=dimensions, where={}, page=page)
             list(reading.steps())
             found |= reading.found

@@ -15,7 +15,7 @@ Cells = dict[Key, Cell]
 _Held = TypeVar("_Held", Cell, Delta)
 
 
-class Watcher(Protocol):
+class CellListener(Protocol):
     """Looks at cells while they move."""
 
     def changing(self, dims: Key) -> None:
@@ -23,18 +23,18 @@ class Watcher(Protocol):
         ...
 
 
-class Sum:
+class WindowCells:
     """The cells of a window and their total (per currency); *holders* windows share it.
 
     Distinct values are not in here: all sums of a metric have them together, each in its *slot*.
 
     Attributes:
-        scans: They are told of a cell before it changes.
+        listeners: They are told of a cell before it changes.
         order: The keys of the cells in order, once pages of them were asked for.
     """
 
     __slots__ = (
-        "_distincts", "_functions", "cells", "holders", "order", "scans", "slot", "totals",
+        "_distincts", "_functions", "cells", "holders", "listeners", "order", "slot", "totals",
     )  # fmt: skip
 
     def __init__(self, functions: CellFunctions, distincts: Distincts, slot: int) -> None:
@@ -42,7 +42,7 @@ class Sum:
         self.totals: Cells = {}
         self.holders = 0
         self.slot = slot
-        self.scans: list[Watcher] = []
+        self.listeners: list[CellListener] = []
         self.order: KeyOrder | None = None
         self._functions = functions
         self._distincts = distincts
@@ -60,8 +60,8 @@ class Sum:
 
     def merge(self, dims: Key, cell: _Held, merge: Callable[[Cell, _Held], None]) -> None:
         """Merge a cell into the one of its dimensions and into the total; `settle` it then."""
-        if self.scans:
-            for scan in self.scans:
+        if self.listeners:
+            for scan in self.listeners:
                 scan.changing(dims)
         merge(self.enter(dims), cell)
         key = self._distincts.total_key(dims)
@@ -96,10 +96,10 @@ class Sum:
             self.settle(dims)
             yield
 
-    def copy(self, slot: int) -> Generator[None, None, Sum]:
+    def copy(self, slot: int) -> Generator[None, None, WindowCells]:
         """Return another sum of the same cells, without holders; a cell in each step."""
         distincts = self._distincts
-        own = Sum(self._functions, distincts, slot)
+        own = WindowCells(self._functions, distincts, slot)
         yield from distincts.copy_slot(self.slot, slot)
         for dims, cell in self.cells.items():
             entered = distincts.enter(dims, slot) if distincts.atoms else ()
