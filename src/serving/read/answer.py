@@ -19,7 +19,7 @@ import msgspec
 from agentflow.clock import to_rfc3339
 from agentflow.contracts.model import duration
 from agentflow.contracts.scope import attribute_of
-from agentflow.metrics import MetricValue, MetricPlan, MetricState, GroupPage
+from agentflow.metrics import GroupPage, MetricPlan, MetricState, MetricValue
 from agentflow.metrics.windows import BEGINNING_US
 from processing.live import MetricId
 from processing.platform import Platform
