@@ -19,7 +19,7 @@ from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.topic_plan import plan_topics
 from ingestion.kafka.topics import RETENTION, TIMESTAMPS, Topic, TopicPolicy, wanted_topics
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED
-from ingestion.log.port import TopicRecord as LogRecord
+from ingestion.log.port import Record as LogRecord
 from processing.transformations.stream import StreamRecord
 from stack.jobs import start
 from stack.probe import wait_until

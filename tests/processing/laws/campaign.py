@@ -17,7 +17,7 @@ from pathlib import Path
 from agentflow.contracts import Registry
 from agentflow.events import Event
 from agentflow.lint import load
-from agentflow.metrics import hashed, ordered, state
+from agentflow.metrics import hash_map, ordered, state
 from processing.definitions import Definitions
 from processing.lake.columns import layout
 from processing.live import GroupKey, LiveEngine, snapshot
@@ -274,13 +274,13 @@ def expected_bounds(window: str, now_us: int) -> tuple[int, int]:
 @contextmanager
 def limits(multiset: int, distinct: int, page: int) -> Iterator[None]:
     """Let states count as large from a few values on, so that short streams get there."""
-    before = state.ORDERED_ABOVE, state.HASHED_ABOVE, ordered.PAGE, hashed.PAGE
+    before = state.ORDERED_ABOVE, state.HASHED_ABOVE, ordered.PAGE, hash_map.PAGE
     state.ORDERED_ABOVE, state.HASHED_ABOVE, ordered.PAGE = multiset, distinct, page
-    hashed.PAGE = page
+    hash_map.PAGE = page
     try:
         yield
     finally:
-        state.ORDERED_ABOVE, state.HASHED_ABOVE, ordered.PAGE, hashed.PAGE = before
+        state.ORDERED_ABOVE, state.HASHED_ABOVE, ordered.PAGE, hash_map.PAGE = before
 
 
 def _limits_of(seed: int) -> AbstractContextManager[None]:
