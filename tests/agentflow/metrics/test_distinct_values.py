@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentflow.metrics import distinct_values, seen, state
-from agentflow.metrics.hash_map import key_of
 from agentflow.metrics.distinct_values import CellShare, DistinctValues, none_seen
+from agentflow.metrics.hash_map import key_of
 
 SLOTS, CELLS = 3, 3
 _change = st.tuples(
