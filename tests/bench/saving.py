@@ -15,7 +15,7 @@ import psutil
 from processing.definitions import Definitions
 from processing.live import LiveEngine, snapshot
 from processing.live.corrections import NoGroupLog
-from processing.runtime.fork import aside
+from processing.runtime.fork import run_in_fork
 from serving.wiring import tune_runtime
 from tests.bench.engine import START_US, batches, judged
 from tests.bench.figures import Figure
@@ -69,7 +69,7 @@ async def _beside(save: Callable[[], None]) -> tuple[float, float]:
     """Return the longest time between two beats of the loop while *save* runs, and its whole."""
     begun = before = time.perf_counter()
     longest = 0.0
-    saving = asyncio.ensure_future(aside(save))
+    saving = asyncio.ensure_future(run_in_fork(save))
     while not saving.done():
         await asyncio.sleep(_BEAT_SECONDS)
         longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
