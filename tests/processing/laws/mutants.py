@@ -41,6 +41,7 @@ _TIERS = "agentflow.metrics.tiers"
 _DISTINCTS = "agentflow.metrics.distincts"
 _SUMS = "agentflow.metrics.window_cells"
 _DISTINCT_VALUES = "agentflow.metrics.distinct_values"
+_SEEN = "agentflow.metrics.seen"
 _HASH_MAP = "agentflow.metrics.hash_map"
 _STATE = "agentflow.metrics.state"
 _SQL = "agentflow.metrics.sql"
@@ -159,15 +160,13 @@ MUTANTS: tuple[Mutant, ...] = (
     # distinct values in one place
     Mutant(
         "value of two cells counted twice",
-        _DISTINCT_VALUES,
+        _SEEN,
         "if one[1] and not other)",
         "if one[1])",
     ),
-    Mutant("value taken back stays", _DISTINCT_VALUES, "if any(now):", "if True:"),
+    Mutant("value taken back stays", _SEEN, "if any(now):", "if True:"),
     Mutant("value in all windows", _DISTINCT_VALUES, "if counts[slot]:", "if any(counts):"),
-    Mutant(
-        "value added where it was", _DISTINCT_VALUES, "now[slot] += change", "now[slot] = change"
-    ),
+    Mutant("value added where it was", _SEEN, "now[slot] += change", "now[slot] = change"),
     Mutant("bucket's values stay", _SUMS, "self.slot, sign=sign)", "self.slot, sign=1)"),
     # corrections
     Mutant("retraction ignored", _CORRECTIONS, "group.retracted = True", "pass"),
