@@ -120,7 +120,7 @@ def read_file(name: str, file: Path) -> Document:
     """
     if not file.is_file():
         problem = FileProblem(name, 0, _no_file(file), "Rename or remove it, or put a file there.")
-        return Document(Source(name), None, (problem,))
+        return Document(SourceFile(name), None, (problem,))
     try:
         with file.open("rb") as opened:
             content = opened.read(_MAX_SIZE_BYTES + 1)

@@ -102,7 +102,7 @@ NO_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
 READERS: dict[str, Callable[[Path], object]] = {
     "events/odd.v1.yaml": load,
     "mappings/odd.yaml": lambda path: read_mappings(path, Registry.of([])),
-    "scenarios/odd.yaml": lambda path: read_world(path, Registry.of([])),
+    "scenarios/odd.yaml": lambda path: read_scenario(path, Registry.of([])),
 }
 
 
