@@ -34,7 +34,7 @@ class MetricTable:
         return table
 
     def lines(self) -> list[str]:
-        """Return one plain line per metric, for output that is no terminal."""
+        """Return one plain line per metric, for output that is not a terminal."""
         return [" ".join(str(cell) for cell in self._row(query)) for query in self._bound()]
 
     def _bound(self) -> list[MetricQuery]:

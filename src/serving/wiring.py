@@ -123,7 +123,7 @@ def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Pla
 def _the_lake_of_the_gate(
     opening: Callable[[Registry], Lake], broker: RedisBroker
 ) -> Callable[[Registry], Lake]:
-    """Return what opens the lake, and refuses one that nobody writes."""
+    """Return what opens the lake, and refuses one that the gate does not write."""
 
     def opened(registry: Registry) -> Lake:
         lake = opening(registry)
@@ -227,7 +227,7 @@ async def running(
                 yield Running(platform, f"http://{settings.host}:{port}")
         finally:
             server.should_exit = True
-            await ended([saving])  # nobody else writes the last snapshot
+            await ended([saving])  # only it writes the last snapshot
             await serving
             await platform.close()
             gc.unfreeze()

@@ -37,7 +37,7 @@ class Passed:
 
 
 class RequestIds:
-    """Ids for requests that bring none. They are random: numbers would count everybody's requests.
+    """Ids for requests that bring none: random, so that callers cannot count each other's requests.
 
     An id that a caller sends is kept when it is short and plain, and replaced when it is not:
     it ends up in logs.

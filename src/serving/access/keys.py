@@ -52,7 +52,7 @@ class ApiKey:
 
 
 class Keys:
-    """The configured keys, held only as keyed hashes. Without any, everybody may do everything.
+    """The configured keys, held only as keyed hashes. Without any, every caller may do everything.
 
     A caller cannot choose the digest that is looked up, because the hash is keyed with a secret of
     this process; the digests themselves are compared in constant time.
@@ -68,7 +68,7 @@ class Keys:
         self.anonymous = None if self._callers else Caller(DEFAULT_TENANT, EVERYTHING, "anonymous")
 
     def caller(self, key: bytes | None) -> Caller | None:
-        """Return who holds *key*, or None when nobody does."""
+        """Return who holds *key*; None for a key that is not known."""
         if self.anonymous is not None:
             return self.anonymous
         if not key:

@@ -28,7 +28,7 @@ class WrongKeys:
     """Counts wrong keys by address. One event loop; memory is bounded.
 
     Args:
-        per_minute: How many an address may send in a minute; 0 is no limit.
+        per_minute: How many an address may send in a minute; 0 means no limit.
     """
 
     def __init__(self, per_minute: int) -> None:

@@ -94,7 +94,7 @@ def caller_name(request: Request) -> str:
 def respond(
     value: object, *, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> Reply:
-    """Return a value as JSON that nobody keeps."""
+    """Return a value as JSON that no cache keeps."""
     return Reply(status, (JSON, NO_STORE, *headers), encode(value))
 
 

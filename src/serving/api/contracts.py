@@ -186,7 +186,7 @@ def document(contract: Contract, registry: Registry, fmt: str) -> Reply:
     """Return a contract as its file, or in the words of another tool.
 
     Raises:
-        ParameterError: There is no such format, or not for that kind of contract.
+        ParameterError: The format does not exist, or not for that kind of contract.
     """
     if fmt == "yaml":
         return text_response(registry.source(contract).text, "application/yaml")

@@ -186,7 +186,7 @@ def _rejection(result: EventResult, token: str, seen: Seen) -> Problem:
 
 
 def _named(dead_letter: int | None) -> str:
-    """Name a dead letter; over a stream nobody knows its number yet."""
+    """Name a dead letter; over a stream its number is not known yet."""
     return "a dead letter" if dead_letter is None else f"dead letter {dead_letter}"
 
 

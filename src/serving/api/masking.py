@@ -1,7 +1,7 @@
 """What of a refused event may be shown: what its contract knows and does not call personal.
 
-A field that nobody declared may hold anything, personal data too: its value is masked. A document
-that is no JSON object, or none of a known contract, says nothing that could be told apart.
+A field that no contract declares may hold anything, personal data too: its value is masked. In a
+document that is not a JSON object nothing can be told apart: none of it is shown.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _data(value: msgspec.Raw, contract: EventContract | None) -> msgspec.Raw:
 
 def _members(value: bytes) -> list[tuple[str, msgspec.Raw]]:
     """Return the members of an object; one that is there twice is shown twice."""
-    decode_members(value)  # what is no object ends here
+    decode_members(value)  # raises for what is not an object
     return [(name, msgspec.Raw(text.encode())) for name, text in all_members(value.decode())]
 
 

@@ -1,6 +1,6 @@
 """Counts and times of requests, and the platform's own figures, for Prometheus.
 
-Kept as plain numbers and turned into samples only when somebody scrapes: the hot read costs about
+Kept as plain numbers and turned into samples only for a scrape: the hot read costs about
 20 µs, a labelled Prometheus counter would cost a tenth of that.
 """
 

@@ -27,7 +27,7 @@ class ConnectionLimits:
 
     Attributes:
         connections: Open at once; when all are taken, the one idle for longest makes room.
-        per_address: Open at once from one address (of IPv6: one /64 network); 0 is no limit.
+        per_address: Open at once from one address (of IPv6: one /64 network); 0 means no limit.
         header_bytes: Longest request line and headers together.
         header_seconds: Longest time from the first byte of a request to the end of its headers.
         body_seconds: How long a body may take before `body_bytes_per_second` is asked of it.

@@ -1,7 +1,7 @@
 """Messages of accepted events, each rendered once for all streams: from memory, or from the log.
 
-Reading the log is the work of one thread: however many streams are behind, they take turns there
-and keep nobody else waiting.
+Reading the log is the work of one thread: however many streams are behind, they take turns there,
+and streams that are not behind do not wait.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Page(NamedTuple):
 
 
 class _Message:
-    """An accepted event with its text, once somebody wanted it."""
+    """An accepted event with its text, once a stream needs it."""
 
     __slots__ = ("event", "offset", "text")
 
@@ -85,7 +85,7 @@ class EventPages:
         self.rendered = 0
 
     def close(self) -> None:
-        """Let the thread end; whoever waits for it is told."""
+        """Let the thread end, and tell those who wait for it."""
         self._reader.shutdown(wait=False, cancel_futures=True)
 
     def extend(self, events: Iterable[tuple[int, Event]]) -> None:

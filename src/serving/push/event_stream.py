@@ -75,7 +75,7 @@ class EventStreams:
         Raises:
             UnavailableError: The platform is not ready.
             TooManyStreamsError: There are too many subscribers.
-            TokenError: *last_id* is not one of this log, so nobody knows what would be missing.
+            TokenError: *last_id* is not one of this log, so it is not known what would be missing.
         """
         self._subscribers.require_room(subscriber)
         self._platform.require_ready()

@@ -1,4 +1,4 @@
-"""Pushes answers to subscribers of metrics; a slow one costs nobody else anything.
+"""Pushes answers to subscribers of metrics; a slow one does not slow down the others.
 
 A subscriber holds no queue but the set of questions that changed since it was last written to.
 However slowly it reads, it costs one number for each, and when it can take something it is given

@@ -118,7 +118,7 @@ class Answerer:
         return self._platform.engine.laborious(plan.id, tenant, now_us=now_us, most=SLICED_ABOVE)
 
     def quick(self, query: MetricQuery, tenant: str) -> bool:
-        """Tell whether a question is answered so quickly that nobody waits long meanwhile."""
+        """Tell whether a question is answered quickly enough to do so on the event loop."""
         if self._laborious(query.plan, tenant):
             return False
         ready = {query.plan.currency} if query.plan.currency else set()

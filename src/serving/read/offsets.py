@@ -1,4 +1,4 @@
-"""Offsets as one tenant sees them: opaque numbers, so that nobody can count what others send.
+"""Offsets as one tenant sees them: opaque numbers, so that it cannot count what others send.
 
 A log counts the events of all tenants. With API keys each tenant therefore sees offsets through a
 permutation of its own: the same offset is always the same number, and goes back. The permutation is
@@ -63,7 +63,7 @@ class Offsets:
         return None if offset is None else self.shown(tenant, topic, offset)
 
     def meant(self, tenant: str, topic: str, number: int) -> int:
-        """Return the offset that *tenant* means; of a number nobody was shown, any."""
+        """Return the offset that *tenant* means; any offset, for a number that was never shown."""
         if not self._secret or not 0 <= number < SEEN_BELOW:
             return number
         before, after = self._masks(tenant, topic)

@@ -95,7 +95,7 @@ def span_of(
     Raises:
         ParameterError: The series would be endless or too long.
         InstantRangeError: *as_of_us* is in the future.
-        UnknownWindowError: The grain is no length of time.
+        UnknownWindowError: The grain is not a length of time.
     """
     require_past("as_of", as_of_us, now_us=now_us)
     known_us = as_of_us if as_of_us is not None else now_us
@@ -231,7 +231,7 @@ async def _warnings(
 ) -> list[WarningDocument]:
     """Look for what was asked for in live state, then in everything that was ever known by then.
 
-    A value that a correction took away again was there, and is no slip.
+    A value that a correction took away again was there once: it is not a typing mistake.
     """
     plan, registry, history = query.plan, platform.registry, platform.history
     await platform.refresh(plan.id, tenant)

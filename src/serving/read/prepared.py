@@ -1,4 +1,4 @@
-"""Answers that are still right, shared by everybody who asks the same question.
+"""Answers that are still right, shared by all callers with the same question.
 
 An answer is kept with the revision it was made at. It is given again only while neither an event
 moved the metric, nor a window moved on, nor the contracts changed: there is nothing to invalidate,

@@ -149,7 +149,7 @@ def instant(name: str, text: str | None) -> int | None:
 
 
 def require_past(name: str, instant_us: int | None, *, now_us: int) -> None:
-    """Refuse an instant that has not come: what will be known then is known to nobody.
+    """Refuse an instant in the future: what will be known then is not known yet.
 
     Raises:
         InstantRangeError: It is after *now_us*.

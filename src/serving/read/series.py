@@ -59,7 +59,7 @@ class Steps:
 
 
 def require_few(steps: Steps) -> None:
-    """Refuse a series nobody can read.
+    """Refuse a series that is too long to read.
 
     Raises:
         ParameterError: It would be too long.

@@ -67,7 +67,7 @@ def unseen(
 ) -> list[WarningDocument]:
     """Return a warning for each wanted value that no event has, absence and conditions among them.
 
-    A value that its enum declares is no slip: there, zero is zero.
+    A value that an enum declares is not a typing mistake: its zero is a real zero.
 
     Args:
         plan: The metric.

@@ -82,7 +82,7 @@ class AccessOptions:
 
     Attributes:
         any_host: Whether other names than those of this machine are answered without keys too.
-        wrong_keys_per_minute: How many wrong keys one address may send; 0 is no limit.
+        wrong_keys_per_minute: How many wrong keys one address may send; 0 means no limit.
         streams: How many streams may be open.
         streams_per_key: How many of them one key may have.
         token_secret: What tokens and cursors are sealed with; made from the keys when it is empty.
@@ -123,8 +123,8 @@ def create_app(
 
     Args:
         platform: What answers.
-        keys: Who may ask; without any, everybody may do everything as tenant `default`.
-        policy: The rate limit of each key; None is no limit.
+        keys: Who may ask; without any, every caller may do everything as tenant `default`.
+        policy: The rate limit of each key; None means no limit.
         quotas: Where rate limits are counted; in this process unless told otherwise.
         load_contracts: Reads the contract files again, for `POST /v1/contracts/publish`.
         access: Who is let in at all; as documented unless told otherwise.

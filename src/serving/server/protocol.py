@@ -132,7 +132,7 @@ class HotProtocol(HttpToolsProtocol):
             self._check_body()
 
     def _check_body(self) -> None:
-        """Refuse framing and trailers without an end, and bodies that nobody waits for."""
+        """Refuse framing and trailers without an end, and bodies that no operation reads."""
         framing = self.open.limits.header_bytes + _FRAMING * self._body_bytes
         if self._wire_bytes > framing:
             self._refuse(_header_too_large(self.open.limits.header_bytes))
@@ -315,7 +315,7 @@ class HotProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
 
     def _leave(self) -> None:
-        """Tell the response under way, if there is one, that nobody waits for it."""
+        """Tell the response under way, if there is one, that its caller is gone."""
         self.pipeline.clear()
         if self._running is not None and _under_way(self._running):
             self._running.disconnected = True
@@ -357,7 +357,7 @@ _FAULTS: Final = {
     "Invalid method encountered": "it does not begin with a method of HTTP",
     "Invalid HTTP version": "it names a version of HTTP that does not exist",
 }
-"""What the parser of uvicorn says, in our words; of anything else only that it is no HTTP."""
+"""What the parser of uvicorn says, in our words; anything else is only said not to be HTTP."""
 
 
 def _not_http(said: str) -> Problem:
