@@ -96,28 +96,28 @@ class Accounted:
             self.frontier += 1
             self._join()
             return True
-        place = bisect_right(self._starts, offset)
-        if place and offset < self._stops[place - 1]:
+        index = bisect_right(self._starts, offset)
+        if index and offset < self._stops[index - 1]:
             return False
-        self._insert(place, offset)
+        self._insert(index, offset)
         if len(self._starts) > MAX_STRETCHES:
             self.jump(self._starts[0])
         return True
 
-    def _insert(self, place: int, offset: int) -> None:
+    def _insert(self, index: int, offset: int) -> None:
         starts, stops = self._starts, self._stops
-        left = place > 0 and stops[place - 1] == offset
-        right = place < len(starts) and starts[place] == offset + 1
+        left = index > 0 and stops[index - 1] == offset
+        right = index < len(starts) and starts[index] == offset + 1
         if left and right:
-            stops[place - 1] = stops[place]
-            del starts[place], stops[place]
+            stops[index - 1] = stops[index]
+            del starts[index], stops[index]
         elif left:
-            stops[place - 1] = offset + 1
+            stops[index - 1] = offset + 1
         elif right:
-            starts[place] = offset
+            starts[index] = offset
         else:
-            starts.insert(place, offset)
-            stops.insert(place, offset + 1)
+            starts.insert(index, offset)
+            stops.insert(index, offset + 1)
 
     def jump(self, to: int) -> int:
         """Pass over the offsets before *to* that never came; return how many those are."""
@@ -146,37 +146,37 @@ class Accounts:
 
     def __init__(self, *, from_start: bool) -> None:
         self._from_start = from_start
-        self._places: dict[str, Accounted] = {}
+        self._partitions: dict[str, Accounted] = {}
         self._stored: dict[AccountRow, int] = {}
         self._touched: set[str] = set()
 
     def __iter__(self) -> Iterator[tuple[str, Accounted]]:
-        """Yield every place and its account."""
-        return iter(self._places.items())
+        """Yield every partition and its account."""
+        return iter(self._partitions.items())
 
-    def get(self, place: str) -> Accounted | None:
-        """Return the account of a place, if it has one."""
-        return self._places.get(place)
+    def get(self, partition: str) -> Accounted | None:
+        """Return the account of a partition, if it has one."""
+        return self._partitions.get(partition)
 
-    def add(self, place: str, offset: int) -> bool:
+    def add(self, partition: str, offset: int) -> bool:
         """Account for one raw record; False when that was done before."""
-        account = self._places.get(place)
+        account = self._partitions.get(partition)
         if account is None:
-            account = self._places[place] = Accounted(0 if self._from_start else offset)
-        self._touched.add(place)
+            account = self._partitions[partition] = Accounted(0 if self._from_start else offset)
+        self._touched.add(partition)
         return account.add(offset)
 
-    def jump(self, place: str, to: int) -> int:
+    def jump(self, partition: str, to: int) -> int:
         """Pass over what does not exist before *to*; return how many offsets that is."""
-        account = self._places.get(place)
+        account = self._partitions.get(partition)
         if account is None:
-            account = self._places[place] = Accounted(0 if self._from_start else to)
-        self._touched.add(place)
+            account = self._partitions[partition] = Accounted(0 if self._from_start else to)
+        self._touched.add(partition)
         return account.jump(to)
 
     def frontiers(self) -> dict[str, int]:
-        """Return the frontier of every place."""
-        return {place: account.frontier for place, account in self._places.items()}
+        """Return the frontier of every partition."""
+        return {partition: account.frontier for partition, account in self._partitions.items()}
 
     def changes(self) -> dict[AccountRow, int | None]:
         """Return what differs from what was stored last, None for what is gone, and call it stored.
@@ -184,10 +184,12 @@ class Accounts:
         It must be stored, with the records it stands for or not at all.
         """
         changes: dict[AccountRow, int | None] = {}
-        for place in self._touched:
-            fresh = _rows(place, self._places[place])
-            mark = f"{place}:"
-            for row in [row for row in self._stored if _of(row, place, mark) and row not in fresh]:
+        for partition in self._touched:
+            fresh = _rows(partition, self._partitions[partition])
+            mark = f"{partition}:"
+            for row in [
+                row for row in self._stored if _of(row, partition, mark) and row not in fresh
+            ]:
                 changes[row] = None
                 del self._stored[row]
             for row, value in fresh.items():
@@ -203,15 +205,15 @@ class Accounts:
         ahead: dict[str, list[tuple[int, int]]] = {}
         for (consumer, topic), stop in rows.items():
             if consumer == AHEAD:
-                place, _, start = topic.rpartition(":")
-                ahead.setdefault(place, []).append((int(start), stop))
-        for (consumer, place), frontier in rows.items():
+                partition, _, start = topic.rpartition(":")
+                ahead.setdefault(partition, []).append((int(start), stop))
+        for (consumer, partition), frontier in rows.items():
             if consumer == FRONTIER:
-                accounts._places[place] = Accounted(
-                    rows.get((BASE, place), 0),
+                accounts._partitions[partition] = Accounted(
+                    rows.get((BASE, partition), 0),
                     frontier=frontier,
-                    jumped=rows.get((JUMPED, place), 0),
-                    ahead=ahead.get(place, ()),
+                    jumped=rows.get((JUMPED, partition), 0),
+                    ahead=ahead.get(partition, ()),
                 )
         accounts._stored = {row: value for row, value in rows.items() if row[0] in _CONSUMERS}
         return accounts
@@ -220,16 +222,16 @@ class Accounts:
 _CONSUMERS: Final = (FRONTIER, BASE, JUMPED, AHEAD)
 
 
-def _rows(place: str, account: Accounted) -> dict[AccountRow, int]:
-    rows = {(FRONTIER, place): account.frontier}
+def _rows(partition: str, account: Accounted) -> dict[AccountRow, int]:
+    rows = {(FRONTIER, partition): account.frontier}
     if account.base:
-        rows[BASE, place] = account.base
+        rows[BASE, partition] = account.base
     if account.jumped:
-        rows[JUMPED, place] = account.jumped
+        rows[JUMPED, partition] = account.jumped
     for start, stop in account.ahead:
-        rows[AHEAD, f"{place}:{start}"] = stop
+        rows[AHEAD, f"{partition}:{start}"] = stop
     return rows
 
 
-def _of(row: AccountRow, place: str, mark: str) -> bool:
-    return row[1] == place or (row[0] == AHEAD and row[1].startswith(mark))
+def _of(row: AccountRow, partition: str, mark: str) -> bool:
+    return row[1] == partition or (row[0] == AHEAD and row[1].startswith(mark))

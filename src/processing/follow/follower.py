@@ -134,20 +134,20 @@ class Follower:
         return FollowProgress(
             dict(self._positions),
             accounts.frontiers(),
-            {place: account.count for place, account in accounts},
+            {partition: account.count for partition, account in accounts},
             sum(account.jumped for _, account in accounts),
         )
 
-    def suspect(self, places: Sequence[tuple[str, int]]) -> None:
+    def suspect(self, partitions: Sequence[tuple[str, int]]) -> None:
         """Say where raw offsets before an end do not come: perhaps they do not exist."""
-        self._suspects = places
+        self._suspects = partitions
 
-    def judged(self, places: Mapping[str, int]) -> None:
+    def judged(self, partitions: Mapping[str, int]) -> None:
         """Say how far the job has come, once all it wrote until then was handed over.
 
         What is missing before that has an outcome that was deleted, or is not an event.
         """
-        self._judged = places
+        self._judged = partitions
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:
@@ -244,30 +244,30 @@ class Follower:
             self._hand_over(_followed(unpacked, stored, self.standing))
 
     def _pass_over_judged(self) -> int:
-        """Jump over what the job is done with; return how many places moved."""
+        """Jump over what the job is done with; return how many partitions moved."""
         judged, self._judged = self._judged, {}
         behind = [
-            (place, offset)
-            for place, offset in judged.items()
-            if (account := self._accounts.get(place)) is None or account.frontier < offset
+            (partition, offset)
+            for partition, offset in judged.items()
+            if (account := self._accounts.get(partition)) is None or account.frontier < offset
         ]
-        for place, offset in behind:
-            self._accounts.jump(place, offset)
+        for partition, offset in behind:
+            self._accounts.jump(partition, offset)
         return len(behind)
 
     def _pass_over_suspects(self) -> int:
         """Ask about offsets that do not come, and jump over those that do not exist."""
         suspects, self._suspects = self._suspects, ()
         jumped = 0
-        for place, end in suspects:
-            account = self._accounts.get(place)
+        for partition, end in suspects:
+            account = self._accounts.get(partition)
             frontier = account.frontier if account else 0
             if account is not None and (hole := account.hole) is not None:
                 end = min(end, hole.stop)  # noqa: PLW2901 - the first hole, if it is one
             if frontier < end:
-                there = self._stream.next_raw(place, frontier, end=end)
+                there = self._stream.next_raw(partition, frontier, end=end)
                 if there is not None and there > frontier:
-                    jumped += self._accounts.jump(place, there)
+                    jumped += self._accounts.jump(partition, there)
         return jumped
 
     def _replicate(self, delivery: ReplicaBatch) -> Replicated | None:

@@ -31,16 +31,16 @@ class InFlight:
         """Return the content of the first event of an identity under way; None when none is."""
         return self._contents.get(identity)
 
-    def add(self, identity: bytes, content: bytes, *, place: str, offset: int) -> None:
+    def add(self, identity: bytes, content: bytes, *, partition: str, offset: int) -> None:
         """Remember an event that was stored at *offset* of a raw partition."""
         self._contents.setdefault(identity, content)
         self._identities[identity] = self._identities.get(identity, 0) + 1
-        heappush(self._sent.setdefault(place, []), (offset, identity))
+        heappush(self._sent.setdefault(partition, []), (offset, identity))
 
     def settle(self, frontiers: Mapping[str, int]) -> None:
-        """Forget what is visible now. Offsets of one place may have been added out of order."""
-        for place, sent in self._sent.items():
-            frontier = frontiers.get(place, 0)
+        """Forget what is visible now. Offsets of one partition may have been added out of order."""
+        for partition, sent in self._sent.items():
+            frontier = frontiers.get(partition, 0)
             while sent and sent[0][0] < frontier:
                 self._drop(heappop(sent)[1])
 

@@ -18,7 +18,7 @@ from processing.definitions import Definitions
 from processing.follow.follower import Followed, Follower, FollowProgress
 from processing.follow.in_flight import InFlight
 from processing.follow.lag import SECOND_US, Lag, Pressure
-from processing.follow.port import Ends, RawSender, place_name
+from processing.follow.port import Ends, RawSender, partition_name
 from processing.follow.visibility import StreamVisibility
 from processing.follow.watcher import EndsWatcher
 from processing.transformations.dead_letter import letter_identity
@@ -160,14 +160,14 @@ class StreamIntake:
         results = self._refused_before(raws, expected)
         sent = [index for index, result in enumerate(results) if result.dead_letter is None]
         records = [raw_record(raws[index], keys[index]) for index in sent]
-        places = await self._ends.sender.send(RAW, records) if records else ()
-        for index, place in zip(sent, places, strict=True):
+        stored = await self._ends.sender.send(RAW, records) if records else ()
+        for index, at in zip(sent, stored, strict=True):
             verdict, content = judged[index], contents[index]
-            name = place_name(self._ends.raw_topic, place.partition)
-            results[index] = replace(results[index], raw=(name, place.offset))
-            self._lag.observe({name: place.offset + 1}, at_us=taken_us)
+            name = partition_name(self._ends.raw_topic, at.partition)
+            results[index] = replace(results[index], raw=(name, at.offset))
+            self._lag.observe({name: at.offset + 1}, at_us=taken_us)
             if isinstance(verdict, Accepted):
-                self._in_flight.add(verdict.identity, content, place=name, offset=place.offset)
+                self._in_flight.add(verdict.identity, content, partition=name, offset=at.offset)
         self._stand(self._standing)  # the outcome of some may have been faster than the answer
         return results
 
@@ -281,10 +281,10 @@ class StreamIntake:
         self._seen_frontiers = frontiers
         self._follower.suspect(
             [
-                (place, end)
-                for place, end in self._lag.overdue(before_us=now_us - HOLE_PATIENCE_US)
-                if place not in self._standing.positions
-                and frontiers.get(place, 0) == before.get(place, 0)
+                (partition, end)
+                for partition, end in self._lag.overdue(before_us=now_us - HOLE_PATIENCE_US)
+                if partition not in self._standing.positions
+                and frontiers.get(partition, 0) == before.get(partition, 0)
             ]
         )
 
@@ -311,9 +311,9 @@ class StreamIntake:
         """Count what was sent and is not settled, where an account says how much that is."""
         standing, from_start = self._standing, self._ends.settled
         return self._sending + sum(
-            max(end - standing.settled.get(place, 0 if from_start else end), 0)
-            for place, end in self._lag.ends().items()
-            if place not in standing.positions
+            max(end - standing.settled.get(partition, 0 if from_start else end), 0)
+            for partition, end in self._lag.ends().items()
+            if partition not in standing.positions
         )
 
     @property

@@ -20,7 +20,7 @@ _WAIT_WITHOUT_RATE_SECONDS: Final = 30
 
 
 class ObservedEnds:
-    """Where one place was seen to end, and since when that was not reached. Oldest first."""
+    """Where one partition was seen to end, and since when that was not reached. Oldest first."""
 
     __slots__ = ("_ends", "reached")
 
@@ -39,7 +39,7 @@ class ObservedEnds:
         return self._ends[0][1] if self._ends else None
 
     def observe(self, end: int, at_us: int) -> None:
-        """Remember that the place ended at *end*.
+        """Remember that the partition ended at *end*.
 
         Ends seen within moments are kept as one, at the earlier instant: memory is bounded, and
         the age that comes out is never too small.
@@ -103,7 +103,7 @@ class Lag:
     def __init__(self, *, since_us: int) -> None:
         """Begin without an answer of the broker: what is visible may be as old as *since_us*."""
         self.drain = Drain()
-        self._places: dict[str, ObservedEnds] = {}
+        self._partitions: dict[str, ObservedEnds] = {}
         self._uncertain_since_us: int | None = since_us
 
     @property
@@ -112,9 +112,9 @@ class Lag:
         return self._uncertain_since_us is None
 
     def observe(self, ends: Mapping[str, int], *, at_us: int) -> None:
-        """Remember where places ended at an instant."""
-        for place, end in ends.items():
-            self._place(place).observe(end, at_us)
+        """Remember where partitions ended at an instant."""
+        for partition, end in ends.items():
+            self._partition(partition).observe(end, at_us)
 
     def heard(self, ends: Mapping[str, int], *, at_us: int) -> None:
         """Remember ends the broker told, which also says that it is there."""
@@ -128,34 +128,38 @@ class Lag:
 
     def reach(self, positions: Mapping[str, int]) -> None:
         """Remember what is visible now."""
-        for place, position in positions.items():
-            self._place(place).reach(position)
+        for partition, position in positions.items():
+            self._partition(partition).reach(position)
 
     @property
     def waiting_since_us(self) -> int | None:
         """Since when there may be something that is not visible; None when there is nothing."""
-        instants = [place.since_us for place in self._places.values() if place.since_us is not None]
+        instants = [
+            partition.since_us
+            for partition in self._partitions.values()
+            if partition.since_us is not None
+        ]
         if self._uncertain_since_us is not None:
             instants.append(self._uncertain_since_us)
         return min(instants, default=None)
 
     def overdue(self, *, before_us: int) -> list[tuple[str, int]]:
-        """Return (place, end) of the places where an end seen before that instant is not reached.
+        """Return (partition, end) where an end seen before that instant is not reached.
 
         That end may be one nothing will ever come from: the mark of a transaction.
         """
         return [
-            (name, place.end)
-            for name, place in self._places.items()
-            if place.since_us is not None and place.since_us < before_us
+            (name, partition.end)
+            for name, partition in self._partitions.items()
+            if partition.since_us is not None and partition.since_us < before_us
         ]
 
     def ends(self) -> dict[str, int]:
-        """Return the furthest end seen of every place."""
-        return {name: place.end for name, place in self._places.items()}
+        """Return the furthest end seen of every partition."""
+        return {name: partition.end for name, partition in self._partitions.items()}
 
-    def _place(self, name: str) -> ObservedEnds:
-        place = self._places.get(name)
-        if place is None:
-            place = self._places[name] = ObservedEnds()
-        return place
+    def _partition(self, name: str) -> ObservedEnds:
+        partition = self._partitions.get(name)
+        if partition is None:
+            partition = self._partitions[name] = ObservedEnds()
+        return partition

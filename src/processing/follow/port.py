@@ -11,10 +11,10 @@ FOLLOWED: Final = (VALIDATED, DEAD_LETTERS, DUPLICATES)
 """The topics that say what became of raw records; each has one partition."""
 
 
-def place_name(topic: str, partition: int) -> str:
+def partition_name(topic: str, partition: int) -> str:
     """Return the name of one partition, as tokens and positions have it.
 
-    >>> place_name("agentflow.raw", 2)
+    >>> partition_name("agentflow.raw", 2)
     'agentflow.raw/2'
     """
     return f"{topic}/{partition}"
@@ -44,15 +44,15 @@ class Ends(Protocol):
 
     @property
     def raw(self) -> Mapping[str, int]:
-        """Of the partitions of the raw topic, by their place names."""
+        """Of the partitions of the raw topic, by their names."""
         ...
 
     @property
     def judged(self) -> Mapping[str, int]:
         """How far the job had come in raw partitions, asked before all else.
 
-        What is judged before that is in the followed topics before their ends. A place the job did
-        not say anything about is left out.
+        What is judged before that is in the followed topics before their ends. A partition of which
+        the job says nothing is left out.
         """
         ...
 
@@ -84,7 +84,7 @@ class Stream(Protocol):
         """Read on."""
         ...
 
-    def next_raw(self, place: str, offset: int, *, end: int) -> int | None:
+    def next_raw(self, partition: str, offset: int, *, end: int) -> int | None:
         """Return the first raw offset from *offset* on that exists; *end* when none before it does.
 
         None when the broker did not say in time.

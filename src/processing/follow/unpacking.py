@@ -22,7 +22,7 @@ from agentflow.events import Event, EventRef, identity_key
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Record
 from ingestion.log.refill import OffsetRecord
 from processing.follow.accounting import Accounts
-from processing.follow.port import place_name
+from processing.follow.port import partition_name
 from processing.transformations.dead_letter import DeadLetter, identity_of
 from processing.transformations.links import Linker
 from quality.gate import Gate
@@ -59,8 +59,8 @@ class Letters:
     def new(self, record: NewRecord) -> bool:
         """Tell whether a dead letter comes for the first time, and remember it."""
         headers = record.headers
-        place = (headers.get(name, "") for name in ("raw_topic", "raw_partition", "raw_offset"))
-        text = "\0".join(place).encode() + b"\0" + record.value
+        origin = (headers.get(name, "") for name in ("raw_topic", "raw_partition", "raw_offset"))
+        text = "\0".join(origin).encode() + b"\0" + record.value
         name = blake2b(text, digest_size=16).digest()
         if name in self._known:
             return False
@@ -130,12 +130,12 @@ class Unpacker:
     def _account(self, record: Record) -> None:
         headers = record.headers
         try:
-            place = place_name(headers["raw_topic"], int(headers["raw_partition"]))
+            partition = partition_name(headers["raw_topic"], int(headers["raw_partition"]))
             offset = int(headers["raw_offset"])
         except (LookupError, ValueError):
             return
         if 0 <= offset < 1 << 62:
-            self._accounts.add(place, offset)
+            self._accounts.add(partition, offset)
 
 
 def _new(record: Record, timestamp_us: int) -> NewRecord:

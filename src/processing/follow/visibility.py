@@ -33,9 +33,9 @@ class StreamVisibility:
     def advance(self, frontiers: Mapping[str, int]) -> None:
         """Move to where raw partitions are accounted for, and wake who waited for that."""
         self._frontiers.update(frontiers)
-        for place in (*frontiers, PARTITION):
-            if arrivals := self._arrivals.get(place):
-                arrivals.arrived(self._reached(place))
+        for partition in (*frontiers, PARTITION):
+            if arrivals := self._arrivals.get(partition):
+                arrivals.arrived(self._reached(partition))
 
     def token(self) -> Token:
         """Return a token that covers everything visible now."""
@@ -46,8 +46,8 @@ class StreamVisibility:
         ends: dict[str, int] = {}
         for result in results:
             if result.raw is not None:
-                place, offset = result.raw
-                ends[place] = max(ends.get(place, 0), offset + 1)
+                partition, offset = result.raw
+                ends[partition] = max(ends.get(partition, 0), offset + 1)
         return Token(self._log_id, ends)
 
     def covers(self, token: Token) -> bool:
@@ -79,18 +79,22 @@ class StreamVisibility:
             ) from None
         while missing := self._missing(token):
             left = timedelta(seconds=max(deadline - loop.time(), 0))
-            place, end = missing[0]
-            arrivals = self._arrivals.setdefault(place, Arrivals())
+            partition, end = missing[0]
+            arrivals = self._arrivals.setdefault(partition, Arrivals())
             try:
                 await arrivals.wait(end, within=left)
             finally:
                 if not arrivals:
-                    self._arrivals.pop(place, None)
+                    self._arrivals.pop(partition, None)
 
     def _missing(self, token: Token) -> list[tuple[str, int]]:
-        return [(place, end) for place, end in token.ends.items() if self._reached(place) < end]
+        return [
+            (partition, end)
+            for partition, end in token.ends.items()
+            if self._reached(partition) < end
+        ]
 
-    def _reached(self, place: str) -> int:
-        if place == PARTITION:
+    def _reached(self, partition: str) -> int:
+        if partition == PARTITION:
             return self._engine.next_offset
-        return self._frontiers.get(place, 0)
+        return self._frontiers.get(partition, 0)

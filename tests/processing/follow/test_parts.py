@@ -29,7 +29,7 @@ def test_an_event_is_under_way_until_its_offset_is_passed(
     """In whatever order requests are answered; an identity sent twice is under way twice."""
     under_way, reached = InFlight(), dict[str, int]()
     for identity, place, offset in sent:
-        under_way.add(bytes([identity]), b"content", place=place, offset=offset)
+        under_way.add(bytes([identity]), b"content", partition=place, offset=offset)
     for place, frontier in frontiers:
         reached[place] = max(reached.get(place, 0), frontier)
         under_way.settle(reached)
