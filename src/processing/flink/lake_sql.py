@@ -18,8 +18,8 @@ from processing.transformations.layout import (
     ENVELOPE,
     PROGRESS_TABLE,
     UNREAD_TABLE,
-    Column,
     ColumnType,
+    LakeColumn,
     Layout,
     progress_columns,
 )
@@ -224,7 +224,7 @@ def _seconds(view: str) -> str:
     )
 
 
-def _cast(expression: str, column: Column) -> str:
+def _cast(expression: str, column: LakeColumn) -> str:
     """Instants, decimals and dates leave Python as text, which is exact."""
     match column.type.name:
         case "timestamptz" | "decimal" | "date":

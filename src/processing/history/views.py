@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agentflow.events import EventRef
 from agentflow.expressions.sql import quote_name, quote_text
-from processing.lake.columns import DEAD_LETTERS, Column, Layout
+from processing.lake.columns import DEAD_LETTERS, LakeColumn, Layout
 from processing.lake.reader import Slice
 
 
@@ -41,7 +41,7 @@ def dead_letter_view(name: str, *, held: Slice, tail: str) -> str:
     return f"CREATE OR REPLACE TEMP VIEW {quote_name(name)} AS\n{body}"
 
 
-def sql_type(column: Column) -> str:
+def sql_type(column: LakeColumn) -> str:
     """Return DuckDB's name of a column's type."""
     return _SQL_TYPES.get(str(column.type)) or str(column.type).upper().replace(" ", "")
 
@@ -56,20 +56,20 @@ _SQL_TYPES = {
 }
 
 
-def _select(columns: Sequence[Column], source: str) -> str:
+def _select(columns: Sequence[LakeColumn], source: str) -> str:
     return f"SELECT {', '.join(_shown(column) for column in columns)}\nFROM {source}"
 
 
-def _nothing(columns: Sequence[Column]) -> str:
+def _nothing(columns: Sequence[LakeColumn]) -> str:
     source = ", ".join(_null(column) for column in columns)
     return f"SELECT {', '.join(_shown(column) for column in columns)}\nFROM (SELECT {source})"
 
 
-def _null(column: Column) -> str:
+def _null(column: LakeColumn) -> str:
     return f"CAST(NULL AS {sql_type(column)}) AS {quote_name(column.name)}"
 
 
-def _shown(column: Column) -> str:
+def _shown(column: LakeColumn) -> str:
     """The two instants of the envelope are whole microseconds in a view; the rest is as stored."""
     match column.name:
         case "occurred_at":
@@ -80,7 +80,7 @@ def _shown(column: Column) -> str:
             return quote_name(name)
 
 
-def _parquet(columns: Sequence[Column], held: Slice) -> str:
+def _parquet(columns: Sequence[LakeColumn], held: Slice) -> str:
     paths = ", ".join(quote_text(file.path) for file in held.files)
     schema = ", ".join(
         f"{held.field_ids[column.name]}: {{name: {quote_text(column.name)},"

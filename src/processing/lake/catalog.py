@@ -20,7 +20,7 @@ from agentflow.errors import ContractError, StorageError
 from agentflow.events import EventRef
 from agentflow.events.table import NAMESPACE
 from processing.lake.attempts import attempted
-from processing.lake.columns import Column, Layout, iceberg_schema, iceberg_type, layout
+from processing.lake.columns import LakeColumn, Layout, iceberg_schema, iceberg_type, layout
 from processing.lake.coverage import Coverage, Held
 from processing.lake.port import DataFiles, TableCatalog, TableName
 from processing.transformations.layout import (
@@ -177,7 +177,7 @@ class Lake:
     def _create(
         self,
         name: TableName,
-        columns: tuple[Column, ...],
+        columns: tuple[LakeColumn, ...],
         properties: Mapping[str, str],
         *,
         day_of: str | None = None,
@@ -199,7 +199,7 @@ class Lake:
     def _adopt(
         self,
         name: TableName,
-        columns: tuple[Column, ...],
+        columns: tuple[LakeColumn, ...],
         properties: Mapping[str, str],
         *,
         day_of: str | None = None,
@@ -229,7 +229,7 @@ def reading() -> Iterator[None]:
 
 
 def _evolve(
-    name: TableName, table: Table, columns: tuple[Column, ...], properties: Mapping[str, str]
+    name: TableName, table: Table, columns: tuple[LakeColumn, ...], properties: Mapping[str, str]
 ) -> None:
     """Add the columns that are missing; say which contract the table follows."""
     schema = table.schema()
@@ -256,7 +256,7 @@ def _evolve(
 _EMPTY_SCHEMA: Final = Schema(NestedField(1, "nothing", LongType(), doc="Never written."))
 
 
-def _require_type(name: TableName, schema: Schema, column: Column) -> None:
+def _require_type(name: TableName, schema: Schema, column: LakeColumn) -> None:
     wanted, found = iceberg_type(column.type), schema.find_type(column.name)
     if found != wanted:
         raise ContractError(

@@ -21,8 +21,8 @@ from pyiceberg.types import (
 from processing.transformations.layout import (
     DEAD_LETTERS,
     ENVELOPE,
-    Column,
     ColumnType,
+    LakeColumn,
     Layout,
     layout,
 )
@@ -32,7 +32,7 @@ __all__ = [
     "ENVELOPE",
     "INSTANT",
     "ArrowType",
-    "Column",
+    "LakeColumn",
     "Layout",
     "arrow_schema",
     "arrow_type",
@@ -71,7 +71,7 @@ def arrow_type(kind: ColumnType) -> ArrowType:
     )
 
 
-def iceberg_schema(columns: tuple[Column, ...]) -> Schema:
+def iceberg_schema(columns: tuple[LakeColumn, ...]) -> Schema:
     """Return the Iceberg schema of a new table."""
     return Schema(
         *(
@@ -87,7 +87,7 @@ def iceberg_schema(columns: tuple[Column, ...]) -> Schema:
     )
 
 
-def arrow_schema(columns: tuple[Column, ...]) -> ArrowType:
+def arrow_schema(columns: tuple[LakeColumn, ...]) -> ArrowType:
     """Return the Arrow schema of rows to append."""
     return pa.schema(
         [

@@ -44,7 +44,7 @@ class ColumnType:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class LakeColumn:
     """A column of a table."""
 
     name: str
@@ -63,10 +63,10 @@ class Layout:
     """
 
     table: str
-    fields: tuple[Column, ...]
+    fields: tuple[LakeColumn, ...]
 
     @property
-    def columns(self) -> tuple[Column, ...]:
+    def columns(self) -> tuple[LakeColumn, ...]:
         """All columns, in order."""
         return ENVELOPE + self.fields
 
@@ -76,13 +76,13 @@ LONG: Final = ColumnType("long")
 INSTANT: Final = ColumnType("timestamptz")
 
 
-def _always(name: str, kind: ColumnType, description: str) -> Column:
-    return Column(name, kind, description, nullable=False)
+def _always(name: str, kind: ColumnType, description: str) -> LakeColumn:
+    return LakeColumn(name, kind, description, nullable=False)
 
 
 _KINDS: Final = {"string": STRING, "integer": LONG, "timestamp": INSTANT}
 ENVELOPE: Final = tuple(
-    Column(column.name, _KINDS[column.type], column.description, nullable=column.nullable)
+    LakeColumn(column.name, _KINDS[column.type], column.description, nullable=column.nullable)
     for column in table.ENVELOPE
 )
 
@@ -91,10 +91,10 @@ DEAD_LETTERS: Final = (
     _always("received_at", INSTANT, "When it arrived, UTC."),
     _always("log_offset", LONG, "Offset in the topic of dead letters."),
     _always("reason", STRING, "Code of the first violation."),
-    Column("type", STRING, "Event type, if it could be read."),
-    Column("event_id", STRING, "Id, if it could be read."),
-    Column("raw_offset", LONG, "Offset of the raw bytes."),
-    Column("detail", STRING, "All violations, as JSON."),
+    LakeColumn("type", STRING, "Event type, if it could be read."),
+    LakeColumn("event_id", STRING, "Id, if it could be read."),
+    LakeColumn("raw_offset", LONG, "Offset of the raw bytes."),
+    LakeColumn("detail", STRING, "All violations, as JSON."),
 )
 
 SYSTEM: Final = "agentflow"
@@ -113,13 +113,13 @@ UNREAD: Final = (
 """Accepted events under a contract that the job which writes the lake was not given."""
 
 
-def progress_columns(layouts: Iterable[Layout]) -> tuple[Column, ...]:
+def progress_columns(layouts: Iterable[Layout]) -> tuple[LakeColumn, ...]:
     """Return the columns of the table that says how far the job has come."""
     taken = [
-        Column(topic, LONG, "Last offset taken in.") for topic in ("validated", "dead_letters")
+        LakeColumn(topic, LONG, "Last offset taken in.") for topic in ("validated", "dead_letters")
     ]
     tables = ["dead_letters_rows", "unread_rows", *sorted(each.table for each in layouts)]
-    return (*taken, *(Column(name, LONG, "Last offset that went into it.") for name in tables))
+    return (*taken, *(LakeColumn(name, LONG, "Last offset that went into it.") for name in tables))
 
 
 _PLAIN: Final[dict[str, ColumnType]] = {
@@ -149,7 +149,7 @@ def layout(contract: EventContract) -> Layout:
     for name, kind in scope.items():
         declared = contract.fields.get(name)
         description = contract.derived[name] if declared is None else declared.description
-        fields.append(Column(name, _type(kind, derived=declared is None), description))
+        fields.append(LakeColumn(name, _type(kind, derived=declared is None), description))
     return Layout(table.slug(contract.ref), tuple(fields))
 
 
