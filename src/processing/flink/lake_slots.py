@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from processing.transformations.layout import ColumnType, Layout
+from processing.transformations.layout import LakeColumnType, Layout
 
 WIRES: Final = ("text", "whole", "real", "truth")
 """What crosses cheaply and exactly: instants, decimals and dates as text.
@@ -21,7 +21,7 @@ Flink 2.1 makes instants of whole milliseconds only; of text, it makes them to t
 _WIRE: Final = {"long": "whole", "double": "real", "boolean": "truth"}
 
 
-def wire(kind: ColumnType) -> str:
+def wire(kind: LakeColumnType) -> str:
     """Return which kind of slot a type travels in."""
     return _WIRE.get(kind.name, "text")
 

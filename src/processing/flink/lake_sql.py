@@ -18,8 +18,8 @@ from processing.transformations.layout import (
     ENVELOPE,
     PROGRESS_TABLE,
     UNREAD_TABLE,
-    ColumnType,
     LakeColumn,
+    LakeColumnType,
     Layout,
     progress_columns,
 )
@@ -75,7 +75,7 @@ class LakeJob:
         return f"{self.prefix}-lake"
 
 
-def sql_type(kind: ColumnType) -> str:
+def sql_type(kind: LakeColumnType) -> str:
     """Return Flink's name of a column's type."""
     if kind.name == "decimal":
         return f"DECIMAL({kind.precision}, {kind.scale})"

@@ -21,8 +21,8 @@ from pyiceberg.types import (
 from processing.transformations.layout import (
     DEAD_LETTERS,
     ENVELOPE,
-    ColumnType,
     LakeColumn,
+    LakeColumnType,
     Layout,
     layout,
 )
@@ -55,14 +55,14 @@ _TYPES: Final[dict[str, tuple[IcebergType, ArrowType]]] = {
 }
 
 
-def iceberg_type(kind: ColumnType) -> IcebergType:
+def iceberg_type(kind: LakeColumnType) -> IcebergType:
     """Return a column's type in Iceberg."""
     return (
         DecimalType(kind.precision, kind.scale) if kind.name == "decimal" else _TYPES[kind.name][0]
     )
 
 
-def arrow_type(kind: ColumnType) -> ArrowType:
+def arrow_type(kind: LakeColumnType) -> ArrowType:
     """Return a column's type in Arrow."""
     return (
         pa.decimal128(kind.precision, kind.scale)

@@ -25,7 +25,7 @@ WIDEST: Final = 38
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnType:
+class LakeColumnType:
     """A type, named as Iceberg names it.
 
     >>> str(ColumnType("decimal", 20, 2))
@@ -48,7 +48,7 @@ class LakeColumn:
     """A column of a table."""
 
     name: str
-    type: ColumnType
+    type: LakeColumnType
     description: str = ""
     nullable: bool = True
 
@@ -71,12 +71,12 @@ class Layout:
         return ENVELOPE + self.fields
 
 
-STRING: Final = ColumnType("string")
-LONG: Final = ColumnType("long")
-INSTANT: Final = ColumnType("timestamptz")
+STRING: Final = LakeColumnType("string")
+LONG: Final = LakeColumnType("long")
+INSTANT: Final = LakeColumnType("timestamptz")
 
 
-def _always(name: str, kind: ColumnType, description: str) -> LakeColumn:
+def _always(name: str, kind: LakeColumnType, description: str) -> LakeColumn:
     return LakeColumn(name, kind, description, nullable=False)
 
 
@@ -122,14 +122,14 @@ def progress_columns(layouts: Iterable[Layout]) -> tuple[LakeColumn, ...]:
     return (*taken, *(LakeColumn(name, LONG, "Last offset that went into it.") for name in tables))
 
 
-_PLAIN: Final[dict[str, ColumnType]] = {
+_PLAIN: Final[dict[str, LakeColumnType]] = {
     "string": STRING,
     "null": STRING,
     "integer": LONG,
-    "number": ColumnType("double"),
-    "boolean": ColumnType("boolean"),
+    "number": LakeColumnType("double"),
+    "boolean": LakeColumnType("boolean"),
     "timestamp": INSTANT,
-    "date": ColumnType("date"),
+    "date": LakeColumnType("date"),
 }
 
 
@@ -153,8 +153,8 @@ def layout(contract: EventContract) -> Layout:
     return Layout(table.slug(contract.ref), tuple(fields))
 
 
-def _type(kind: ExpressionType, *, derived: bool) -> ColumnType:
+def _type(kind: ExpressionType, *, derived: bool) -> LakeColumnType:
     if kind.kind == "decimal":
         digits = WIDEST if derived else INTEGER_DIGITS + kind.scale
-        return ColumnType("decimal", digits, kind.scale)
+        return LakeColumnType("decimal", digits, kind.scale)
     return _PLAIN[kind.kind]
