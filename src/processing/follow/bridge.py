@@ -22,7 +22,7 @@ from processing.follow.port import FOLLOWED, TopicBounds
 from processing.follow.replica import ANOTHER_STREAM, StreamSource
 from processing.lake import LakeReader
 from processing.recovery.opening import Recovery
-from processing.recovery.refill import Placing, letters_of
+from processing.recovery.refill import RecordMaker, letters_of
 from quality import Gate
 
 log = structlog.get_logger()
@@ -86,7 +86,7 @@ def _held(
     """Yield what the lake holds of a range of offsets, in their order."""
     found: Iterator[OffsetRecord] = iter(())
     if topic == VALIDATED:
-        record = Placing(registry, gate).record
+        record = RecordMaker(registry, gate).record
         stored = reader.all_events(from_offset=start, up_to=until)
         found = (record(item.offset, item.event) for item in stored)
     elif topic == DEAD_LETTERS:

@@ -107,7 +107,7 @@ def refill(log: RefillableLog, reader: LakeReader, registry: Registry, gate: Gat
     def cannot_read(file: DataFile, error: StorageError) -> None:
         unread.append(f"{file.path}: {error.__cause__ or error}")
 
-    record = Placing(registry, gate).record
+    record = RecordMaker(registry, gate).record
     placed = (record(item.offset, item.event) for item in reader.surviving(cannot_read))
     events = _put(log, VALIDATED, placed)
     letters = _put(log, DEAD_LETTERS, _letters(reader, cannot_read))
@@ -131,7 +131,7 @@ def refill_covered(
     """
     log.store_position(REFILL, VALIDATED, 1)
     held = reader.positions()
-    record = Placing(registry, gate).record
+    record = RecordMaker(registry, gate).record
     stored = reader.all_events(up_to=held.validated)
     events = _put(log, VALIDATED, (record(item.offset, item.event) for item in stored))
 
@@ -152,7 +152,7 @@ def letters_of(reader: LakeReader) -> Iterator[OffsetRecord]:
     return _letters(reader, cannot_read)
 
 
-class Placing:
+class RecordMaker:
     """Turns an event of the lake into the record it was in the log."""
 
     def __init__(self, registry: Registry, gate: Gate) -> None:
