@@ -21,7 +21,7 @@ from ingestion.kafka.topic_plan import Create
 from ingestion.kafka.topics import TopicPolicy, wanted_topics
 from ingestion.log.port import Batch, Reject
 from processing.lake import LakeReader, Location, Progressed
-from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
+from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, LakeTableName
 from processing.lake.remote import open_remote_lake
 from processing.transformations import Router
 from quality import Gate
@@ -191,7 +191,7 @@ def letters(lake: Lake) -> list[int]:
     return sorted(_offsets(lake, DEAD_LETTER_TABLE))
 
 
-def _offsets(lake: Lake, name: TableName) -> list[int]:
+def _offsets(lake: Lake, name: LakeTableName) -> list[int]:
     rows = lake.fresh(name).scan(selected_fields=("log_offset",)).to_arrow()
     return list(rows.column("log_offset").to_pylist())
 

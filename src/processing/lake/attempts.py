@@ -12,7 +12,7 @@ from pyiceberg.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentflow.errors import StorageError, StorageFullError
-from processing.lake.port import TableName
+from processing.lake.port import LakeTableName
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ _CONFLICTS: Final = (CommitFailedException, RESTError, SQLAlchemyError, Validati
 """The commit may have landed or not: what to do next is found out by reading the table again."""
 
 
-def attempted(fresh: Callable[[], Table], name: TableName, once: Callable[[Table], _T]) -> _T:
+def attempted(fresh: Callable[[], Table], name: LakeTableName, once: Callable[[Table], _T]) -> _T:
     """Run *once* on the table as it is now, again whenever the commit may not have landed.
 
     *once* must find out by itself what an earlier run has achieved.
@@ -53,7 +53,7 @@ def attempted(fresh: Callable[[], Table], name: TableName, once: Callable[[Table
     ) from problem
 
 
-def _full(name: TableName) -> StorageFullError:
+def _full(name: LakeTableName) -> StorageFullError:
     return StorageFullError(
         f'the disk is full: table "{".".join(name)}" was not written',
         hint="Free space; the log holds what the lake lacks and writing goes on by itself.",

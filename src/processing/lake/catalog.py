@@ -22,7 +22,7 @@ from agentflow.events.table import NAMESPACE
 from processing.lake.attempts import attempted
 from processing.lake.columns import LakeColumn, Layout, iceberg_schema, iceberg_type, layout
 from processing.lake.coverage import Coverage, Held
-from processing.lake.port import DataFiles, TableCatalog, TableName
+from processing.lake.port import DataFiles, LakeTableName, TableCatalog
 from processing.transformations.layout import (
     BATCH_TABLE,
     DEAD_LETTER_TABLE,
@@ -34,7 +34,7 @@ from processing.transformations.layout import (
     progress_columns,
 )
 
-__all__ = ["BATCH_TABLE", "DEAD_LETTER_TABLE", "SYSTEM", "Lake", "TableName"]
+__all__ = ["BATCH_TABLE", "DEAD_LETTER_TABLE", "SYSTEM", "Lake", "LakeTableName"]
 
 log = structlog.get_logger()
 
@@ -120,15 +120,15 @@ class Lake:
         """The table of each event version the lake serves."""
         return self._layouts
 
-    def name(self, ref: EventRef) -> TableName:
+    def name(self, ref: EventRef) -> LakeTableName:
         """Return the full name of an event's table."""
         return (NAMESPACE, self._layouts[ref].table)
 
-    def table(self, name: TableName) -> Table:
+    def table(self, name: LakeTableName) -> Table:
         """Return one table as it is now."""
         return self.tables([name])[name]
 
-    def tables(self, names: Iterable[TableName]) -> dict[TableName, Table]:
+    def tables(self, names: Iterable[LakeTableName]) -> dict[LakeTableName, Table]:
         """Return tables as they are; what the markers say of them holds.
 
         Raises:
@@ -139,7 +139,7 @@ class Lake:
         with reading():
             return self._catalog.current(names, markers=markers, behind=self.coverage.behind)
 
-    def held(self, names: Iterable[TableName] = ()) -> Held:
+    def held(self, names: Iterable[LakeTableName] = ()) -> Held:
         """Return tables, read together, and the offsets they cover.
 
         Raises:
@@ -153,12 +153,12 @@ class Lake:
         with reading():
             return self.coverage.held(tables)
 
-    def fresh(self, name: TableName) -> Table:
+    def fresh(self, name: LakeTableName) -> Table:
         """Return a table of one's own, to commit with: handles change when they commit."""
         self._adopt_what_waits()
         return self._catalog.fresh(name)
 
-    def all_names(self) -> list[TableName]:
+    def all_names(self) -> list[LakeTableName]:
         """Return the name of every table in the catalog, those of former contracts included."""
         self._adopt_what_waits()
         return sorted(self._catalog.names())
@@ -176,7 +176,7 @@ class Lake:
 
     def _create(
         self,
-        name: TableName,
+        name: LakeTableName,
         columns: tuple[LakeColumn, ...],
         properties: Mapping[str, str],
         *,
@@ -189,7 +189,7 @@ class Lake:
         all_properties = {**PROPERTIES, **self._catalog.properties, **properties}
         self._catalog.create(name, schema, spec, all_properties)
 
-    def _adopt_marker(self, marker: TableName, layouts: Iterable[Layout]) -> None:
+    def _adopt_marker(self, marker: LakeTableName, layouts: Iterable[Layout]) -> None:
         if marker == PROGRESS_TABLE:
             self._create(UNREAD_TABLE, UNREAD, {})
             self._adopt(marker, progress_columns(layouts), _MARKER_PROPERTIES)
@@ -198,7 +198,7 @@ class Lake:
 
     def _adopt(
         self,
-        name: TableName,
+        name: LakeTableName,
         columns: tuple[LakeColumn, ...],
         properties: Mapping[str, str],
         *,
@@ -229,7 +229,10 @@ def reading() -> Iterator[None]:
 
 
 def _evolve(
-    name: TableName, table: Table, columns: tuple[LakeColumn, ...], properties: Mapping[str, str]
+    name: LakeTableName,
+    table: Table,
+    columns: tuple[LakeColumn, ...],
+    properties: Mapping[str, str],
 ) -> None:
     """Add the columns that are missing; say which contract the table follows."""
     schema = table.schema()
@@ -256,7 +259,7 @@ def _evolve(
 _EMPTY_SCHEMA: Final = Schema(NestedField(1, "nothing", LongType(), doc="Never written."))
 
 
-def _require_type(name: TableName, schema: Schema, column: LakeColumn) -> None:
+def _require_type(name: LakeTableName, schema: Schema, column: LakeColumn) -> None:
     wanted, found = iceberg_type(column.type), schema.find_type(column.name)
     if found != wanted:
         raise ContractError(

@@ -16,7 +16,7 @@ from pyiceberg.table import Table, Transaction
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 
 from processing.lake.attempts import attempted
-from processing.lake.catalog import BATCH_TABLE, Lake, TableName
+from processing.lake.catalog import BATCH_TABLE, Lake, LakeTableName
 from processing.lake.coverage import covered, recorded
 from processing.lake.positions import Positions
 from processing.lake.rows import ArrowTable
@@ -46,7 +46,7 @@ class OffsetRange:
         }
 
 
-def append(lake: Lake, name: TableName, rows: ArrowTable, span: OffsetRange) -> int:
+def append(lake: Lake, name: LakeTableName, rows: ArrowTable, span: OffsetRange) -> int:
     """Make *rows*, all that *span* holds for the table, part of it; return how many were added.
 
     *rows* are ordered by `log_offset`. Offsets before `span.start` must be covered already.
@@ -107,7 +107,7 @@ def expire(transaction: Transaction, table: Table) -> None:
             expiry.by_ids([each.snapshot_id for each in excess])
 
 
-def attempt(lake: Lake, name: TableName, once: Callable[[Table], _T]) -> _T:
+def attempt(lake: Lake, name: LakeTableName, once: Callable[[Table], _T]) -> _T:
     """Run *once* on a table of the lake; see `attempted`.
 
     Raises:

@@ -16,7 +16,7 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from agentflow.errors import StorageError
 from processing.lake.bounds import ColumnBounds
-from processing.lake.port import TableName
+from processing.lake.port import LakeTableName
 from processing.lake.positions import Positions
 from processing.transformations.layout import (
     BATCH_TABLE,
@@ -38,16 +38,16 @@ class Held:
         until: Before this offset of its topic, each table is; it may be ahead of the others.
     """
 
-    tables: Mapping[TableName, Table]
+    tables: Mapping[LakeTableName, Table]
     positions: Positions
-    until: Mapping[TableName, int]
+    until: Mapping[LakeTableName, int]
 
 
 class Coverage(Protocol):
     """How to know what is covered."""
 
     @property
-    def markers(self) -> tuple[TableName, ...]:
+    def markers(self) -> tuple[LakeTableName, ...]:
         """Tables that say what other tables hold; they are read before those."""
         ...
 
@@ -56,7 +56,7 @@ class Coverage(Protocol):
         """Whether the markers mean nothing without all other tables."""
         ...
 
-    def held(self, tables: Mapping[TableName, Table]) -> Held:
+    def held(self, tables: Mapping[LakeTableName, Table]) -> Held:
         """Return what *tables*, markers among them, hold.
 
         Raises:
@@ -64,7 +64,7 @@ class Coverage(Protocol):
         """
         ...
 
-    def behind(self, markers: Mapping[TableName, Table], table: Table) -> bool | None:
+    def behind(self, markers: Mapping[LakeTableName, Table], table: Table) -> bool | None:
         """Tell whether *table* as given lacks rows the markers know of; None: cannot be told."""
         ...
 
@@ -75,7 +75,7 @@ class Recorded:
     markers = (BATCH_TABLE,)
     wants_all = False
 
-    def held(self, tables: Mapping[TableName, Table]) -> Held:
+    def held(self, tables: Mapping[LakeTableName, Table]) -> Held:
         """Return what the summaries say."""
         positions = recorded(tables[BATCH_TABLE])
         until = {
@@ -85,7 +85,7 @@ class Recorded:
         }
         return Held(tables, positions, until)
 
-    def behind(self, markers: Mapping[TableName, Table], table: Table) -> None:
+    def behind(self, markers: Mapping[LakeTableName, Table], table: Table) -> None:
         """A batch does not say which tables it has rows in."""
         del markers, table
 
@@ -107,7 +107,7 @@ class Progressed:
         self._bounds = ColumnBounds()
         self._unread: tuple[int | None, dict[str, int]] = (None, {})
 
-    def held(self, tables: Mapping[TableName, Table]) -> Held:
+    def held(self, tables: Mapping[LakeTableName, Table]) -> Held:
         """Compare the progress with what each table holds."""
         steps = self._bounds.files(tables[PROGRESS_TABLE])
         unread = self._first_unread(tables[UNREAD_TABLE])
@@ -120,7 +120,7 @@ class Progressed:
         positions = Positions(min(events, default=0), until.get(DEAD_LETTER_TABLE, 0))
         return Held(tables, positions, until)
 
-    def behind(self, markers: Mapping[TableName, Table], table: Table) -> bool:
+    def behind(self, markers: Mapping[LakeTableName, Table], table: Table) -> bool:
         """Compare what was sent to the table with what it shows."""
         said = self._bounds.greatest(markers[PROGRESS_TABLE])
         return self._last(table) < said.get(sent_to(_name(table)), -1)
@@ -142,7 +142,7 @@ class Progressed:
         return self._unread[1]
 
 
-def _complete(name: TableName, last: int, steps: Sequence[Mapping[str, int]]) -> int:
+def _complete(name: LakeTableName, last: int, steps: Sequence[Mapping[str, int]]) -> int:
     """Return up to where a table is complete that holds all rows sent to it up to *last*.
 
     Steps are files of the progress table, one for each checkpoint. What the newest of them says may
@@ -157,7 +157,7 @@ def _complete(name: TableName, last: int, steps: Sequence[Mapping[str, int]]) ->
     return end
 
 
-def sent_to(name: TableName) -> str:
+def sent_to(name: LakeTableName) -> str:
     """Return the column of the progress table with the last offset that went into a table."""
     return name[1] if name[0] != DEAD_LETTER_TABLE[0] else f"{name[1]}_rows"
 
@@ -167,7 +167,7 @@ def taken_from(topic: str) -> str:
     return topic
 
 
-def topic_of(name: TableName) -> str:
+def topic_of(name: LakeTableName) -> str:
     """Return the topic whose records go into a table."""
     return DEAD_LETTERS if name == DEAD_LETTER_TABLE else VALIDATED
 
@@ -203,6 +203,6 @@ def said(snapshot: Snapshot, key: str) -> str | None:
     return None if snapshot.summary is None else snapshot.summary.additional_properties.get(key)
 
 
-def _name(table: Table) -> TableName:
+def _name(table: Table) -> LakeTableName:
     *_, namespace, name = table.name()
     return (namespace, name)

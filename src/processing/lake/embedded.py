@@ -23,7 +23,7 @@ from processing.lake.catalog import SYSTEM, Lake
 from processing.lake.coverage import Recorded
 from processing.lake.folder import folder_properties, path_in
 from processing.lake.landing import FindsItsCommit
-from processing.lake.port import Behind, TableName
+from processing.lake.port import Behind, LakeTableName
 
 
 class _Catalog(FindsItsCommit, SqlCatalog):
@@ -38,15 +38,15 @@ class EmbeddedCatalog:
     def __init__(self, catalog: SqlCatalog) -> None:
         self._catalog = catalog
         self._lock = RLock()
-        self._loaded: dict[TableName, Table] = {}
+        self._loaded: dict[LakeTableName, Table] = {}
 
-    def names(self) -> set[TableName]:
+    def names(self) -> set[LakeTableName]:
         """Return the name of every table."""
         return set(self._pointers())
 
     def current(
-        self, names: Iterable[TableName], *, markers: Iterable[TableName], behind: Behind
-    ) -> dict[TableName, Table]:
+        self, names: Iterable[LakeTableName], *, markers: Iterable[LakeTableName], behind: Behind
+    ) -> dict[LakeTableName, Table]:
         """Return tables as they were at one instant; one that has not moved is not read again."""
         del behind  # nothing is, at one instant
         wanted = {*names, *markers}
@@ -58,12 +58,16 @@ class EmbeddedCatalog:
                     self._loaded[name] = self._catalog.load_table(name)
             return {name: self._loaded[name] for name in wanted}
 
-    def fresh(self, name: TableName) -> Table:
+    def fresh(self, name: LakeTableName) -> Table:
         """Return a handle of one's own; the tables' properties forbid retries."""
         return self._catalog.load_table(name)
 
     def create(
-        self, name: TableName, schema: Schema, spec: PartitionSpec, properties: Mapping[str, str]
+        self,
+        name: LakeTableName,
+        schema: Schema,
+        spec: PartitionSpec,
+        properties: Mapping[str, str],
     ) -> None:
         """Make a table, unless another process was faster."""
         try:
@@ -80,7 +84,7 @@ class EmbeddedCatalog:
         """Release the catalog's connections."""
         self._catalog.engine.dispose()
 
-    def _pointers(self) -> dict[TableName, str | None]:
+    def _pointers(self) -> dict[LakeTableName, str | None]:
         columns = (
             IcebergTables.table_namespace,
             IcebergTables.table_name,

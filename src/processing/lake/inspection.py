@@ -20,7 +20,7 @@ from pyiceberg.table import StaticTable, Table
 from agentflow.errors import StorageError, StorageFullError
 from agentflow.wording import counted
 from ingestion.log.faults import DRIVER_ERRORS, damaged
-from processing.lake.catalog import BATCH_TABLE, TableName
+from processing.lake.catalog import BATCH_TABLE, LakeTableName
 from processing.lake.coverage import covered
 from processing.lake.folder import folder_properties, path_in
 from processing.lake.reader import DataFile, planned
@@ -43,7 +43,7 @@ class Damage:
         listed: Whether its list of files can be read, so that the others still give their rows.
     """
 
-    table: TableName
+    table: LakeTableName
     problem: str
     listed: bool
 
@@ -78,7 +78,7 @@ def inspect(directory: Path) -> Sequence[Damage]:
         Damage(name, "the catalog does not know it", listed=False)
         for name in sorted(written - located.keys())
     ]
-    listed: dict[TableName, Sequence[DataFile]] = {}
+    listed: dict[LakeTableName, Sequence[DataFile]] = {}
     for name, location in located.items():
         files = _listed(directory, name, location)
         if isinstance(files, Damage):
@@ -120,7 +120,7 @@ def require_damage(error: BaseException) -> None:
         cause = cause.__cause__ or cause.__context__
 
 
-def pointers(catalog: Path) -> dict[TableName, str]:
+def pointers(catalog: Path) -> dict[LakeTableName, str]:
     """Return where the metadata of each table is.
 
     Raises:
@@ -143,7 +143,7 @@ def pointers(catalog: Path) -> dict[TableName, str]:
     return {(row[0], row[1]): row[2] for row in rows}
 
 
-def _listed(directory: Path, name: TableName, location: str) -> Sequence[DataFile] | Damage:
+def _listed(directory: Path, name: LakeTableName, location: str) -> Sequence[DataFile] | Damage:
     """Read a table's metadata and manifests, or say what is wrong with them."""
     path = Path(location)
     try:
@@ -161,7 +161,7 @@ def _listed(directory: Path, name: TableName, location: str) -> Sequence[DataFil
         return Damage(name, problem, listed=False)
 
 
-def _require_positions(name: TableName, table: Table) -> None:
+def _require_positions(name: LakeTableName, table: Table) -> None:
     """Raise when the table does not say which offsets it covers."""
     if name[0] == BATCH_TABLE[0]:
         covered(table, "dead_letters")
@@ -169,7 +169,7 @@ def _require_positions(name: TableName, table: Table) -> None:
         covered(table, "validated")
 
 
-def _unreadable(name: TableName, files: Sequence[DataFile], *, every: bool) -> list[Damage]:
+def _unreadable(name: LakeTableName, files: Sequence[DataFile], *, every: bool) -> list[Damage]:
     damages = []
     for file in files:
         read = every or file is files[-1]

@@ -22,7 +22,7 @@ from agentflow.clock import MICROSECOND, Clock, to_datetime
 from agentflow.errors import StorageCorruptError
 from agentflow.wording import counted
 from processing.lake.bounds import ColumnBounds
-from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, TableName
+from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, LakeTableName
 from processing.lake.commit import KEPT_SNAPSHOTS, attempt, expire
 from processing.lake.folder import path_of
 from processing.lake.rows import ArrowTable
@@ -51,7 +51,7 @@ class Compacted:
 
 
 def compact(
-    lake: Lake, name: TableName, *, min_files: int = MIN_FILES, full_rows: int = FULL_ROWS
+    lake: Lake, name: LakeTableName, *, min_files: int = MIN_FILES, full_rows: int = FULL_ROWS
 ) -> Compacted:
     """Rewrite neighbouring small files of a day, *min_files* at least, into one, in offset order.
 
@@ -76,7 +76,7 @@ def compact(
     return total
 
 
-def remove_repeats(lake: Lake, name: TableName, *, full_rows: int = FULL_ROWS) -> int:
+def remove_repeats(lake: Lake, name: LakeTableName, *, full_rows: int = FULL_ROWS) -> int:
     """Take out rows that a second writer stored once more; return how many those were.
 
     Readers see them once in any case. A table without overlapping files is not read.
@@ -114,7 +114,7 @@ def maintain(lake: Lake, *, clock: Clock, min_files: int, grace: timedelta) -> N
 
 
 def _maintain(
-    lake: Lake, name: TableName, *, clock: Clock, min_files: int, grace: timedelta
+    lake: Lake, name: LakeTableName, *, clock: Clock, min_files: int, grace: timedelta
 ) -> None:
     if name == PROGRESS_TABLE:
         attempt(lake, name, partial(_fold_progress, min_files=min_files))
@@ -145,7 +145,7 @@ def _fold_progress(table: Table, *, min_files: int) -> None:
         expire(transaction, table)
 
 
-def expire_snapshots(lake: Lake, name: TableName) -> None:
+def expire_snapshots(lake: Lake, name: LakeTableName) -> None:
     """Forget all but the newest snapshots of a table whose writer does not do that itself.
 
     Raises:
@@ -160,7 +160,7 @@ def expire_snapshots(lake: Lake, name: TableName) -> None:
     attempt(lake, name, once)
 
 
-def sweep(lake: Lake, name: TableName, *, clock: Clock, grace: timedelta = GRACE) -> int:
+def sweep(lake: Lake, name: LakeTableName, *, clock: Clock, grace: timedelta = GRACE) -> int:
     """Delete the table's files that no kept snapshot refers to; return how many there were.
 
     Such files are left by expired snapshots, by merges and by commits that were cut off.
@@ -178,7 +178,7 @@ def sweep(lake: Lake, name: TableName, *, clock: Clock, grace: timedelta = GRACE
     return deleted
 
 
-def _merge(table: Table, *, name: TableName, run: Run) -> int:
+def _merge(table: Table, *, name: LakeTableName, run: Run) -> int:
     within = _within(name, run)
     scan = table.scan(row_filter=within)
     declared = sum(task.file.record_count for task in scan.plan_files())
@@ -192,7 +192,7 @@ def _merge(table: Table, *, name: TableName, run: Run) -> int:
     return int(rows.num_rows)
 
 
-def _remove(table: Table, *, name: TableName, run: Run) -> int:
+def _remove(table: Table, *, name: LakeTableName, run: Run) -> int:
     within = _within(name, run)
     rows = table.scan(row_filter=within).to_arrow()
     once = _each_once(rows)
@@ -201,7 +201,7 @@ def _remove(table: Table, *, name: TableName, run: Run) -> int:
     return removed
 
 
-def _within(name: TableName, run: Run) -> str:
+def _within(name: LakeTableName, run: Run) -> str:
     """Return PyIceberg's text for the rows of a run."""
     column = "received_at" if name == DEAD_LETTER_TABLE else "occurred_at"
     start, end = to_datetime(run.day * DAY_US), to_datetime((run.day + 1) * DAY_US)

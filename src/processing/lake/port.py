@@ -10,8 +10,8 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
-TableName = tuple[str, str]
-Behind = Callable[[Mapping[TableName, Table], Table], bool | None]
+LakeTableName = tuple[str, str]
+Behind = Callable[[Mapping[LakeTableName, Table], Table], bool | None]
 """Whether markers know of rows that a table, as given, does not show; None when none can tell."""
 
 
@@ -26,7 +26,7 @@ class TableCatalog(Protocol):
         """What new tables of this catalog are told, beside what all tables of the lake are."""
         ...
 
-    def names(self) -> set[TableName]:
+    def names(self) -> set[LakeTableName]:
         """Return the name of every table.
 
         Raises:
@@ -35,8 +35,8 @@ class TableCatalog(Protocol):
         ...
 
     def current(
-        self, names: Iterable[TableName], *, markers: Iterable[TableName], behind: Behind
-    ) -> dict[TableName, Table]:
+        self, names: Iterable[LakeTableName], *, markers: Iterable[LakeTableName], behind: Behind
+    ) -> dict[LakeTableName, Table]:
         """Return *names* and *markers* so that no marker is newer than any other table.
 
         A marker says what other tables hold; a table may show more than that, never less, unless
@@ -47,7 +47,7 @@ class TableCatalog(Protocol):
         """
         ...
 
-    def fresh(self, name: TableName) -> Table:
+    def fresh(self, name: LakeTableName) -> Table:
         """Return a handle of one's own, which does not retry commits: retries must check first.
 
         Raises:
@@ -56,7 +56,11 @@ class TableCatalog(Protocol):
         ...
 
     def create(
-        self, name: TableName, schema: Schema, spec: PartitionSpec, properties: Mapping[str, str]
+        self,
+        name: LakeTableName,
+        schema: Schema,
+        spec: PartitionSpec,
+        properties: Mapping[str, str],
     ) -> None:
         """Make a table, unless another process was faster with the same one.
 

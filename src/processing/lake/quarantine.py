@@ -13,7 +13,7 @@ from contextlib import closing
 from itertools import count
 from pathlib import Path
 
-from processing.lake.catalog import BATCH_TABLE, TableName
+from processing.lake.catalog import BATCH_TABLE, LakeTableName
 from processing.lake.inspection import CATALOG_FILE
 
 
@@ -22,7 +22,7 @@ def set_lake_aside(directory: Path) -> Path:
     return directory.rename(_aside(directory))
 
 
-def set_tables_aside(directory: Path, names: Iterable[TableName]) -> Path:
+def set_tables_aside(directory: Path, names: Iterable[LakeTableName]) -> Path:
     """Take tables out of the lake; return where their files are now.
 
     The catalog forgets them first: when this is cut off, their folders are found to be unknown to

@@ -23,7 +23,7 @@ from agentflow.events import EventRef
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, reading
 from processing.lake.coverage import Held, topic_of
 from processing.lake.folder import path_of
-from processing.lake.port import TableName
+from processing.lake.port import LakeTableName
 from processing.lake.positions import Positions
 from processing.lake.rows import StoredEvent, events_of
 from quality import Gate
@@ -185,7 +185,7 @@ class LakeReader:
                 return Located(".".join(table.name()), snapshot.snapshot_id, file.path)
         return None
 
-    def _slice(self, held: Held, name: TableName, row_filter: str) -> Slice:
+    def _slice(self, held: Held, name: LakeTableName, row_filter: str) -> Slice:
         table = held.tables[name]
         snapshot = table.current_snapshot()
         version = (".".join(table.name()), snapshot.snapshot_id if snapshot else None)

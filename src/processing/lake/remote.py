@@ -31,7 +31,7 @@ from processing.lake.catalog import SYSTEM, Lake
 from processing.lake.coverage import Coverage
 from processing.lake.landing import FindsItsCommit
 from processing.lake.location import Location
-from processing.lake.port import Behind, TableName
+from processing.lake.port import Behind, LakeTableName
 
 _FAILURES: Final = (RequestException, RESTError, OSError, ValidationError)
 _AT_ONCE: Final = 8
@@ -98,7 +98,7 @@ class RemoteCatalog:
         self._connection: RestCatalog | None = None
         self._warehouse = warehouse.rstrip("/")
         self._lock = RLock()
-        self._loaded: dict[TableName, _Loaded] = {}
+        self._loaded: dict[LakeTableName, _Loaded] = {}
         self._requests = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lake-catalog")
 
     @property
@@ -115,7 +115,7 @@ class RemoteCatalog:
                 self._connection = catalog
             return self._connection
 
-    def names(self) -> set[TableName]:
+    def names(self) -> set[LakeTableName]:
         """Return the name of every table."""
         found = [
             name
@@ -125,8 +125,8 @@ class RemoteCatalog:
         return {(name[-2], name[-1]) for name in found}
 
     def current(
-        self, names: Iterable[TableName], *, markers: Iterable[TableName], behind: Behind
-    ) -> dict[TableName, Table]:
+        self, names: Iterable[LakeTableName], *, markers: Iterable[LakeTableName], behind: Behind
+    ) -> dict[LakeTableName, Table]:
         """Read the markers, then those tables that the markers do not know to be as they were."""
         with self._lock:
             marked = self._load(markers, ())
@@ -142,8 +142,8 @@ class RemoteCatalog:
 
     def _outdated(
         self,
-        name: TableName,
-        marked: Mapping[TableName, Table],
+        name: LakeTableName,
+        marked: Mapping[LakeTableName, Table],
         said: tuple[str, ...],
         behind: Behind,
     ) -> bool:
@@ -153,7 +153,9 @@ class RemoteCatalog:
         lacks = behind(marked, loaded.table)
         return loaded.markers != said if lacks is None else lacks
 
-    def _load(self, names: Iterable[TableName], said: tuple[str, ...]) -> dict[TableName, Table]:
+    def _load(
+        self, names: Iterable[LakeTableName], said: tuple[str, ...]
+    ) -> dict[LakeTableName, Table]:
         wanted = list(names)
         now = time.monotonic()
         loads = [self._requests.submit(self._read, name) for name in wanted]
@@ -162,18 +164,22 @@ class RemoteCatalog:
             self._loaded[name] = _Loaded(table, said, now)
         return tables
 
-    def _read(self, name: TableName) -> Table:
+    def _read(self, name: LakeTableName) -> Table:
         table: Table = _asked(lambda: self._catalog.load_table(name))
         return table
 
-    def fresh(self, name: TableName) -> Table:
+    def fresh(self, name: LakeTableName) -> Table:
         """Return a handle of one's own that does not retry, whatever the table says to Java."""
         table = self._read(name)
         table.metadata.properties["commit.retry.num-retries"] = "0"
         return table
 
     def create(
-        self, name: TableName, schema: Schema, spec: PartitionSpec, properties: Mapping[str, str]
+        self,
+        name: LakeTableName,
+        schema: Schema,
+        spec: PartitionSpec,
+        properties: Mapping[str, str],
     ) -> None:
         """Make a table, unless another process was faster."""
 
