@@ -15,6 +15,7 @@ from agentflow.contracts.registry import Key, Registry, key_of
 from agentflow.contracts.shape import Kind, contract_of
 from agentflow.contracts.source import Document, SourceFile, read_file
 from agentflow.errors import ContractFilesError, FileProblem
+from agentflow.suggestions import meant
 from agentflow.wording import quoted
 
 FOLDERS: dict[str, Kind] = {
@@ -110,7 +111,8 @@ def _folder_problems(directory: Path) -> Iterator[FileProblem]:
             hint = f"Move it into {', '.join(f'{folder}/' for folder in FOLDERS)}."
             yield FileProblem(child.name, 0, "contract file is in none of the folders", hint)
         elif child.is_dir() and close and child.name not in FOLDERS:
-            yield FileProblem(child.name, 0, "folder is not read", f'Did you mean "{close[0]}/"?')
+            hint = meant([f"{folder}/" for folder in close])
+            yield FileProblem(child.name, 0, "folder is not read", hint)
     if not any(True for _ in _files(directory)):
         yield FileProblem(".", 0, "no contract files found", "Put one in events/, say.")
 
@@ -123,7 +125,7 @@ def _files(directory: Path) -> Iterator[tuple[Path, Kind]]:
 
 
 def _claimed(document: Document, file: Path) -> set[str]:
-    """Return the names a broken file probably has, so that nobody is blamed for using them."""
+    """Return the names a broken file probably has, so that using them is not reported as well."""
     names = {_VERSION_SUFFIX.sub("", file.stem)}
     if isinstance(document.value, dict) and isinstance(name := document.value.get("name"), str):
         names.add(name)

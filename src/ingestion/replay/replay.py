@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import quote
@@ -13,6 +12,7 @@ import msgspec
 
 from agentflow.clock import from_datetime
 from agentflow.errors import ParameterError
+from agentflow.suggestions import did_you_mean
 from agentflow.wording import quoted
 from ingestion.replay.files import LongLine, OpenFile, lines_of, open_file
 from ingestion.replay.mapping import Mapped, RowMapping, unmapped
@@ -117,10 +117,9 @@ def _columns_hint(missing: Sequence[str], columns: Sequence[str]) -> str:
                 )
     if {name.strip() for name in columns} >= set(missing):
         return "There are spaces around its column names: say `csv: {trim: true}`."
-    close = get_close_matches(missing[0], columns, n=1)
     listed = ", ".join(columns[:_SHOWN_COLUMNS]) + (", …" if len(columns) > _SHOWN_COLUMNS else "")
-    meant = f"Is {quoted(missing[0])} its {quoted(close[0])}? " if close else ""
-    return f"{meant}Its columns: {listed}. Name one with `header`."
+    near = did_you_mean(missing[0], columns, what="its column")
+    return f"{near} Its columns: {listed}. Name one with `header`.".strip()
 
 
 def _mapped(rows: Rows, mapping: RowMapping) -> Iterator[Replayed]:

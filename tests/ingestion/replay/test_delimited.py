@@ -175,7 +175,7 @@ def test_numbers_of_json_keep_every_digit(tmp_path: Path) -> None:
     [
         (HEADER, 'delimiter: ";"'),
         ("Datum, Betrag, Menge, Notiz", "trim: true"),
-        ("Datum,Betrg,Menge,Notiz", 'Is "Betrag" its "Betrg"?'),
+        ("Datum,Betrg,Menge,Notiz", 'Did you mean its column "Betrg"?'),
     ],
 )
 def test_columns_that_are_missing_say_what_may_be_wrong(
