@@ -53,7 +53,7 @@ def test_id_alone_moves_the_resume_point() -> None:
 
 
 def test_odd_fields_are_ignored() -> None:
-    """NUL in an id, a retry that is no number, unknown names, a byte order mark."""
+    """NUL in an id, a retry that is not a number, unknown names, a byte order mark."""
     parser = SSEParser("before")
 
     events = list(

@@ -105,7 +105,7 @@ def test_stream_that_ends_for_now_is_opened_again(client: AgentFlow, server: Fak
 
 
 def test_stream_gives_up_when_the_platform_stays_away(server: FakeServer) -> None:
-    """For ever is too long for a script."""
+    """A script cannot wait without end."""
     with served(server) as url:
         client = AgentFlow(url, reconnect=Retry(attempts=3, first_delay_seconds=0.001))
         client.send("order.created", ORDER)

@@ -1,6 +1,6 @@
 """What runs in the background: noticed when it dies, said, counted and started again.
 
-One place knows of every thread and task that nobody waits for. Whatever one of them raises, of any
+One place knows of every background thread and task. Whatever one of them raises, of any
 type, it is logged, and started again after a pause that grows; health, Prometheus, `doctor` and the
 page read from here how each of them fares.
 """

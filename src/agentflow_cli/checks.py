@@ -218,7 +218,7 @@ def _health(target: CheckTarget, health: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _not_running(target: CheckTarget, detail: str) -> Iterator[Finding]:
-    """Nobody answers: say so, and whether `up` could start here."""
+    """Nothing answers: say so, and whether `up` could start here."""
     yield Finding("platform", "note", f"not running: {detail}", "agentflow up")
     yield from _lock(target.data_dir)
     try:
@@ -239,7 +239,7 @@ def _lock(data_dir: Path) -> Iterator[Finding]:
 
     try:
         with DataDirectoryLock(data_dir):
-            yield Finding("lock", "ok", "nobody holds the data directory")
+            yield Finding("lock", "ok", "no process holds the data directory")
     except AgentFlowError as error:
         yield Finding("lock", "problem", str(error), error.hint or "")
 

@@ -60,13 +60,13 @@ def _address(url: str) -> str:
     """Check that a platform can be at *url* at all: starting one would not help otherwise.
 
     Raises:
-        Failure: It is no address of HTTP.
+        Failure: It is not an HTTP address.
     """
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
         usable = usable and parts.port != 0
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is not a number
         usable = False
     if usable:
         return url

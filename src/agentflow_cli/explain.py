@@ -60,7 +60,7 @@ def explain(  # noqa: PLR0913  # the options of the command
             f"{number(answer.recompute.value)} in the lake",
             exit_code=NO,
             code="not_equal",
-            hint="Run `agentflow verify`, and keep the data directory for whoever looks into it.",
+            hint="Run `agentflow verify`, and keep the data directory: it shows the cause.",
         )
 
 

@@ -15,7 +15,7 @@ SAID_SECONDS = 5.0
 
 
 def emit(value: object) -> None:
-    """Write a value as JSON, on one line when stdout is no terminal."""
+    """Write a value as JSON, on one line when stdout is not a terminal."""
     indent = 2 if sys.stdout.isatty() else None
     click.echo(json.dumps(value, ensure_ascii=False, indent=indent, default=_plain))
 

@@ -34,7 +34,7 @@ class Transport:
         since: Yields the numbers of all dead letters that are newer, the newest first.
         seconds: A clock that never goes back.
         pause: Waits that many seconds.
-        tell: Says a few words to whoever watches.
+        tell: Shows a few words about the progress.
     """
 
     send: Callable[[list[bytes]], Receipt]

@@ -204,7 +204,7 @@ def _hops(
         in_lake = any(hop["hop"] == "lake" for hop in found)
         if in_lake or time.monotonic() >= deadline:
             return found, elapsed() if in_lake and within else None
-        time.sleep(_LAKE_PAUSE_SECONDS)  # a catalog tells nobody of a commit
+        time.sleep(_LAKE_PAUSE_SECONDS)  # a catalog does not announce a commit
 
 
 def _placed(hop: Json, lake_ms: float | None) -> Hop:

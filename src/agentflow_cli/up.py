@@ -1,4 +1,4 @@
-"""`agentflow up`: run the platform with anybody's contracts."""
+"""`agentflow up`: run the platform with any contracts."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _decode_named = msgspec.msgpack.Decoder(Named).decode
 
 
 def named(record: bytes) -> Named | None:
-    """Return whose record it is, without knowing its contract; None if the bytes are no record."""
+    """Return whose record it is, without knowing its contract; None if it is not one."""
     try:
         return _decode_named(record)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -117,7 +117,7 @@ _SPACE: Final = " \t\r\n"
 
 
 def _next(value: str, place: int) -> int:
-    """Return where the next character is that is no space."""
+    """Return where the next character other than a space is."""
     while value[place] in _SPACE:
         place += 1
     return place

@@ -1,7 +1,7 @@
 """Whether two events of one identity say the same: a repetition counts once, a conflict is refused.
 
 What an event says is its type, its subject, its event time as far as the sender stated it, and the
-declared fields of its data, as they are after decoding. How it travelled is no part of that (the
+declared fields of its data, as they are after decoding. How it travelled does not matter (the
 encoding, the order of members, tracing attributes), nor what the contract derives from it, nor the
 major version by which it was read: whatever a sender repeats is the same event after a change of
 the contract too.

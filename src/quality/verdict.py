@@ -29,7 +29,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     """An event as its contract describes it, enriched.
 
     Attributes:
-        identity: 16 bytes under which it counts once for ever (`agentflow.events.identity_key`).
+        identity: 16 bytes under which it counts only once (`agentflow.events.identity_key`).
         key: Ordering key, the value of the contract's `key` field; None when order is not promised.
         warnings: Rules that only warn, and a deprecated contract.
         identified_by_content: Whether it came without an id: an equal document is the same event.

@@ -162,7 +162,7 @@ class AsyncAgentFlow(AsyncOperations):
     async def send_lines(self, lines: Sequence[bytes]) -> Receipt:
         """Send events that are encoded already, one JSON document to a line, at most 10,000.
 
-        A line that is no event becomes a dead letter like any other rejected event.
+        A line that is not an event becomes a dead letter like any other rejected event.
         """
         return await self._session.do(_calls.send_lines(lines, key=self._new_id()))
 

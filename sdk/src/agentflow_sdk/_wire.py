@@ -116,7 +116,7 @@ def instant(value: datetime) -> str:
     """Render an instant in UTC.
 
     Raises:
-        ValueError: It has no time zone, so nobody knows which instant it is.
+        ValueError: It has no time zone, so it is not clear which instant it is.
     """
     if value.tzinfo is None:
         raise ValueError(f"{value.isoformat()} has no time zone; say datetime(…, tzinfo=UTC)")

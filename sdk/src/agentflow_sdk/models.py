@@ -385,7 +385,7 @@ class DeadLetter(Model):
 
     Attributes:
         raw: What arrived, with what may be personal masked.
-        raw_base64: What arrived, when it is no text; only where it is revealed.
+        raw_base64: What arrived, when it is not text; only where it is revealed.
         masked: Whether something that arrived is not shown.
         conflicts_with: The event that was accepted under the same identity, of an `id_conflict`.
     """

@@ -195,7 +195,7 @@ class SessionWindow(Frozen):
     @field_validator("gap")
     @classmethod
     def _sane(cls, gap: str) -> str:
-        """A shorter pause is the network's, a longer one is kept in a job's memory for nobody."""
+        """A shorter pause is the network's, a longer one fills a job's memory for no use."""
         with suppress(OverflowError):
             if timedelta(seconds=1) <= duration(gap) <= timedelta(days=1):
                 return gap
@@ -211,7 +211,7 @@ class EntityContract(Frozen):
     """A thing events talk about; of each attribute the last value by event time wins.
 
     Attributes:
-        session: How its events fall into sessions; None where nobody asks for them.
+        session: How its events fall into sessions; None where it has none.
     """
 
     kind: Literal["entity"]

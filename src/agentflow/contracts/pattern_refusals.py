@@ -31,7 +31,7 @@ def inline_flags() -> PatternRefusedError:
 def read_differently(pattern: str) -> PatternRefusedError | None:
     r"""Return the refusal of what engines read differently within a class of characters, or None.
 
-    Of `[[:alpha:]]` some make letters, and Python a class of the characters `[:alph`, and a `]`.
+    Of `[[:alpha:]]` some make letters, and Python a class of those characters, and a `]`.
 
     >>> read_differently(r"^[\[a-z]+$")
     >>> print(read_differently("^[[:alpha:]]+$"))

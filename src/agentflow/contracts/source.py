@@ -116,7 +116,7 @@ def read_file(name: str, file: Path) -> Document:
     """Read one contract file from disk, and no more of it than may be in one.
 
     A file may be of any size, and say so wrongly: what is read is measured, not what is declared.
-    What is no file (a link to nothing, a pipe, a folder) is a problem, and is not opened.
+    Anything but a file (a broken link, a pipe, a folder) is a problem, and is not opened.
     """
     if not file.is_file():
         problem = FileProblem(name, 0, _no_file(file), "Rename or remove it, or put a file there.")

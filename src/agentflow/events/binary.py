@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def text_of(value: bytes) -> str | bytes:
-    r"""Decode the value of an attribute; what is no UTF-8 stays as it is.
+    r"""Decode the value of an attribute; bytes that are not UTF-8 stay as they are.
 
     >>> text_of(b"1"), text_of(b"\xfe")
     ('1', b'\xfe')

@@ -75,7 +75,7 @@ def _dataset(registry: Registry, contract: EventContract, dimensions: set[str]) 
 
 
 def _field(name: str, description: str, *, time: bool | None) -> Document:
-    """A column; `time` is None when it is no dimension."""
+    """A column; `time` is None when it is not a dimension."""
     entry: Document = {"name": name, "expression": _sql(identifier(name))}
     if time is not None:
         entry["dimension"] = {"is_time": time}

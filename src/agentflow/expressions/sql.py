@@ -66,7 +66,7 @@ def literal(value: str | int | Decimal | bool | None) -> str:
 
 
 def _on_one_line(value: str | int | Decimal | bool | None) -> str:
-    r"""Render a literal for DuckDB without a line break, which whoever indents SQL would change.
+    r"""Render a literal for DuckDB without a line break, which indenting the SQL would change.
 
     >>> print(_on_one_line("it's\\\na"))
     E'it''s\\\na'

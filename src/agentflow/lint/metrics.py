@@ -83,7 +83,7 @@ def metric_problems(metric: MetricContract, context: LintContext) -> Iterator[Fi
 
 
 def window_problem(name: str) -> str | None:
-    """Return why this is no window name, or None.
+    """Return why this is not a valid window name, or None.
 
     >>> window_problem("24h")
     >>> window_problem("61m") is None, window_problem("125m")

@@ -104,7 +104,7 @@ def _emission(
     if emission.time is not None:
         yield from _known(emission.time, source, context, *path, "time")
         if not source.columns.get(emission.time, "timestamp").startswith("timestamp"):
-            yield context.problem(*path, "time", message=f'"{emission.time}" is no timestamp')
+            yield context.problem(*path, "time", message=f'"{emission.time}" is not a timestamp')
     sequence = sequence_of(event, context.registry.events)
     for name, origin in emission.fields.items():
         yield from _field(source, event, context, (*path, "fields", name), origin)
@@ -172,4 +172,4 @@ def _literal(
         "string": not field.enum or text in field.enum,
     }
     if not fits.get(field.type):
-        yield context.problem(*path, message=f"{origin} is no value for a {field.type} field")
+        yield context.problem(*path, message=f"{origin} is not a value of a {field.type} field")

@@ -89,7 +89,7 @@ def refuse_far_answers(node: MetricNode, values: dict[Aggregate, Precision]) -> 
     """Raise where the arithmetic of a metric may need too many digits.
 
     Raises:
-        ExpressionError: The answer could have more digits than anybody reads.
+        ExpressionError: The answer could have more digits than are of use.
     """
     if (digits := metric_precision(node, values).digits) > MAX_ANSWER_DIGITS:
         raise ExpressionError(

@@ -252,7 +252,7 @@ class MetricState:
 
     @property
     def behind(self) -> bool:
-        """Whether so much happened that it should be folded in before anybody reads."""
+        """Whether so much happened that it should be folded in before the next read."""
         return len(self.deltas) > MAX_DELTAS or self._work is not None
 
     def laborious(self, now_us: int, *, most: int) -> bool:

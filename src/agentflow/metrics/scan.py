@@ -1,6 +1,6 @@
 """Look at many cells little by little, as they stood at one instant, while events move them.
 
-A scan holds the cells that it has not looked at. Whoever changes one has it looked at first, so
+A scan holds the cells that it has not looked at. A change of one has it looked at first, so
 that nothing is copied, nothing waits, and all that was seen belongs to the instant of the start.
 """
 

@@ -4,8 +4,8 @@ While they are small, both are dicts. A large multiset goes over to arrays of wh
 order, a large set to arrays of hashes: a tenth of the memory, and every answer is still exact,
 whatever comes, goes, and in which order. What form a state has is seen nowhere outside of it.
 
-What nobody is expected to change any more can be put to *rest*: its values are packed into bytes,
-and unpacked for as long as somebody looks.
+What is unlikely to change any more can be put to *rest*: its values are packed into bytes,
+and unpacked for as long as they are read.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class WindowCells:
 
     def _reorder(self, dims: Key, *, there: bool) -> None:
         if self.order is not None and not self.order.change(dims, there=there):
-            self.order = None  # nobody has asked for pages for long
+            self.order = None  # no page was asked for in a long time
 
     def forget(self) -> None:
         """Give back the memory of having looked at the values of single cells."""

@@ -63,7 +63,7 @@ def parse_window(name: str) -> Window:
     True
 
     Raises:
-        UnknownWindowError: If it is no window name, or longer than 400 days, or not whole steps.
+        UnknownWindowError: Not a window name, longer than 400 days, or not whole steps.
     """
     if name == "all":
         return Window(name, 0, 0)

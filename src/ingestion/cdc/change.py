@@ -70,7 +70,7 @@ class RowChange:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A record that is no change of a row, and means nothing to any metric."""
+    """A record that is not a change of a row, and means nothing to any metric."""
 
     kind: IgnoredKind
 

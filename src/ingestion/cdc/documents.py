@@ -1,8 +1,8 @@
 """A change of a row becomes the events its source contract says: CloudEvents with fixed ids.
 
 An id is made of the key, the operation, the event type and the position in the source, so a change
-that is delivered twice is one event. An event that is no version of a row (an order was placed) is
-made by an insert or found by a snapshot, whichever comes first: its id has no position.
+that is delivered twice is one event. An event that is not a version of a row (an order was placed)
+is made by an insert or found by a snapshot, whichever comes first: its id has no position.
 """
 
 from __future__ import annotations

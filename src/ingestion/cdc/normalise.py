@@ -231,5 +231,5 @@ def _text(source: Mapping[str, Scalar], name: str) -> str:
 
 def _whole(value: Scalar, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise _Unreadable(f"{quoted(name)} of the source is no whole number")
+        raise _Unreadable(f"{quoted(name)} of the source is not a whole number")
     return value

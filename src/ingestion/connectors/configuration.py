@@ -1,6 +1,6 @@
 """The configuration of one Debezium connector for each server that source contracts name. Pure.
 
-Where a database is and who may read it is no part of a contract: the file holds references that
+Where a database is and who may read it is not part of a contract: the file holds references that
 Kafka Connect resolves from its own environment (`${env:AGENTFLOW_SHOP_PASSWORD}`), never a secret.
 """
 

@@ -83,7 +83,7 @@ class Triage:
     Attributes:
         offset: Its offset in the `dead_letters` topic.
         replayed_as: Offset in `validated` of the event it became, once replayed.
-        fixed_value: The corrected bytes, when somebody corrected them.
+        fixed_value: The corrected bytes, if they were corrected.
     """
 
     offset: int

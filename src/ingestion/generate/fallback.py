@@ -17,8 +17,8 @@ def random_scenario(registry: Registry) -> Scenario:
     """Return a scenario in which every event type is as likely as every other.
 
     Keys and everything that is called an id come from 500 values, so that corrections meet what
-    they correct. Event types with a field nobody can draw (a required, complicated pattern) are
-    left out.
+    they correct. Event types with a field that cannot be drawn (a required, complicated pattern)
+    are left out.
     Compile it *careful*: only drawing again makes the values obey rules.
     """
     journeys: dict[str, Journey] = {}

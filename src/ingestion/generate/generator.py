@@ -80,7 +80,7 @@ class Generated(msgspec.Struct, frozen=True, gc=False):
 class Generator:
     """A seeded source of events.
 
-    Time is simulated: the i-th event is due i / rate seconds after the start, whoever reads it and
+    Time is simulated: the i-th event is due i / rate seconds after the start, whatever reads it and
     however fast. Ids carry a digest of seed and start, so two runs never share one, and the same
     run repeated is a replay.
     """
@@ -206,8 +206,8 @@ class _Run:
 def _drafts(cast: CompiledScenario, context: DrawContext, speed: float) -> Iterator[Draft]:
     """Return one event after another, each at the context's time when it is asked for.
 
-    Whoever has waited longest goes first; a new journey begins only when nobody is due. So the rate
-    is exact, and the number of journeys under way follows from it.
+    The journey that has waited longest goes first; a new one begins only when none is due. So the
+    rate is exact, and the number of journeys under way follows from it.
     """
     waiting: list[tuple[int, int, Iterator[Happening]]] = []
     for order, begin in enumerate(cast.opening):

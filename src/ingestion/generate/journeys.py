@@ -48,7 +48,7 @@ class CompiledScenario:
 
     Attributes:
         opening: Journeys that run once, in order.
-        begin: Starts the journeys of everybody else; each call is a new one.
+        begin: Starts one of the other journeys; each call is a new one.
     """
 
     opening: tuple[Callable[[], Iterator[Happening]], ...]

@@ -49,14 +49,14 @@ class KafkaBroker:
         return "Kafka"
 
     def cluster_id(self) -> str | None:
-        """Return the id of the cluster; None when nobody answers."""
+        """Return the id of the cluster; None when no broker answers."""
         try:
             return KafkaAdmin(self._config).cluster_id()
         except UnavailableError:
             return None
 
     def bounds(self) -> Mapping[str, TopicBounds] | None:
-        """Return where each topic begins and ends; None when nobody answers.
+        """Return where each topic begins and ends; None when no broker answers.
 
         Raises:
             TopicUnknownError: One of them, or raw, does not exist.

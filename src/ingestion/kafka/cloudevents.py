@@ -41,7 +41,7 @@ def structured(headers: Sequence[Header], value: bytes | None) -> bytes:
     """Return the document a record stands for, in either mode; empty for a tombstone.
 
     Binary mode gives exactly what HTTP's binary mode gives for the same attributes and data. A
-    header that is no UTF-8 makes a document that the gate refuses.
+    header that is not UTF-8 makes a document that the gate refuses.
 
     >>> structured([("ce_type", b"order.created")], b'{"amount": "5.00"}')
     b'{"type":"order.created","data":{"amount": "5.00"}}'
@@ -58,7 +58,7 @@ def binary(document: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
     `structured` of them is the same document, with every attribute as text.
 
     Raises:
-        ParameterError: It is no JSON object, an attribute is no text, number or boolean, or its
+        ParameterError: It is not a JSON object, an attribute is not text, number or boolean, or its
             data cannot stand alone.
     """
     try:

@@ -65,7 +65,7 @@ class KafkaConfig:
         """Return what *topic* is called on the broker.
 
         Raises:
-            ParameterError: The topic is no valid name.
+            ParameterError: The topic's name is not valid.
         """
         return f"{self.prefix}.{checked_topic(topic)}"
 

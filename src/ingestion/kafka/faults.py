@@ -127,7 +127,7 @@ class Faults:
 
         Raises:
             UnavailableError: Trying again later can help.
-            StorageError: It cannot; somebody has to act.
+            StorageError: It cannot; an operator has to act.
         """
         try:
             yield
@@ -140,7 +140,7 @@ class Faults:
 
 
 def _kind(error: KafkaError) -> int:
-    """Return the code, or one code for all that mean that nobody is there: they take turns."""
+    """Return the code, or one code for all that mean that no broker is there: they take turns."""
     code = error.code()
     return KafkaError._TRANSPORT if code in _ABSENT else code
 

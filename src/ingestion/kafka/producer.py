@@ -216,7 +216,7 @@ class _Delivery:
             self._wake()
 
     def lost(self, failure: BaseException) -> None:
-        """End the wait: a report could not be taken in, so nobody will ever complete it."""
+        """End the wait: a report could not be taken in, so nothing will ever complete it."""
         self._error = UnavailableError(
             f"what became of a record is not known: {reason_of(failure)}",
             hint="Send it again; an event that was stored after all is counted once by its id.",
@@ -226,7 +226,7 @@ class _Delivery:
     def _wake(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._complete)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed: nothing waits any more
             return
 
     def _complete(self) -> None:

@@ -188,7 +188,7 @@ def _first(consumer: Consumer, offset: int, end: int) -> int | None:
             continue
         error, there = message.error(), message.offset()
         if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-            # An end before *end* is that of a transaction that is still open: nobody knows yet.
+            # An end before *end* is that of a transaction that is still open: not known yet.
             if there is None or (error is not None and there < end):
                 return None
             return max(offset, min(there, end))

@@ -97,14 +97,14 @@ class TopicPlan:
 
     @property
     def blocked(self) -> bool:
-        """The platform must not run before somebody has mended it."""
+        """The platform must not run before this is repaired."""
         return any(drift.harm == "blocks" for drift in self.drift)
 
 
 def plan_topics(
     wanted: Iterable[Topic], found: Iterable[FoundTopic], *, grow: bool = False
 ) -> TopicPlan:
-    """Return what to change so that *found* becomes *wanted*; topics nobody wants are left alone.
+    """Return what to change so that *found* becomes *wanted*; other topics are left alone.
 
     Nothing is ever deleted or shrunk. Partitions are added only when *grow* is asked for: until all
     records of the old places are read, a key that moves has its events in two partitions.

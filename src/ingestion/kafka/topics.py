@@ -27,7 +27,7 @@ class Topic:
     Attributes:
         name: As the broker knows it, with its prefix.
         keyed: Every record has a key. Without keys, compaction would keep one record of all.
-        sequencer: It has one partition, because its offsets are the one order everybody shares.
+        sequencer: It has one partition, because its offsets are the one order all replicas share.
         config: Broker properties that we decide; all others are the cluster's.
     """
 

@@ -17,7 +17,7 @@ _SENSELESS = {0, sqlite3.SQLITE_ERROR}
 
 
 def sync_failed(error: Exception) -> bool:
-    """Tell whether `fsync` itself failed: after that nobody knows what the disk holds."""
+    """Tell whether `fsync` itself failed: after that it is not known what the disk holds."""
     return getattr(error, "sqlite_errorcode", 0) in _SYNC_FAILURES
 
 

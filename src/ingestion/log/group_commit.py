@@ -27,8 +27,8 @@ class GroupCommitter:
     """Commit batches of one event loop in one writer thread, in the order they were submitted.
 
     Delivery: `submit` returns once its events are durable and *on_committed* has seen them.
-    Order: *on_committed* runs on the event loop, once per commit, in offset order, before anybody
-    who submitted to it goes on. Thread-safety: none; call everything on the event loop.
+    Order: *on_committed* runs on the event loop, once per commit, in offset order, before any
+    caller who submitted to it goes on. Thread-safety: none; call everything on the event loop.
     """
 
     def __init__(

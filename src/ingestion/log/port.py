@@ -67,8 +67,8 @@ class Bus(Protocol):
     order of the calls, and records of one key are in one partition. Thread-safety: every method may
     be called from any thread.
 
-    Every method raises `ParameterError` for a topic that is no valid name, `UnavailableError` when
-    trying again later can help, and `StorageError` when somebody has to act.
+    Every method raises `ParameterError` for an invalid topic name, `UnavailableError` when
+    trying again later can help, and `StorageError` when an operator has to act.
     """
 
     @property
@@ -122,7 +122,7 @@ class Accept(msgspec.Struct, frozen=True, gc=False):
     What knows contracts says in `conflict` whether an event of a known identity is a repetition.
 
     Attributes:
-        identity: 16 bytes (`agentflow.events.identity_key`); it counts once for ever.
+        identity: 16 bytes (`agentflow.events.identity_key`); it counts once, ever.
         key: Ordering key of the event's contract, or None.
         value: The encoded event.
         links: 16-byte digests under which `CommitLog.linked` finds this event again.

@@ -20,7 +20,7 @@ _COLUMNS = "first_offset, count, checksum, identities, links, records"
 
 
 class LogReader:
-    """The reading half of a bus over a file that somebody else may be writing.
+    """The reading half of a bus over a file that another process may be writing.
 
     Order: by offset. Visibility: what was committed when the call began. Thread-safety: any thread;
     each call borrows a read-only connection of its own, so readers never wait for the writer.
@@ -116,7 +116,7 @@ class LogReader:
                 yield chunk, offset
 
     def end(self, topic: str) -> int:
-        """Return the offset after the last record; 0 for a topic nobody has written to."""
+        """Return the offset after the last record; 0 for a topic without records."""
         with self.connection() as connection:
             floor = schema.topics(connection).get(topic)
             return 0 if floor is None else schema.topic_end(connection, topic, floor=floor)

@@ -30,7 +30,7 @@ Outcome = Literal["created", "opened", "skipped", "salvaged", "replaced"]
 
 @dataclass(frozen=True, slots=True)
 class OpenReport:
-    """What opening found and did, for the operator and for whoever rebuilds state.
+    """What opening found and did, for the operator and for rebuilding state.
 
     Attributes:
         outcome: `created`, `opened`, `skipped` (commits in the WAL were lost, offsets moved on),

@@ -20,7 +20,7 @@ HEADER: Final = b"SQLite format 3\0\x20\x00\x02\x02\x00\x40\x20\x20"
 
 PAGE_BYTES: Final = 8192
 CHECKPOINT_PAGES: Final = 1000
-"""About 8 MB: larger is no faster and makes the commit that pays for it slower (ADR 0004)."""
+"""About 8 MB: larger is not faster, and makes the commit that pays for it slower (ADR 0004)."""
 
 SERIES: Final = 4_096
 """How many numbers the temporary table `series` of every connection holds."""

@@ -225,7 +225,7 @@ class SqliteLog:
         """Store *records* in order, all or none, and return their places once they are durable.
 
         Raises:
-            ParameterError: The topic is no valid name.
+            ParameterError: The topic's name is not valid.
             StorageError: Nothing was acknowledged.
         """
         checked_topic(topic)

@@ -31,7 +31,7 @@ def dropped_commits(wal: Path, *, recovered_frames: int) -> int:
 
     A write that was cut off before its commit leaves frames too, but none that ends a transaction;
     or it leaves the header of the last frame without its whole page, since the two are written one
-    after the other: the file ends there, no fsync followed, and nobody was told of that commit.
+    after the other: the file ends there, no fsync followed, and that commit was not acknowledged.
     A file whose own header is damaged counts as one: how many it held cannot be told.
     """
     try:

@@ -36,7 +36,7 @@ class RedisBroker:
         return "Redis"
 
     def cluster_id(self) -> str | None:
-        """Return the name of the log; None when nobody answers.
+        """Return the name of the log; None when the server does not answer.
 
         Raises:
             StorageError: The server would lose events that it acknowledged.
@@ -45,11 +45,11 @@ class RedisBroker:
         return self._log_id
 
     def lake_id(self) -> str | None:
-        """Return the name of the lake that the gates write; None when nobody knows."""
+        """Return the name of the lake that the gates write; None when it is not known."""
         return self._asked(lambda bus: bus.lake_id())
 
     def bounds(self) -> Mapping[str, TopicBounds] | None:
-        """Return where each topic begins and ends; None when nobody answers."""
+        """Return where each topic begins and ends; None when the server does not answer."""
         return self._asked(
             lambda bus: {each: TopicBounds(bus.start(each), bus.end(each)) for each in self._topics}
         )

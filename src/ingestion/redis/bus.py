@@ -65,7 +65,7 @@ class RedisBus:
         """Store *records* in order, all or none; see `Bus.append`.
 
         Raises:
-            ParameterError: The topic is no valid name.
+            ParameterError: The topic's name is not valid.
             UnavailableError: The server does not answer.
             StorageError: Nothing was stored.
         """

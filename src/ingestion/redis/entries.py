@@ -34,8 +34,8 @@ def fields_of(record: NewRecord) -> dict[bytes, bytes | int]:
 def record_of(topic: str, partition: int, entry: bytes, fields: Mapping[bytes, bytes]) -> Record:
     """Return the record of an entry; total.
 
-    Whoever can reach the server may add entries, `XADD agentflow:raw:0 0-* v '{…}'` for one: what
-    is absent or of no use is empty, and the time is 0, which is no time of ours.
+    Any client of the server can add entries, `XADD agentflow:raw:0 0-* v '{…}'` for one: what
+    is absent or of no use is empty, and the time is 0, which no event of ours has.
     """
     written = fields.get(_TIME, b"")
     known = written.isdigit() and len(written) <= _DIGITS

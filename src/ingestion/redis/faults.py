@@ -26,7 +26,7 @@ def translated(place: str) -> Iterator[None]:
 
     Raises:
         UnavailableError: Trying again later can help.
-        StorageError: It cannot; somebody has to act.
+        StorageError: It cannot; an operator has to act.
     """
     try:
         yield

@@ -139,7 +139,7 @@ class RedisSender:
         return [[RecordOffset(part, offset_of(next(ids))) for part in each] for each in parts]
 
     def _require_same_log(self, log_id: bytes | None) -> None:
-        """Acknowledge nothing that goes to a server which lost what it held: nobody judges it.
+        """Acknowledge nothing that goes to a server which lost what it held: it will not be judged.
 
         Raises:
             UnavailableError: It did.

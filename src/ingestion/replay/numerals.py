@@ -9,7 +9,7 @@ from functools import lru_cache
 def plain_number(text: str, *, decimal: str, thousands: str | None) -> str | None:
     """Return a number with a point and without groups, or None when it is not written so.
 
-    Groups have three digits each, all of them or none: "1.23" with groups by points is no number,
+    Groups have three digits each, all of them or none: "1.23" with groups by points is not one,
     it may be 1.23 or 123.
 
     >>> plain_number("-1.234.567,89", decimal=",", thousands=".")

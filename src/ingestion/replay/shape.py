@@ -1,4 +1,4 @@
-"""The shape of a mapping: how the rows of somebody's file become events of our contracts."""
+"""The shape of a mapping: how the rows of a file become events of the contracts."""
 
 from __future__ import annotations
 

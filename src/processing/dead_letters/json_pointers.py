@@ -17,7 +17,7 @@ def edited(document: bytes, changes: Mapping[str, object], removals: Sequence[st
     b'{"a":{"c":2}}'
 
     Raises:
-        ParameterError: The document is no JSON object, or a pointer leads through none.
+        ParameterError: The document, or what a pointer leads through, is not a JSON object.
     """
     try:
         root = msgspec.json.decode(document)
@@ -25,7 +25,7 @@ def edited(document: bytes, changes: Mapping[str, object], removals: Sequence[st
         root = None
     if not isinstance(root, dict):
         raise ParameterError(
-            "this document is no JSON object, so its parts cannot be edited",
+            "this document is not a JSON object, so its parts cannot be edited",
             hint="Fix it with a whole event.",
         )
     for pointer, value in changes.items():
@@ -40,7 +40,7 @@ def edited(document: bytes, changes: Mapping[str, object], removals: Sequence[st
 def _parent(root: dict[str, object], pointer: str) -> tuple[dict[str, object], str]:
     if not pointer.startswith("/"):
         raise ParameterError(
-            f"{quoted(pointer)} is no JSON pointer", hint="Write it like /data/amount."
+            f"{quoted(pointer)} is not a JSON pointer", hint="Write it like /data/amount."
         )
     names = [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]
     place = root

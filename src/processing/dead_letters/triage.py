@@ -145,7 +145,7 @@ class DeadLetters:
 
         Raises:
             NotFoundError: There is no such dead letter.
-            ParameterError: It is no JSON object, so that only a whole event can replace it.
+            ParameterError: It is not a JSON object, so only a whole event can replace it.
         """
         item = self.get(tenant, offset)
         if fix.event is not None:

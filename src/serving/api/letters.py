@@ -25,8 +25,8 @@ class DeadLetterShape(msgspec.Struct, frozen=True):
 
     Attributes:
         raw: What arrived. Values of personal fields, and of fields its contract does not declare,
-            are masked; None when it is no JSON object, in which nothing can be told apart.
-        raw_base64: What arrived, when it is no text; only where it is revealed.
+            are masked; None when it is not a JSON object, in which nothing can be told apart.
+        raw_base64: What arrived, when it is not text; only where it is revealed.
         masked: Whether something that arrived is not shown.
         conflicts_with: The event that was accepted under the same identity, of an `id_conflict`.
     """

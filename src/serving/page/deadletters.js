@@ -20,7 +20,7 @@ export class DeadLetters {
     await this.refresh();
   }
 
-  /** Read the first page again, unless somebody is at work in it. */
+  /** Read the first page again, unless a person is editing it. */
   async refresh({ quietly = false } = {}) {
     if (quietly && byId("deadletter-list").querySelector("details[open]")) return;
     await this.page(null);

@@ -1,4 +1,4 @@
-// What somebody changed in a JSON document, as members to set and to remove. Only that is sent back: personal
+// What a person changed in a JSON document, as members to set and to remove. Only that is sent back: personal
 // data is masked on this page, and a document sent as a whole would carry the masks into the event.
 
 /** Parse JSON and keep the digits of numbers that JavaScript would round. */

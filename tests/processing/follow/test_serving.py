@@ -440,7 +440,7 @@ def test_a_replica_the_stream_has_passed_is_made_anew(
 def test_what_a_stream_deleted_ahead_of_its_reader_is_taken_from_the_lake(
     tmp_path: Path, registry: Registry, broker: FakeBroker, *, in_lake: bool
 ) -> None:
-    """It read nothing more until somebody restarted it; what nobody holds is named as lost."""
+    """It read nothing more until it was restarted; what no broker holds is named as lost."""
     life = Life(tmp_path, registry, broker)
     life.reach(life.token_of(life.send(thing("a", 2), b"bad")))
     into_the_lake(life)

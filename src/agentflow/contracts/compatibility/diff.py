@@ -70,7 +70,7 @@ def _differences(
     before: Contract, after: Contract, old: Registry, new: Registry
 ) -> Iterator[Difference]:
     if before.status == "proposed" and after.status == "proposed":
-        # Nobody may rely on a proposal yet, so nothing in it can break.
+        # A proposal is not in force yet, so nothing in it can break.
         for difference in _unjudged(before, after, old, new):
             if difference.path != "minor":
                 impact: Impact = "compatible"
