@@ -82,14 +82,16 @@ def _shown(bar: Watch) -> Callable[[str, float], None]:
 
 def _elsewhere(settings: Settings) -> tuple[str, ...]:
     """Return what the platform of these settings keeps outside of its data directory."""
-    lake = f"the lake: its tables are at {settings.lake_warehouse or settings.lake_catalog}"
-    if settings.bus == "kafka":
-        topics = f"events: they are in Kafka, in the topics {settings.kafka_prefix}.*"
-        return (topics, lake) if settings.lake_catalog else (topics,)
-    if settings.bus == "redis":
-        keys = f"events that the lake does not have: they are in Redis, {settings.redis_prefix}:*"
-        return (keys, lake) if settings.lake_catalog else (keys,)
-    return (lake,) if settings.lake_catalog else ()
+    from ingestion.buses import BUSES
+
+    bus = BUSES.get(settings.bus)
+    events = () if bus is None else (bus.holds(settings),)
+    if not settings.lake_catalog:
+        return events
+    return (
+        *events,
+        f"the lake: its tables are at {settings.lake_warehouse or settings.lake_catalog}",
+    )
 
 
 def _tell(manifest: Manifest, *, as_json: bool, done: str) -> None:

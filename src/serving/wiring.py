@@ -44,8 +44,7 @@ from serving.server.protocol import hot_protocol
 from serving.server.stopping import Server
 
 if TYPE_CHECKING:
-    from ingestion.redis.broker import RedisBroker
-    from processing.follow.opening import Broker
+    from ingestion.stream.port import Broker
 
 log = structlog.get_logger()
 
@@ -102,16 +101,14 @@ def _open(settings: Settings, *, clock: Clock) -> Platform:
 
 
 def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Platform:
+    from ingestion.buses import BUSES
     from processing.follow.opening import StreamOptions, open_stream_platform
+    from processing.transformations.stream import StreamGate
 
-    broker: Broker
+    broker = BUSES[settings.bus].broker(settings, lambda: StreamGate(registry).change_topics)
     opening = lake_that_is_followed(settings)
-    if settings.bus == "redis":
-        broker = redis = _redis(settings)
-        if not settings.lake_catalog:
-            opening = _the_lake_of_the_gate(opening, redis)
-    else:
-        broker = _kafka(settings, registry)
+    if not settings.lake_catalog:
+        opening = _the_lake_of_the_gate(opening, broker)
     options = StreamOptions(
         backlog_events=settings.backlog_events,
         look_every=timedelta(seconds=settings.lake_interval_seconds),
@@ -121,7 +118,7 @@ def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Pla
 
 
 def _the_lake_of_the_gate(
-    opening: Callable[[Registry], Lake], broker: RedisBroker
+    opening: Callable[[Registry], Lake], broker: Broker
 ) -> Callable[[Registry], Lake]:
     """Return what opens the lake, and refuses one that the gate does not write."""
 
@@ -138,30 +135,6 @@ def _the_lake_of_the_gate(
         return lake
 
     return opened
-
-
-def _kafka(settings: Settings, registry: Registry) -> Broker:
-    from ingestion.kafka.broker import KafkaBroker
-    from ingestion.kafka.wiring import kafka_config
-    from processing.follow.port import FOLLOWED
-    from processing.transformations.stream import StreamGate
-
-    return KafkaBroker(
-        kafka_config(settings),
-        FOLLOWED,
-        changes=StreamGate(registry).change_topics,
-        capacity_records=settings.kafka_backlog_records,
-        max_message_bytes=settings.kafka_max_message_bytes,
-        delivery_timeout=timedelta(seconds=settings.kafka_delivery_timeout_seconds),
-    )
-
-
-def _redis(settings: Settings) -> RedisBroker:
-    from ingestion.redis.broker import RedisBroker
-    from ingestion.redis.wiring import redis_config
-    from processing.follow.port import FOLLOWED
-
-    return RedisBroker(redis_config(settings), FOLLOWED)
 
 
 def build_app(platform: Platform, settings: Settings) -> Api:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Condition
 from typing import Any
 
@@ -15,23 +14,10 @@ from agentflow.supervision import Supervisor
 from ingestion.kafka.config import KafkaConfig
 from ingestion.kafka.producer import KafkaProducer
 from ingestion.log.port import NewRecord, Record, RecordOffset
-from processing.follow.port import FOLLOWED
+from ingestion.stream.port import FOLLOWED, TopicBounds, TopicEnds
 from tests.fakes.stream_job import PlainJob
 
 RAW_TOPIC = "shop.raw"
-
-
-@dataclass(frozen=True)
-class FakeBounds:
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class FakeEnds:
-    followed: Mapping[str, int]
-    raw: Mapping[str, int]
-    judged: Mapping[str, int]
 
 
 class FakeBroker:
@@ -110,10 +96,13 @@ class FakeBroker:
     def cluster_id(self) -> str | None:
         return None if self.down else "cluster"
 
-    def bounds(self) -> Mapping[str, FakeBounds] | None:
+    def lake_id(self) -> None:
+        """Know no lake."""
+
+    def bounds(self) -> Mapping[str, TopicBounds] | None:
         if self.down:
             return None
-        return {topic: FakeBounds(self.start(topic), len(r)) for topic, r in self.topics.items()}
+        return {topic: TopicBounds(self.start(topic), len(r)) for topic, r in self.topics.items()}
 
     def start(self, topic: str) -> int:
         records = self.topics[topic]
@@ -223,11 +212,11 @@ class FakeStream:
         there = (n for n in range(offset, min(end, len(records))) if records[n] is not None)
         return next(there, end)
 
-    def ends(self) -> FakeEnds:
+    def ends(self) -> TopicEnds:
         broker = self._broker
         if broker.down:
             raise UnavailableError("nobody answers")
-        return FakeEnds(
+        return TopicEnds(
             {topic: len(records) for topic, records in broker.topics.items()},
             {f"{RAW_TOPIC}/{number}": len(raw) for number, raw in enumerate(broker.raw)},
             {f"{RAW_TOPIC}/{number}": at for number, at in enumerate(broker.committed)},

@@ -90,3 +90,40 @@ class GateBus(Protocol):
     def close(self) -> None:
         """Let connections go."""
         ...
+
+
+class JudgedLog(Protocol):
+    """The stream that is judged, as the writer of the lake reads it."""
+
+    @property
+    def log_id(self) -> str:
+        """Name of this log; offsets mean nothing under another one."""
+        ...
+
+    def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
+        """Return up to *limit* records at or after *start* in offset order; empty at the end."""
+        ...
+
+    def end(self, topic: str) -> int:
+        """Return the offset the next record will be given or, after a gap, a lower bound of it."""
+        ...
+
+    def close(self) -> None:
+        """Let connections go."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GateWork:
+    """What `agentflow gate` works on.
+
+    Attributes:
+        raw_topic: The broker's name of the raw topic.
+        keep_events: Records that each topic keeps beyond what was judged, or the lake covers; 0 for
+            all there ever were.
+    """
+
+    bus: GateBus
+    log: JudgedLog
+    raw_topic: str
+    keep_events: int

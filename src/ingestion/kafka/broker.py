@@ -15,7 +15,7 @@ from ingestion.kafka.faults import Faults
 from ingestion.kafka.producer import CAPACITY_RECORDS, DELIVERY_TIMEOUT, KafkaProducer
 from ingestion.kafka.stream import KafkaStream, require_topics
 from ingestion.log.port import RAW
-from ingestion.topic_ends import TopicBounds
+from ingestion.stream.port import TopicBounds
 
 
 class KafkaBroker:
@@ -54,6 +54,9 @@ class KafkaBroker:
             return KafkaAdmin(self._config).cluster_id()
         except UnavailableError:
             return None
+
+    def lake_id(self) -> None:
+        """Return None: the job writes the lake of its own catalog, which it tells nobody."""
 
     def bounds(self) -> Mapping[str, TopicBounds] | None:
         """Return where each topic begins and ends; None when no broker answers.

@@ -19,7 +19,7 @@ from ingestion.kafka.faults import Faults
 from ingestion.kafka.positions import GroupPositions
 from ingestion.kafka.records import record_of
 from ingestion.log.port import RAW, Record
-from ingestion.topic_ends import TopicEnds
+from ingestion.stream.port import TopicEnds
 
 AT_ONCE: Final = 2_000
 """Most records that one `poll` returns."""

@@ -12,7 +12,7 @@ from ingestion.redis.bus import RedisBus
 from ingestion.redis.opening import RedisConfig, opened_bus
 from ingestion.redis.sender import RedisSender
 from ingestion.redis.stream import RedisStream
-from ingestion.topic_ends import TopicBounds
+from ingestion.stream.port import TopicBounds
 
 _T = TypeVar("_T")
 

@@ -16,7 +16,7 @@ from ingestion.redis.entries import record_of
 from ingestion.redis.faults import LOST, LOST_HINT
 from ingestion.redis.names import id_before, offset_of, stream_key
 from ingestion.redis.opening import RedisConfig, opened_bus
-from ingestion.topic_ends import TopicEnds
+from ingestion.stream.port import TopicEnds
 
 AT_ONCE: Final = 2_000
 """Most records of each topic that one `poll` returns."""

@@ -17,9 +17,9 @@ from agentflow.errors import StorageError, UnavailableError
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from ingestion.log.refill import OffsetRecord
 from ingestion.log.replica import ReplicaBatch, ReplicaLog
+from ingestion.stream.port import FOLLOWED, Broker, TopicBounds
 from processing.follow.follower import FOLLOWER
-from processing.follow.port import FOLLOWED, TopicBounds
-from processing.follow.replica import ANOTHER_STREAM, StreamSource
+from processing.follow.replica import ANOTHER_STREAM
 from processing.lake import LakeReader
 from processing.recovery.opening import Recovery
 from processing.recovery.refill import RecordMaker, letters_of
@@ -30,7 +30,7 @@ _AT_ONCE: Final = 5_000
 
 
 def bridge(
-    replica: ReplicaLog, source: StreamSource, reader: LakeReader, registry: Registry, gate: Gate
+    replica: ReplicaLog, source: Broker, reader: LakeReader, registry: Registry, gate: Gate
 ) -> Sequence[Recovery]:
     """Bring *replica* to where *source* can be read on, and return what was done; blocks.
 

@@ -19,8 +19,8 @@ from agentflow.events import Event
 from agentflow.supervision import Supervisor
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from ingestion.log.replica import ReplicaBatch, ReplicaLog, Replicated
+from ingestion.stream.port import Stream
 from processing.follow.accounting import AccountRow, Accounts
-from processing.follow.port import Stream
 from processing.follow.unpacking import REMEMBERED_LETTERS, Letters, Unpacked, Unpacker
 from processing.live.groups import decoded
 from quality.gate import Gate

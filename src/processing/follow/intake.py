@@ -14,11 +14,11 @@ from agentflow.wording import counted
 from ingestion.kafka.records import raw_record
 from ingestion.log.port import DEAD_LETTERS, RAW, VALIDATED
 from ingestion.log.replica import ReplicaLog
+from ingestion.stream.port import RawSender, TopicEnds, partition_name
 from processing.definitions import Definitions
 from processing.follow.follower import Followed, Follower, FollowProgress
 from processing.follow.in_flight import InFlight
 from processing.follow.lag import SECOND_US, Lag, Pressure
-from processing.follow.port import Ends, RawSender, partition_name
 from processing.follow.visibility import StreamVisibility
 from processing.follow.watcher import EndsWatcher
 from processing.transformations.dead_letter import letter_identity
@@ -54,7 +54,7 @@ class StreamEnds:
     replica: ReplicaLog
     settled: bool
     follow: Callable[[Callable[[Followed], None]], Follower]
-    watch: Callable[[Callable[[Ends, int], None], Callable[[int], None]], EndsWatcher]
+    watch: Callable[[Callable[[TopicEnds, int], None], Callable[[int], None]], EndsWatcher]
 
 
 class StreamIntake:
@@ -84,8 +84,8 @@ class StreamIntake:
         self._in_flight = InFlight()
         self._sending = 0
         self._unreadable = 0
-        self._first_ends: Ends | None = None
-        self._heard_ends: Ends | None = None
+        self._first_ends: TopicEnds | None = None
+        self._heard_ends: TopicEnds | None = None
         self._seen_frontiers: Mapping[str, int] = {}
         self._follower = ends.follow(self._apply)
         self._standing: FollowProgress = self._follower.standing
@@ -255,17 +255,17 @@ class StreamIntake:
             self._visibility.settle()
         self._visibility.advance(standing.frontiers)
 
-    def _heard_elsewhere(self, ends: Ends, at_us: int) -> None:
+    def _heard_elsewhere(self, ends: TopicEnds, at_us: int) -> None:
         self._loop.call_soon_threadsafe(self._take_ends, ends, at_us)
 
     def _lost_elsewhere(self, at_us: int) -> None:
         self._loop.call_soon_threadsafe(lambda: self._lag.lost(at_us=at_us))
 
-    def _take_ends(self, ends: Ends, at_us: int) -> None:
+    def _take_ends(self, ends: TopicEnds, at_us: int) -> None:
         with self._measuring.guarding():
             self._heard(ends, at_us)
 
-    def _heard(self, ends: Ends, at_us: int) -> None:
+    def _heard(self, ends: TopicEnds, at_us: int) -> None:
         self._first_ends = self._first_ends or ends
         self._heard_ends = self._heard_ends or ends
         self._lag.heard({**ends.followed, **ends.raw}, at_us=at_us)
@@ -341,7 +341,7 @@ def _rejected(verdict: Rejected) -> EventResult:
     return EventResult("rejected", verdict.event_id, verdict.type, None, None, verdict.violations)
 
 
-def _reached(ends: Ends, standing: FollowProgress) -> bool:
+def _reached(ends: TopicEnds, standing: FollowProgress) -> bool:
     return all(standing.positions.get(topic, 0) >= end for topic, end in ends.followed.items())
 
 

@@ -7,18 +7,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from agentflow.clock import Clock
 from agentflow.contracts import Registry
-from agentflow.supervision import Supervisor
 from agentflow.timers import SystemTimers, Timers
+from ingestion.stream.port import Broker, TopicEnds
 from processing.follow.bridge import bridge
 from processing.follow.follower import Followed, Follower
 from processing.follow.intake import StreamEnds, StreamIntake
 from processing.follow.lag import Pressure
-from processing.follow.port import Ends, RawSender, Stream
-from processing.follow.replica import Replica, StreamSource, open_replica
+from processing.follow.replica import Replica, open_replica
 from processing.follow.watcher import EndsWatcher
 from processing.lake import Lake, LakeFollower, LakeReader, lake_health, open_lake
 from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES
@@ -28,28 +26,6 @@ from processing.wiring import Site, Storage, assemble, noted
 from processing.write.port import EventIntake, IntakeDependencies
 
 LOOK_EVERY = timedelta(seconds=5)
-
-
-class Broker(StreamSource, Protocol):
-    """Everything that is needed of a stream; made for one platform."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages: `Kafka`, `Redis`."""
-        ...
-
-    @property
-    def raw_topic(self) -> str:
-        """The broker's name of the raw topic."""
-        ...
-
-    def stream(self, lost: Callable[[], None]) -> Stream:
-        """Return a reader; *lost* is called, in any thread, when every broker is gone."""
-        ...
-
-    def sender(self, supervisor: Supervisor) -> RawSender:
-        """Return what appends to the raw topic."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +128,9 @@ class _Intake:
                 supervisor=dependencies.supervisor,
             )
 
-        def watch(heard: Callable[[Ends, int], None], lost: Callable[[int], None]) -> EndsWatcher:
+        def watch(
+            heard: Callable[[TopicEnds, int], None], lost: Callable[[int], None]
+        ) -> EndsWatcher:
             watcher = EndsWatcher(
                 stream.ends,
                 heard=heard,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -16,9 +16,9 @@ from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from ingestion.log.refill import REFILL
 from ingestion.log.replica import ReplicaBatch
 from ingestion.log.sqlite_log import SqliteLog
+from ingestion.stream.port import FOLLOWED, Broker, TopicBounds
 from processing.follow.accounting import AHEAD, BASE, FRONTIER, JUMPED, Accounts
 from processing.follow.follower import FOLLOWER
-from processing.follow.port import FOLLOWED, TopicBounds
 from processing.lake import LakeReader
 from processing.live.snapshot import SNAPSHOT_FILE
 from processing.recovery.opening import Recovery
@@ -36,22 +36,6 @@ ANOTHER_STREAM: Final = (
 _FROM_START: Final = "from_start"
 _UNKNOWN: Final = "unknown"
 _ASIDE: Final = "replica-of-another-stream.sqlite"
-
-
-class StreamSource(Protocol):
-    """What has to be known of the stream before it is followed."""
-
-    def cluster_id(self) -> str | None:
-        """Return the name of the log that offsets belong to; None without an answer."""
-        ...
-
-    def bounds(self) -> Mapping[str, TopicBounds] | None:
-        """Return where each followed topic begins and ends; None when the broker does not answer.
-
-        Raises:
-            TopicUnknownError: One does not exist.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +59,7 @@ class Replica:
 
 
 def open_replica(
-    data_dir: Path, source: StreamSource, reader: LakeReader, registry: Registry, gate: Gate
+    data_dir: Path, source: Broker, reader: LakeReader, registry: Registry, gate: Gate
 ) -> Replica:
     """Open the replica; one that is damaged, unfinished or too old is made anew.
 

@@ -21,8 +21,8 @@ from agentflow.errors import AgentFlowError
 from agentflow.events import Event, EventRef, identity_key
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Record
 from ingestion.log.refill import OffsetRecord
+from ingestion.stream.port import partition_name
 from processing.follow.accounting import Accounts
-from processing.follow.port import partition_name
 from processing.transformations.dead_letter import DeadLetter, identity_of
 from processing.transformations.links import Linker
 from quality.gate import Gate

@@ -14,7 +14,7 @@ import structlog
 from agentflow.clock import Clock
 from agentflow.errors import AgentFlowError, StorageError
 from agentflow.supervision import Supervisor
-from processing.follow.port import Ends
+from ingestion.stream.port import TopicEnds
 
 log = structlog.get_logger()
 
@@ -30,9 +30,9 @@ class EndsWatcher:
 
     def __init__(
         self,
-        ends: Callable[[], Ends],
+        ends: Callable[[], TopicEnds],
         *,
-        heard: Callable[[Ends, int], None],
+        heard: Callable[[TopicEnds, int], None],
         lost: Callable[[int], None],
         clock: Clock,
         interval_seconds: float = 1.0,

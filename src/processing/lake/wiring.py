@@ -9,6 +9,7 @@ from pathlib import Path
 from agentflow.contracts import Registry
 from agentflow.errors import ParameterError
 from agentflow.settings import Settings
+from ingestion.buses import BUSES
 from processing.lake.catalog import Lake
 from processing.lake.coverage import Coverage, Progressed, Recorded
 from processing.lake.embedded import open_lake
@@ -42,9 +43,9 @@ def lake_location(settings: Settings) -> Location | None:
 def lake_that_is_followed(settings: Settings) -> Callable[[Registry], Lake]:
     """Return what opens the lake another process writes.
 
-    On Kafka a Flink job writes it, over Redis `agentflow gate`: each leaves marks of its own kind.
+    It is `agentflow gate`, or a Flink job: each leaves marks of its own kind.
     """
-    coverage = Recorded() if settings.bus == "redis" else Progressed()
+    coverage = Recorded() if BUSES[settings.bus].gate else Progressed()
     return _opening(settings, coverage, patient=True)
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from agentflow.contracts import Registry
 from agentflow.errors import StorageError
 from agentflow.supervision import Supervisor
-from ingestion.gate.port import GateBus
+from ingestion.gate.port import GateBus, GateWork
 from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.private import make_private
 from processing.lake import Lake, LakeThread, LakeWriter, lake_health
-from processing.lake.source import LogSource
 from processing.lake.upkeep import Upkeep
 from processing.stream_gate.gate import GateThread
 from processing.stream_gate.process import GateParts, GateProcess
@@ -27,39 +24,14 @@ FOLDER = "gate"
 """In the data directory: the lock, so that a platform may run on the same directory."""
 
 
-class LogOfStream(LogSource, Protocol):
-    """The stream that is judged, as the lake writer reads it."""
-
-    def close(self) -> None:
-        """Let connections go."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class GateOptions:
-    """What a deployment decides about its gate.
-
-    Attributes:
-        raw_topic: The broker's name of the raw topic.
-        open_lake: Opens the lake that this process writes.
-        keep_events: Records that each topic keeps beyond what was judged, or the lake covers; 0 for
-            all there ever were.
-    """
-
-    raw_topic: str
-    open_lake: Callable[[Registry], Lake]
-    keep_events: int = 0
-    lake_interval: timedelta = timedelta(seconds=5)
-
-
 def open_gate(
     data_dir: Path,
     registry: Registry,
-    bus: GateBus,
-    log: LogOfStream,
+    work: GateWork,
     *,
     supervisor: Supervisor,
-    options: GateOptions,
+    open_lake: Callable[[Registry], Lake],
+    lake_interval: timedelta,
 ) -> GateProcess:
     """Open the gate; call `GateProcess.start` next.
 
@@ -73,33 +45,33 @@ def open_gate(
     lock = DataDirectoryLock(data_dir / FOLDER)
     lock.acquire()
     try:
-        lake = options.open_lake(registry)
-        _claim(bus, lake)
-        writer = LakeWriter(lake, log, Gate(registry), shared=True)
+        lake = open_lake(registry)
+        _claim(work.bus, lake)
+        writer = LakeWriter(lake, work.log, Gate(registry), shared=True)
     except BaseException:
         lock.release()
         raise
 
     def close() -> None:
         lake.close()
-        bus.close()
-        log.close()
+        work.bus.close()
+        work.log.close()
         lock.release()
 
     return GateProcess(
         GateParts(
             gate=GateThread(
-                bus, StreamGate(registry), raw_topic=options.raw_topic, supervisor=supervisor
+                work.bus, StreamGate(registry), raw_topic=work.raw_topic, supervisor=supervisor
             ),
-            bus=bus,
-            topics=log,
+            bus=work.bus,
+            topics=work.log,
             lake=LakeThread(
                 writer,
-                interval=options.lake_interval,
+                interval=lake_interval,
                 upkeep=Upkeep(supervisor, look=partial(lake_health, lake)),
                 supervisor=supervisor,
             ),
-            keep_events=options.keep_events,
+            keep_events=work.keep_events,
             supervisor=supervisor,
             close=close,
         )

@@ -6,25 +6,17 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor, ended
-from ingestion.gate.port import GateBus
+from ingestion.gate.port import GateBus, JudgedLog
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED
 from processing.lake import LakeThread, Positions
 from processing.stream_gate.gate import GateThread
 
 LOOK_EVERY: Final = timedelta(seconds=1)
 """How often the lake is told where the stream ends, and old records are let go."""
-
-
-class Topics(Protocol):
-    """The stream as the lake writer reads it."""
-
-    def end(self, topic: str) -> int:
-        """Return the offset the next record will be given."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +30,7 @@ class GateParts:
 
     gate: GateThread
     bus: GateBus
-    topics: Topics
+    topics: JudgedLog
     lake: LakeThread
     keep_events: int
     supervisor: Supervisor

@@ -1,4 +1,4 @@
-"""From settings to the gate of the light bus."""
+"""From settings to the gate of a bus that Flink does not judge."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ from agentflow.clock import SystemClock
 from agentflow.errors import DataDirectoryLockedError, ParameterError
 from agentflow.settings import Settings
 from agentflow.supervision import Supervisor
-from ingestion.log.opening import random_id
-from ingestion.redis.gate_bus import RedisGateBus
-from ingestion.redis.opening import opened_bus
-from ingestion.redis.wiring import redis_config
+from ingestion.buses import BUSES
 from processing.definitions.compiling import load_compiled
 from processing.lake.wiring import lake_that_is_written
-from processing.stream_gate.opening import GateOptions, open_gate
+from processing.stream_gate.opening import open_gate
 from processing.stream_gate.process import GateProcess
 
 _ASK_AGAIN_SECONDS: Final = 1.0
@@ -29,30 +26,26 @@ def gate_from(settings: Settings) -> GateProcess:
     """Open the gate *settings* describe.
 
     Raises:
-        ParameterError: Events do not come over Redis.
-        UnavailableError: Redis does not answer.
-        StorageError: Redis would lose events, or the lake cannot be used.
+        ParameterError: Events do not come over a bus that has a gate of ours.
+        UnavailableError: The broker does not answer.
+        StorageError: It would lose events, or the lake cannot be used.
     """
-    if settings.bus != "redis":
+    bus = BUSES.get(settings.bus)
+    if bus is None or bus.gate is None:
+        judged = " or ".join(name for name, each in BUSES.items() if each.gate)
         raise ParameterError(
             f'events come over "{settings.bus}", where this command has nothing to do',
-            hint="Set AGENTFLOW_BUS=redis; on Kafka the gate is a Flink job, embedded it is part "
-            "of `agentflow up`.",
+            hint=f"Set AGENTFLOW_BUS={judged}; on Kafka the gate is a Flink job, embedded it is "
+            "part of `agentflow up`.",
         )
-    config = redis_config(settings)
-    log = opened_bus(config)
+    work = bus.gate(settings)
     return open_gate(
         settings.data_dir,
         load_compiled(settings.contracts_dir),
-        RedisGateBus(config, holder=random_id(), log_id=log.log_id),
-        log,
+        work,
         supervisor=Supervisor(SystemClock()),
-        options=GateOptions(
-            raw_topic=config.raw_topic,
-            open_lake=lake_that_is_written(settings),
-            keep_events=settings.redis_keep_events,
-            lake_interval=timedelta(seconds=settings.lake_interval_seconds),
-        ),
+        open_lake=lake_that_is_written(settings),
+        lake_interval=timedelta(seconds=settings.lake_interval_seconds),
     )
 
 

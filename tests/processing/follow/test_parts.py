@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from agentflow.clock import SystemClock
 from agentflow.errors import NotYetVisibleError, UnavailableError
+from ingestion.stream.port import TopicEnds
 from processing.follow.in_flight import InFlight
-from processing.follow.port import Ends
 from processing.follow.watcher import EndsWatcher
 from processing.write.visibility import Arrivals
-from tests.fakes.stream import FakeEnds
 
 SENT = st.lists(st.tuples(st.integers(0, 4), st.sampled_from("ab"), st.integers(0, 20)))
 
@@ -61,7 +60,7 @@ def test_an_alarm_counts_before_the_broker_is_asked() -> None:
     """The answer would take seconds, in which numbers would look fresh."""
     said: Queue[str] = Queue()
 
-    def ends() -> Ends:
+    def ends() -> TopicEnds:
         said.put("asked")
         raise UnavailableError("nobody answers")
 
@@ -83,9 +82,9 @@ def test_an_alarm_counts_before_the_broker_is_asked() -> None:
 
 def test_what_a_watcher_hears_carries_the_instant_before_the_question() -> None:
     """Afterwards there may have been more."""
-    heard: Queue[tuple[Ends, int]] = Queue()
+    heard: Queue[tuple[TopicEnds, int]] = Queue()
     clock = SystemClock()
-    answer = FakeEnds({"validated": 3}, {}, {})
+    answer = TopicEnds({"validated": 3}, {}, {})
     before_us = clock.now_us()
     watcher = EndsWatcher(
         lambda: answer,

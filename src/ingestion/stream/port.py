@@ -1,10 +1,12 @@
-"""The stream as the follower sees it."""
+"""The stream as a platform follows it, and everything it needs of the broker."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
 
+from agentflow.supervision import Supervisor
 from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, Record, RecordOffset
 
 FOLLOWED: Final = (VALIDATED, DEAD_LETTERS, DUPLICATES)
@@ -20,41 +22,33 @@ def partition_name(topic: str, partition: int) -> str:
     return f"{topic}/{partition}"
 
 
-class TopicBounds(Protocol):
-    """Where a topic begins and ends at this moment."""
+class TopicBounds(NamedTuple):
+    """Where a topic of one partition begins and ends at this moment.
 
-    @property
-    def start(self) -> int:
-        """The first offset there is."""
-        ...
+    Attributes:
+        start: The first offset there is.
+        end: The offset after the last.
+    """
 
-    @property
-    def end(self) -> int:
-        """The offset after the last."""
-        ...
+    start: int
+    end: int
 
 
-class Ends(Protocol):
-    """Where everything ended at an instant."""
+@dataclass(frozen=True, slots=True)
+class TopicEnds:
+    """Where everything ended at an instant.
 
-    @property
-    def followed(self) -> Mapping[str, int]:
-        """Of the topics that are followed, by name."""
-        ...
+    Attributes:
+        followed: Of the topics that are followed, by name.
+        raw: Of the partitions of the raw topic, by their names.
+        judged: How far the job had come in raw partitions, asked before all else. What is judged
+            before that is in the followed topics before their ends. A partition of which the job
+            says nothing is left out.
+    """
 
-    @property
-    def raw(self) -> Mapping[str, int]:
-        """Of the partitions of the raw topic, by their names."""
-        ...
-
-    @property
-    def judged(self) -> Mapping[str, int]:
-        """How far the job had come in raw partitions, asked before all else.
-
-        What is judged before that is in the followed topics before their ends. A partition of which
-        the job says nothing is left out.
-        """
-        ...
+    followed: Mapping[str, int]
+    raw: Mapping[str, int]
+    judged: Mapping[str, int]
 
 
 class Stream(Protocol):
@@ -91,7 +85,7 @@ class Stream(Protocol):
         """
         ...
 
-    def ends(self) -> Ends:
+    def ends(self) -> TopicEnds:
         """Ask the broker where everything ends; any thread.
 
         Raises:
@@ -118,4 +112,42 @@ class RawSender(Protocol):
 
     def close(self) -> None:
         """Deliver what was taken."""
+        ...
+
+
+class Broker(Protocol):
+    """Everything that is needed of a stream; made for one platform."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages: `Kafka`, `Redis`."""
+        ...
+
+    @property
+    def raw_topic(self) -> str:
+        """The broker's name of the raw topic."""
+        ...
+
+    def cluster_id(self) -> str | None:
+        """Return the name of the log that offsets belong to; None without an answer."""
+        ...
+
+    def lake_id(self) -> str | None:
+        """Return the name of the lake that is written from it; None when it does not know."""
+        ...
+
+    def bounds(self) -> Mapping[str, TopicBounds] | None:
+        """Return where each followed topic begins and ends; None when the broker does not answer.
+
+        Raises:
+            TopicUnknownError: One does not exist.
+        """
+        ...
+
+    def stream(self, lost: Callable[[], None]) -> Stream:
+        """Return a reader; *lost* is called, in any thread, when every broker is gone."""
+        ...
+
+    def sender(self, supervisor: Supervisor) -> RawSender:
+        """Return what appends to the raw topic."""
         ...

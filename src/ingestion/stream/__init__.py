@@ -1,0 +1,1 @@
+"""A stream of records that other processes judge: what is asked of its broker."""
