@@ -41,7 +41,7 @@ _PRIVATE = ("session_id", "order_id", "payment_id", "ticket_id", "cart_id")
 def measure(scale: float) -> Iterable[Figure]:
     """Measure all shop metrics, each in its first and its last window, at both volumes."""
     tune_runtime()
-    few, many = max(int(FEW * scale), 2_000), max(int(MANY * scale), 20_000)
+    few, many = max(int(FEW * scale), 500), max(int(MANY * scale), 5_000)
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=SCRATCH) as directory,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fakes.few_metrics import few_metrics
+
 if TYPE_CHECKING:
     from tests.chaos.servers import Nursery
 
-ROOT = Path(__file__).parents[2]
 DEFAULT_SEED = 20261121
 
 
@@ -27,13 +27,7 @@ METRICS = {
 @pytest.fixture(scope="session")
 def few_contracts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shop's events, and few of its metrics."""
-    directory = tmp_path_factory.mktemp("few") / "contracts"
-    shutil.copytree(ROOT / "contracts", directory)
-    for file in (directory / "metrics").iterdir():
-        if file.name.removesuffix(".yaml") not in METRICS:
-            file.unlink()
-    (directory / "contracts.lock").unlink()
-    return directory
+    return few_metrics(tmp_path_factory.mktemp("few") / "contracts", METRICS)
 
 
 @pytest.fixture(scope="session")

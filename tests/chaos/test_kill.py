@@ -25,7 +25,7 @@ from tests.chaos.ledger import (
 from tests.chaos.load import Load, Sender
 from tests.chaos.servers import KEYS, ROOT, Client, Nursery, Server
 
-ROUNDS = int(os.environ.get("AGENTFLOW_CHAOS_ROUNDS", "8"))
+ROUNDS = int(os.environ.get("AGENTFLOW_CHAOS_ROUNDS", "6"))
 TENANTS = ["acme", "acme", "globex"]
 AIMS = ["anywhere", "lake", "snapshot", "start", "publish", "rebuild", "lake", "anywhere"]
 EXTRA = """

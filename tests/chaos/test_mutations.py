@@ -17,7 +17,7 @@ from ingestion.generate import Profile, read_scenario
 from tests.chaos.ledger import in_lake, in_log, require_verified
 from tests.chaos.servers import ROOT, Client, Nursery
 
-INPUTS = int(os.environ.get("AGENTFLOW_FUZZ_INPUTS", "25000"))
+INPUTS = int(os.environ.get("AGENTFLOW_FUZZ_INPUTS", "10000"))
 BATCH = 1_000
 ALONE = 1_000
 """How many are sent one to a request, with all their line breaks."""
