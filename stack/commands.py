@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,14 +28,18 @@ def install(names: Sequence[str]) -> int:
     """Download and install; quick when all is there."""
     wanted = topology.services(Path(), names)
     programs(*(each for service in wanted for each in service.programs))
-    for service in wanted:
-        began = time.monotonic()
-        service.install()
-        took = time.monotonic() - began
-        if took > _WORTH_SAYING_SECONDS:
-            _say(service, f"installed in {took:.1f} s")
+    with ThreadPoolExecutor() as at_once:  # each waits for downloads most of the time
+        list(at_once.map(_install, wanted))
     _record_classes(names)
     return 0
+
+
+def _install(service: Service) -> None:
+    began = time.monotonic()
+    service.install()
+    took = time.monotonic() - began
+    if took > _WORTH_SAYING_SECONDS:
+        _say(service, f"installed in {took:.1f} s")
 
 
 def _record_classes(names: Sequence[str]) -> None:

@@ -70,15 +70,14 @@ def jars(name: str, *, transitive: bool = True) -> Path:
 
 def _copy_dependencies(pom: Path, target: Path, *, transitive: bool) -> None:
     maven = program("mvn", packages="maven")
-    run(
-        [
-            *(maven, "--quiet", "--batch-mode", "--file", str(pom)),
-            *("dependency:copy-dependencies", f"-DoutputDirectory={target}"),
-            f"-DexcludeTransitive={str(not transitive).lower()}",
-        ],
-        within=MAVEN_WITHIN,
-        fix="Look at the message of Maven above: its settings.xml names the registry it asks.",
-    )
+    command = [
+        *(maven, "--quiet", "--batch-mode", "--file", str(pom)),
+        *("dependency:copy-dependencies", f"-DoutputDirectory={target}"),
+        f"-DexcludeTransitive={str(not transitive).lower()}",
+    ]
+    fix = "Look at the message of Maven above: its settings.xml names the registry it asks."
+    with lock("maven"):  # two of them at once may damage the repository of this user
+        run(command, within=MAVEN_WITHIN, fix=fix)
 
 
 @dataclass(frozen=True, slots=True)
