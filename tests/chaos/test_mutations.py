@@ -65,7 +65,7 @@ def line(value: bytes) -> bytes:
     return value.replace(b"\n", b" ").replace(b"\r", b" ").strip(b" \t") or b"0"
 
 
-@pytest.mark.timeout(120 + INPUTS // 500)
+@pytest.mark.timeout(300 + INPUTS // 500)
 def test_nothing_malformed_stops_anything(nursery: Nursery, data_dir: Path, seed: int) -> None:
     """In = accepted + refused + duplicates: in the answers, in the log, in the lake."""
     random = Random(seed)

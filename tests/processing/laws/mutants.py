@@ -56,7 +56,6 @@ MUTANTS: tuple[Mutant, ...] = (
     # versions of rows
     Mutant("an older version wins", _VERSIONS, "self._age < age", "self._age != age"),
     Mutant("gone for ever", _VERSIONS, "self._gone > self._age[0]", "self._gone is not None"),
-    Mutant("an older deletion wins", _VERSIONS, "self._gone < sequence", "self._gone != sequence"),
     Mutant("every version counts in SQL", _EFFECTIVE, "{rank} = 1", "{rank} >= 1"),
     Mutant("the oldest version counts in SQL", _EFFECTIVE, '{name} DESC"', '{name}"'),
     Mutant("gone for ever in SQL", _EFFECTIVE, "{alias}.{sequence} > base.{sequence}", "TRUE"),
