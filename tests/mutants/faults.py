@@ -43,7 +43,7 @@ FAULTS: tuple[Fault, ...] = (
         "quality",
         "instant if _MIN_US <= instant < _END_US",
         "instant if instant < _END_US",
-        "tests/quality/test_lexical.py::test_near_instants_are_refused",
+        "tests/quality/test_formats.py::test_near_instants_are_refused",
     ),
     # the log and control state
     Fault(

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,16 @@ QUICK = {
 ALL = os.environ.get("AGENTFLOW_LAW_MUTANTS") == "all"
 CHOSEN = [mutant for mutant in MUTANTS if ALL or mutant.name in QUICK]
 PORTIONS = [CHOSEN[start : start + AT_ONCE] for start in range(0, len(CHOSEN), AT_ONCE)]
+
+
+def test_every_fault_fits_the_code() -> None:
+    """Those that are not planted each time would change nothing, and nobody would know."""
+    places = {each.module: find_spec(each.module) for each in MUTANTS}
+    sources = {
+        name: Path(str(found and found.origin)).read_text() for name, found in places.items()
+    }
+
+    assert [each.name for each in MUTANTS if each.old not in sources[each.module]] == []
 
 
 @pytest.mark.timeout(600)
