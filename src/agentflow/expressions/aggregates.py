@@ -136,6 +136,17 @@ OTHER_AGGREGATES = {
     "average": "Write avg(sale.amount).",
     "mean": "Write avg(sale.amount).",
     "count_distinct": "Write count(distinct sale.buyer).",
+    "distinct": "Write count(distinct sale.buyer).",
+    **dict.fromkeys(
+        ("if", "iff", "case"),
+        "A condition stands inside of an aggregate: sum(case when sale.amount > 10 then 1 else 0"
+        " end), or count(sale) filter (where amount > 10).",
+    ),
+    **dict.fromkeys(("count_if", "countif"), "Write count(sale) filter (where amount > 10)."),
+    **dict.fromkeys(("sum_if", "sumif"), "Write sum(sale.amount) filter (where currency = 'EUR')."),
+    **dict.fromkeys(
+        ("coalesce", "ifnull", "nvl"), "Write it inside: sum(coalesce(sale.amount, 0))."
+    ),
 }
 """What people write who know other languages, and what says it here."""
 

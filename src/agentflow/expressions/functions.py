@@ -58,10 +58,11 @@ FUNCTIONS: dict[str, Function] = {
 WRITTEN_ELSEWHERE = {
     "like": "Write starts_with(x, 'a'), ends_with(x, 'a') or contains(x, 'a').",
     "ilike": "Write starts_with(x, 'a'), ends_with(x, 'a') or contains(x, 'a').",
-    "if": "Write case when a > 1 then 'x' else 'y' end.",
+    **dict.fromkeys(("if", "iff"), "Write case when a > 1 then 'x' else 'y' end."),
     "ifnull": "Write coalesce(a, 0).",
     "nvl": "Write coalesce(a, 0).",
     "substring": "Text is only compared: starts_with(x, 'a'), ends_with or contains.",
+    "where": "Write it as a filter: sum(sale.amount) filter (where amount > 10).",
     "over": "There are no window functions: windows are declared beside the value.",
     "group": "Grouping is declared: add the field to dimensions.",
     "having": "A filter looks at one event: sum(sale.amount) filter (where amount > 10).",

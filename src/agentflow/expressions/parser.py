@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import assert_never
 
 from agentflow.errors import ExpressionError
@@ -61,13 +62,20 @@ def parse_scalar(text: str) -> Node:
     return node
 
 
-def parse_metric(text: str, *, events: Collection[str]) -> MetricNode:
-    """Parse a metric's value; *events* are the event names that may be spoken of.
+def parse_metric(
+    text: str, *, events: Collection[str], metrics: Mapping[str, str] = MappingProxyType({})
+) -> MetricNode:
+    """Parse a metric's value.
+
+    Args:
+        text: The value.
+        events: The event names that may be spoken of.
+        metrics: The value of each metric by its name: for the hint to who writes a metric's name.
 
     Raises:
         ExpressionError: With the position of what does not fit.
     """
-    parser = _Parser(text, events=events)
+    parser = _Parser(text, events=events, metrics=metrics)
     node = parser.metric()
     parser.expect_end()
     _refuse_deep(node)
@@ -85,11 +93,18 @@ def _refuse_deep(node: Node | MetricNode) -> None:
 class _Parser:
     """A cursor over tokens, with one method per precedence level."""
 
-    def __init__(self, text: str, *, events: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        events: Collection[str] = (),
+        metrics: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._tokens = tokenize(text)
         self._index = 0
         self._depth = 0
         self._events = frozenset(events)
+        self._metrics = metrics
         self._event: str | None = None  # the event whose fields are in scope, once known
 
     # -- cursor
@@ -279,7 +294,8 @@ class _Parser:
             self._expect("then")
             branches.append((condition, self.scalar()))
         if not branches:
-            raise self._unexpected('"when"')
+            hint = "Write the whole condition: case when status = 'paid' then 1 else 0 end."
+            raise self._unexpected('"when"', hint=hint)
         otherwise = self.scalar() if self._take("else") else Constant(None)
         self._expect("end")
         return Case(tuple(branches), otherwise)
@@ -307,10 +323,30 @@ class _Parser:
         return name
 
     def _unknown_event(self, token: Token, event: str) -> ExpressionError:
-        return ExpressionError(
-            f'event "{event}" does not exist, at position {token.position + 1}',
-            position=token.position,
-            hint=f"Known events: {', '.join(sorted(self._events)) or 'none'}.",
+        place = f"at position {token.position + 1}"
+        name = token.text
+        owner, _, field = name.rpartition(".")
+        if name in self._events:
+            message = f'"{name}" {place} is an event, and here a field of it is needed'
+            hint = f"Write event.field, as in sum({name}.amount)."
+        elif event in self._metrics:
+            message = f'"{event}" {place} is a metric, and not an event'
+            hint = self._value_of(event)
+        elif owner in self._events:
+            message = f'"{name}" {place} is a field, and events are counted'
+            hint = (
+                f"Write count({owner}) for all, count(distinct {name}) for its values, or"
+                f" count({owner}) filter (where {field} is not null) for those that have it."
+            )
+        else:
+            message = f'event "{event}" does not exist, {place}'
+            hint = f"Known events: {', '.join(sorted(self._events)) or 'none'}."
+        return ExpressionError(message, position=token.position, hint=hint)
+
+    def _value_of(self, metric: str) -> str:
+        return (
+            "A metric is made of events, and not of metrics: in place of"
+            f" {quoted(metric)} write its value, {self._metrics[metric]}."
         )
 
     # -- metric expressions
@@ -349,6 +385,8 @@ class _Parser:
         aggregates = hint_of_aggregates()
         if token.keyword in OTHER_AGGREGATES:
             return OTHER_AGGREGATES[token.keyword]
+        if token.text in self._metrics:
+            return self._value_of(token.text)
         if token.kind == "name" and not (following and following[0].text == "("):
             return f"A metric is made of events, and not of fields or metrics alone. {aggregates}"
         return aggregates
@@ -399,10 +437,13 @@ class _Parser:
         event = self._event
         self._event = None
         if event is None:
+            is_metric = start.text in self._metrics
             raise ExpressionError(
                 f"an aggregate must name its event, at position {start.position + 1}",
                 position=start.position,
-                hint="Write event.field, as in sum(payment.captured.amount).",
+                hint=self._value_of(start.text)
+                if is_metric
+                else "Write event.field, as in sum(payment.captured.amount).",
             )
         return AggregateInput(event, value)
 

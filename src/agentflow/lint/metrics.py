@@ -68,7 +68,10 @@ def metric_problems(metric: MetricContract, context: LintContext) -> Iterator[Fi
             yield from context.no_event("moved_by", index, ref=ref)
     try:
         events = {ref.type for ref in known} | context.unreadable_events
-        node = parse_metric(metric.value, events=events)
+        others = (each for each in context.registry.metrics.values() if each.name != metric.name)
+        newest_last = sorted(others, key=lambda each: each.version)
+        values = {each.name: each.value for each in newest_last}
+        node = parse_metric(metric.value, events=events, metrics=values)
     except ExpressionError as error:
         yield context.problem("value", message=str(error), hint=error.hint)
         return

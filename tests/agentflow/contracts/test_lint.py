@@ -133,6 +133,20 @@ def test_known_events_are_events(pack: Pack) -> None:
     assert "Known events: order.changed, order.paid, order.voided." in found
 
 
+def test_a_metric_in_the_value_of_another_is_told_what_to_write(pack: Pack) -> None:
+    """Its own value, of the newest version; of itself there is nothing to write."""
+    takings = (pack.directory / TAKINGS).read_text()
+    other = takings.replace("name: takings", "name: twice")
+    pack.write("metrics/twice.v1.yaml", other.replace("sum(order.paid.amount)", "takings * 2"))
+
+    (found,) = (each for each in pack.problems() if each.startswith("metrics/twice"))
+    pack.edit(TAKINGS, "sum(order.paid.amount)", "2 * takings")
+    (itself,) = (each for each in pack.problems() if each.startswith(TAKINGS))
+
+    assert 'in place of "takings" write its value, sum(order.paid.amount).' in found
+    assert "not of fields or metrics alone" in itself
+
+
 @pytest.mark.parametrize("name", sorted(RESERVED_DIMENSIONS))
 def test_no_dimension_has_the_name_of_a_query_parameter(pack: Pack, name: str) -> None:
     """The hint says what would have worked: a derived field."""

@@ -183,6 +183,22 @@ def test_what_other_languages_say_is_answered_with_what_this_one_says(text: str,
         ("revenue / count(order.created)", "A metric is made of events"),
         ("order.created.amount", "A metric is made of events"),
         ("median(order.created.amount)", "quantile(sale.amount, 0.5)"),
+        ("if(count(order.created) > 0, 1, 0)", "case when sale.amount > 10 then 1 else 0 end"),
+        ("case when order.created.a > 1 then 1 end", "case when sale.amount > 10 then 1 else"),
+        ("count_if(order.created.a > 1)", "filter (where"),
+        ("coalesce(sum(order.created.a), 0)", "inside: sum(coalesce("),
+        ("sum(case order.created.a when 1 then 1 end)", "case when status = 'paid' then"),
+        ("sum(order.created.a) where order.created.a > 1", "filter (where"),
+        ("count(order.created.a)", "count(order.created) filter (where a is not null)"),
+        ("count(order.created.a)", "count(distinct order.created.a) for its values"),
+        ("sum(order.created)", "as in sum(order.created.amount)"),
+        ("count(distinct order.created)", "Write event.field"),
+        ("orders * 2", "write its value, count(order.created)"),
+        ("2 * orders", "write its value, count(order.created)"),
+        ("count(order.created) / orders", "write its value, count(order.created)"),
+        ("sum(orders)", "write its value, count(order.created)"),
+        ("count(orders)", "write its value, count(order.created)"),
+        ("sum(orders.amount)", "write its value, count(order.created)"),
         ("sum(order.created.a) filter (where sum(order.created.a) > 1)", "stand outside"),
         ("count(order.created) filter (where count(order.created) > 1)", "stand outside"),
     ],
@@ -190,7 +206,7 @@ def test_what_other_languages_say_is_answered_with_what_this_one_says(text: str,
 def test_a_metric_that_is_written_another_way_is_answered_with_a_hint(text: str, hint: str) -> None:
     """The most common first attempts."""
     with pytest.raises(ExpressionError) as error:
-        parse_metric(text, events=EVENTS)
+        parse_metric(text, events=EVENTS, metrics={"orders": "count(order.created)"})
 
     assert hint in (error.value.hint or "")
 
