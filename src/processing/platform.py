@@ -71,7 +71,7 @@ class Platform:
     Attributes:
         ready: Whether live state is complete; until then `ingest` and reads are refused.
         rebuilt: Where the live state came from, once ready.
-        health: How it and its parts fare, and how its numbers may be read.
+        health: How it and its parts are doing, and how its numbers may be read.
         tokens: Issues tokens of what is visible, and waits for what is not.
         verification: Compares live numbers with the lake.
         accepted: The accepted events, as the log holds them.

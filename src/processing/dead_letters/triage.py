@@ -32,7 +32,7 @@ JudgeAgain = Callable[[RawEvent], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Triaged:
-    """A dead letter and where it stands.
+    """A dead letter and what was decided about it.
 
     Attributes:
         raw_offset: Where the log keeps all that arrived; None when that is in a stream.
@@ -279,7 +279,7 @@ class DeadLetters:
 
 
 _NOTHING: Final = EventResult("accepted", None, None, None, None, ())
-"""What becomes of a change that means no event any more."""
+"""The result for a change that means no event any more."""
 
 
 def _refused(verdict: Rejected) -> EventResult:

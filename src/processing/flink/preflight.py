@@ -63,7 +63,7 @@ def require_tables(
             return  # a refusal is an answer; the job says what is the matter with it
         raise UnavailableError(
             f"the lake's catalog at {address} answers {error.code} {error.reason}",
-            hint="Start the job again once it is well: events wait in the topic until then.",
+            hint="Start the job again when the catalog works: events wait in the topic until then.",
         ) from error
     except OSError as error:
         raise _no_catalog(address, error) from error
@@ -102,7 +102,7 @@ def _some(names: Sequence[str]) -> str:
 def _no_catalog(address: str, error: OSError) -> UnavailableError:
     return UnavailableError(
         f"the lake's catalog does not answer at {address}: {error}",
-        hint="Start the job again once it does: events wait in the topic until then.",
+        hint="Start the job again when it does: events wait in the topic until then.",
     )
 
 

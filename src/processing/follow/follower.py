@@ -35,7 +35,7 @@ FOLLOWER: Final = "follower"
 
 @dataclass(frozen=True, slots=True)
 class FollowProgress:
-    """Where a follower stands.
+    """How far a follower has come.
 
     Attributes:
         positions: The next offset of each followed topic.
@@ -129,7 +129,7 @@ class Follower:
 
     @property
     def standing(self) -> FollowProgress:
-        """Where it stands; call it before `start`, later it is in what is handed over."""
+        """How far it has come; call it before `start`, later it is in what is handed over."""
         accounts = self._accounts
         return FollowProgress(
             dict(self._positions),

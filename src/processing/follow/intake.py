@@ -100,7 +100,7 @@ class StreamIntake:
     # -- life
 
     async def start(self) -> None:
-        """Follow the stream from where the replica stands."""
+        """Follow the stream from where the replica ends."""
         self._loop = asyncio.get_running_loop()
         self._stand(self._standing)
         if self._ends.settled:
@@ -318,7 +318,7 @@ class StreamIntake:
 
     @property
     def stream(self) -> StreamState:
-        """How it stands to the stream that is followed."""
+        """How far it is with the stream that is followed."""
         since_us = self._lag.waiting_since_us
         ends, positions = self._lag.ends(), self._standing.positions
         wrong = self._watcher.failure
@@ -346,7 +346,7 @@ def _reached(ends: TopicEnds, standing: FollowProgress) -> bool:
 
 
 def _last_known_us(replica: ReplicaLog) -> int | None:
-    """Return when the newest record a replica holds was taken in; None of an empty one."""
+    """Return when the newest record a replica holds was taken in; None when it is empty."""
     newest = [
         records[-1].timestamp_us
         for topic in (VALIDATED, DEAD_LETTERS)

@@ -1,4 +1,4 @@
-"""Make the local replica usable: as it stands, or made anew from the lake and the stream."""
+"""Make the local replica usable: as it is, or rebuilt from the lake and the stream."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ class Replica:
 def open_replica(
     data_dir: Path, source: Broker, reader: LakeReader, registry: Registry, gate: Gate
 ) -> Replica:
-    """Open the replica; one that is damaged, unfinished or too old is made anew.
+    """Open the replica; one that is damaged, unfinished or too old is rebuilt.
 
     It holds nothing that is not elsewhere: everything the lake covers comes from there, the rest
     from the stream. Only a stream that lost what it held, or is another one, leaves a replica with
     more: that file is kept aside, and what is in neither lake nor stream is said to be lost.
-    Without an answer from the stream, the replica is served as it stands.
+    Without an answer from the stream, the replica is served as it is.
 
     Raises:
         UnavailableError: The broker does not answer, and there is no replica to serve from.
@@ -88,7 +88,7 @@ def open_replica(
         if cluster_id is None or bounds is None:
             raise UnavailableError(
                 f"the replica is unusable ({'; '.join(reasons)}), and the stream does not answer",
-                hint="It is made anew once a broker runs; start again then.",
+                hint="Start a broker, then start again: the replica is rebuilt.",
             )
         _discard(data_dir, path, keep=alone is not None)
         opened, _ = _opened(path, cluster_id)
@@ -97,7 +97,7 @@ def open_replica(
         if bounds is None:
             raise UnavailableError(
                 "the replica holds nothing yet, and the stream does not answer",
-                hint="It is filled once a broker runs; start again then.",
+                hint="Start a broker, then start again: the replica is filled.",
             )
         recoveries += _fill(opened, bounds, reader, registry, gate)
     return _ready(opened, recoveries)
@@ -114,7 +114,7 @@ def _opened(path: Path, cluster_id: str | None) -> tuple[SqliteLog, list[str]]:
 
 
 def _unfit(replica: SqliteLog, bounds: Mapping[str, TopicBounds] | None) -> list[str]:
-    """Say why the stream cannot be read on from where the replica stands."""
+    """Say why the stream cannot be read on from where the replica ends."""
     stored = {topic: at for (_, topic), at in replica.positions([FOLLOWER]).items()}
     if not stored or bounds is None:
         return []
@@ -139,7 +139,7 @@ def _held_alone(
 
 
 def _made_anew(reasons: Sequence[str], alone: int | None, reader: LakeReader) -> Recovery:
-    detail = f"replica made anew: {'; '.join(reasons)}"
+    detail = f"replica rebuilt: {'; '.join(reasons)}"
     if alone is None:
         return Recovery("log", detail, lost=False)
     covered = reader.positions().validated

@@ -1,4 +1,4 @@
-"""How each part of the platform fares, from what is known: nothing is waited for."""
+"""How each part of the platform is doing, from what is known already: nothing is waited for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STARTED_AGAIN: Final = "It is tried again by itself; the server's log has the w
 
 @dataclass(frozen=True, slots=True)
 class ComponentHealth:
-    """How one part fares, and what to do about it.
+    """How one part is doing, and what to do about it.
 
     Attributes:
         fix: What a person can do; None while all is well.

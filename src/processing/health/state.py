@@ -46,7 +46,7 @@ class ObservedPlatform(Protocol):
 
 
 class Health:
-    """How the platform and its parts fare. Any thread.
+    """How the platform and its parts are doing. Any thread.
 
     Attributes:
         platform: What is observed.
@@ -80,7 +80,7 @@ class Health:
         self._clock = clock
 
     def statuses(self) -> Sequence[ActivityStatus]:
-        """Return how each thread and task in the background fares."""
+        """Return how each thread and task in the background is doing."""
         return self._supervisor.statuses()
 
     def lake_lag(self) -> LakeLag:

@@ -1,4 +1,4 @@
-"""Tables that were emptied at once: what was counted of their rows counts on, and is said to."""
+"""Tables that were truncated: what their rows counted goes on counting, and answers say so."""
 
 from __future__ import annotations
 

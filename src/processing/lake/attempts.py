@@ -49,7 +49,7 @@ def attempted(fresh: Callable[[], Table], name: LakeTableName, once: Callable[[T
             raise StorageError(f'table "{".".join(name)}" cannot be written: {error}') from error
     raise StorageError(
         f'{ATTEMPTS} commits to table "{".".join(name)}" failed, the last with: {problem}',
-        hint="See that the catalog is well and that no other writer runs on the same lake.",
+        hint="Check that the catalog works and that no other program writes to this lake.",
     ) from problem
 
 

@@ -214,7 +214,7 @@ class Lake:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Name what is the matter with a store while lists of files are read from it.
+    """Name what is wrong with a store while lists of files are read from it.
 
     Raises:
         StorageError: They cannot be.

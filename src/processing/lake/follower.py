@@ -58,7 +58,7 @@ class LakeFollower:
         """Do nothing: the job that writes the lake reads the topics by itself."""
 
     def adopt(self, registry: Registry, gate: Gate) -> None:
-        """Add what other contracts want to the tables; their writer has to be started anew.
+        """Add what other contracts want to the tables; their writer has to be restarted.
 
         Raises:
             ContractError: A contract cannot be stored beside what the lake holds.

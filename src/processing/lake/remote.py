@@ -169,7 +169,7 @@ class RemoteCatalog:
         return table
 
     def fresh(self, name: LakeTableName) -> Table:
-        """Return a handle of one's own that does not retry, whatever the table says to Java."""
+        """Return a handle of its own that does not retry, whatever the table says to Java."""
         table = self._read(name)
         table.metadata.properties["commit.retry.num-retries"] = "0"
         return table

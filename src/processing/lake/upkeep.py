@@ -31,8 +31,8 @@ class Upkeep:
         seen: What the last look showed.
         maintained: How often maintenance was done.
 
-    No failure of either, of whatever type, comes out: it is shown, and the next turn is as due as
-    ever.
+    No failure of either is raised, whatever its type: it is shown, and the next turn comes when it
+    is due.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Upkeep:
         """Prepare it.
 
         Args:
-            supervisor: Who is told how maintenance and looks fare.
+            supervisor: What is told whether maintenance and looks succeed.
             maintain: Merges small files and removes what is not read any more.
             every: How often to maintain.
             look: Reads the state of the lake; after each batch, and now and then.

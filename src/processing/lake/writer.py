@@ -71,8 +71,8 @@ class LakeWriter:
         if not ends.reaches(self._covered):
             raise StorageError(
                 f"the lake covers {_said(self._covered)}, the log ends at {_said(ends)}",
-                hint="The log lost what it held, or is another one. Restore its files, or begin "
-                "anew with another log and another lake; this lake stays as it is.",
+                hint="The log lost what it held, or is another one. Restore its files, or start "
+                "over with another log and another lake; this lake is kept.",
             )
 
     def adopt(self, registry: Registry, gate: Gate) -> None:

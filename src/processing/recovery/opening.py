@@ -1,4 +1,4 @@
-"""Make the lake and the log usable together, whatever became of either, and say what was done."""
+"""Make the lake and the log usable together, whatever happened to either, and say what was done."""
 
 from __future__ import annotations
 

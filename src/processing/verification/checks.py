@@ -25,7 +25,7 @@ MOST_DIFFERENCES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One window of one metric as it stood when the cut was taken."""
+    """One window of one metric as it was when the cut was taken."""
 
     plan: MetricPlan
     tenant: str

@@ -37,7 +37,7 @@ class Provable(Protocol):
         by: tuple[str, ...] = (),
         where: Mapping[str, object] | None = None,
     ) -> Cutting:
-        """Begin to read one window of one metric as it stands."""
+        """Begin to read one window of one metric as it is now."""
         ...
 
     async def refresh(self, metric: MetricId, tenant: str) -> None:

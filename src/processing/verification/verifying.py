@@ -87,7 +87,7 @@ class Verification:
         by: tuple[str, ...] = (),
         where: Mapping[str, object] | None = None,
     ) -> Cut:
-        """Return one window of one metric as it stands, for a comparison with the lake."""
+        """Return one window of one metric as it is now, for a comparison with the lake."""
         cutting = self.cutting(metric, tenant, window=window, by=by, where=where)
         at_once(cutting.steps())
         return cutting.cut

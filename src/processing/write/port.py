@@ -1,4 +1,4 @@
-"""How events get in and become visible, whatever lies in between: an fsync, or a whole stream."""
+"""How events get in and become visible, whatever is in between: an fsync, or a whole stream."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class IntakeDependencies:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """How the platform stands to the stream it follows.
+    """How far the platform is with the stream it follows.
 
     Attributes:
         broker: What the stream is on, as messages name it.
@@ -95,7 +95,7 @@ class EventIntake(Protocol):
 
     @property
     def stream(self) -> StreamState | None:
-        """How it stands to the stream that is followed; None where there is none."""
+        """How far it is with the stream that is followed; None where there is none."""
         ...
 
     def adopt(self, definitions: Definitions) -> None:

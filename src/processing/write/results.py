@@ -1,4 +1,4 @@
-"""What becomes of events, as the sender is told."""
+"""What became of events, as the sender is told."""
 
 from __future__ import annotations
 
