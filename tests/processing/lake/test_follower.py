@@ -47,12 +47,14 @@ def test_a_lake_that_cannot_be_looked_at_is_a_failure_that_passes() -> None:
     assert looks.get(timeout=10)
     assert looks.get(timeout=10)
     assert isinstance(follower.failure, StorageError)
+    assert not follower.readable
     broken[0] = False
     while looks.get(timeout=10):
         pass  # a look that began before
 
     assert follower.flush(Positions(7, 7), timeout=timedelta(seconds=20))
     assert follower.failure is None
+    assert follower.readable
     follower.close()
 
 

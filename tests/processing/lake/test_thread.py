@@ -115,10 +115,12 @@ def test_a_full_disk_is_reported_and_tried_again() -> None:
 
     with pytest.raises(StorageError, match="full"):
         thread.flush(Positions(3, 0), timeout=SOON)
+    readable = thread.readable
     recovered = writer.wrote.wait(20)
     thread.flush(Positions(3, 0), timeout=SOON)
     thread.close()
 
+    assert readable  # what fails here is writing
     assert recovered
     assert thread.failure is None
 
