@@ -16,12 +16,11 @@ from difflib import SequenceMatcher, get_close_matches
 from itertools import islice
 from typing import Final
 
-INT64_MAX: Final = 2**63 - 1
+from agentflow.spelling import read_boolean, read_integer
+
 MOST_COMPARED: Final = 1_000
 NEAREST: Final = 3
-_INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_BOOLEANS: Final = {"true": True, "false": False}
 
 
 def spelled(value: object) -> str:
@@ -58,11 +57,9 @@ def read_value(kind: str, text: str) -> object:
     if text == "":
         return None
     if kind == "integer":
-        return _integer(text)
+        return read_integer(text)
     if kind == "boolean":
-        if text not in _BOOLEANS:
-            raise ValueError(text)
-        return _BOOLEANS[text]
+        return read_boolean(text)
     value = json.loads(text, strict=False) if _quoted(text) else text
     if not isinstance(value, str):  # two quotations in a row
         raise ValueError(text)  # noqa: TRY004 - the text is wrong, not its type
@@ -113,12 +110,3 @@ def _alike(wanted: str, known: Collection[str]) -> Iterable[str]:
 
 def _quoted(text: str) -> bool:
     return len(text) > 1 and text[0] == text[-1] == '"'
-
-
-def _integer(text: str) -> int:
-    if _INTEGER.fullmatch(text) is None:
-        raise ValueError(text)
-    value = int(text)
-    if not -INT64_MAX - 1 <= value <= INT64_MAX:
-        raise ValueError(text)
-    return value

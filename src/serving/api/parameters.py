@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Final
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ValidationError, create_model
+from pydantic_core import PydanticCustomError
 from starlette.datastructures import QueryParams
 
+from agentflow.spelling import BOOLEAN_HINT, INT64_MAX, integer_hint, read_boolean, read_integer
 from agentflow.wording import quoted
 from serving.http.json_body import Body, NoBody
 from serving.http.problems import Detail, Problem, ProblemError, printable, unknown_parameters
 
 _GIVEN: Final = frozenset({"context", "request"})
 _HINT: Final = "GET /openapi.json has every parameter with its type."
+_MOST_SHOWN: Final = 80
 
 
 class Parameters:
@@ -61,7 +65,10 @@ class Parameters:
         names = [name for name in self._signature if name not in _GIVEN | {self._body_name}]
         names.sort(key=lambda name: name not in self._in_path)
         fields: dict[str, Any] = {
-            name: (taken.annotation, ... if taken.default is taken.empty else taken.default)
+            name: (
+                _spelled(taken.annotation),
+                ... if taken.default is taken.empty else taken.default,
+            )
             for name in names
             for taken in [self._signature[name]]
         }
@@ -87,7 +94,20 @@ class Parameters:
         try:
             return dict(self._model.model_validate({**query, **in_path}))
         except ValidationError as error:
-            raise ProblemError(_invalid(error)) from None
+            raise ProblemError(self._invalid(error)) from None
+
+    def _invalid(self, error: ValidationError) -> Problem:
+        schemas = schema_of(self._model)["properties"]
+        errors = tuple(
+            Detail(
+                "parameter_invalid",
+                printable(f"parameter {quoted(item['loc'][0])}: {item['msg']}"),
+                parameter=printable(str(item["loc"][0])),
+                hint=_hint(schemas[str(item["loc"][0])], item["input"]),
+            )
+            for item in error.errors(include_url=False, include_context=False)
+        )
+        return Problem("parameter_invalid", errors[0].message, errors[0].hint, errors)
 
     def require_known(self, query: QueryParams) -> None:
         """Refuse parameters that do not exist: a typo must not change an answer.
@@ -129,16 +149,57 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     return schema
 
 
-def _invalid(error: ValidationError) -> Problem:
-    errors = tuple(
-        Detail(
-            "parameter_invalid",
-            printable(f"parameter {quoted(item['loc'][0])}: {item['msg']}"),
-            parameter=printable(str(item["loc"][0])),
-        )
-        for item in error.errors(include_url=False, include_context=False)
-    )
-    return Problem("parameter_invalid", errors[0].message, _HINT, errors)
+def _spelled(annotation: object) -> object:
+    """Return the type of a parameter, whose integers and booleans have one spelling each."""
+    read = next((_READ[kind] for kind in _kinds(annotation) if kind in _READ), None)
+    return annotation if read is None else Annotated[annotation, BeforeValidator(read)]
+
+
+def _kinds(annotation: object) -> Iterator[object]:
+    """Yield the plain types that a parameter may have."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _kinds(get_args(annotation)[0])
+    elif origin in {Union, UnionType}:
+        for each in get_args(annotation):
+            yield from _kinds(each)
+    else:
+        yield annotation
+
+
+def _integer(text: str) -> int:
+    try:
+        return read_integer(text)
+    except ValueError:
+        raise _misspelt(text, "a whole number") from None
+
+
+def _boolean(text: str) -> bool:
+    try:
+        return read_boolean(text)
+    except ValueError:
+        raise _misspelt(text, "a boolean") from None
+
+
+def _misspelt(text: str, kind: str) -> PydanticCustomError:
+    shown = quoted(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
+    return PydanticCustomError("misspelt", "{shown} is not {kind}", {"shown": shown, "kind": kind})
+
+
+_READ: Final[Mapping[object, Callable[[str], object]]] = {int: _integer, bool: _boolean}
+
+
+def _hint(schema: Mapping[str, Any], given: object) -> str:
+    """Return what a parameter with that schema would have taken."""
+    for each in schema.get("anyOf", [schema]):
+        if each.get("type") == "integer":
+            least, most = each.get("minimum", -INT64_MAX - 1), each.get("maximum", INT64_MAX)
+            return integer_hint(str(given), least=least, most=most)
+        if each.get("type") == "boolean":
+            return BOOLEAN_HINT
+        if "enum" in each:
+            return f"Pass one of {', '.join(each['enum'])}."
+    return _HINT
 
 
 def _twice(name: str) -> Problem:

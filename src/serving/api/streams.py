@@ -15,8 +15,9 @@ from serving.api.context import Context, caller_name, encode, tenant_of
 from serving.api.contract_parameters import LAST_EVENT_ID, Document, stream_description
 from serving.api.resource import Resource
 from serving.http.problems import problem_of
+from serving.read.group_pages import MAX_GROUPS
 from serving.read.metric_query import MetricQuery, check_query
-from serving.read.query_string import group_limit, parse_query
+from serving.read.query_string import LATEST_VERSION, parse_query, whole_number
 
 MAX_METRICS: Final = 100
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -114,7 +115,7 @@ def questions(context: Context, given: dict[str, str]) -> list[MetricQuery]:
         raise ParameterError(f"a stream has at most {MAX_METRICS} metrics", hint="Open several.")
     where = {key: value for key, value in given.items() if key not in RESERVED}
     by = tuple(part for part in given.get("by", "").split(",") if part)
-    limit = group_limit(given.get("limit"))
+    limit = whole_number("limit", given.get("limit"), most=MAX_GROUPS)
     version = _version(given.get("version"), named)
     return [
         check_query(
@@ -132,13 +133,12 @@ def questions(context: Context, given: dict[str, str]) -> list[MetricQuery]:
 
 
 def _version(text: str | None, named: list[str]) -> int | None:
-    if text is None:
-        return None
-    if len(named) != 1 or not text.isdecimal() or len(text) > 9:  # noqa: PLR2004
+    version = whole_number("version", text, most=LATEST_VERSION)
+    if version is not None and len(named) != 1:
         raise ParameterError(
             'parameter "version" goes with exactly one metric', hint="Name one metric."
         )
-    return int(text)
+    return version
 
 
 def _fits(context: Context, name: str, window: str | None, dimensions: tuple[str, ...]) -> bool:

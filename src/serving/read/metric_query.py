@@ -12,6 +12,7 @@ from agentflow.contracts.model import EventContract
 from agentflow.dimension_values import nearest, read_value
 from agentflow.errors import ParameterError, UnknownDimensionError, UnknownWindowError
 from agentflow.metrics import MetricPlan
+from agentflow.spelling import BOOLEAN_HINT, integer_hint
 from agentflow.suggestions import meant, nearest_and
 from agentflow.wording import quoted
 from processing.definitions import Definitions
@@ -135,7 +136,7 @@ def wanted_value(plan: MetricPlan, registry: Registry, dimension: str, text: str
         article = "an" if kind == "integer" else "a"
         raise ParameterError(
             f"dimension {quoted(dimension)} is {article} {kind}, {quoted(_short(text))} is not one",
-            hint=_HINTS[kind],
+            hint=integer_hint(text) if kind == "integer" else _HINTS[kind],
         ) from None
     allowed = allowed_values(plan, registry, dimension)
     if value is not None and allowed is not None and value not in allowed:
@@ -178,6 +179,5 @@ def _short(text: str) -> str:
 
 _HINTS = {
     "string": 'A text in double quotes is read as JSON: "" is the empty text.',
-    "integer": "Pass a whole number as JSON writes it, from -2^63 to 2^63-1.",
-    "boolean": "Pass true or false.",
+    "boolean": BOOLEAN_HINT,
 }

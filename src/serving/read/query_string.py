@@ -11,7 +11,9 @@ from urllib.parse import parse_qsl
 
 from agentflow.clock import from_datetime, to_rfc3339
 from agentflow.errors import InstantRangeError, ParameterError
+from agentflow.spelling import integer_hint, read_integer
 from agentflow.wording import quoted
+from serving.read.group_pages import MAX_GROUPS
 
 RESERVED: Final = (
     "as_of", "at_least", "by", "cursor", "end", "explain", "grain", "limit", "start", "version",
@@ -24,7 +26,7 @@ LATEST_US: Final = from_datetime(datetime(9000, 1, 1, tzinfo=UTC))
 _INSTANT: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})"
 )
-_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
+LATEST_VERSION: Final = 999_999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,11 @@ def parse_metric_parameters(name: str, query: bytes) -> MetricParameters:
     given = parse_query(query)
     parameters = MetricParameters(
         name=name,
-        version=_version(given.get("version")),
+        version=whole_number("version", given.get("version"), most=LATEST_VERSION),
         window=given.get("window"),
         where={key: value for key, value in given.items() if key not in RESERVED},
         by=tuple(part for part in given.get("by", "").split(",") if part),
-        limit=group_limit(given.get("limit")),
+        limit=whole_number("limit", given.get("limit"), most=MAX_GROUPS),
         cursor=given.get("cursor"),
         grain=given.get("grain"),
         start_us=instant("start", given.get("start")),
@@ -161,25 +163,24 @@ def require_past(name: str, instant_us: int | None, *, now_us: int) -> None:
         )
 
 
-def group_limit(text: str | None) -> int | None:
-    """Read how many groups are wanted.
+def whole_number(name: str, text: str | None, *, most: int) -> int | None:
+    """Read a whole number from 1 on.
 
     Raises:
-        ParameterError: It is not a whole number.
+        ParameterError: It is none, or not written as JSON writes it.
     """
     if text is None:
         return None
-    if _VERSION.fullmatch(text) is None:
-        raise ParameterError('parameter "limit" is not a number of groups', hint="Pass 1, 2, 3 …")
-    return int(text)
-
-
-def _version(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if _VERSION.fullmatch(text) is None:
-        raise ParameterError('parameter "version" is not a version', hint="Pass 1, 2, 3 …")
-    return int(text)
+    try:
+        value = read_integer(text)
+    except ValueError:
+        value = 0
+    if not 1 <= value <= most:
+        raise ParameterError(
+            f"parameter {quoted(name)} is not a whole number from 1 to {most}",
+            hint=integer_hint(text, least=1, most=most),
+        )
+    return value
 
 
 def _explain(text: str | None) -> Literal["full"] | None:
