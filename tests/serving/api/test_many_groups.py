@@ -68,6 +68,7 @@ def turns(served: Served, url: str) -> int:
     return taken
 
 
+@pytest.mark.usefixtures("steps")  # not the machine's clock: a quick one needs fewer slices
 @pytest.mark.parametrize("query", ["by=shelf", "by=amount,shelf&limit=2000", "amount=1"])
 def test_others_have_their_turn_while_many_cells_are_read(shelves: Served, query: str) -> None:
     """The loop was held for as long as it took; now for some milliseconds at a time."""
