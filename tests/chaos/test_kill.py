@@ -121,7 +121,7 @@ def _ask_to_publish(client: Client) -> None:
         return
 
 
-@pytest.mark.timeout(60 + 12 * ROUNDS)
+@pytest.mark.timeout(240 + 12 * ROUNDS)
 def test_killed_at_random_points_under_load(nursery: Nursery, tmp_path: Path, seed: int) -> None:
     """Promises 1, 2 and 3 in one: ledger = log = lake = metrics, after any number of deaths."""
     campaign = Campaign(nursery, tmp_path, seed)
