@@ -72,6 +72,24 @@ def test_the_python_of_the_readme_runs(up: Up) -> None:
     assert done.stdout.strip() == "5.00"
 
 
+def test_the_questions_of_the_readme_are_answered(up: Up) -> None:
+    """Each address as it is printed; a token is there at once, or is waited for as it says."""
+    asked = re.findall(r"^GET +(/v1/metrics/\S+)", README, re.MULTILINE)
+    event = {"type": "order.created", "source": "/readme", "id": "README-1"}
+    data = {"order_id": "README-1", "amount": "2.00", "currency": "EUR"}
+    token = up.http.post("/v1/events", json={**event, "data": data}).json()["token"]
+
+    answers = {
+        url: up.http.get(url.replace("TOKEN", token), headers={"Prefer": "wait=2"}) for url in asked
+    }
+
+    assert len(asked) == 4
+    assert {url: answer.status_code for url, answer in answers.items()} == dict.fromkeys(asked, 200)
+    assert "`Prefer: wait=2`" in README
+    (seen,) = (answer.json() for url, answer in answers.items() if "at_least" in url)
+    assert [group["value"] for group in seen["groups"]] == ["2.00"]
+
+
 def test_links_lead_somewhere_and_it_stays_short() -> None:
     """At most 150 lines, and no dead ends."""
     links = re.findall(r"\]\(([^)#]+)\)", README)

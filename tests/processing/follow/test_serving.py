@@ -492,3 +492,20 @@ def test_the_lake_is_waited_for_and_not_written(life: Life) -> None:
 
     assert all(check.equal for check in checks)
     assert sum(check.numbers for check in checks) == 1
+
+
+def test_it_is_not_ready_while_the_lake_of_the_job_is_behind_its_budget(life: Life) -> None:
+    """Who writes the lake is another program: that it stopped is seen by its lag alone."""
+    health = life.platform.health
+    life.reach(life.token_of(life.send(thing("a"))))
+    life.clock.advance(health.lake_budget)
+    within = health.readiness(), components(health)["lake"].status
+    life.clock.advance(timedelta(seconds=1))
+    beyond = health.readiness(), components(health)["lake"].status
+
+    into_the_lake(life)
+    life.until(lambda: not health.lake_lag().events, "seeing the lake")
+    after = health.readiness(), components(health)["lake"].status
+
+    assert within == after == ("ready", "ok")
+    assert beyond == ("lake_behind", "degraded")

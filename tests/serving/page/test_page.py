@@ -52,6 +52,20 @@ def test_only_a_number_that_nothing_could_move_never_moved(page: Page, url: str)
     assert said == ["moved earlier", "moved earlier", "no events", "never moved"]
 
 
+def test_a_number_that_nothing_moved_for_hours_is_not_stale(page: Page, url: str) -> None:
+    """A quiet source is no fault: the age grows, and the status stays what the answer says."""
+    page.clock.install()
+    post(url, ORDER)
+    page.goto(url)
+    revenue = page.locator("[data-metric=revenue]")
+    expect(revenue.locator(".value")).to_have_text("99.50EUR")
+
+    page.clock.fast_forward("03:00:00")
+
+    expect(revenue.locator(".status")).to_have_text("3 h ago")
+    expect(revenue.locator(".dot")).to_have_attribute("data-status", "fresh")
+
+
 def test_currencies_stand_below_each_other(page: Page, url: str) -> None:
     """They are never added, so one number cannot stand for both."""
     post(url, ORDER)
