@@ -28,7 +28,7 @@ WIDEST: Final = 38
 class LakeColumnType:
     """A type, named as Iceberg names it.
 
-    >>> str(ColumnType("decimal", 20, 2))
+    >>> str(LakeColumnType("decimal", 20, 2))
     'decimal(20, 2)'
     """
 
