@@ -29,8 +29,8 @@ def wire(kind: LakeColumnType) -> str:
 def slots_of(layout: Layout) -> Mapping[str, str]:
     """Return the slot of each field of one event version, by name.
 
-    >>> from processing.transformations.layout import Column, LONG, STRING
-    >>> columns = (Column("a", STRING), Column("b", LONG), Column("c", STRING))
+    >>> from processing.transformations.layout import LONG, STRING, LakeColumn
+    >>> columns = (LakeColumn("a", STRING), LakeColumn("b", LONG), LakeColumn("c", STRING))
     >>> slots_of(Layout("t", columns))
     {'a': 'text_0', 'b': 'whole_0', 'c': 'text_1'}
     """
