@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from agentflow.contracts.model import EventContract, FieldContract, Rule
 from agentflow.contracts.registry import Registry
-from agentflow.contracts.scope import full_scope
+from agentflow.contracts.scope import declared_scope, full_scope
 from agentflow.events.table import ENVELOPE, NAMESPACE, EnvelopeColumn, slug
 from agentflow.export.ansi import ansi
 from agentflow.export.avro import INTEGER_DIGITS
@@ -71,7 +71,7 @@ def _table(contract: EventContract) -> Document:
         ],
     }
     if contract.rules:
-        table["quality"] = [_rule_check(rule, slug(contract.ref)) for rule in contract.rules]
+        table["quality"] = [_rule_check(rule, contract) for rule in contract.rules]
     return table
 
 
@@ -146,14 +146,13 @@ def _enum_check(allowed: tuple[str, ...]) -> Document:
     }
 
 
-def _rule_check(rule: Rule, table: str) -> Document:
+def _rule_check(rule: Rule, contract: EventContract) -> Document:
     """Return a rule as a query that finds the rows that break it; null breaks nothing."""
+    check_sql = ansi(parse_scalar(rule.check), scope=declared_scope(contract))
     check: Document = {
         "name": rule.name,
         "type": "sql",
-        "query": (
-            f"SELECT COUNT(*) FROM {NAMESPACE}.{table} WHERE NOT {ansi(parse_scalar(rule.check))}"
-        ),
+        "query": f"SELECT COUNT(*) FROM {NAMESPACE}.{slug(contract.ref)} WHERE NOT {check_sql}",
         "mustBe": 0,
         "dimension": "consistency",
         "severity": "error" if rule.on_fail == "reject" else "warning",

@@ -7,14 +7,16 @@ from collections.abc import Iterable
 
 from agentflow.contracts.model import EventContract, MetricContract
 from agentflow.contracts.registry import Registry, key_of
+from agentflow.contracts.scope import full_scope
+from agentflow.errors import ContractError, ExpressionError
 from agentflow.events import EventRef
 from agentflow.events.table import ENVELOPE, slug
 from agentflow.export.ansi import ansi, identifier
 from agentflow.export.documents import Document
-from agentflow.export.quotient import rounded
+from agentflow.export.quotient import Term, rounded
 from agentflow.export.rows import effective_rows, united_rows
-from agentflow.expressions import Aggregate, parse_metric
-from agentflow.expressions.aggregates import AGGREGATES, StateRead
+from agentflow.expressions import Aggregate, ExpressionType, infer, parse_metric
+from agentflow.expressions.aggregates import AGGREGATES, StateRead, is_counted
 from agentflow.expressions.nodes import (
     AggregateInput,
     aggregates,
@@ -91,6 +93,7 @@ class _Translation:
         self._registry = registry
         self._metric = metric
         self._pins = {ref.type: ref for ref in metric.refs}
+        self._scopes = {name: full_scope(registry.events[ref]) for name, ref in self._pins.items()}
         self._node = parse_metric(metric.value, events=self._pins.keys())
         united = [found for found in aggregates(self._node) if _spans_datasets(found)]
         self._united = {
@@ -115,7 +118,10 @@ class _Translation:
             {
                 "name": name,
                 "source": united_rows(
-                    aggregate, sources=sources, dimensions=self._metric.dimensions
+                    aggregate,
+                    sources=sources,
+                    scopes=self._scopes,
+                    dimensions=self._metric.dimensions,
                 ),
                 "description": f"What {self._metric.name} counts, from all of its event types.",
                 "fields": [
@@ -150,9 +156,25 @@ class _Translation:
         }
 
     def _rounded(self) -> str:
-        return rounded(self._node, scale=self._metric.scale, aggregate=self._aggregate)
+        try:
+            return rounded(self._node, scale=self._metric.scale, aggregate=self._aggregate)
+        except ExpressionError as error:
+            metric = self._metric
+            raise ContractError(
+                f'metric "{metric.name}@{metric.version}" cannot be exported as SQL: {error}',
+                hint=error.hint,
+            ) from error
 
-    def _aggregate(self, aggregate: Aggregate) -> str:
+    def _aggregate(self, aggregate: Aggregate) -> Term:
+        return Term(self._written(aggregate), self._type(aggregate))
+
+    def _type(self, aggregate: Aggregate) -> ExpressionType:
+        taken, *_ = aggregate.inputs
+        if is_counted(aggregate.kind) or taken.value is None:
+            return ExpressionType("integer")
+        return infer(taken.value, self._scopes[taken.event])
+
+    def _written(self, aggregate: Aggregate) -> str:
         if aggregate in self._united:
             return f"COUNT(DISTINCT {self._united[aggregate]}.item)"
         values = [self._value(aggregate, taken) for taken in aggregate.inputs]
@@ -163,10 +185,12 @@ class _Translation:
 
     def _value(self, aggregate: Aggregate, taken: AggregateInput) -> str:
         table = slug(self._pins[taken.event])
-        value = ansi(taken.value, table=table) if taken.value else f"{table}.event_id"
+        scope = self._scopes[taken.event]
+        value = ansi(taken.value, scope=scope, table=table) if taken.value else f"{table}.event_id"
         if aggregate.where is None:
             return value
-        return f"CASE WHEN {ansi(aggregate.where, table=table)} THEN {value} END"
+        where = ansi(aggregate.where, scope=scope, table=table)
+        return f"CASE WHEN {where} THEN {value} END"
 
 
 def _spans_datasets(aggregate: Aggregate) -> bool:

@@ -3,14 +3,15 @@
 # ruff: noqa: S608 - names and literals come from checked contracts, nothing from a request
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from agentflow.contracts.fold import NEWEST, NEWEST_VERSION, Fold, fold_of
 from agentflow.contracts.model import EventContract, Supersession
 from agentflow.contracts.registry import Registry
+from agentflow.contracts.scope import declared_scope
 from agentflow.events.table import ENVELOPE, NAMESPACE, slug
 from agentflow.export.ansi import ansi, identifier
-from agentflow.expressions import parse_scalar
+from agentflow.expressions import Scope, parse_scalar
 from agentflow.expressions.nodes import Aggregate, AggregateInput
 
 _LAST_ONE = f"ORDER BY {', '.join(f'c.{name} DESC' for name in NEWEST)} FETCH FIRST 1 ROW ONLY"
@@ -27,27 +28,35 @@ def effective_rows(registry: Registry, contract: EventContract) -> str:
         return _newest_versions(contract, contract.supersedes, fold)
     if not fold.retractions and not fold.replacements:
         return table
-    amended = _amended_rows(contract, fold)
+    amended, scope = _amended_rows(contract, fold), declared_scope(contract)
     derived = "".join(
-        f", {ansi(parse_scalar(text), table='r')} AS {identifier(name)}"
+        f", {ansi(parse_scalar(text), scope=scope, table='r')} AS {identifier(name)}"
         for name, text in contract.derived.items()
     )
     return f"SELECT r.*{derived} FROM ({amended}) AS r" if derived else amended
 
 
-def united_rows(aggregate: Aggregate, *, sources: dict[str, str], dimensions: Iterable[str]) -> str:
+def united_rows(
+    aggregate: Aggregate,
+    *,
+    sources: dict[str, str],
+    scopes: Mapping[str, Scope],
+    dimensions: Iterable[str],
+) -> str:
     """Return one query over every input of an aggregate, for counting distinct across event types.
 
     Args:
         aggregate: The aggregate, with more than one input.
         sources: What each event name's rows are read from.
+        scopes: The types of each event name's fields.
         dimensions: Columns to keep beside the counted value, which is called `item`.
     """
     kept = [identifier(name) for name in dimensions]
 
     def part(taken: AggregateInput) -> str:
-        value = ansi(taken.value) if taken.value else "event_id"
-        where = f" WHERE {ansi(aggregate.where)}" if aggregate.where else ""
+        scope = scopes[taken.event]
+        value = ansi(taken.value, scope=scope) if taken.value else "event_id"
+        where = f" WHERE {ansi(aggregate.where, scope=scope)}" if aggregate.where else ""
         shown = ", ".join(["tenant", "occurred_at", f"{value} AS item", *kept])
         return f"SELECT {shown} FROM {from_clause(sources[taken.event])}{where}"
 
