@@ -17,6 +17,7 @@ from agentflow_cli.shown import dimensions
 
 if TYPE_CHECKING:
     from agentflow_sdk import Verification
+    from agentflow_sdk.models import WindowCheck
 
 
 @click.command()
@@ -54,7 +55,7 @@ def _shown() -> Iterator[Callable[[Verification], None]]:
 
 def _verdict(result: Verification) -> str:
     unequal = sum(
-        any(not window.equal and window.reason is None for window in metric.windows)
+        any(window.equal is False and window.reason is None for window in metric.windows)
         for metric in result.metrics
     )
     parts = []
@@ -74,7 +75,7 @@ def _write(result: Verification) -> None:
                 len({window.window for window in m.windows}),
                 m.numbers,
                 f"{m.seconds:.2f}",
-                _word(m.equal, any(window.reason for window in m.windows)),
+                _word(m.equal),
             )
             for m in result.metrics
         ],
@@ -82,11 +83,10 @@ def _write(result: Verification) -> None:
     for metric in result.metrics:
         for check in metric.windows:
             if check.reason is not None:
-                say(f"{metric.metric} {check.window}: not checked: {check.reason}")
+                say(f"{metric.metric} {_place(check)}: not compared: {check.reason}{_live(check)}")
             elif not check.equal:
-                where = dimensions(check.dimensions)
                 values = f"live {number(check.live)}, lake {number(check.recomputed)}"
-                say(f"{metric.metric} {check.window} {where}: {values}")
+                say(f"{metric.metric} {_place(check)}: {values}")
     if result.verified:
         say(
             f"verified: {counted(len(result.metrics), 'metric')} equal to the lake in"
@@ -95,7 +95,16 @@ def _write(result: Verification) -> None:
         )
 
 
-def _word(equal: bool, failed: bool) -> str:  # noqa: FBT001 - two facts
-    if failed:
-        return "NOT CHECKED"
+def _place(check: WindowCheck) -> str:
+    """Return the window and, of one cell or currency, which."""
+    return f"{check.window} {dimensions(check.dimensions)}" if check.dimensions else check.window
+
+
+def _live(check: WindowCheck) -> str:
+    return "" if check.live is None else f"; live it is {number(check.live)}"
+
+
+def _word(equal: bool | None) -> str:  # noqa: FBT001 - one fact of three
+    if equal is None:
+        return "NOT COMPARED"
     return "equal" if equal else "DIFFERENT"

@@ -423,6 +423,8 @@ class WindowCheck(Model):
     Attributes:
         cells: How many values by dimensions were compared for it.
         differing: How many of them are not equal.
+        equal: None where it could not be computed again, so that nothing was compared; `live` is
+            then the value where it is known.
         reason: Why it could not be computed again; None when it was.
     """
 
@@ -430,20 +432,30 @@ class WindowCheck(Model):
     dimensions: Dimensions = Field(default_factory=dict)
     live: Number | None = None
     recomputed: Number | None = None
-    equal: bool
+    equal: bool | None
     cells: int = 0
     differing: int = 0
     seconds: float = 0
     reason: str | None = None
 
 
+def _both(one: bool | None, other: bool | None) -> bool | None:  # noqa: FBT001 - two facts
+    if one is False or other is False:
+        return False
+    return None if one is None or other is None else True
+
+
 class MetricCheck(Model):
-    """One metric, live against recomputed."""
+    """One metric, live against recomputed.
+
+    Attributes:
+        equal: False where a value differs; None where none does, but not all were compared.
+    """
 
     metric: str
     version: int
     tenant: str | None = None
-    equal: bool
+    equal: bool | None
     numbers: int = 0
     seconds: float = 0
     windows: tuple[WindowCheck, ...] = ()
@@ -451,7 +463,7 @@ class MetricCheck(Model):
     def joined(self, other: MetricCheck) -> MetricCheck:
         """Return this check with the windows of the same metric that follow on another page."""
         changes = {
-            "equal": self.equal and other.equal,
+            "equal": _both(self.equal, other.equal),
             "numbers": self.numbers + other.numbers,
             "seconds": self.seconds + other.seconds,
             "windows": self.windows + other.windows,

@@ -64,7 +64,8 @@ class Check:
         events: How many events the live ones are made of.
         differing: How many of them differ.
         differences: Those that differ, at most `MOST_DIFFERENCES`.
-        totals: The numbers over all cells: one, or one for each currency.
+        totals: The numbers over all cells: one, or one for each currency. Of a check that could not
+            be done they are what was live, beside nothing.
         seconds: How long it took.
         failure: Why it could not be done; None when it was.
     """

@@ -20,7 +20,7 @@ from agentflow.supervision import trace_of
 from processing.history import MetricRow
 from processing.live import MetricId
 from processing.runtime.slices import in_slices
-from processing.verification.checks import Check, Cut, Cutting, compare, paired
+from processing.verification.checks import Check, Compared, Cut, Cutting, compare, paired
 
 log = structlog.get_logger()
 
@@ -72,16 +72,19 @@ async def proofs(platform: Provable, windows: Sequence[CheckedWindow]) -> AsyncI
     """Yield the check of each window: done, or failed with its reason."""
     seen: set[type] = set()
     for window in windows:
-        started = perf_counter()
+        started, proof = perf_counter(), None
         try:
-            yield await prove(platform, window, by=window.plan.dimensions)
+            await platform.refresh(window.plan.id, window.tenant)
+            proof = Proof(platform, window, by=window.plan.dimensions)
+            yield await proof.check()
         except Exception as error:  # noqa: BLE001 - one check must not stop the others
             name = f"{window.plan.contract.name}@{window.plan.contract.version}"
             told = isinstance(error, AgentFlowError) or type(error) in seen
             seen.add(type(error))
             trace = {} if told else {"trace": trace_of(error)}
             log.warning("check.failed", metric=name, window=window.name, reason=str(error), **trace)
-            yield _failed(window, error, seconds=perf_counter() - started)
+            live = () if proof is None else proof.live
+            yield _failed(window, error, live=live, seconds=perf_counter() - started)
 
 
 async def prove(
@@ -97,7 +100,12 @@ async def prove(
 
 
 class Proof:
-    """A comparison that is being made, with what is live at the instant at which it began."""
+    """A comparison that is being made, with what is live at the instant at which it began.
+
+    Attributes:
+        live: The numbers over all cells as they stood, beside nothing yet: one, or one for each
+            currency; none before they are measured.
+    """
 
     def __init__(
         self,
@@ -109,6 +117,7 @@ class Proof:
     ) -> None:
         self._platform = platform
         self._started = perf_counter()
+        self.live: Sequence[Compared] = ()
         plan, where = window.plan, where or {}
         currency = () if plan.currency is None or plan.currency in where else (plan.currency,)
 
@@ -137,6 +146,7 @@ class Proof:
             total = self._total.cut
             if not total.cells:  # of no currency there is nothing: 0, or null
                 total = self._total.nothing
+        self.live = list(paired(total, ()))
         check = await asyncio.to_thread(_checked, self._platform, cut, total)
         return replace(check, seconds=perf_counter() - self._started)
 
@@ -158,9 +168,11 @@ def _checked(platform: Provable, cells: Cut, total: Cut) -> Check:
     return replace(check, totals=list(paired(total, platform.recompute(total))))
 
 
-def _failed(window: CheckedWindow, error: Exception, *, seconds: float) -> Check:
+def _failed(
+    window: CheckedWindow, error: Exception, *, live: Sequence[Compared], seconds: float
+) -> Check:
     plan = window.plan
     cut = Cut(plan, window.tenant, window.name, 0, 0, 0, plan.dimensions, {}, {})
     expected = isinstance(error, AgentFlowError)
     reason = str(error) if expected else f"{type(error).__name__}: {error}"
-    return Check(cut, 0, seconds=seconds, failure=reason)
+    return Check(cut, 0, totals=live, seconds=seconds, failure=reason)

@@ -27,14 +27,15 @@ class CheckedWindow(msgspec.Struct, frozen=True):
     """One number, live and recomputed: that of a window, or of a cell that differs.
 
     `cells` is how many numbers by dimensions were compared for it, `differing` how many of them
-    are not equal, `reason` why it could not be computed again.
+    are not equal. Where it could not be computed again, `equal` is null, as nothing was compared,
+    `live` is the number where it is known, and `reason` says why.
     """
 
     window: str
     dimensions: dict[str, Any]
     live: int | str | None
     recomputed: int | str | None
-    equal: bool
+    equal: bool | None
     cells: int
     differing: int
     seconds: float
@@ -42,11 +43,14 @@ class CheckedWindow(msgspec.Struct, frozen=True):
 
 
 class CheckedMetric(msgspec.Struct, frozen=True):
-    """One metric, live against recomputed."""
+    """One metric, live against recomputed.
+
+    `equal` is false where a number differs, and null where none does but not all were compared.
+    """
 
     metric: str
     version: int
-    equal: bool
+    equal: bool | None
     numbers: int
     seconds: float
     windows: list[CheckedWindow]
@@ -122,7 +126,7 @@ def by_metric(checks: Sequence[Check]) -> list[CheckedMetric]:
         CheckedMetric(
             metric=name,
             version=version,
-            equal=all(check.equal for check in found),
+            equal=_all_equal(found),
             numbers=sum(check.numbers for check in found),
             seconds=round(sum(check.seconds for check in found), 3),
             windows=[window for check in found for window in _windows(check)],
@@ -131,16 +135,23 @@ def by_metric(checks: Sequence[Check]) -> list[CheckedMetric]:
     ]
 
 
+def _all_equal(checks: Sequence[Check]) -> bool | None:
+    """Return whether all numbers are equal; None where none differs, but some was not compared."""
+    if any(not check.equal and check.failure is None for check in checks):
+        return False
+    return None if any(check.failure is not None for check in checks) else True
+
+
 def _windows(check: Check) -> Iterator[CheckedWindow]:
     """Yield the number of the window, or one for each currency, and what differs in its cells."""
     seconds = round(check.seconds, 3)
-    if check.failure is not None or not check.totals:
+    if not check.totals:  # it failed before anything was measured
         yield CheckedWindow(
             window=check.cut.window,
             dimensions={},
             live=None,
             recomputed=None,
-            equal=check.equal,
+            equal=None,
             cells=check.numbers,
             differing=check.differing,
             seconds=seconds,
@@ -158,9 +169,9 @@ def _compared(check: Check, one: Compared, *, cells: int, differing: int) -> Che
         dimensions=dict(one.dimensions),
         live=rendered(one.live),
         recomputed=rendered(one.recomputed),
-        equal=one.equal,
+        equal=None if check.failure is not None else one.equal,
         cells=cells,
         differing=differing,
         seconds=round(check.seconds, 3),
-        reason=None,
+        reason=check.failure,
     )

@@ -145,10 +145,37 @@ def test_a_check_that_fails_is_named_and_the_others_are_done(
     answer = response.json()
     failed = windows(answer, "order_count")
     assert (response.status_code, answer["verified"]) == (200, False)
-    assert {(item["reason"], item["equal"]) for item in failed} == {(reason, False)}
+    assert {(item["reason"], item["recomputed"], item["equal"]) for item in failed} == {
+        (reason, None, None)
+    }
+    assert [item["live"] for item in failed] == [
+        item["live"] for item in windows(whole, "order_count")
+    ]
     assert answer["failed"] == len(failed)
     assert answer["done"] == answer["checks"] == whole["checks"]
-    assert {item["metric"] for item in answer["metrics"] if not item["equal"]} == {"order_count"}
+    assert [item["metric"] for item in answer["metrics"] if item["equal"] is None] == [
+        "order_count"
+    ]
+    assert all(item["equal"] for item in answer["metrics"] if item["metric"] != "order_count")
+
+
+def test_a_check_that_fails_shows_what_is_live_in_each_currency(shop: Served) -> None:
+    """`live: null, equal: false` was read as a number that differs from nothing."""
+    parts = shop.platform.parts
+    broken: Any = FailingFor(parts.history, "largest_order", ValueTooLargeError("too many digits"))
+    shop.platform.parts = replace(parts, history=broken)
+
+    answer = shop.get("/v1/verify").json()
+
+    daily = [item for item in windows(answer, "largest_order") if item["window"] == "24h"]
+    assert [
+        (item["dimensions"], item["live"], item["recomputed"], item["equal"], item["cells"])
+        for item in daily
+    ] == [
+        ({"currency": "EUR"}, "10.00", None, None, 0),
+        ({"currency": "USD"}, "2.50", None, None, 0),
+    ]
+    assert answer["failed"] < len(windows(answer, "largest_order"))
 
 
 def test_reads_are_answered_while_rows_are_compared(shop: Served) -> None:
