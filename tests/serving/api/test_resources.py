@@ -355,6 +355,25 @@ def test_personal_data_in_a_dead_letter_is_masked(shop: Served) -> None:
     assert "U2" not in json.dumps(letter)
 
 
+def test_what_no_contract_declares_is_masked_wherever_a_dead_letter_is_shown(
+    served: Served,
+) -> None:
+    """A field that was mistyped, or of an event nobody knows, may hold a person's name as well."""
+    served.send(
+        order("A", amount="x", usre_id="Ada Lovelace"),
+        {**order("B", amount="x"), "caller": "Ada Lovelace"},
+        {"id": "n", "type": "no.such", "source": "/s", "data": {"name": {"first": "Ada Lovelace"}}},
+        ["Ada Lovelace"],
+    )
+
+    listed = served.get("/v1/deadletter").text
+    single = [served.get(f"/v1/deadletter/{number}").text for number in range(4)]
+
+    assert json.loads(listed)["counts"].keys() >= {"event_unknown"}
+    assert not [text for text in (listed, *single) if "Lovelace" in text]
+    assert "Lovelace" in served.get("/v1/deadletter/0?reveal=true").text
+
+
 def test_a_member_that_is_there_twice_is_shown_twice(served: Served) -> None:
     """Which one counts is for who fixes it to say; where they are personal, both are masked."""
     body = json.dumps(order("A", user_id="U2"))
