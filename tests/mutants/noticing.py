@@ -11,7 +11,7 @@ import pytest
 
 from tests.mutants.planting import DoesNotFitError, Fault, plant
 
-_OTHERS = ("duckdb", "fastapi", "hypothesis", "msgspec", "pyarrow", "pydantic", "uvicorn")
+_OTHERS = ("duckdb", "hypothesis", "msgspec", "pyarrow", "pydantic", "starlette", "uvicorn")
 """Most of what a test takes to start, the same for all of them."""
 _OUTCOMES = {pytest.ExitCode.OK: False, pytest.ExitCode.TESTS_FAILED: True}
 
