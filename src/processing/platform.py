@@ -46,6 +46,7 @@ log = structlog.get_logger()
 
 EXPIRE_EVERY = timedelta(hours=1)
 TRUNCATIONS_EVERY = timedelta(seconds=1)
+RETRY_HISTORY_EVERY = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +159,21 @@ class Platform:
                 self.health.truncations.refresh,
                 every=TRUNCATIONS_EVERY,
             ),
+            repeated(
+                supervisor,
+                "history-retry",
+                "history",
+                self._retry_history,
+                every=RETRY_HISTORY_EVERY,
+            ),
         ]
         self._started = self.ready = True
         log.info("platform.started", **_fields(self.rebuilt))
         return self.rebuilt
+
+    def _retry_history(self) -> None:
+        """Ask again what failed; another history takes over when contracts change."""
+        self.history.retry()
 
     def _lose_live_state(self, error: BaseException) -> None:
         """Refuse reads and events until live state was rebuilt: it holds half of a batch."""

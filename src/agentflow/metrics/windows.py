@@ -26,6 +26,7 @@ DAY_US = 24 * HOUR_US
 _UNITS_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
 _LENGTH = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 MAX_LENGTH_US = 400 * DAY_US
+LENGTH_HINT = "Use a number and s, m, h or d, as in 1h, at most 400d"
 _STEPS = ((10 * MINUTE_US, "5s"), (2 * HOUR_US, "1m"), (48 * HOUR_US, "15m"), (MAX_LENGTH_US, "1d"))
 BEGINNING_US = -(2**62)
 END_US = 2**62
@@ -103,6 +104,6 @@ def parse_length(name: str) -> int:
     if not 0 < length_us <= MAX_LENGTH_US:
         raise UnknownWindowError(
             f"{quoted(name)} is not a length of time",
-            hint="Use a number and s, m, h or d (at most 400d), or `today`, or `all`.",
+            hint=f"{LENGTH_HINT}.",
         )
     return length_us

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Final
+
+import structlog
 
 from agentflow.clock import from_datetime
 from agentflow.contracts import Registry
@@ -42,6 +45,7 @@ ORDER BY day_us, reason, type NULLS FIRST
 """
 _ALL_AT_ONCE: Final = 1_000_000
 DEADLINE: Final = timedelta(seconds=30)
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ class History:
             memory_limit_mib: DuckDB's own, for all queries together.
         """
         self._activity = activity or Supervisor().activity("history", "history")
+        self._again: Callable[[], object] | None = None
         self._lake = lake
         self._log = log
         self._registry = registry
@@ -149,7 +154,12 @@ class History:
         A session is lent for as long as that takes: go through all of them, or close it.
         """
         query = metric_query(plan, question, events=self._registry.events)
-        with self._noted(), self._engine.session() as session:
+
+        def again() -> None:
+            for _ in self.rows(plan, question, tail=tail, deadline=deadline):
+                pass
+
+        with self._noted(again), self._engine.session() as session:
             held = self._slices(plan, question, query.reads)
             self._show(session, held, up_to=question.up_to_offset, tail=tail)
             try:
@@ -171,7 +181,8 @@ class History:
             StorageError: A file of the lake cannot be read.
         """
         query = touched_query(plan, question, events=self._registry.events)
-        with self._noted(), self._engine.session() as session:
+        again = partial(self.touched, plan, question, deadline=deadline)
+        with self._noted(again), self._engine.session() as session:
             held = self._slices(plan, question, query.reads)
             self._show(session, held, up_to=question.up_to_offset, tail=True)
             rows = session.rows(query.text, query.parameters, deadline=deadline)
@@ -191,7 +202,10 @@ class History:
             StorageError: A file of the lake cannot be read.
         """
         query = first_known_query(plan, tenant)
-        with self._noted(), self._engine.session() as session:
+        with (
+            self._noted(partial(self.first_known_us, plan, tenant)),
+            self._engine.session() as session,
+        ):
             held = self._lake.slices(query.reads)
             self._show(session, held, up_to=None, tail=True)
             ((first_us,),) = session.rows(query.text, query.parameters, deadline=DEADLINE)
@@ -207,7 +221,8 @@ class History:
             StorageError: A file of the lake cannot be read.
         """
         parameters = {"tenant": tenant, "start": start_us, "end": end_us}
-        with self._noted(), self._engine.session() as session:
+        again = partial(self.dead_letters, tenant, start_us=start_us, end_us=end_us, tail=tail)
+        with self._noted(again), self._engine.session() as session:
             held = self._lake.dead_letters(start_us=start_us, end_us=end_us)
             start = held.until
             fresh = self._log.read(DEAD_LETTERS, start=start, limit=_ALL_AT_ONCE) if tail else ()
@@ -217,15 +232,40 @@ class History:
             rows = session.rows(_DEAD_LETTERS_BY_DAY, parameters, deadline=DEADLINE)
         return [DeadLetterCount(*row) for row in rows]  # type: ignore[arg-type]
 
+    def retry(self) -> None:
+        """Ask the question that failed last again, so that a fault that is over is not shown.
+
+        Of a failure that another history had (one that was tried for a publication) it is not
+        known which question it was: all events are counted. Nothing is raised; the status of
+        the activity says how it went.
+        """
+        if self._activity.status.state != "failing":
+            return
+        try:
+            (self._again or self._count)()
+        except (StorageError, UnavailableError, ValueTooLargeError) as error:
+            log.info("history.retried", reason=str(error))
+
+    def _count(self) -> None:
+        """Read every table of events."""
+        with self._noted(self._count), self._engine.session() as session:
+            held = self._lake.slices(list(self._registry.events))
+            self._show(session, held, up_to=None, tail=False)
+            for ref in held:
+                session.rows(f'SELECT COUNT(*) FROM "{ref}"', {}, deadline=DEADLINE)  # noqa: S608
+
     @contextmanager
-    def _noted(self) -> Iterator[None]:
+    def _noted(self, again: Callable[[], object]) -> Iterator[None]:
+        """Tell the activity how a question fares; *again* asks it once more."""
         try:
             yield
         except (ClosedError, QuestionError):
             raise
         except (StorageError, UnavailableError) as error:
+            self._again = again
             self._activity.failed(error, expected=True)
             raise
+        self._again = None
         self._activity.well()
 
     def close(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.errors import UnknownWindowError
-from agentflow.metrics import parse_window
+from agentflow.metrics import parse_length, parse_window
 from tests.agentflow.metrics.conftest import Ledger, sale
 
 S, M, H, D = 10**6, 60 * 10**6, 3600 * 10**6, 86400 * 10**6
@@ -166,3 +168,15 @@ def test_a_clock_that_is_set_back_is_not_believed() -> None:
     set_back = ledger.read("5m", now_us=0)
 
     assert at_noon == set_back == {}
+
+
+@pytest.mark.parametrize("read", [parse_length, parse_window])
+def test_a_hint_names_only_what_is_accepted(read: Callable[[str], object]) -> None:
+    """A grain has no `today` and no `all`, so its hint must not name them."""
+    with pytest.raises(UnknownWindowError) as caught:
+        read("1 week")
+    named = re.findall(r"`(\w+)`|\b(\d+[smhd])\b", caught.value.hint or "")
+
+    assert named
+    for word, length in named:
+        read(word or length)

@@ -172,6 +172,7 @@ COMMON: Mapping[str, Kill] = {
     "live-engine": engine,
     "live-rebuild": rebuilding,
     "snapshots": waiting("snapshots"),
+    "history-retry": waiting("history-retry"),
     "truncations": waiting("truncations"),
 }
 EMBEDDED: Mapping[str, Kill] = COMMON | {

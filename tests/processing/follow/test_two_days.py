@@ -107,8 +107,8 @@ class TwoDays:
         await ended([saving])
 
     async def _settled(self) -> None:
-        """Wait until everything waits for time: three tasks, and the threads."""
-        await until(lambda: self.timers.sleepers == 3)  # snapshots, keys, truncations
+        """Wait until everything waits for time: four tasks, and the threads."""
+        await until(lambda: self.timers.sleepers == 4)  # snapshots, keys, truncations, retry
         await until(lambda: self.timers.waiters == self.waiters)
 
     async def _send(self) -> None:

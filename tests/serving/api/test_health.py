@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +17,10 @@ from agentflow.clock import ManualClock, to_rfc3339
 from agentflow.contracts import Registry
 from agentflow.errors import StorageError
 from agentflow.lint import load
+from agentflow.supervision import ActivityStatus
 from agentflow.timers import ManualTimers
 from processing.lake import Positions
+from processing.platform import RETRY_HISTORY_EVERY
 from tests.serving.api.conftest import NOW_US, Served, order, serving
 
 EVENT = """
@@ -67,8 +69,8 @@ def placed(name: str) -> dict[str, Any]:
     return {**order(name), "data": {"order_id": name}}
 
 
-TASKS = 2
-"""Expiry of idempotency keys, once at the start and then each hour; tables that were emptied."""
+TASKS = 3
+"""Expiry of idempotency keys, tables that were emptied, and asking again what failed."""
 
 
 @contextmanager
@@ -76,10 +78,7 @@ def standing_still(data_dir: Path, orders: Registry, keys: str = "") -> Iterator
     """Serve a platform in whose background nothing happens until its timers are advanced."""
     timers = ManualTimers(ManualClock(NOW_US))
     with serving(data_dir, registry=orders, keys=keys, timers=timers) as served:
-        deadline = time.monotonic() + 30
-        while timers.sleepers < TASKS and time.monotonic() < deadline:
-            served.run(asyncio.sleep(0.005))
-        assert timers.sleepers == TASKS
+        until(served, lambda: timers.sleepers == TASKS)
         yield served
 
 
@@ -193,6 +192,54 @@ def test_a_question_of_the_past_that_failed_is_shown_until_one_succeeds(
     assert (found["status"], "S3 does not answer" in found["detail"]) == ("failing", True)
     assert answered.status_code == 200
     assert after["status"] == "ok"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_question_of_the_past_that_failed_is_asked_again_by_itself(
+    tmp_path: Path,
+    orders: Registry,
+    known: bool,  # noqa: FBT001 - a case
+) -> None:
+    """Nobody has to ask about the past for health to say that a fault is over."""
+    with standing_still(tmp_path, orders) as served:
+        reader = served.platform.parts.reader
+        timers = served.platform.parts.supervisor.timers
+        assert isinstance(timers, ManualTimers)
+        slices = reader.slices
+
+        def broken(*_: object, **__: object) -> object:
+            raise StorageError("S3 does not answer")
+
+        reader.slices = broken  # type: ignore[method-assign,assignment]
+        assert served.get(f"/v1/metrics/orders?as_of={to_rfc3339(NOW_US)}").status_code == 503
+        if not known:  # it was asked of a history that is not there any more
+            served.platform.history._again = None  # noqa: SLF001
+        failures = status_of(served, "history").failures
+        timers.advance(RETRY_HISTORY_EVERY)
+        until(served, lambda: status_of(served, "history").failures > failures)
+        still = part(served, "history")
+        until(served, lambda: timers.sleepers == TASKS)
+        reader.slices = slices  # type: ignore[method-assign]
+        timers.advance(RETRY_HISTORY_EVERY)
+        until(served, lambda: status_of(served, "history").state != "failing")
+        served.clock.advance(timedelta(seconds=10))
+        after = part(served, "history")
+
+    assert still["status"] == "failing"
+    assert after["status"] == "ok"
+
+
+def status_of(served: Served, name: str) -> ActivityStatus:
+    statuses = served.platform.parts.supervisor.statuses()
+    return next(each for each in statuses if each.name == name)
+
+
+def until(served: Served, condition: Callable[[], bool]) -> None:
+    """Let the loop run until *condition* holds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        served.run(asyncio.sleep(0.005))
 
 
 def test_a_control_store_that_fails_is_shown_until_it_works(
