@@ -54,7 +54,8 @@ def trust(answer: Answer) -> str:
     exact = "exact" if answer.exact else f"within {100 * (answer.error_bound or 0):.2g} %"
     window = answer.window.name or "the whole range"
     events = counted(answer.events, "event")
-    moved = [] if answer.series or answer.as_of is not None else _moved(answer)
+    past = answer.series or answer.as_of is not None or not answer.window.name
+    moved = [] if past else _moved(answer)
     said = ", ".join([answer.status, *moved, events, exact, contract])
     return f"{answer.metric}, {window}: {said}"
 

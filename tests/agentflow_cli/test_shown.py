@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agentflow_cli.shown import trust
 from agentflow_sdk import Answer
+from agentflow_sdk.models import Window
 
 _CONTRACT: Final = {"version": 1, "fingerprint": "sha256:00", "status": "approved"}
 _MILLISECONDS: Final = st.none() | st.integers(0, 10**9)
@@ -44,3 +45,10 @@ def test_only_a_number_that_nothing_could_move_never_moved(
 def test_a_number_without_events_says_no_more_than_that() -> None:
     """It may have moved long ago, or have been corrected away."""
     assert trust(answer(None, 41, 0)) == "fees, all: fresh, 0 events, exact, contract v1 approved"
+
+
+def test_a_range_does_not_say_when_it_moved() -> None:
+    """An answer about the past does not know it."""
+    past = answer(None, None, 0).model_copy(update={"window": Window(name=None)})
+
+    assert "moved" not in trust(past)
