@@ -226,3 +226,18 @@ def test_every_package_says_its_licence_and_has_the_text() -> None:
         assert 'license = "Apache-2.0"' in text
         assert "authors = [" in text
         assert "END OF TERMS AND CONDITIONS" in (folder / "LICENSE").read_text()
+
+
+def test_every_port_is_where_the_architecture_says() -> None:
+    """Its row names the module that defines it, and in brackets what it is called there."""
+    _, _, rest = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("## Ports")
+    rows = [line.split("|")[2] for line in rest.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 5
+
+    missing = []
+    for row in rows:
+        modules = re.findall(r"`([\w/]+\.py)`", row)
+        text = "".join((ROOT / "src" / module).read_text("utf-8") for module in modules)
+        missing += [name for name in re.findall(r"`(\w+)`", row) if f"class {name}(" not in text]
+
+    assert missing == []

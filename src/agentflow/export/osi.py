@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 
 from agentflow.contracts.model import EventContract, MetricContract
@@ -22,6 +23,7 @@ from agentflow.expressions.nodes import (
     aggregates,
     events_of,
 )
+from agentflow.wording import quoted
 
 _ENVELOPE_DIMENSIONS = {"tenant": False, "occurred_at": True}
 
@@ -95,11 +97,28 @@ class _Translation:
         self._pins = {ref.type: ref for ref in metric.refs}
         self._scopes = {name: full_scope(registry.events[ref]) for name, ref in self._pins.items()}
         self._node = parse_metric(metric.value, events=self._pins.keys())
+        self._refuse_two_versions()
         united = [found for found in aggregates(self._node) if _spans_datasets(found)]
         self._united = {
             aggregate: f"{metric.name}_v{metric.version}_items_{index}"
             for index, aggregate in enumerate(united, start=1)
         }
+
+    def _refuse_two_versions(self) -> None:
+        """Refuse what the expression cannot say: a name in it is one dataset.
+
+        Raises:
+            ContractError: The metric reads two versions of an event.
+        """
+        versions = Counter(ref.type for ref in self._metric.refs)
+        twice = [name for name in events_of(self._node) if versions[name] > 1]
+        if twice:
+            metric = self._metric
+            raise ContractError(
+                f'metric "{metric.name}@{metric.version}" cannot be exported as SQL: '
+                f"it reads several versions of event {quoted(twice[0])}",
+                hint="Export the other metrics by their names.",
+            )
 
     @property
     def reads(self) -> tuple[EventRef, ...]:

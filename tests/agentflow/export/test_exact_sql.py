@@ -257,6 +257,16 @@ def test_more_places_than_a_decimal_holds_are_refused_by_name() -> None:
         exported_sql(metric_of(formula, 2))
 
 
+def test_several_versions_of_an_event_are_refused_by_name() -> None:
+    """A name in an expression is one dataset: the export once left a version out in silence."""
+    both = {"moved_by": ("sale@1", "sale@2")}
+    metric = metric_of(named("sum(sale.i)"), 2).model_copy(update=both)
+    again = CONTRACT.model_copy(update={"version": 2})
+
+    with pytest.raises(ContractError, match=r'"tested@1" cannot .* versions of event "sale"'):
+        osi_model(Registry.of([CONTRACT, again, metric]), [metric])
+
+
 def live_value(plan: MetricPlan, rows: list[dict[str, Any]]) -> object:
     state = MetricState(plan, compile_cells(plan), now_us=0)
     mover = compile_movers([plan])[SALE]
