@@ -69,7 +69,7 @@ class PlainLayout:
     def commit(self, batch: Batch) -> None:
         execute, many = self.connection.execute, self.connection.executemany
         execute("BEGIN IMMEDIATE")
-        pairs = list(enumerate(zip(batch.raws, batch.verdicts, strict=True), self.raw))
+        pairs = list(enumerate(zip(batch.raws, batch.dispositions, strict=True), self.raw))
         many(
             "INSERT INTO raw VALUES (?, ?, ?, ?)",
             [(n, raw.tenant, raw.value, raw.received_us) for n, (raw, _) in pairs],

@@ -83,7 +83,7 @@ class MemoryLog:
         return plan.committed
 
     def _known(self, batch: Batch) -> set[int]:
-        identities = (item.identity for item in batch.verdicts if isinstance(item, Accept))
+        identities = (item.identity for item in batch.dispositions if isinstance(item, Accept))
         return {self._identities[each] for each in identities if each in self._identities}
 
     def read(

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from agentflow.errors import AgentFlowError, StorageError, UnavailableError
 from agentflow.events import RawEvent
 from agentflow.supervision import Activity, Supervisor, reason_of
-from ingestion.log.port import Batch, CommitLog, Committed, DeadLettered, Stored, Verdict
+from ingestion.log.port import Batch, CommitLog, Committed, DeadLettered, Disposition, Stored
 
 MAX_EVENTS: Final = 4_000
 MAX_BYTES: Final = 8 << 20
@@ -143,11 +143,11 @@ def _joined(group: list[_Submission]) -> Batch:
     if len(group) == 1:
         return group[0].batch
     raws: list[RawEvent] = []
-    verdicts: list[Verdict] = []
+    dispositions: list[Disposition] = []
     for submission in group:
         raws += submission.batch.raws
-        verdicts += submission.batch.verdicts
-    return Batch(raws, verdicts)
+        dispositions += submission.batch.dispositions
+    return Batch(raws, dispositions)
 
 
 def _resolve(group: list[_Submission], committed: Committed) -> None:

@@ -1,4 +1,4 @@
-"""Decide what a batch becomes: a pure function from verdicts and known identities to records."""
+"""Decide what a batch becomes: from dispositions and known identities to records, purely."""
 
 from __future__ import annotations
 
@@ -70,34 +70,34 @@ def plan_commit(
     letters = _Letters(ends.dead_letters, letter_at)
     tenants: dict[str, dict[str, str]] = {}
     next_offset = ends.validated
-    for raw_offset, (event, verdict) in enumerate(
-        zip(batch.raws, batch.verdicts, strict=True), ends.raw
+    for raw_offset, (event, disposition) in enumerate(
+        zip(batch.raws, batch.dispositions, strict=True), ends.raw
     ):
         tenant = event.tenant
         if (headers := tenants.get(tenant)) is None:
             headers = tenants[tenant] = {"tenant": tenant}
         raw.append(NewRecord(None, event.value, headers, event.received_us))
         first = None
-        if isinstance(verdict, Accept):
+        if isinstance(disposition, Accept):
             before: NewRecord | Record | None = None
-            if (first := known.get(verdict.identity)) is not None:
+            if (first := known.get(disposition.identity)) is not None:
                 before = firsts.get(first)
-            elif (first := fresh.get(verdict.identity)) is not None:
+            elif (first := fresh.get(disposition.identity)) is not None:
                 before = validated[first - ends.validated]
-            if before is not None and (conflict := verdict.conflict(before)) is not None:
-                verdict = conflict  # noqa: PLW2901 - another event has its identity
-        if isinstance(verdict, Reject):
-            offset = letters.take(event, verdict, {"raw_offset": str(raw_offset)})
+            if before is not None and (conflict := disposition.conflict(before)) is not None:
+                disposition = conflict  # noqa: PLW2901 - another event has its identity
+        if isinstance(disposition, Reject):
+            offset = letters.take(event, disposition, {"raw_offset": str(raw_offset)})
             outcomes.append(DeadLettered(raw_offset, offset))
             continue
         if first is not None:
             outcomes.append(Duplicate(raw_offset, first))
             continue
-        fresh[verdict.identity] = next_offset
-        validated.append(accepted_record(event, verdict, {"raw_offset": str(raw_offset)}))
+        fresh[disposition.identity] = next_offset
+        validated.append(accepted_record(event, disposition, {"raw_offset": str(raw_offset)}))
         outcomes.append(Stored(raw_offset, next_offset))
-        if verdict.links:
-            links.extend([(link, next_offset) for link in dict.fromkeys(verdict.links)])
+        if disposition.links:
+            links.extend([(link, next_offset) for link in dict.fromkeys(disposition.links)])
         next_offset += 1
     committed = Committed(
         outcomes=outcomes,
@@ -118,37 +118,37 @@ class _Letters:
         self.fresh: dict[bytes, int] = {}
         self._at = at
 
-    def take(self, event: RawEvent, verdict: Reject, place: Mapping[str, str]) -> int:
+    def take(self, event: RawEvent, disposition: Reject, place: Mapping[str, str]) -> int:
         """Return where the dead letter of an event is, which may be that of an earlier one."""
-        same = verdict.identity
+        same = disposition.identity
         if same is not None:
             known = self.fresh.get(same)
             known = self._at(same) if known is None else known
             if known is not None:
                 return known
             self.fresh[same] = self.next
-        self.records.append(dead_letter_record(event, verdict, place))
+        self.records.append(dead_letter_record(event, disposition, place))
         self.next += 1
         return self.next - 1
 
 
-def accepted_record(event: RawEvent, verdict: Accept, place: Mapping[str, str]) -> NewRecord:
+def accepted_record(event: RawEvent, disposition: Accept, place: Mapping[str, str]) -> NewRecord:
     """Return what `validated` holds of an event that counts; *place* says where it is in `raw`."""
     headers = {
-        "type": verdict.type,
-        "version": str(verdict.version),
-        "tenant": verdict.tenant,
-        "occurred_us": str(verdict.occurred_us),
+        "type": disposition.type,
+        "version": str(disposition.version),
+        "tenant": disposition.tenant,
+        "occurred_us": str(disposition.occurred_us),
         **place,
     }
-    return NewRecord(verdict.key, verdict.value, headers, event.received_us)
+    return NewRecord(disposition.key, disposition.value, headers, event.received_us)
 
 
-def dead_letter_record(event: RawEvent, verdict: Reject, place: Mapping[str, str]) -> NewRecord:
+def dead_letter_record(event: RawEvent, disposition: Reject, place: Mapping[str, str]) -> NewRecord:
     """Return what `dead_letters` holds of an event that was refused."""
-    headers = {"tenant": verdict.tenant, "reason": verdict.reason, **place}
-    if verdict.type is not None:
-        headers["type"] = verdict.type
-    if verdict.event_id is not None:
-        headers["event_id"] = verdict.event_id
-    return NewRecord(None, verdict.detail, headers, event.received_us)
+    headers = {"tenant": disposition.tenant, "reason": disposition.reason, **place}
+    if disposition.type is not None:
+        headers["type"] = disposition.type
+    if disposition.event_id is not None:
+        headers["event_id"] = disposition.event_id
+    return NewRecord(None, disposition.detail, headers, event.received_us)

@@ -162,14 +162,14 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
     identity: bytes | None = None
 
 
-Verdict = Accept | Reject
+Disposition = Accept | Reject
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Raw events and one verdict for each, in the same order."""
+    """Raw events and one disposition for each, in the same order."""
 
     raws: Sequence[RawEvent]
-    verdicts: Sequence[Verdict]
+    dispositions: Sequence[Disposition]
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -221,8 +221,8 @@ class CommitLog(Bus, Protocol):
         """Append raws, identities, accepted events, links, dead letters; move `pipeline`.
 
         One transaction, durable when it returns. An identity that is stored already, or earlier in
-        the same batch, is a `Duplicate` and appends to `raw` only, unless the verdict says that it
-        conflicts with the first: then it is a dead letter.
+        the same batch, is a `Duplicate` and appends to `raw` only, unless its disposition says that
+        it conflicts with the first: then it is a dead letter.
 
         Raises:
             StorageFullError: Nothing of the batch was stored; the log stays usable.

@@ -26,11 +26,11 @@ from ingestion.log.port import (
     Accept,
     Batch,
     Committed,
+    Disposition,
     NewRecord,
     Record,
     RecordOffset,
     Reject,
-    Verdict,
     the_only,
 )
 from ingestion.log.reader import LogReader
@@ -93,13 +93,13 @@ class SqliteLog:
             StorageError: Nothing of the batch was acknowledged; the log may need a restart.
         """
         with self._lock:
-            known = self._known(batch.verdicts)
+            known = self._known(batch.dispositions)
             plan = plan_commit(
                 batch,
                 known=known,
                 ends=self._commit_ends(),
                 firsts=self._firsts(known),
-                letter_at=self._letters(batch.verdicts),
+                letter_at=self._letters(batch.dispositions),
             )
             if plan.raw:
                 with self._transaction():
@@ -107,17 +107,17 @@ class SqliteLog:
                 self._took(plan)
         return plan.committed
 
-    def _known(self, verdicts: Sequence[Verdict]) -> dict[bytes, int]:
+    def _known(self, dispositions: Sequence[Disposition]) -> dict[bytes, int]:
         return self._first_offsets(
-            verdict.identity for verdict in verdicts if isinstance(verdict, Accept)
+            disposition.identity for disposition in dispositions if isinstance(disposition, Accept)
         )
 
-    def _letters(self, verdicts: Sequence[Verdict]) -> Callable[[bytes], int | None]:
+    def _letters(self, dispositions: Sequence[Disposition]) -> Callable[[bytes], int | None]:
         """Return what knows dead letters: most at once, those of conflicts one by one."""
         asked = [
-            verdict.identity
-            for verdict in verdicts
-            if isinstance(verdict, Reject) and verdict.identity is not None
+            disposition.identity
+            for disposition in dispositions
+            if isinstance(disposition, Reject) and disposition.identity is not None
         ]
         known = self._first_offsets(asked) if asked else {}
         asked_for = frozenset(asked)

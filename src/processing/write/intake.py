@@ -106,7 +106,7 @@ class Intake:
     async def _ingest(self, raws: Sequence[RawEvent]) -> list[EventResult]:
         judged = await judge_in_slices(self._gate, raws)
         verdicts = list(map(self._router.route, raws, judged))
-        committed = await self._committer.submit(Batch(raws=raws, verdicts=verdicts))
+        committed = await self._committer.submit(Batch(raws=raws, dispositions=verdicts))
         return [
             _result(verdict, outcome)
             for verdict, outcome in zip(judged, committed.outcomes, strict=True)
@@ -145,7 +145,7 @@ _STATUS: Mapping[type[Outcome], EventStatus] = {
 
 
 def _stored(batch: Batch, outcomes: Iterable[Outcome]) -> Iterable[tuple[int, Event]]:
-    for verdict, outcome in zip(batch.verdicts, outcomes, strict=True):
+    for verdict, outcome in zip(batch.dispositions, outcomes, strict=True):
         if isinstance(outcome, Stored) and isinstance(verdict, Routed) and verdict.event:
             yield outcome.offset, verdict.event
 

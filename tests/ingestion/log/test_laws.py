@@ -69,7 +69,7 @@ def test_an_identity_counts_once_and_nothing_disappears(batch: list[Batch]) -> N
     for part in batch:
         log.commit(part)
 
-    verdicts = [verdict for part in batch for verdict in part.verdicts]
+    verdicts = [verdict for part in batch for verdict in part.dispositions]
     identities = {v.identity for v in verdicts if isinstance(v, Accept)}
     assert log.end(RAW) == len(verdicts)
     assert log.end(VALIDATED) == len(identities)

@@ -122,7 +122,7 @@ def test_an_empty_commit_is_harmless(log: CommitLog, make: Make) -> None:
 def test_a_batch_needs_one_verdict_for_each_event(log: CommitLog, make: Make) -> None:
     """A miscount would pair events with each other's verdicts: it stores nothing."""
     batch = make.accepts("a", "b")
-    batch = type(batch)(batch.raws, batch.verdicts[:1])
+    batch = type(batch)(batch.raws, batch.dispositions[:1])
 
     with pytest.raises(ValueError, match="shorter"):
         log.commit(batch)
