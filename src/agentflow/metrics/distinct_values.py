@@ -24,7 +24,7 @@ from agentflow.metrics.seen import (
     Parts,
     Seen,
     SeenWidely,
-    Step,
+    Transition,
     Way,
     copied,
     stepped,
@@ -79,7 +79,7 @@ class DistinctValues(SlotCounts, eq=False, gc=False):
     _free: list[int] = msgspec.field(default_factory=list)
     _next: int = 0
     _known: dict[tuple[tuple[int, Counts], ...], Seen] = msgspec.field(default_factory=dict)
-    _steps: dict[Way, dict[_Held | None, Step]] = msgspec.field(default_factory=dict)
+    _steps: dict[Way, dict[_Held | None, Transition]] = msgspec.field(default_factory=dict)
     _remembered: int = 0
     _split: tuple[int, Mapping[int, Counting]] | None = None
 
@@ -109,7 +109,7 @@ class DistinctValues(SlotCounts, eq=False, gc=False):
             for change in set(counts.values())
             if change
         }
-        growing: list[Step] = []
+        growing: list[Transition] = []
         for value, change in counts.items():
             if not change:
                 continue
@@ -139,7 +139,7 @@ class DistinctValues(SlotCounts, eq=False, gc=False):
         elif not len(self._held):
             self._held = {}
 
-    def _put(self, value: object, way: Way) -> Step:
+    def _put(self, value: object, way: Way) -> Transition:
         step = self._step(self._held.get(value), way, {})
         if step.after is None:
             self._held.pop(value, None)
@@ -147,7 +147,9 @@ class DistinctValues(SlotCounts, eq=False, gc=False):
             self._held[value] = step.after
         return step
 
-    def _step(self, before: _Held | None, way: Way, known: dict[_Held | None, Step]) -> Step:
+    def _step(
+        self, before: _Held | None, way: Way, known: dict[_Held | None, Transition]
+    ) -> Transition:
         """Work out what a change makes of a value; *known* has it ready for the next one."""
         step = stepped(before, way, slots=len(self.seen), described=self._described)
         if step.shared and not isinstance(before, SeenWidely):

@@ -89,7 +89,7 @@ class SeenWidely(msgspec.Struct, gc=False, eq=False):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class Transition:
     """What becomes of a value, and by how much it changes the tallies of its cell and in total."""
 
     after: Seen | SeenWidely | None
@@ -108,7 +108,7 @@ def stepped(
     *,
     slots: int,
     described: Callable[[Parts], Seen | None],
-) -> Step:
+) -> Transition:
     """Work out what a change makes of a value; one that was seen widely is changed by it.
 
     *described* returns the description that all values of such counts share.
@@ -116,7 +116,7 @@ def stepped(
     if isinstance(before, SeenWidely):
         of_share, in_total = before.moved(way)
         few = len(before.parts) <= MANY_CELLS // 2
-        return Step(described(before.parts) if few else before, of_share, in_total)
+        return Transition(described(before.parts) if few else before, of_share, in_total)
     number, changed, change = way
     parts = dict(before.parts) if before is not None else {}
     mine = parts.pop(number, (0,) * slots)
@@ -127,7 +127,7 @@ def stepped(
     growth = [(slot, (now[slot] != 0) - (mine[slot] != 0)) for slot in changed]
     if any(now):
         parts[number] = tuple(now)
-    return Step(
+    return Transition(
         SeenWidely.of(parts, slots) if len(parts) > MANY_CELLS else described(parts),
         tuple(one for one in growth if one[1]),
         tuple(one for one, other in zip(growth, others, strict=True) if one[1] and not other),

@@ -50,7 +50,7 @@ class Provable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedWindow:
+class WindowCheck:
     """What one check is about."""
 
     tenant: str
@@ -58,17 +58,17 @@ class CheckedWindow:
     name: str
 
 
-def windows_of(plans: Mapping[MetricId, MetricPlan], tenants: Sequence[str]) -> list[CheckedWindow]:
+def windows_of(plans: Mapping[MetricId, MetricPlan], tenants: Sequence[str]) -> list[WindowCheck]:
     """Return every window of every metric, in an order that stays."""
     return [
-        CheckedWindow(tenant, plans[metric], window.name)
+        WindowCheck(tenant, plans[metric], window.name)
         for tenant in tenants
         for metric in sorted(plans)
         for window in plans[metric].windows
     ]
 
 
-async def proofs(platform: Provable, windows: Sequence[CheckedWindow]) -> AsyncIterator[Check]:
+async def proofs(platform: Provable, windows: Sequence[WindowCheck]) -> AsyncIterator[Check]:
     """Yield the check of each window: done, or failed with its reason."""
     seen: set[type] = set()
     for window in windows:
@@ -89,7 +89,7 @@ async def proofs(platform: Provable, windows: Sequence[CheckedWindow]) -> AsyncI
 
 async def prove(
     platform: Provable,
-    window: CheckedWindow,
+    window: WindowCheck,
     *,
     by: tuple[str, ...],
     where: Mapping[str, object] | None = None,
@@ -110,7 +110,7 @@ class Proof:
     def __init__(
         self,
         platform: Provable,
-        window: CheckedWindow,
+        window: WindowCheck,
         *,
         by: tuple[str, ...],
         where: Mapping[str, object] | None = None,
@@ -169,7 +169,7 @@ def _checked(platform: Provable, cells: Cut, total: Cut) -> Check:
 
 
 def _failed(
-    window: CheckedWindow, error: Exception, *, live: Sequence[Compared], seconds: float
+    window: WindowCheck, error: Exception, *, live: Sequence[Compared], seconds: float
 ) -> Check:
     plan = window.plan
     cut = Cut(plan, window.tenant, window.name, 0, 0, 0, plan.dimensions, {}, {})

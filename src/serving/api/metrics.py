@@ -18,7 +18,7 @@ from agentflow.suggestions import did_you_mean
 from agentflow.wording import quoted
 from processing.verification.checks import Check
 from processing.verification.checks import question as recompute_of
-from processing.verification.proofs import CheckedWindow, Proof
+from processing.verification.proofs import Proof, WindowCheck
 from serving.api.context import Context, encode, may_see_all_tenants, respond, tenant_of
 from serving.api.contract_parameters import read_description
 from serving.api.resource import Resource
@@ -184,7 +184,7 @@ async def _explained(context: Context, query: MetricQuery, tenant: str, *, count
     """Answer, and compute the same cut again from the lake alone."""
     platform = context.platform
     platform.require_ready()
-    window = CheckedWindow(tenant, query.plan, query.window)
+    window = WindowCheck(tenant, query.plan, query.window)
     async with context.answers.together([query], tenant) as (begun,):
         proof = Proof(
             platform.verification, window, by=query.by, where=query.where
