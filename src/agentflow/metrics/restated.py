@@ -63,7 +63,10 @@ class _History:
         self._builder = builder
         self._ref = ref
         self._contract = builder.events[ref]
-        self._used = builder.used(ref)
+        currency = builder.plan.currency
+        # An answer says its currency, asked for or not: what is 1 EUR changes when it is 1 USD.
+        self._currency = frozenset({currency} if currency else ())
+        self._used = builder.used(ref) | self._currency
         roots = declared(self._used, self._contract)
         self._replacing: dict[EventRef, tuple[str, ...]] = {}
         self._retracting: list[EventRef] = []
@@ -100,7 +103,7 @@ class _History:
         lone = [f"GREATEST({_SINCE}.us, {_GONE}.us) AS touched_us", *columns]
         if not self._replacing:
             return select(lone, source, counts)
-        names = sorted({*self._builder.spec.by, *self._builder.spec.where})
+        names = sorted({*self._builder.spec.by, *self._builder.spec.where, *self._currency})
         content = ", ".join([*map(quote_name, names), *given])
         beside = select(
             [

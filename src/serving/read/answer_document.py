@@ -66,7 +66,7 @@ class AnswerShape(msgspec.Struct, frozen=True, kw_only=True):
     # Of an answer about the past: `as_of` and what follows from it. `known_from` is when the first
     # event that can move the metric came, if that was after `as_of`; `grain` is the length of the
     # steps of a series, and the instant they are aligned to.
-    # Of a live answer: `age_ms` and `source_idle_ms`, which are filled in when it is sent.
+    # `age_ms` and `source_idle_ms` of a live answer are filled in when it is sent.
 
     metric: str
     value: int | str | None

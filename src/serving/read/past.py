@@ -140,6 +140,9 @@ async def answer_past(
     token = platform.tokens.now()
     watermark_us = platform.engine.watermark_us.get(tenant)
     history, plan = platform.history, query.plan
+    arrived_us = None
+    if span.as_of_us is None:  # which event had come last by then is not looked up
+        arrived_us = platform.engine.arrived_us(tenant, plan.contract.refs)
     contract = contract_document(plan, platform)
     emptied = platform.health.truncations.of(
         plan.contract, platform.registry, tenant, as_of_us=span.as_of_us
@@ -221,8 +224,8 @@ async def answer_past(
         left_out=it.left_out if query.by else msgspec.UNSET,
         next_cursor=None if it.last is None else cursors.write(query.listing, it.last),
         series=shown,
-        age_ms=None,
-        source_idle_ms=None,
+        age_ms=_since_ms(max(it.touched.values(), default=None), span.now_us),
+        source_idle_ms=_since_ms(arrived_us, span.now_us),
     )
 
 
@@ -275,6 +278,10 @@ def _status(span: Span, series: Sequence[Point], touched: Touched) -> Literal["f
     if any(point.status == "restated" for point in series):
         return "restated"
     return closed_status(span.end_us, max(touched.values(), default=None))
+
+
+def _since_ms(instant_us: int | None, now_us: int) -> int | None:
+    return None if instant_us is None else max(0, (now_us - instant_us) // 1000)
 
 
 def _text(instant_us: int | None) -> str | None:

@@ -82,6 +82,22 @@ def test_a_range_that_changed_after_it_closed_says_so(changed: Served) -> None:
         changed.platform.verification.flush_lake(end)
 
 
+def test_a_range_is_as_old_as_what_changed_it_last(changed: Served) -> None:
+    """Whatever came, and however the range stands now; the past is as old as it was then."""
+    changed.clock.advance(timedelta(seconds=7))
+    hour = ranged(HOUR, HOUR + HOUR_US, currency="EUR")
+    half = to_rfc3339(HOUR + HOUR_US)
+
+    now = changed.get(f"/v1/metrics/revenue{hour}").json()
+    then = changed.get(f"/v1/metrics/revenue{hour}&{urlencode({'as_of': half})}").json()
+    other = changed.get("/v1/metrics/revenue" + ranged(HOUR - HOUR_US, HOUR, currency="EUR"))
+    other = other.json()
+
+    assert (now["age_ms"], now["source_idle_ms"]) == (7_000, 7_000)
+    assert (then["age_ms"], then["source_idle_ms"]) == (30 * 60 * 1_000, None)
+    assert (other["age_ms"], other["source_idle_ms"]) == (None, 7_000)
+
+
 def test_what_did_not_change_is_fresh(changed: Served) -> None:
     """Another hour, another cell, and the hour as it was known before the change."""
     known = to_rfc3339(HOUR + 2 * HOUR_US)

@@ -135,6 +135,7 @@ def tell(served: Served, step: Step, *, hour_us: int, example: int) -> None:
 
 @settings(max_examples=6, deadline=None)
 @given(early=st.lists(_steps, max_size=3), late=st.lists(_steps, max_size=4))
+@example(early=[(0, "made", "EUR", 0)], late=[(0, "currency", "USD", 1)])
 @example(early=[(0, "made", "EUR", 0)], late=[(0, "currency", "USD", 1), (0, "undone", "", 0)])
 @example(
     early=[(0, "made", "EUR", 0), (0, "currency", "USD", 1)],
