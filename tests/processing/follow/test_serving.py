@@ -22,7 +22,7 @@ from agentflow.errors import (
 from ingestion.log.opening import open_log
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
 from ingestion.log.replica import ReplicaBatch, Replicated
-from processing.dead_letters.triage import Criteria
+from processing.dead_letters.triage import Criteria, Triaged
 from processing.health import components
 from processing.lake import LakeWriter, Positions
 from processing.lake.source import LogSource
@@ -349,6 +349,23 @@ def test_a_record_nobody_can_read_is_passed_over_and_counted(
     life.caught_up()
     assert life.value() == 5
     assert life.platform.intake.stream.unreadable == 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("tenant", ["a\0b", "\ufffd", "x" * 1_025])
+def test_a_record_of_no_valid_tenant_is_listed_for_the_default_one(
+    life: Life, broker: FakeBroker, tenant: str
+) -> None:
+    """A producer of its own wrote the header: its letters were listed for nobody."""
+    broker.append_raw(0, thing("a", 2), tenant=tenant)
+    broker.work()
+
+    def listed() -> Sequence[Triaged]:
+        return life.platform.dead_letters.page("default", Criteria(), below=None, limit=9)[0]
+
+    life.until(listed, "its dead letter is listed")
+
+    (found,) = listed()
+    assert found.letter.reason == "attribute_invalid"
 
 
 class Topics:
