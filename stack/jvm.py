@@ -33,7 +33,7 @@ def command(
     *arguments: str,
     classpath: Path,
     heap_mb: int,
-    brisk: bool = False,
+    without_c2: bool = False,
     flags: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return the command line of a Java program whose jars are all in one directory.
@@ -43,8 +43,8 @@ def command(
         arguments: Its arguments.
         classpath: The directory of jars.
         heap_mb: The most its heap may grow to.
-        brisk: Skip the optimising compiler: a quarter less CPU until it is ready, for services
-            whose throughput nobody measures.
+        without_c2: Skip Java's optimising compiler, C2: a quarter less CPU until it is ready, for
+            services whose throughput nobody measures.
         flags: More, which win over ours.
 
     The serial collector and one compiler thread per tier are what two cores can feed; memory
@@ -56,7 +56,7 @@ def command(
         *("-Xms64m", f"-Xmx{heap_mb}m", "-XX:+UseSerialGC"),
         *("-XX:MaxMetaspaceSize=192m", "-XX:ReservedCodeCacheSize=96m"),
         f"-XX:MaxDirectMemorySize={max(64, heap_mb // 4)}m",
-        *(("-XX:TieredStopAtLevel=1",) if brisk else ()),
+        *(("-XX:TieredStopAtLevel=1",) if without_c2 else ()),
         "-XX:+ExitOnOutOfMemoryError",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",

@@ -63,7 +63,7 @@ class StreamPath:
         databases: Mapping[str, Database] | None = None,
         settings: Mapping[str, str] | None = None,
         lake_seconds: float = 10,
-        brisk: bool = True,
+        without_c2: bool = True,
         secure: bool = False,
     ) -> None:
         """Plan it; nothing starts yet.
@@ -75,7 +75,7 @@ class StreamPath:
             databases: Captured by Debezium, by server name of the source contracts.
             settings: More settings of the platform, `AGENTFLOW_…`.
             lake_seconds: How often the lake is committed.
-            brisk: Let broker and Flink skip Java's optimising compiler, which takes a core for
+            without_c2: Let broker and Flink skip Java's optimising compiler, which takes a core for
                 minutes; without it they do more for longer runs.
             secure: Whether the broker has a listener with TLS and passwords as well.
         """
@@ -83,7 +83,9 @@ class StreamPath:
         self.contracts = contracts.absolute()
         self.registry: Registry = load(self.contracts)
         self.prefix = prefix
-        self.services = Services(self.directory, databases or {}, secure=secure, brisk=brisk)
+        self.services = Services(
+            self.directory, databases or {}, secure=secure, without_c2=without_c2
+        )
         self.databases = self.services.databases
         self.kafka, self.s3 = self.services.kafka, self.services.s3
         self.catalog, self.connect = self.services.catalog, self.services.connect

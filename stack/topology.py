@@ -42,7 +42,7 @@ class Services:
         databases: Mapping[str, Database],
         *,
         secure: bool = False,
-        brisk: bool = True,
+        without_c2: bool = True,
     ) -> None:
         """Plan them; nothing starts yet.
 
@@ -50,16 +50,16 @@ class Services:
             directory: Of the data and logs of all of them.
             databases: Captured by Debezium.
             secure: Whether the broker has a listener with TLS and passwords as well.
-            brisk: Let broker and Flink skip Java's optimising compiler.
+            without_c2: Let broker and Flink skip Java's optimising compiler.
         """
         self.directory = directory.absolute()
         self.databases = dict(databases)
         self.wheel = self.directory / WHEEL
-        self.kafka, self.s3 = Kafka(secure=secure, brisk=brisk), S3()
+        self.kafka, self.s3 = Kafka(secure=secure, without_c2=without_c2), S3()
         self.catalog = IcebergRest(self.s3)
         self.connect = Connect(self.kafka, databases=self.databases)
-        self.flink = Flink(pythonpath=(self.wheel,), brisk=brisk)
-        self.lake_flink = LakeFlink(pythonpath=(self.wheel,), brisk=brisk)
+        self.flink = Flink(pythonpath=(self.wheel,), without_c2=without_c2)
+        self.lake_flink = LakeFlink(pythonpath=(self.wheel,), without_c2=without_c2)
 
     def attach(self) -> None:
         """Bind all of them to their directories, with whatever runs there; ports are known then."""

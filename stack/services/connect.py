@@ -87,7 +87,9 @@ class Connect(Service):
         del part
         classpath = install.jars("kafka")
         arguments = (str(self._configuration),)
-        argv = jvm.command(_MAIN, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
+        argv = jvm.command(
+            _MAIN, *arguments, classpath=classpath, heap_mb=_HEAP_MB, without_c2=True
+        )
         return Command(argv, self.environment)
 
     def healthy(self) -> bool:

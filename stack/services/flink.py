@@ -49,7 +49,7 @@ class Flink(Service):
         memory: Memory | None = None,
         pythonpath: tuple[Path, ...] = (),
         options: Mapping[str, object] | None = None,
-        brisk: bool = True,
+        without_c2: bool = True,
         niceness: int = 0,
     ) -> None:
         """Plan a cluster.
@@ -59,7 +59,7 @@ class Flink(Service):
             memory: What each process may take.
             pythonpath: Directories that jobs and workers import from.
             options: Configuration that wins over ours, by dotted name.
-            brisk: Skip Java's optimising compiler: answers soon come evenly, at a lower rate
+            without_c2: Skip Java's optimising compiler: answers soon come evenly, at a lower rate
                 than the job would reach after some minutes.
             niceness: How much its TaskManager yields to everybody else, from 0 to 19.
         """
@@ -68,7 +68,7 @@ class Flink(Service):
         self._memory = memory or Memory()
         self._pythonpath = pythonpath
         self._options = dict(options or {})
-        self._brisk = brisk
+        self._without_c2 = without_c2
         self._niceness = niceness
 
     @property
@@ -215,7 +215,7 @@ class Flink(Service):
             *arguments,
             classpath=flink_home.prepare().library,
             heap_mb=heap_mb,
-            brisk=self._brisk,
+            without_c2=self._without_c2,
             flags=(*jvm.OPENED_FOR_FLINK, logging, *limits),
         )
 
@@ -228,9 +228,11 @@ class LakeFlink(Flink):
 
     name = "flink-lake"
 
-    def __init__(self, *, pythonpath: tuple[Path, ...] = (), brisk: bool = True) -> None:
+    def __init__(self, *, pythonpath: tuple[Path, ...] = (), without_c2: bool = True) -> None:
         """Plan it; see `Flink`."""
-        super().__init__(slots=2, pythonpath=pythonpath, brisk=brisk, niceness=_LAKE_NICENESS)
+        super().__init__(
+            slots=2, pythonpath=pythonpath, without_c2=without_c2, niceness=_LAKE_NICENESS
+        )
 
 
 def _yaml(value: object) -> str:

@@ -87,7 +87,7 @@ class IcebergRest(Service):
         classpath = install.jars("iceberg-rest")
         arguments = (str(self._configuration),)
         return Command(
-            jvm.command(_MAIN, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
+            jvm.command(_MAIN, *arguments, classpath=classpath, heap_mb=_HEAP_MB, without_c2=True)
         )
 
     def healthy(self) -> bool:

@@ -33,17 +33,17 @@ class Kafka(Service):
     port_names = ("plain", "secure", "controller")
 
     def __init__(
-        self, *, secure: bool = False, heap_mb: int = _HEAP_MB, brisk: bool = True
+        self, *, secure: bool = False, heap_mb: int = _HEAP_MB, without_c2: bool = True
     ) -> None:
         """Plan a broker.
 
         Args:
             secure: Add the encrypted listener.
             heap_mb: The most its heap may grow to.
-            brisk: Skip Java's optimising compiler, which keeps a core busy at first.
+            without_c2: Skip Java's optimising compiler, C2, which keeps a core busy at first.
         """
         super().__init__()
-        self._brisk = brisk
+        self._without_c2 = without_c2
         self.secure = secure
         self.scram = Scram()
         self._heap_mb = heap_mb
@@ -121,7 +121,11 @@ class Kafka(Service):
     def _java(self, main: str, *arguments: str) -> tuple[str, ...]:
         classpath = install.jars("kafka")
         return jvm.command(
-            main, *arguments, classpath=classpath, heap_mb=self._heap_mb, brisk=self._brisk
+            main,
+            *arguments,
+            classpath=classpath,
+            heap_mb=self._heap_mb,
+            without_c2=self._without_c2,
         )
 
     def _format(self) -> None:

@@ -80,7 +80,7 @@ class S3(Service):
         classpath = install.jars("s3", transitive=False)
         arguments = ("--properties", str(self._configuration))
         return Command(
-            jvm.command(_MAIN, *arguments, classpath=classpath, heap_mb=_HEAP_MB, brisk=True)
+            jvm.command(_MAIN, *arguments, classpath=classpath, heap_mb=_HEAP_MB, without_c2=True)
         )
 
     def healthy(self) -> bool:

@@ -67,9 +67,9 @@ def measure(scale: float) -> Iterable[Figure]:
             memory=Memory(task_heap_mb=HEAP_MB),
             pythonpath=(install_wheel(place / "platform"),),
             options=PROFILING,
-            brisk=False,
+            without_c2=False,
         )
-        broker = Kafka(brisk=False)
+        broker = Kafka(without_c2=False)
         with broker.running(place / "kafka") as kafka, workers.running(place / "flink") as flink:
             yield from measured(kafka, flink, scale)
 

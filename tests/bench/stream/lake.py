@@ -34,10 +34,10 @@ def measure(scale: float) -> Iterable[Figure]:
     registry = load(CONTRACTS)
     with (
         tempfile.TemporaryDirectory(dir=SCRATCH) as scratch,
-        Kafka(brisk=False).running(Path(scratch) / "kafka") as kafka,
+        Kafka(without_c2=False).running(Path(scratch) / "kafka") as kafka,
         S3().running(Path(scratch) / "s3") as s3,
         IcebergRest(s3).running(Path(scratch) / "rest") as rest,
-        Flink(pythonpath=(install_wheel(Path(scratch) / "platform"),), brisk=False).running(
+        Flink(pythonpath=(install_wheel(Path(scratch) / "platform"),), without_c2=False).running(
             Path(scratch) / "flink"
         ) as flink,
     ):

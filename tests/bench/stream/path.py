@@ -52,7 +52,7 @@ def measure(scale: float) -> Iterable[Figure]:
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         databases = {"shop": Postgres(), "warehouse": MariaDb()}
         planned = StreamPath(
-            Path(scratch), ROOT / "contracts", prefix="bench", databases=databases, brisk=False
+            Path(scratch), ROOT / "contracts", prefix="bench", databases=databases, without_c2=False
         )
         with planned.running() as path:
             create_tables(path)
