@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agentflow_sdk import AgentFlow
 from tests.agentflow_cli.conftest import ROOT, Run, json_of
 from tests.e2e.conftest import Up, platform_up
 
@@ -103,6 +104,22 @@ def test_whole_event_comes_from_stdin(live: Run) -> None:
     second = live("send", "--json-file", "-", "--json", stdin=json.dumps(event))
 
     assert (json_of(first)["accepted"], json_of(second)["duplicates"]) == (1, 1)
+
+
+def test_event_without_an_id_is_told_to_be_identified_by_its_content(
+    live: Run, platform: Up
+) -> None:
+    """Two equal page views would be counted once: the command and the SDK say so."""
+    event = {"type": "page.viewed", "source": "urn:test", "time": datetime.now(UTC).isoformat()}
+    whole = {**event, "data": {"session_id": "S-content", "page": "/same"}}
+
+    first, again = (live("send", "--json-file", "-", stdin=json.dumps(whole)) for _ in range(2))
+    with AgentFlow(platform.url) as client:
+        (outcome,) = client.send_event(whole).events
+
+    assert "it has no id, so its content identifies it" in first.output
+    assert again.output.startswith("duplicate")
+    assert (outcome.status, outcome.identified_by) == ("duplicate", "content")
 
 
 def test_smoke_times_the_hops_of_one_event(live: Run) -> None:
