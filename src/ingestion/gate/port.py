@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ingestion.log.port import NewRecord, Record
+from ingestion.log.port import LogSource, NewRecord, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +92,8 @@ class GateBus(Protocol):
         ...
 
 
-class JudgedLog(Protocol):
+class JudgedLog(LogSource, Protocol):
     """The stream that is judged, as the writer of the lake reads it."""
-
-    @property
-    def log_id(self) -> str:
-        """Name of this log; offsets mean nothing under another one."""
-        ...
-
-    def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
-        """Return up to *limit* records at or after *start* in offset order; empty at the end."""
-        ...
-
-    def end(self, topic: str) -> int:
-        """Return the offset the next record will be given or, after a gap, a lower bound of it."""
-        ...
 
     def close(self) -> None:
         """Let connections go."""

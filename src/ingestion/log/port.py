@@ -104,6 +104,23 @@ class Bus(Protocol):
         ...
 
 
+class LogSource(Protocol):
+    """The reading half of `Bus`, which the lake needs; another process may be writing it."""
+
+    @property
+    def log_id(self) -> str:
+        """Name of this log; offsets mean nothing under another one."""
+        ...
+
+    def read(self, topic: str, *, start: int, limit: int) -> Sequence[Record]:
+        """Return up to *limit* records at or after *start* in offset order; empty at the end."""
+        ...
+
+    def end(self, topic: str) -> int:
+        """Return the offset the next record will be given or, after a gap, a lower bound of it."""
+        ...
+
+
 def the_only(topic: str, partition: int) -> None:
     """Check a partition where topics have one.
 

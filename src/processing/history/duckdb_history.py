@@ -21,13 +21,12 @@ from agentflow.metrics.restated import first_known_query, touched_query
 from agentflow.metrics.rows import row_answer
 from agentflow.metrics.sql import QuerySpec, metric_query
 from agentflow.supervision import Activity, Supervisor
-from ingestion.log.port import DEAD_LETTERS
+from ingestion.log.port import DEAD_LETTERS, LogSource
 from processing.history.engine import ClosedError, Engine, QuerySession, QuestionError
 from processing.history.tail import Tail
 from processing.history.views import dead_letter_view, event_view
 from processing.lake.reader import LakeReader, Slice
 from processing.lake.rows import dead_letter_rows
-from processing.lake.source import LogSource
 from quality import Gate
 
 _DEAD_LETTERS_BY_DAY: Final = """

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from agentflow.events import EventRef
-from ingestion.log.port import VALIDATED, Record
+from ingestion.log.port import VALIDATED, LogSource, Record
 from processing.lake.catalog import Lake
 from processing.lake.rows import ArrowTable, StoredEvent, rows_of
-from processing.lake.source import LogSource
 from quality import Gate
 
 _READ_AT_ONCE: Final = 5_000

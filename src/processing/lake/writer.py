@@ -12,13 +12,12 @@ from agentflow.contracts import Registry
 from agentflow.errors import StorageCorruptError, StorageError
 from agentflow.events import EventRef
 from agentflow.wording import counted
-from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
+from ingestion.log.port import DEAD_LETTERS, VALIDATED, LogSource, Record
 from processing.lake.catalog import BATCH_TABLE, DEAD_LETTER_TABLE, Lake
 from processing.lake.commit import OffsetRange, append, record_batch
 from processing.lake.coverage import recorded
 from processing.lake.positions import Positions
 from processing.lake.rows import StoredEvent, dead_letter_rows, rows_of
-from processing.lake.source import LogSource
 from quality import Gate
 
 log = structlog.get_logger()

@@ -78,9 +78,15 @@ class Answer:
         )
 
 
+def since_ms(instant_us: int | None, now_us: int) -> int | None:
+    """Return the milliseconds since an instant."""
+    return None if instant_us is None else max(now_us - instant_us, 0) // 1000
+
+
 def _since(instant_us: int | None, now_us: int) -> bytes:
     """Return the milliseconds since an instant, as JSON."""
-    return b"null" if instant_us is None else b"%d" % (max(now_us - instant_us, 0) // 1000)
+    since = since_ms(instant_us, now_us)
+    return b"null" if since is None else b"%d" % since
 
 
 class Answerer:

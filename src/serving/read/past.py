@@ -20,7 +20,7 @@ from agentflow.metrics.sql import QuerySpec
 from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
 from processing.platform import Platform
-from serving.read.answer import contract_document
+from serving.read.answer import contract_document, since_ms
 from serving.read.answer_document import AnswerShape, PastGroup, Point, rendered
 from serving.read.cursors import Cursors
 from serving.read.group_pages import GroupCursors, page
@@ -224,8 +224,8 @@ async def answer_past(
         left_out=it.left_out if query.by else msgspec.UNSET,
         next_cursor=None if it.last is None else cursors.write(query.listing, it.last),
         series=shown,
-        age_ms=_since_ms(max(it.touched.values(), default=None), span.now_us),
-        source_idle_ms=_since_ms(arrived_us, span.now_us),
+        age_ms=since_ms(max(it.touched.values(), default=None), span.now_us),
+        source_idle_ms=since_ms(arrived_us, span.now_us),
     )
 
 
@@ -278,10 +278,6 @@ def _status(span: Span, series: Sequence[Point], touched: Touched) -> Literal["f
     if any(point.status == "restated" for point in series):
         return "restated"
     return closed_status(span.end_us, max(touched.values(), default=None))
-
-
-def _since_ms(instant_us: int | None, now_us: int) -> int | None:
-    return None if instant_us is None else max(0, (now_us - instant_us) // 1000)
 
 
 def _text(instant_us: int | None) -> str | None:

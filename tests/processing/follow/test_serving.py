@@ -20,12 +20,11 @@ from agentflow.errors import (
     UnavailableError,
 )
 from ingestion.log.opening import open_log
-from ingestion.log.port import DEAD_LETTERS, VALIDATED, Record
+from ingestion.log.port import DEAD_LETTERS, VALIDATED, LogSource, Record
 from ingestion.log.replica import ReplicaBatch, Replicated
 from processing.dead_letters.triage import Criteria, Triaged
 from processing.health import components
 from processing.lake import LakeWriter, Positions
-from processing.lake.source import LogSource
 from tests.fakes.stream import FakeBroker
 from tests.processing.follow.conftest import NOW_US, Life, OpenLake, thing
 
