@@ -10,7 +10,7 @@ from typing import Final
 
 from agentflow.wording import counted, quoted
 from ingestion.replay.files import MAX_LINE_BYTES, OpenFile
-from ingestion.replay.rows import BadRow, Row
+from ingestion.replay.port import BadRow, Row
 from ingestion.replay.shape import Delimited
 
 _QUOTED_HINT: Final = "Close the quote, double it, or say `csv: {quote: none}` in the mapping."

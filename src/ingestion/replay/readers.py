@@ -13,7 +13,7 @@ from agentflow.wording import quoted
 from ingestion.replay.cells import Cell
 from ingestion.replay.delimited import DelimitedRows
 from ingestion.replay.files import MAX_LINE_BYTES, LongLine, OpenFile, lines_of
-from ingestion.replay.rows import BadRow, Row, Rows
+from ingestion.replay.port import BadRow, Row, Rows
 from ingestion.replay.shape import Delimited
 
 TOO_LONG = f"the line is longer than {MAX_LINE_BYTES:,} bytes"

@@ -17,8 +17,8 @@ from agentflow.wording import quoted
 from ingestion.replay.files import LongLine, OpenFile, lines_of, open_file
 from ingestion.replay.mapping import Mapped, RowMapping, unmapped
 from ingestion.replay.ordering import RUN_LENGTH, Replayed, in_event_time
+from ingestion.replay.port import BadRow, Rows
 from ingestion.replay.readers import TOO_LONG, rows_of
-from ingestion.replay.rows import BadRow, Rows
 
 _REPORT_ROWS = 2_000
 _SHOWN_COLUMNS = 30

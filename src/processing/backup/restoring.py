@@ -12,8 +12,6 @@ from agentflow.wording import quoted
 from ingestion.log.lock import LOCK_FILE, DataDirectoryLock
 from ingestion.log.private import keep_private
 from processing.backup.archive import (
-    BackupSource,
-    Counted,
     manifest_text,
     partial,
     room_told,
@@ -22,6 +20,7 @@ from processing.backup.archive import (
     write_durably,
 )
 from processing.backup.manifest import Manifest, SavedFile, parsed
+from processing.backup.port import BackupSource, Counted
 from processing.backup.taking import Progress
 
 log = structlog.get_logger()

@@ -23,9 +23,10 @@ from agentflow.wording import quoted
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from ingestion.log.private import keep_private
 from ingestion.log.reader import LogReader
-from processing.backup.archive import BackupTarget, Counted, room_told, target_at
+from processing.backup.archive import room_told, target_at
 from processing.backup.databases import copy_database
 from processing.backup.manifest import MANIFEST_FILE, Manifest, SavedFile, SavedPositions
+from processing.backup.port import BackupTarget, Counted
 from processing.lake.copying import CATALOG_FILE, LakeCut, read_cut
 from processing.live.snapshot import SNAPSHOT_FILE
 

@@ -7,7 +7,7 @@ Python by itself (ADR 0014).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from pyflink.common import Row
@@ -18,6 +18,7 @@ from pyflink.table.udf import ScalarFunction
 from agentflow.contracts import Contract
 from agentflow.events import RawEvent
 from processing.flink.bundle import unpack
+from processing.flink.port import MakeRow, RowMaker
 from processing.flink.statements import COLUMNS, HEADERS
 from processing.transformations.stream import StreamGate, StreamOutput, StreamRecord
 
@@ -128,13 +129,6 @@ def _row(output: StreamOutput) -> Row:
     )
 
 
-class RowMaker(Protocol):
-    """What turns records into rows."""
-
-    def row(self, record: bytes | None, type_: str | None, version: str | None) -> Any:  # noqa: ANN401 - Flink's
-        """Return the row of a record; never raises."""
-
-
 class RowOf(ScalarFunction):  # type: ignore[misc] # pyflink has no types
     """A maker of rows as a function of Flink: the contracts travel with the job.
 
@@ -145,7 +139,7 @@ class RowOf(ScalarFunction):  # type: ignore[misc] # pyflink has no types
     def __init__(
         self,
         contracts: Sequence[Contract],
-        maker: Callable[[Sequence[Contract], Callable[..., Any]], RowMaker],
+        maker: Callable[[Sequence[Contract], MakeRow], RowMaker],
     ) -> None:
         self._contracts = contracts
         self._maker = maker

@@ -17,14 +17,13 @@ from agentflow.errors import AgentFlowError
 from agentflow.events import EventRef
 from agentflow.events.identity import identity_key
 from processing.flink.lake_slots import all_slots, slots_of
+from processing.flink.port import MakeRow
 from processing.transformations.layout import ENVELOPE, Layout, layout
 from quality import Gate, attribute_of
 
 CARRIED: Final = tuple(column.name for column in ENVELOPE if column.name != "log_offset")
 """The columns of the envelope that the record itself holds."""
 UNREAD: Final = ("belongs", "problem", "record")
-
-MakeRow = Callable[..., Any]
 
 
 def layouts_of(registry: Registry) -> list[Layout]:

@@ -5,16 +5,15 @@ Total: what cannot be read, because the job was given older contracts, belongs t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from agentflow.contracts import Contract, EntityContract, Registry
 from agentflow.errors import AgentFlowError
 from agentflow.events import EventRef
 from agentflow.events.identity import identity_key
+from processing.flink.port import MakeRow
 from quality import Gate, attribute_of
-
-MakeRow = Callable[..., Any]
 
 
 def entities_with_sessions(registry: Registry) -> list[EntityContract]:

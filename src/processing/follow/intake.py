@@ -25,10 +25,9 @@ from processing.transformations.dead_letter import letter_identity
 from processing.write.applying import Applier
 from processing.write.identities import compared, firsts
 from processing.write.intake import judge_in_slices
-from processing.write.port import IntakeDependencies, StreamState
+from processing.write.port import IntakeDependencies, StreamState, Visibility
 from processing.write.requests import Requests
 from processing.write.results import EventResult, taken
-from processing.write.visibility import Visibility
 from quality.sameness import conflict
 from quality.verdict import Accepted, Rejected
 

@@ -4,7 +4,7 @@ from processing.lake.catalog import Lake
 from processing.lake.coverage import Progressed, Recorded
 from processing.lake.embedded import open_lake
 from processing.lake.follower import LakeFollower
-from processing.lake.health import LakeHealth, TableHealth, lake_health
+from processing.lake.health import lake_health
 from processing.lake.location import Location
 from processing.lake.maintenance import (
     Compacted,
@@ -13,10 +13,10 @@ from processing.lake.maintenance import (
     remove_repeats,
     sweep,
 )
+from processing.lake.port import LakeHealth, LakeSync, TableHealth
 from processing.lake.positions import Positions
 from processing.lake.reader import LakeReader
 from processing.lake.rows import StoredEvent
-from processing.lake.sync import LakeSync
 from processing.lake.thread import LakeThread
 from processing.lake.writer import LakeWriter
 

@@ -21,8 +21,7 @@ from agentflow.events import EventRef
 from agentflow.events.table import NAMESPACE
 from processing.lake.attempts import attempted
 from processing.lake.columns import LakeColumn, Layout, iceberg_schema, iceberg_type, layout
-from processing.lake.coverage import Coverage, Held
-from processing.lake.port import DataFiles, LakeTableName, TableCatalog
+from processing.lake.port import Coverage, DataFiles, Held, LakeTableName, TableCatalog
 from processing.transformations.layout import (
     BATCH_TABLE,
     DEAD_LETTER_TABLE,

@@ -7,16 +7,15 @@ of one commit. The writer leaves a marker that says it; both kinds of marker are
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import Final, Protocol
+from typing import Final
 
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from agentflow.errors import StorageError
 from processing.lake.bounds import ColumnBounds
-from processing.lake.port import LakeTableName
+from processing.lake.port import Held, LakeTableName
 from processing.lake.positions import Positions
 from processing.transformations.layout import (
     BATCH_TABLE,
@@ -27,46 +26,6 @@ from processing.transformations.layout import (
 
 VALIDATED: Final = "validated"
 DEAD_LETTERS: Final = "dead_letters"
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Tables of the lake, read together, and what they hold.
-
-    Attributes:
-        positions: Before these offsets every table of the lake is complete.
-        until: Before this offset of its topic, each table is; it may be ahead of the others.
-    """
-
-    tables: Mapping[LakeTableName, Table]
-    positions: Positions
-    until: Mapping[LakeTableName, int]
-
-
-class Coverage(Protocol):
-    """How to know what is covered."""
-
-    @property
-    def markers(self) -> tuple[LakeTableName, ...]:
-        """Tables that say what other tables hold; they are read before those."""
-        ...
-
-    @property
-    def wants_all(self) -> bool:
-        """Whether the markers mean nothing without all other tables."""
-        ...
-
-    def held(self, tables: Mapping[LakeTableName, Table]) -> Held:
-        """Return what *tables*, markers among them, hold.
-
-        Raises:
-            StorageError: They do not say.
-        """
-        ...
-
-    def behind(self, markers: Mapping[LakeTableName, Table], table: Table) -> bool | None:
-        """Tell whether *table* as given lacks rows the markers know of; None: cannot be told."""
-        ...
 
 
 class Recorded:

@@ -11,7 +11,7 @@ from typing import Final
 from agentflow.contracts import Registry
 from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor
-from processing.lake.health import LakeHealth
+from processing.lake.port import LakeHealth
 from processing.lake.positions import Positions
 from processing.lake.upkeep import Upkeep
 from quality import Gate

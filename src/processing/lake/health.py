@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Final
 
@@ -12,44 +11,11 @@ from pyiceberg.table.snapshots import ancestors_of
 
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake
 from processing.lake.coverage import said
-from processing.lake.positions import Positions
+from processing.lake.port import LakeHealth, TableHealth
 from processing.transformations.layout import PROGRESS_TABLE
 
 JOB_ID: Final = "flink.job-id"
 _RECENT_COMMITS: Final = 6
-
-
-@dataclass(frozen=True, slots=True)
-class TableHealth:
-    """One table.
-
-    Attributes:
-        snapshots: How many are kept.
-        files: Data files of the current snapshot.
-        last_commit_us: When it last changed; None when it never did.
-        covered: Offset of its topic before which it is complete.
-    """
-
-    table: str
-    rows: int
-    files: int
-    size_bytes: int
-    snapshots: int
-    last_commit_us: int | None
-    covered: int
-
-
-@dataclass(frozen=True, slots=True)
-class LakeHealth:
-    """All tables at one instant, and what every one of them covers.
-
-    Attributes:
-        rivals: Jobs that take turns in committing; a job that took another's place does not.
-    """
-
-    positions: Positions
-    tables: Sequence[TableHealth]
-    rivals: Sequence[str] = ()
 
 
 def lake_health(lake: Lake) -> LakeHealth:

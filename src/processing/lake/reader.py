@@ -21,9 +21,9 @@ from agentflow.clock import from_datetime, to_datetime
 from agentflow.errors import StorageCorruptError, StorageError
 from agentflow.events import EventRef
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake, reading
-from processing.lake.coverage import Held, topic_of
+from processing.lake.coverage import topic_of
 from processing.lake.folder import path_of
-from processing.lake.port import LakeTableName
+from processing.lake.port import Held, LakeTableName
 from processing.lake.positions import Positions
 from processing.lake.rows import StoredEvent, events_of
 from quality import Gate

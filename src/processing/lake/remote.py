@@ -28,10 +28,9 @@ from agentflow.errors import StorageError
 from agentflow.events.table import NAMESPACE
 from processing.lake.cached_files import CachedFiles
 from processing.lake.catalog import SYSTEM, Lake
-from processing.lake.coverage import Coverage
 from processing.lake.landing import FindsItsCommit
 from processing.lake.location import Location
-from processing.lake.port import Behind, LakeTableName
+from processing.lake.port import Behind, Coverage, LakeTableName
 
 _FAILURES: Final = (RequestException, RESTError, OSError, ValidationError)
 _AT_ONCE: Final = 8

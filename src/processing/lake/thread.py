@@ -12,7 +12,7 @@ import structlog
 from agentflow.contracts import Registry
 from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor
-from processing.lake.health import LakeHealth
+from processing.lake.port import LakeHealth
 from processing.lake.positions import Positions
 from processing.lake.upkeep import Upkeep
 from processing.lake.writer import LakeWriter

@@ -11,7 +11,7 @@ import structlog
 
 from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor
-from processing.lake.health import LakeHealth
+from processing.lake.port import LakeHealth
 
 log = structlog.get_logger()
 

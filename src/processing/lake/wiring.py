@@ -11,9 +11,10 @@ from agentflow.errors import ParameterError
 from agentflow.settings import Settings
 from ingestion.buses import BUSES
 from processing.lake.catalog import Lake
-from processing.lake.coverage import Coverage, Progressed, Recorded
+from processing.lake.coverage import Progressed, Recorded
 from processing.lake.embedded import open_lake
 from processing.lake.location import Location
+from processing.lake.port import Coverage
 
 
 def lake_location(settings: Settings) -> Location | None:

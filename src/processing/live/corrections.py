@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from agentflow.contracts.fold import replaceable
 from agentflow.contracts.model import EventContract
 from agentflow.contracts.scope import attribute_of
 from agentflow.events import Event, EventRef
+from processing.live.port import GroupKey, GroupLog
 from processing.live.versions import Versions
 
 GROUPS_KEPT = 4_096
@@ -38,28 +39,6 @@ class Cause(NamedTuple):
     event: Event
     before: Event | None
     after: Event | None
-
-
-class GroupKey(NamedTuple):
-    """What ties events together: tenant, corrected event, the field `on` and its value."""
-
-    tenant: str
-    base: EventRef
-    on: str
-    value: object
-
-
-class GroupLog(Protocol):
-    """Where the earlier events of a group are found."""
-
-    def groups(
-        self, keys: Collection[GroupKey], *, before: int
-    ) -> Mapping[GroupKey, Sequence[Event]]:
-        """Return each group's events with a log offset below *before*, in offset order.
-
-        Groups without any may be left out.
-        """
-        ...
 
 
 Amend = Callable[[Event, Mapping[str, object]], Event]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from agentflow.events import Event, EventRef
 from ingestion.log.port import VALIDATED, CommitLog, Record
-from processing.live.corrections import GroupKey
+from processing.live.port import GroupKey
 from processing.transformations.links import correction_link
 from quality.gate import Gate
 

@@ -20,10 +20,10 @@ from ingestion.log.port import (
 from processing.definitions import Definitions
 from processing.transformations.routing import Routed
 from processing.write.applying import Applier, counted
-from processing.write.port import IntakeDependencies, StreamState
+from processing.write.port import IntakeDependencies, StreamState, Visibility
 from processing.write.requests import Requests
 from processing.write.results import EventResult, EventStatus, taken
-from processing.write.visibility import LogVisibility, Visibility
+from processing.write.visibility import LogVisibility
 from quality.gate import Gate
 from quality.sameness import conflict
 from quality.verdict import Accepted, Rejected

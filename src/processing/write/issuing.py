@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from agentflow.errors import TokenError
+from processing.write.port import Visibility
 from processing.write.results import EventResult
 from processing.write.sealing import Seal
 from processing.write.tokens import Token
-from processing.write.visibility import Visibility
 
 
 class Tokens:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from agentflow.clock import Clock
@@ -16,7 +17,7 @@ from processing.definitions import Definitions
 from processing.live import LiveEngine
 from processing.write.change_feed import ChangeFeed
 from processing.write.results import EventResult
-from processing.write.visibility import Visibility
+from processing.write.tokens import Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,35 @@ class StreamState:
     paused: str | None = None
     failure: str | None = None
     fix: str | None = None
+
+
+class Visibility(Protocol):
+    """What is visible, in the positions that tokens of this platform are made of."""
+
+    def token(self) -> Token:
+        """Return a token that covers everything visible now."""
+        ...
+
+    def token_of(self, results: Sequence[EventResult]) -> Token:
+        """Return a token that covers the events in *results*."""
+        ...
+
+    def covers(self, token: Token) -> bool:
+        """Tell whether everything behind *token* is visible.
+
+        Raises:
+            TokenError: It belongs to another log.
+        """
+        ...
+
+    async def reach(self, token: Token, *, within: timedelta) -> None:
+        """Return once everything behind *token* is visible.
+
+        Raises:
+            TokenError: It belongs to another log.
+            NotYetVisibleError: That took longer than *within*.
+        """
+        ...
 
 
 class EventIntake(Protocol):

@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import count
-from typing import Final, Protocol
+from typing import Final
 
 from agentflow.errors import NotYetVisibleError
 from ingestion.log.port import VALIDATED
@@ -17,35 +17,6 @@ from processing.write.tokens import Token
 
 PARTITION: Final = f"{VALIDATED}/0"
 """The one partition that gives accepted events their order."""
-
-
-class Visibility(Protocol):
-    """What is visible, in the positions that tokens of this platform are made of."""
-
-    def token(self) -> Token:
-        """Return a token that covers everything visible now."""
-        ...
-
-    def token_of(self, results: Sequence[EventResult]) -> Token:
-        """Return a token that covers the events in *results*."""
-        ...
-
-    def covers(self, token: Token) -> bool:
-        """Tell whether everything behind *token* is visible.
-
-        Raises:
-            TokenError: It belongs to another log.
-        """
-        ...
-
-    async def reach(self, token: Token, *, within: timedelta) -> None:
-        """Return once everything behind *token* is visible.
-
-        Raises:
-            TokenError: It belongs to another log.
-            NotYetVisibleError: That took longer than *within*.
-        """
-        ...
 
 
 class Arrivals:

@@ -8,7 +8,9 @@ tokens and spends it alone; what it cannot lease it refuses.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
+
+from serving.access.port import Lease, Quotas
 
 SECOND_US: Final = 1_000_000
 
@@ -25,29 +27,6 @@ class RateLimitPolicy:
     def header(self) -> bytes:
         """The `RateLimit-Policy` field (draft-ietf-httpapi-ratelimit-headers)."""
         return f'"{self.name}";q={self.quota};w={self.window_seconds}'.encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Tokens handed over, how many the bucket still holds, and how long a leased one is good.
-
-    Attributes:
-        granted: May be less than what was asked for, down to 0.
-        retry_us: When nothing was granted, how long until something will be.
-    """
-
-    granted: int
-    remaining: int
-    expires_us: int
-    retry_us: int = 0
-
-
-class Quotas(Protocol):
-    """Where buckets live. Must answer within milliseconds or grant a local share."""
-
-    async def lease(self, bucket: str, *, want: int, now_us: int) -> Lease:
-        """Take up to *want* tokens out of *bucket*."""
-        ...
 
 
 @dataclass(slots=True)

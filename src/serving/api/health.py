@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from agentflow.clock import to_rfc3339
 from processing.health import ComponentHealth, components, worst
-from processing.lake.health import LakeHealth
+from processing.lake.port import LakeHealth
 from processing.platform import Platform
 from processing.write.port import StreamState
 from serving.access.keys import Scope

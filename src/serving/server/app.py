@@ -14,8 +14,9 @@ from processing.platform import Platform
 from processing.write.sealing import Seal
 from serving.access.guard import Guard, RequestIds
 from serving.access.keys import ApiKey, Keys, token_secret
-from serving.access.limits import LocalQuotas, Quotas, RateLimiter, RateLimitPolicy
+from serving.access.limits import LocalQuotas, RateLimiter, RateLimitPolicy
 from serving.access.origins import Origins
+from serving.access.port import Quotas
 from serving.access.wrong_keys import WrongKeys
 from serving.api import (
     batch,

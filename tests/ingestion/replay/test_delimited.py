@@ -19,7 +19,7 @@ from ingestion.replay import RowMapping, read_mappings, replay
 from ingestion.replay.delimited import DelimitedRows
 from ingestion.replay.files import MAX_LINE_BYTES, open_file
 from ingestion.replay.numerals import plain_number
-from ingestion.replay.rows import Row
+from ingestion.replay.port import Row
 from ingestion.replay.shape import Delimited
 
 EVENT = """\

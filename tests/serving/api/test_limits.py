@@ -7,14 +7,8 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.access.limits import (
-    SECOND_US,
-    Lease,
-    LocalQuotas,
-    RateLimiter,
-    RateLimitPolicy,
-    Refused,
-)
+from serving.access.limits import SECOND_US, LocalQuotas, RateLimiter, RateLimitPolicy, Refused
+from serving.access.port import Lease
 
 
 @given(

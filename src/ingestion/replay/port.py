@@ -1,4 +1,4 @@
-"""What a reader gives: rows, and what stands in the place of one."""
+"""What a replay needs of a reader of files: rows, and what stands in the place of one."""
 
 from __future__ import annotations
 
