@@ -16,7 +16,15 @@ from agentflow_cli import main
 
 ROOT = Path(__file__).parent.parent
 STRUCTURE = ("docs/architecture.md", "docs/style.md", "docs/reference/configuration.md")
-PACKAGES = ("agentflow", "agentflow_cli", "ingestion", "processing", "quality", "serving")
+PACKAGES = (
+    "agentflow",
+    "agentflow_cli",
+    "control_store",
+    "ingestion",
+    "processing",
+    "quality",
+    "serving",
+)
 PLACES = (ROOT, ROOT / "src", ROOT / "docs", ROOT / "src/ingestion/log")
 MADE = frozenset({"gate/", "lake/", "lake-cache/", "catalog.sqlite", "dist/", ".agentflow/"})
 """What the platform makes in its data directory; `test_the_data_directory_…` looks at the names."""

@@ -16,8 +16,8 @@ from agentflow.errors import UnavailableError
 from agentflow.events import RawEvent
 from agentflow.metrics import MetricState
 from agentflow.supervision import Supervisor, ended
+from control_store.port import ChangelogStore, ControlStore, IdempotencyStore
 from ingestion.cdc import Sources
-from ingestion.control.port import ChangelogStore, ControlStore, IdempotencyStore
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
 from processing.dead_letters.triage import DeadLetters
 from processing.definitions import Definitions

@@ -62,24 +62,24 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "one key for two requests",
-        "ingestion",
+        "control_store",
         "if known != fingerprint:",
         "if False:",
-        "tests/ingestion/control/test_port.py",
+        "tests/control_store/test_port.py",
     ),
     Fault(
         "a request that runs is forgotten",
-        "ingestion",
+        "control_store",
         "IDEMPOTENCY_TTL_US and not working)",
         "IDEMPOTENCY_TTL_US)",
-        "tests/ingestion/control/test_port.py",
+        "tests/control_store/test_port.py",
     ),
     Fault(
         "the same contract changes again",
-        "ingestion",
+        "control_store",
         "if latest is not None and latest[0] == change.fingerprint:",
         "if False:",
-        "tests/ingestion/control/test_port.py",
+        "tests/control_store/test_port.py",
     ),
     # captured changes
     Fault(

@@ -16,7 +16,7 @@ import structlog
 
 from agentflow.contracts import Registry
 from agentflow.errors import ContractError
-from ingestion.control.port import ContractChange
+from control_store.port import ContractChange
 from processing.definitions import Definitions
 from processing.history import History
 from processing.lake import LakeReader

@@ -25,7 +25,7 @@ from agentflow.events import RawEvent
 from agentflow.metrics.windows import parse_window
 from agentflow.supervision import ended
 from agentflow.timers import ManualTimers
-from ingestion.control.port import Done, New
+from control_store.port import Done, New
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.follow.opening import StreamOptions, open_stream_platform
 from processing.health import components

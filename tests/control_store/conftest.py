@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.control.opening import open_control
-from ingestion.control.port import ControlStore
+from control_store.opening import open_control
+from control_store.port import ControlStore
 
 
 @pytest.fixture

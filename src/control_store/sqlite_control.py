@@ -12,7 +12,7 @@ from typing import Final
 
 from agentflow.errors import StorageError
 from agentflow.supervision import Activity, Supervisor
-from ingestion.control.port import (
+from control_store.port import (
     Attempt,
     Conflict,
     ContractChange,
@@ -69,7 +69,7 @@ _CHANGE = "published_us, kind, name, version, fingerprint, summary"
 
 
 class SqliteControl:
-    """A `ControlStore` in one file. Built by `ingestion.control.opening.open_control`.
+    """A `ControlStore` in one file. Built by `control_store.opening.open_control`.
 
     Delivery: durable when a method returns (`synchronous=FULL`). Thread-safety: any thread; calls
     take turns, each is a few rows.

@@ -10,8 +10,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion.control.opening import open_control
-from ingestion.control.port import (
+from control_store.opening import open_control
+from control_store.port import (
     Conflict,
     ContractChange,
     ControlStore,

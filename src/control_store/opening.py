@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from agentflow.supervision import Activity
-from ingestion.control.sqlite_control import APPLICATION_ID, SCHEMA, SqliteControl
+from control_store.sqlite_control import APPLICATION_ID, SCHEMA, SqliteControl
 from ingestion.log.faults import DRIVER_ERRORS, damaged, translated
 from ingestion.log.schema import definitions
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.control.opening import open_control
-from ingestion.control.port import ContractChange, Done, New, Triage, TriageStatus
+from control_store.opening import open_control
+from control_store.port import ContractChange, Done, New, Triage, TriageStatus
 
 SEED = 20_261_121
 ANSWER = Done(202, {}, b"{}")
