@@ -12,7 +12,10 @@ from agentflow.clock import ManualClock
 
 
 class Timers(Protocol):
-    """How to measure how long something takes, and how to wait. Any thread."""
+    """How to measure how long something takes, and how to wait. Any thread.
+
+    Conformance: `tests/agentflow/test_timers.py`.
+    """
 
     def seconds(self) -> float:
         """Return the seconds since some moment; they never go back."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from agentflow.wording import counted, quoted
 from ingestion.replay.files import MAX_LINE_BYTES, OpenFile
-from ingestion.replay.port import BadRow, Row
+from ingestion.replay.port import BadRow, FileRow
 from ingestion.replay.shape import Delimited
 
 _QUOTED_HINT: Final = "Close the quote, double it, or say `csv: {quote: none}` in the mapping."
@@ -61,7 +61,7 @@ class DelimitedRows:
             hint = "Give each column a name of its own, with `csv: {header: […]}` if need be."
             raise file.error(f"columns {listed} are named twice", line=1, hint=hint)
 
-    def __iter__(self) -> Iterator[Row | BadRow]:
+    def __iter__(self) -> Iterator[FileRow | BadRow]:
         columns = self.columns or ()
         number = 0
         while (cells := self._record()) is not None:
@@ -69,7 +69,7 @@ class DelimitedRows:
                 continue
             number += 1
             if len(cells) == len(columns):
-                yield Row(number, dict(zip(columns, cells, strict=True)))
+                yield FileRow(number, dict(zip(columns, cells, strict=True)))
             else:
                 line = self._reader.line_num
                 found, wanted = counted(len(cells), "cell"), counted(len(columns), "column")

@@ -11,7 +11,7 @@ from ingestion.replay.cells import Cell
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """One row, counted from 1 without any header line."""
 
     number: int
@@ -27,11 +27,11 @@ class BadRow:
     problem: str
 
 
-class Rows(Protocol):
+class RowReader(Protocol):
     """The rows of one open file, in file order."""
 
     columns: tuple[str, ...] | None
     """Column names, when the format has them up front."""
 
     @abstractmethod
-    def __iter__(self) -> Iterator[Row | BadRow]: ...
+    def __iter__(self) -> Iterator[FileRow | BadRow]: ...

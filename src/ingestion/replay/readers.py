@@ -13,13 +13,13 @@ from agentflow.wording import quoted
 from ingestion.replay.cells import Cell
 from ingestion.replay.delimited import DelimitedRows
 from ingestion.replay.files import MAX_LINE_BYTES, LongLine, OpenFile, lines_of
-from ingestion.replay.port import BadRow, Row, Rows
+from ingestion.replay.port import BadRow, FileRow, RowReader
 from ingestion.replay.shape import Delimited
 
 TOO_LONG = f"the line is longer than {MAX_LINE_BYTES:,} bytes"
 
 
-def rows_of(file: OpenFile, written: Delimited) -> Rows:
+def rows_of(file: OpenFile, written: Delimited) -> RowReader:
     """Return the rows of an open file.
 
     Args:
@@ -46,14 +46,14 @@ class _JsonRows:
     def __init__(self, file: OpenFile) -> None:
         self._file = file
 
-    def __iter__(self) -> Iterator[Row | BadRow]:
+    def __iter__(self) -> Iterator[FileRow | BadRow]:
         decode = msgspec.json.Decoder(dict[str, object], float_hook=Decimal).decode
         for number, line in lines_of(self._file):
             if isinstance(line, LongLine):
                 yield BadRow(number, line.start.decode("utf-8", "backslashreplace"), TOO_LONG)
                 continue
             try:
-                yield Row(number, cast("dict[str, Cell]", decode(line)))
+                yield FileRow(number, cast("dict[str, Cell]", decode(line)))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
                 text = line.decode("utf-8", "backslashreplace")
                 yield BadRow(number, text, "the line is not a JSON object")
@@ -77,13 +77,13 @@ class _ParquetRows:
             ) from error
         self.columns: tuple[str, ...] | None = tuple(self._parquet.schema_arrow.names)
 
-    def __iter__(self) -> Iterator[Row | BadRow]:
+    def __iter__(self) -> Iterator[FileRow | BadRow]:
         number = 0
         try:
             for batch in self._parquet.iter_batches(batch_size=4096):
                 for row in batch.to_pylist():
                     number += 1
-                    yield Row(number, row)
+                    yield FileRow(number, row)
         except self._damage as error:
             problem = f"a column cannot be read after row {number:,}"
             hint = "The file is damaged, or holds times that are finer than a microsecond."

@@ -17,7 +17,7 @@ from agentflow.wording import quoted
 from ingestion.replay.files import LongLine, OpenFile, lines_of, open_file
 from ingestion.replay.mapping import Mapped, RowMapping, unmapped
 from ingestion.replay.ordering import RUN_LENGTH, Replayed, in_event_time
-from ingestion.replay.port import BadRow, Rows
+from ingestion.replay.port import BadRow, RowReader
 from ingestion.replay.readers import TOO_LONG, rows_of
 
 _REPORT_ROWS = 2_000
@@ -98,7 +98,7 @@ def _closing(events: Iterator[Replayed], file: OpenFile) -> Iterator[Replayed]:
         file.close()
 
 
-def _check_columns(file: OpenFile, rows: Rows, mapping: RowMapping) -> None:
+def _check_columns(file: OpenFile, rows: RowReader, mapping: RowMapping) -> None:
     if rows.columns is None:
         return
     missing = [name for name in mapping.headers if name not in rows.columns]
@@ -122,7 +122,7 @@ def _columns_hint(missing: Sequence[str], columns: Sequence[str]) -> str:
     return f"{near} Its columns: {listed}. Name one with `header`.".strip()
 
 
-def _mapped(rows: Rows, mapping: RowMapping) -> Iterator[Replayed]:
+def _mapped(rows: RowReader, mapping: RowMapping) -> Iterator[Replayed]:
     before_us = 0
     for row in rows:
         if isinstance(row, BadRow):

@@ -28,7 +28,7 @@ class Counted:
 
 
 class BackupTarget(Protocol):
-    """A backup that is being written."""
+    """A backup that is being written. Conformance: `tests/processing/backup/test_port.py`."""
 
     def add(self, name: str, source: Counted, size_bytes: int) -> None:
         """Store a file; *source* gives *size_bytes*."""
@@ -44,7 +44,7 @@ class BackupTarget(Protocol):
 
 
 class BackupSource(Protocol):
-    """A backup that is being read."""
+    """A backup that is being read. Conformance: `tests/processing/backup/test_port.py`."""
 
     def open(self, name: str) -> IO[bytes] | None:
         """Open a file; None when it is not there."""

@@ -10,7 +10,7 @@ MakeRow = Callable[..., Any]
 
 
 class RowMaker(Protocol):
-    """What turns records into rows."""
+    """What turns records into rows. Conformance: `tests/processing/flink/test_port.py`."""
 
     def row(self, record: bytes | None, type_: str | None, version: str | None) -> Any:  # noqa: ANN401 - Flink's
         """Return the row of a record; never raises."""

@@ -181,7 +181,7 @@ class LakeHealth:
 class LakeSync(Protocol):
     """Who brings events to the lake: a thread of this process, or a job elsewhere.
 
-    Every method may be called from any thread.
+    Every method may be called from any thread. Conformance: `tests/processing/lake/test_port.py`.
     """
 
     @property

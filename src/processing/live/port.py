@@ -18,7 +18,10 @@ class GroupKey(NamedTuple):
 
 
 class GroupLog(Protocol):
-    """Where the earlier events of a group are found."""
+    """Where the earlier events of a group are found.
+
+    Conformance: `tests/processing/live/test_port.py`.
+    """
 
     def groups(
         self, keys: Collection[GroupKey], *, before: int

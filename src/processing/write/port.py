@@ -69,7 +69,10 @@ class StreamState:
 
 
 class Visibility(Protocol):
-    """What is visible, in the positions that tokens of this platform are made of."""
+    """What is visible, in the positions that tokens of this platform are made of.
+
+    Conformance: `tests/processing/write/test_port.py`.
+    """
 
     def token(self) -> Token:
         """Return a token that covers everything visible now."""

@@ -22,7 +22,10 @@ class Lease:
 
 
 class Quotas(Protocol):
-    """Where buckets live. Must answer within milliseconds or grant a local share."""
+    """Where buckets live. Must answer within milliseconds or grant a local share.
+
+    Conformance: `tests/serving/access/test_port.py`.
+    """
 
     async def lease(self, bucket: str, *, want: int, now_us: int) -> Lease:
         """Take up to *want* tokens out of *bucket*."""

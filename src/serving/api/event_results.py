@@ -70,7 +70,7 @@ class EventsShape(msgspec.Struct, frozen=True, gc=False):
     events: list[EventItem]
 
 
-class EventsPort(Protocol):
+class EventSink(Protocol):
     """What events are given to."""
 
     async def ingest(self, raws: Sequence[RawEvent]) -> Sequence[EventResult]:
@@ -84,7 +84,7 @@ class EventsPort(Protocol):
 
 
 async def take_events(  # noqa: PLR0913 - each is another part of one request
-    port: EventsPort,
+    sink: EventSink,
     clock: Clock,
     offsets: Offsets,
     *,
@@ -106,8 +106,8 @@ async def take_events(  # noqa: PLR0913 - each is another part of one request
     single, values = parts
     now_us = clock.now_us()
     raws = [RawEvent(value, tenant, now_us) for value in values]
-    results = await port.ingest(raws)
-    token = port.tokens.of(results)
+    results = await sink.ingest(raws)
+    token = sink.tokens.of(results)
     seen = partial(offsets.shown_or_none, tenant)
     if single and results[0].status == "rejected":
         return _rejection(results[0], token, seen).reply(request_id)

@@ -22,7 +22,7 @@ CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _BOUNDS_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
-class Source(Protocol):
+class FigureSource(Protocol):
     """Something that knows figures of its own."""
 
     def counters(self) -> Mapping[str, tuple[str, Mapping[tuple[tuple[str, str], ...], float]]]:
@@ -37,7 +37,7 @@ class Source(Protocol):
 class Telemetry:
     """What the HTTP surface did. One event loop writes it."""
 
-    def __init__(self, sources: Callable[[], Iterable[Source]] = tuple) -> None:
+    def __init__(self, sources: Callable[[], Iterable[FigureSource]] = tuple) -> None:
         self._requests: dict[tuple[str, str, int], int] = {}
         self._seconds: dict[str, list[float]] = {}
         self._sources = sources
@@ -84,7 +84,7 @@ def _buckets(cells: list[float]) -> list[tuple[str, float]]:
     return buckets
 
 
-def _families(source: Source) -> Iterator[Metric]:
+def _families(source: FigureSource) -> Iterator[Metric]:
     for name, (text, samples) in source.counters().items():
         labels = [label for label, _ in next(iter(samples), ())]
         counter = CounterMetricFamily(name, text, labels=labels)

@@ -19,7 +19,7 @@ from ingestion.replay import RowMapping, read_mappings, replay
 from ingestion.replay.delimited import DelimitedRows
 from ingestion.replay.files import MAX_LINE_BYTES, open_file
 from ingestion.replay.numerals import plain_number
-from ingestion.replay.port import Row
+from ingestion.replay.port import FileRow
 from ingestion.replay.shape import Delimited
 
 EVENT = """\
@@ -238,7 +238,7 @@ def _read(content: bytes, delimiter: str) -> list[list[str]]:
             open_file(Path(file.name)), Delimited(delimiter=delimiter, header=("a", "b"))
         )
         return [
-            list(row.cells.values()) if isinstance(row, Row) else row.text.split(delimiter)  # type: ignore[misc]
+            list(row.cells.values()) if isinstance(row, FileRow) else row.text.split(delimiter)  # type: ignore[misc]
             for row in rows
         ]
 
