@@ -10,7 +10,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "agentflow_sdk"
 RUFF = str(Path(sys.executable).with_name("ruff"))
 TWINS = {
-    "_async_session.py": "_session.py",
+    "_async_connection.py": "_connection.py",
     "_async_stream.py": "_stream.py",
     "_async_operations.py": "_operations.py",
     "_async_client.py": "_client.py",
@@ -23,7 +23,7 @@ REPLACEMENTS = (
     (r"\bAsyncGenerator\b", "Generator"),
     (r"Generator\[(\w+), None\]", r"Generator[\1, None, None]"),
     (r"\bAsyncIterator\b", "Iterator"),
-    (r"\bAsync(AgentFlow|Session|Stream|Operations)\b", r"\1"),
+    (r"\bAsync(AgentFlow|Connection|Stream|Operations)\b", r"\1"),
     (r"\bAsyncClient\b", "Client"),
     (r"\bAsyncBaseTransport\b", "BaseTransport"),
     (r"\b_async_(\w+)", r"_\1"),

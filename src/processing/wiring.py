@@ -22,8 +22,8 @@ from ingestion.log.sqlite_log import SqliteLog
 from processing.definitions import Definitions
 from processing.history import History
 from processing.lake import LakeReader, LakeSync, LakeThread, LakeWriter, Location, lake_health
+from processing.lake.housekeeping import Housekeeping
 from processing.lake.maintenance import GRACE, REMOTE_GRACE, SMALL_FILES, maintain
-from processing.lake.upkeep import Upkeep
 from processing.live import LiveEngine
 from processing.live.groups import LoggedGroups
 from processing.platform import Parts, Platform
@@ -205,8 +205,10 @@ def _embedded(
 
     def sync(maintain: Callable[[], None]) -> LakeThread:
         look = partial(lake_health, beside.lake)
-        upkeep = Upkeep(site.supervisor, maintain=maintain, look=look)
-        return LakeThread(writer, interval=interval, upkeep=upkeep, supervisor=site.supervisor)
+        housekeeping = Housekeeping(site.supervisor, maintain=maintain, look=look)
+        return LakeThread(
+            writer, interval=interval, housekeeping=housekeeping, supervisor=site.supervisor
+        )
 
     return Storage(
         log=opened.log,

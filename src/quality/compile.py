@@ -38,7 +38,7 @@ from quality.source import accept_source, value_source
 from quality.verdict import Accepted, Violation
 
 Fields = Mapping[str, object]
-Value = Callable[[Fields], object]
+CompiledExpression = Callable[[Fields], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class CompiledRule:
 
     rule: Rule
     reads: tuple[str, ...]
-    value: Value
+    value: CompiledExpression
     violation: Violation
 
 
@@ -58,7 +58,7 @@ class CompiledDerived:
     name: str
     type: ExpressionType
     reads: tuple[str, ...]
-    value: Value
+    value: CompiledExpression
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def compiled(contract: EventContract) -> CompiledContract:
     )
 
 
-def exactly(value: Value, fields: Fields) -> object:
+def exactly(value: CompiledExpression, fields: Fields) -> object:
     """Evaluate without rounding, whatever the thread's decimal context is."""
     context = getcontext()
     setcontext(EXACT)
@@ -197,13 +197,13 @@ def _derived(name: str, text: str, contract: EventContract) -> CompiledDerived:
     return CompiledDerived(name, kind, tuple(sorted(fields_of(node))), value)
 
 
-def _scaled_value(value: Value, scale: int) -> Value:
+def _scaled_value(value: CompiledExpression, scale: int) -> CompiledExpression:
     return lambda fields: scaled(cast("Decimal | int | None", value(fields)), scale)
 
 
-def _value(*, node_text: str, contract: EventContract) -> Value:
+def _value(*, node_text: str, contract: EventContract) -> CompiledExpression:
     source = value_source(parse_scalar(node_text), contract)
-    return cast("Value", _defined("value", source, dict(NAMESPACE)))
+    return cast("CompiledExpression", _defined("value", source, dict(NAMESPACE)))
 
 
 def _defined(name: str, source: str, namespace: dict[str, object]) -> object:

@@ -14,9 +14,9 @@ from quality.attributes import Attributes, read_attributes
 from quality.compile import CompiledContract
 from quality.content import document_id
 from quality.data import data_members
+from quality.data_validation import validate_data
 from quality.envelope import MAX_SIZE_BYTES, UNKNOWN_SOURCE, decode_members
 from quality.fields import kind_of, shortened
-from quality.meaning import examine_data
 from quality.repetition import repeated_member
 from quality.surrogates import LoneSurrogate, lone_surrogate
 from quality.unmapped import row_unmapped
@@ -48,7 +48,7 @@ class Examiner:
         data = data_members(members, found)
         if plan is None or data is None:
             return _rejected(found, attributes, plan)
-        fields, violations, warnings = examine_data(plan, data)
+        fields, violations, warnings = validate_data(plan, data)
         found += violations
         occurred_us = _occurred_us(raw, attributes, fields, plan, found)
         if found:

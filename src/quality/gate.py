@@ -12,10 +12,10 @@ from agentflow.events import Event, EventRef, RawEvent
 from agentflow.suggestions import nearest_and
 from agentflow.wording import quoted
 from quality.compile import CompiledContract, compiled
+from quality.duplicates import DeclaredFields, content_digest, same_content
 from quality.envelope import MAX_SIZE_BYTES, decode_envelope, decode_extended, decode_time
 from quality.examine import Examiner
 from quality.record import RecordCodec
-from quality.sameness import Said, content_digest, same
 from quality.verdict import Accepted, Verdict
 
 _ESCAPE = b"\\"
@@ -128,7 +128,7 @@ class Gate:
         data = plan.data({**plan.declared(event.data), **changes})
         return msgspec.structs.replace(event, data=data)
 
-    def said(self, event: Event) -> Said:
+    def declared_fields(self, event: Event) -> DeclaredFields:
         """Return the declared fields of an event that are not null, by name.
 
         Raises:
@@ -138,24 +138,26 @@ class Gate:
         return {name: value for name, value in declared.items() if value is not None}
 
     def content(self, raw: RawEvent, accepted: Accepted) -> bytes:
-        """Return 8 bytes that are equal for events that say the same (`quality.sameness`).
+        """Return 8 bytes that are equal for events that say the same (`quality.duplicates`).
 
         Raises:
             UnknownContractError: The registry has no such event.
         """
-        event, said = accepted.event, self.said(accepted.event)
-        timed = self._plan(event.ref).contract.event_time not in said and (
+        event, declared = accepted.event, self.declared_fields(accepted.event)
+        timed = self._plan(event.ref).contract.event_time not in declared and (
             event.occurred_us != event.ingested_us or decode_time(raw.value).time is not None
         )
-        return content_digest(event, said, timed=timed)
+        return content_digest(event, declared, timed=timed)
 
     def same(self, first: Event, again: Event) -> bool:
-        """Tell whether two events of one identity say the same (`quality.sameness`).
+        """Tell whether two events of one identity say the same (`quality.duplicates`).
 
         Raises:
             UnknownContractError: The registry does not have one of them.
         """
-        return same(first, again, said=(self.said(first), self.said(again)))
+        return same_content(
+            first, again, declared=(self.declared_fields(first), self.declared_fields(again))
+        )
 
     def _plan(self, ref: EventRef) -> CompiledContract:
         plan = self._plans.get(ref)

@@ -11,8 +11,8 @@ from typing import Any, Self
 import httpx2
 
 from agentflow_sdk import _calls
+from agentflow_sdk._async_connection import AsyncConnection
 from agentflow_sdk._async_operations import AsyncOperations
-from agentflow_sdk._async_session import AsyncSession
 from agentflow_sdk._async_stream import AsyncStream
 from agentflow_sdk._calls import By, Where
 from agentflow_sdk._retry import Retry
@@ -64,7 +64,7 @@ class AsyncAgentFlow(AsyncOperations):
         headers = {"X-API-Key": api_key} if api_key else {}
         self.source = source
         self._new_id = new_id
-        self._session = AsyncSession(
+        self._connection = AsyncConnection(
             base_url,
             headers=headers,
             timeout_seconds=timeout_seconds,
@@ -86,7 +86,7 @@ class AsyncAgentFlow(AsyncOperations):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._session.aclose()
+        await self._connection.aclose()
 
     def event(  # noqa: PLR0913  # the attributes of an event
         self,
@@ -142,7 +142,7 @@ class AsyncAgentFlow(AsyncOperations):
         event = self.event(
             type, data, id=id, time=time, source=source, subject=subject, version=version
         )
-        return await self._session.do(_calls.send(event, key=self._new_id()))
+        return await self._connection.do(_calls.send(event, key=self._new_id()))
 
     async def send_event(self, event: Mapping[str, object]) -> Receipt:
         """Send one CloudEvents envelope as it is.
@@ -150,25 +150,25 @@ class AsyncAgentFlow(AsyncOperations):
         Raises:
             RejectedError: The event breaks its contract; nothing moved.
         """
-        return await self._session.do(_calls.send(event, key=self._new_id()))
+        return await self._connection.do(_calls.send(event, key=self._new_id()))
 
     async def send_many(self, events: Iterable[Mapping[str, object]]) -> Receipt:
         """Send CloudEvents envelopes (see `event`) in one request, at most 10,000.
 
         Rejected events do not stop the others and are not raised: look at `rejections`.
         """
-        return await self._session.do(_calls.send_many(list(events), key=self._new_id()))
+        return await self._connection.do(_calls.send_many(list(events), key=self._new_id()))
 
     async def send_lines(self, lines: Sequence[bytes]) -> Receipt:
         """Send events that are encoded already, one JSON document to a line, at most 10,000.
 
         A line that is not an event becomes a dead letter like any other rejected event.
         """
-        return await self._session.do(_calls.send_lines(lines, key=self._new_id()))
+        return await self._connection.do(_calls.send_lines(lines, key=self._new_id()))
 
     async def dry_run_event(self, event: Mapping[str, object]) -> DryRun:
         """Return what one CloudEvents envelope would move; nothing happens."""
-        return await self._session.do(_calls.dry_run(event))
+        return await self._connection.do(_calls.dry_run(event))
 
     async def dry_run(
         self,
@@ -181,7 +181,7 @@ class AsyncAgentFlow(AsyncOperations):
     ) -> DryRun:
         """Return which metrics an event would move, and by how much; nothing happens."""
         event = self.event(type, data, id=id, time=time, source=source)
-        return await self._session.do(_calls.dry_run(event))
+        return await self._connection.do(_calls.dry_run(event))
 
     async def metric(  # noqa: PLR0913  # the parameters of the question
         self,
@@ -217,7 +217,7 @@ class AsyncAgentFlow(AsyncOperations):
             NotFoundError: No such metric.
             InvalidRequestError: No such window or dimension.
         """
-        return await self._session.do(
+        return await self._connection.do(
             _calls.metric(
                 name,
                 version=version,
@@ -302,7 +302,7 @@ class AsyncAgentFlow(AsyncOperations):
             as_of: What it was then.
             wait: Token that the answer must cover.
         """
-        return await self._session.do(
+        return await self._connection.do(
             _calls.metric(
                 name,
                 version=version,
@@ -328,7 +328,7 @@ class AsyncAgentFlow(AsyncOperations):
         version: int | None = None,
     ) -> Answer:
         """Return a metric with its causes, and recomputed from the lake: `Answer.recompute`."""
-        return await self._session.do(
+        return await self._connection.do(
             _calls.metric(name, version=version, window=window, where=where, by=by, explain="full")
         )
 
@@ -347,11 +347,11 @@ class AsyncAgentFlow(AsyncOperations):
             wait: Token that the answers must cover.
             wait_seconds: How long the server may take to cover it.
         """
-        return await self._session.do(_calls.batch(items, wait=wait, wait_seconds=wait_seconds))
+        return await self._connection.do(_calls.batch(items, wait=wait, wait_seconds=wait_seconds))
 
     async def metrics(self) -> tuple[Metric, ...]:
         """List the metrics that are declared."""
-        return (await self._session.do(_calls.metrics())).metrics
+        return (await self._connection.do(_calls.metrics())).metrics
 
     async def entity(  # noqa: PLR0913  # as the route has them
         self,
@@ -369,7 +369,7 @@ class AsyncAgentFlow(AsyncOperations):
         Raises:
             NotFoundError: No event ever named it.
         """
-        return await self._session.do(
+        return await self._connection.do(
             _calls.entity(
                 type,
                 id,
@@ -398,7 +398,7 @@ class AsyncAgentFlow(AsyncOperations):
         """
         params = parameters(metric=",".join(names) or None, window=window)
         return AsyncStream(
-            self._session,
+            self._connection,
             "/v1/stream/metrics",
             {**params, **filters(where)},
             read=Answer.model_validate_json,
@@ -422,7 +422,7 @@ class AsyncAgentFlow(AsyncOperations):
         params = parameters(type=type)
         params["from"] = "start" if from_start else "now"
         return AsyncStream(
-            self._session,
+            self._connection,
             "/v1/stream/events",
             params,
             read=StreamedEvent.model_validate_json,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from agentflow_sdk import _calls
-from agentflow_sdk._async_session import AsyncSession
+from agentflow_sdk._async_connection import AsyncConnection
 from agentflow_sdk._calls import Json
 from agentflow_sdk._wire import parameters
 from agentflow_sdk.models import DeadLetter, DeadLetterPage, Verification
@@ -17,7 +17,7 @@ _PAGE = 20
 class AsyncOperations:
     """The part of the client that looks after the platform."""
 
-    _session: AsyncSession
+    _connection: AsyncConnection
 
     async def wait(self, token: str, *, seconds: float = 2) -> None:
         """Return as soon as reads see everything that the token covers.
@@ -25,7 +25,7 @@ class AsyncOperations:
         Raises:
             NotYetVisibleError: That took longer.
         """
-        await self._session.do(_calls.batch([], wait=token, wait_seconds=seconds))
+        await self._connection.do(_calls.batch([], wait=token, wait_seconds=seconds))
 
     async def verify(
         self, *, progress: Callable[[Verification], None] | None = None
@@ -37,30 +37,30 @@ class AsyncOperations:
         Args:
             progress: Told after each page what was found so far (`done` of `checks`).
         """
-        found = await self._session.do(_calls.verify(limit=_PAGE, cursor=None))
+        found = await self._connection.do(_calls.verify(limit=_PAGE, cursor=None))
         while True:
             if progress is not None:
                 progress(found)
             if found.next_cursor is None:
                 return found
             call = _calls.verify(limit=_PAGE, cursor=found.next_cursor)
-            found = found.joined(await self._session.do(call))
+            found = found.joined(await self._connection.do(call))
 
     async def health(self) -> Json:
         """Return the state of every part of the platform."""
-        return await self._session.do(_calls.get("/v1/health"))
+        return await self._connection.do(_calls.get("/v1/health"))
 
     async def catalog(self) -> Json:
         """Return every event, entity and metric with its fields."""
-        return await self._session.do(_calls.get("/v1/catalog"))
+        return await self._connection.do(_calls.get("/v1/catalog"))
 
     async def graph(self) -> Json:
         """Return which event moves which metric and sets which entity, as nodes and edges."""
-        return await self._session.do(_calls.get("/v1/graph"))
+        return await self._connection.do(_calls.get("/v1/graph"))
 
     async def contracts(self, *, kind: str | None = None) -> Json:
         """List the contracts."""
-        return await self._session.do(_calls.get("/v1/contracts", parameters(kind=kind)))
+        return await self._connection.do(_calls.get("/v1/contracts", parameters(kind=kind)))
 
     async def contract(self, kind: str, name: str, *, version: int | None = None) -> Json:
         """Return a contract: one version, or a list of its versions.
@@ -68,43 +68,43 @@ class AsyncOperations:
         Raises:
             NotFoundError: There is none.
         """
-        return await self._session.do(_calls.get(_calls.contract_path(kind, name, version)))
+        return await self._connection.do(_calls.get(_calls.contract_path(kind, name, version)))
 
     async def contract_text(self, kind: str, name: str, *, version: int, format: str) -> str:  # noqa: A002
         """Return a contract in another format: `yaml`, `json-schema`, `avro` and others."""
         path = _calls.contract_path(kind, name, version)
-        return await self._session.do(_calls.get_text(path, parameters(format=format)))
+        return await self._connection.do(_calls.get_text(path, parameters(format=format)))
 
     async def contract_diff(self, kind: str, name: str, *, old: int, new: int) -> Json:
         """Return what changed between two versions of a contract, and what that breaks."""
         params = {"kind": kind, "name": name, "from": str(old), "to": str(new)}
-        return await self._session.do(_calls.get("/v1/contracts/diff", params))
+        return await self._connection.do(_calls.get("/v1/contracts/diff", params))
 
     async def validate(self, event: str, data: Mapping[str, object]) -> Json:
         """Check the data of an event against its contract; nothing is stored."""
         path = f"/v1/contracts/{_calls.segment(event)}/validate"
-        return await self._session.do(_calls.post(path, data, repeatable=True))
+        return await self._connection.do(_calls.post(path, data, repeatable=True))
 
     async def publish(self) -> Json:
         """Make the server read its contracts again: backfill, compare, swap."""
-        return await self._session.do(_calls.publish())
+        return await self._connection.do(_calls.publish())
 
     async def lineage_of_event(self, event_id: str, *, source: str | None = None) -> Json:
         """Return the way an event took, hop by hop."""
         path = f"/v1/lineage/event/{_calls.segment(event_id)}"
-        return await self._session.do(_calls.get(path, parameters(source=source)))
+        return await self._connection.do(_calls.get(path, parameters(source=source)))
 
     async def lineage_of_metric(self, name: str) -> Json:
         """Return the tables, snapshots and offsets a metric is made of."""
-        return await self._session.do(_calls.get(f"/v1/lineage/metric/{_calls.segment(name)}"))
+        return await self._connection.do(_calls.get(f"/v1/lineage/metric/{_calls.segment(name)}"))
 
     async def changelog(self) -> Json:
         """Return what happened to the contracts."""
-        return await self._session.do(_calls.get("/v1/changelog"))
+        return await self._connection.do(_calls.get("/v1/changelog"))
 
     async def search(self, text: str) -> Json:
         """Find contracts, fields and entities by text."""
-        return await self._session.do(_calls.get("/v1/search", {"q": text}))
+        return await self._connection.do(_calls.get("/v1/search", {"q": text}))
 
     async def dead_letter_page(
         self,
@@ -116,7 +116,7 @@ class AsyncOperations:
         cursor: str | None = None,
     ) -> DeadLetterPage:
         """Return some dead letters and how many there are by reason."""
-        return await self._session.do(
+        return await self._connection.do(
             _calls.dead_letters(reason=reason, type=type, status=status, limit=limit, cursor=cursor)
         )
 
@@ -145,7 +145,7 @@ class AsyncOperations:
         Raises:
             NotFoundError: There is none at that offset.
         """
-        return await self._session.do(_calls.dead_letter(offset, reveal=reveal))
+        return await self._connection.do(_calls.dead_letter(offset, reveal=reveal))
 
     async def fix(
         self,
@@ -170,17 +170,17 @@ class AsyncOperations:
             body["set"] = set
         if remove:
             body["remove"] = list(remove)
-        return await self._session.do(_calls.post(f"/v1/deadletter/{offset}/fix", body))
+        return await self._connection.do(_calls.post(f"/v1/deadletter/{offset}/fix", body))
 
     async def replay(self, offset: int) -> Json:
         """Judge a dead letter once more, as it is."""
-        return await self._session.do(_calls.post(f"/v1/deadletter/{offset}/replay", {}))
+        return await self._connection.do(_calls.post(f"/v1/deadletter/{offset}/replay", {}))
 
     async def replay_all(self, *, reason: str | None = None, type: str | None = None) -> Json:  # noqa: A002
         """Judge all matching dead letters once more."""
         body = parameters(reason=reason, type=type)
-        return await self._session.do(_calls.post("/v1/deadletter/replay", body))
+        return await self._connection.do(_calls.post("/v1/deadletter/replay", body))
 
     async def discard(self, offset: int) -> Json:
         """Mark a dead letter as one that will never be sent; it stays in the record."""
-        return await self._session.do(_calls.post(f"/v1/deadletter/{offset}/discard", {}))
+        return await self._connection.do(_calls.post(f"/v1/deadletter/{offset}/discard", {}))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from agentflow_sdk import _calls
 from agentflow_sdk._calls import Json
-from agentflow_sdk._session import Session
+from agentflow_sdk._connection import Connection
 from agentflow_sdk._wire import parameters
 from agentflow_sdk.models import DeadLetter, DeadLetterPage, Verification
 
@@ -17,7 +17,7 @@ _PAGE = 20
 class Operations:
     """The part of the client that looks after the platform."""
 
-    _session: Session
+    _connection: Connection
 
     def wait(self, token: str, *, seconds: float = 2) -> None:
         """Return as soon as reads see everything that the token covers.
@@ -25,7 +25,7 @@ class Operations:
         Raises:
             NotYetVisibleError: That took longer.
         """
-        self._session.do(_calls.batch([], wait=token, wait_seconds=seconds))
+        self._connection.do(_calls.batch([], wait=token, wait_seconds=seconds))
 
     def verify(self, *, progress: Callable[[Verification], None] | None = None) -> Verification:
         """Recompute every metric from the lake and compare it with its live value.
@@ -35,30 +35,30 @@ class Operations:
         Args:
             progress: Told after each page what was found so far (`done` of `checks`).
         """
-        found = self._session.do(_calls.verify(limit=_PAGE, cursor=None))
+        found = self._connection.do(_calls.verify(limit=_PAGE, cursor=None))
         while True:
             if progress is not None:
                 progress(found)
             if found.next_cursor is None:
                 return found
             call = _calls.verify(limit=_PAGE, cursor=found.next_cursor)
-            found = found.joined(self._session.do(call))
+            found = found.joined(self._connection.do(call))
 
     def health(self) -> Json:
         """Return the state of every part of the platform."""
-        return self._session.do(_calls.get("/v1/health"))
+        return self._connection.do(_calls.get("/v1/health"))
 
     def catalog(self) -> Json:
         """Return every event, entity and metric with its fields."""
-        return self._session.do(_calls.get("/v1/catalog"))
+        return self._connection.do(_calls.get("/v1/catalog"))
 
     def graph(self) -> Json:
         """Return which event moves which metric and sets which entity, as nodes and edges."""
-        return self._session.do(_calls.get("/v1/graph"))
+        return self._connection.do(_calls.get("/v1/graph"))
 
     def contracts(self, *, kind: str | None = None) -> Json:
         """List the contracts."""
-        return self._session.do(_calls.get("/v1/contracts", parameters(kind=kind)))
+        return self._connection.do(_calls.get("/v1/contracts", parameters(kind=kind)))
 
     def contract(self, kind: str, name: str, *, version: int | None = None) -> Json:
         """Return a contract: one version, or a list of its versions.
@@ -66,43 +66,43 @@ class Operations:
         Raises:
             NotFoundError: There is none.
         """
-        return self._session.do(_calls.get(_calls.contract_path(kind, name, version)))
+        return self._connection.do(_calls.get(_calls.contract_path(kind, name, version)))
 
     def contract_text(self, kind: str, name: str, *, version: int, format: str) -> str:  # noqa: A002
         """Return a contract in another format: `yaml`, `json-schema`, `avro` and others."""
         path = _calls.contract_path(kind, name, version)
-        return self._session.do(_calls.get_text(path, parameters(format=format)))
+        return self._connection.do(_calls.get_text(path, parameters(format=format)))
 
     def contract_diff(self, kind: str, name: str, *, old: int, new: int) -> Json:
         """Return what changed between two versions of a contract, and what that breaks."""
         params = {"kind": kind, "name": name, "from": str(old), "to": str(new)}
-        return self._session.do(_calls.get("/v1/contracts/diff", params))
+        return self._connection.do(_calls.get("/v1/contracts/diff", params))
 
     def validate(self, event: str, data: Mapping[str, object]) -> Json:
         """Check the data of an event against its contract; nothing is stored."""
         path = f"/v1/contracts/{_calls.segment(event)}/validate"
-        return self._session.do(_calls.post(path, data, repeatable=True))
+        return self._connection.do(_calls.post(path, data, repeatable=True))
 
     def publish(self) -> Json:
         """Make the server read its contracts again: backfill, compare, swap."""
-        return self._session.do(_calls.publish())
+        return self._connection.do(_calls.publish())
 
     def lineage_of_event(self, event_id: str, *, source: str | None = None) -> Json:
         """Return the way an event took, hop by hop."""
         path = f"/v1/lineage/event/{_calls.segment(event_id)}"
-        return self._session.do(_calls.get(path, parameters(source=source)))
+        return self._connection.do(_calls.get(path, parameters(source=source)))
 
     def lineage_of_metric(self, name: str) -> Json:
         """Return the tables, snapshots and offsets a metric is made of."""
-        return self._session.do(_calls.get(f"/v1/lineage/metric/{_calls.segment(name)}"))
+        return self._connection.do(_calls.get(f"/v1/lineage/metric/{_calls.segment(name)}"))
 
     def changelog(self) -> Json:
         """Return what happened to the contracts."""
-        return self._session.do(_calls.get("/v1/changelog"))
+        return self._connection.do(_calls.get("/v1/changelog"))
 
     def search(self, text: str) -> Json:
         """Find contracts, fields and entities by text."""
-        return self._session.do(_calls.get("/v1/search", {"q": text}))
+        return self._connection.do(_calls.get("/v1/search", {"q": text}))
 
     def dead_letter_page(
         self,
@@ -114,7 +114,7 @@ class Operations:
         cursor: str | None = None,
     ) -> DeadLetterPage:
         """Return some dead letters and how many there are by reason."""
-        return self._session.do(
+        return self._connection.do(
             _calls.dead_letters(reason=reason, type=type, status=status, limit=limit, cursor=cursor)
         )
 
@@ -140,7 +140,7 @@ class Operations:
         Raises:
             NotFoundError: There is none at that offset.
         """
-        return self._session.do(_calls.dead_letter(offset, reveal=reveal))
+        return self._connection.do(_calls.dead_letter(offset, reveal=reveal))
 
     def fix(
         self,
@@ -165,17 +165,17 @@ class Operations:
             body["set"] = set
         if remove:
             body["remove"] = list(remove)
-        return self._session.do(_calls.post(f"/v1/deadletter/{offset}/fix", body))
+        return self._connection.do(_calls.post(f"/v1/deadletter/{offset}/fix", body))
 
     def replay(self, offset: int) -> Json:
         """Judge a dead letter once more, as it is."""
-        return self._session.do(_calls.post(f"/v1/deadletter/{offset}/replay", {}))
+        return self._connection.do(_calls.post(f"/v1/deadletter/{offset}/replay", {}))
 
     def replay_all(self, *, reason: str | None = None, type: str | None = None) -> Json:  # noqa: A002
         """Judge all matching dead letters once more."""
         body = parameters(reason=reason, type=type)
-        return self._session.do(_calls.post("/v1/deadletter/replay", body))
+        return self._connection.do(_calls.post("/v1/deadletter/replay", body))
 
     def discard(self, offset: int) -> Json:
         """Mark a dead letter as one that will never be sent; it stays in the record."""
-        return self._session.do(_calls.post(f"/v1/deadletter/{offset}/discard", {}))
+        return self._connection.do(_calls.post(f"/v1/deadletter/{offset}/discard", {}))

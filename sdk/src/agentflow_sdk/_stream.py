@@ -11,8 +11,8 @@ from typing import Generic, Self, TypeVar
 import httpx2
 from pydantic import ValidationError
 
+from agentflow_sdk._connection import Connection, unreachable
 from agentflow_sdk._retry import transient
-from agentflow_sdk._session import Session, unreachable
 from agentflow_sdk._sse import SSEParser
 from agentflow_sdk._wire import problem_in, problem_of
 from agentflow_sdk.errors import AnswerError, ProblemError, UnreachableError
@@ -37,14 +37,14 @@ class Stream(Generic[T]):
 
     def __init__(
         self,
-        session: Session,
+        connection: Connection,
         path: str,
         params: Mapping[str, str],
         *,
         read: Callable[[str], T],
         last_event_id: str = "",
     ) -> None:
-        self._session = session
+        self._connection = connection
         self._path = path
         self._params = params
         self._read = read
@@ -100,7 +100,7 @@ class Stream(Generic[T]):
                 problem = error
             retry_ms = parser.retry_ms
             failures += 1
-            delay = self._session.reconnect.delay_seconds(failures, chance=0)
+            delay = self._connection.reconnect.delay_seconds(failures, chance=0)
             if delay is None:
                 raise problem or UnreachableError(f"the stream {self._path} keeps ending at once")
             time.sleep(max(delay, (retry_ms or 0) / 1000))
@@ -116,8 +116,8 @@ class Stream(Generic[T]):
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if self.last_event_id:
             headers["Last-Event-ID"] = self.last_event_id
-        timeout = httpx2.Timeout(self._session.timeout_seconds, read=_SILENCE_SECONDS)
-        http = self._session.http
+        timeout = httpx2.Timeout(self._connection.timeout_seconds, read=_SILENCE_SECONDS)
+        http = self._connection.http
         try:
             with http.stream(
                 "GET", self._path, params=self._params, headers=headers, timeout=timeout

@@ -19,7 +19,7 @@ from agentflow.errors import FileProblem
 from agentflow.wording import quoted
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
+YamlValue: TypeAlias = "bool | int | float | str | list[YamlValue] | dict[str, YamlValue] | None"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_DEPTH = 20
@@ -43,7 +43,7 @@ _OPENED: Mapping[tuple[str, str], str] = {
 """What libyaml says of what is opened and not closed, in words that name it."""
 _CLOSE = "Close it; a text that begins with such a character stands in quotes."
 _SHOWN = 60
-_WORDS: Mapping[str, Value] = {
+_WORDS: Mapping[str, YamlValue] = {
     "": None,
     "~": None,
     "null": None,
@@ -87,7 +87,7 @@ class Document:
     """One YAML file as read, together with everything wrong with it so far."""
 
     source: SourceFile
-    value: Value
+    value: YamlValue
     problems: tuple[FileProblem, ...]
 
 
@@ -181,8 +181,8 @@ class _Reader:
         self.lines: dict[KeyPath, int] = {}
         self.problems: list[FileProblem] = []
 
-    def document(self, events: Iterator[yaml.Event]) -> Value:
-        value: Value = None
+    def document(self, events: Iterator[yaml.Event]) -> YamlValue:
+        value: YamlValue = None
         count = 0
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -198,7 +198,7 @@ class _Reader:
             raise _RefusedError(0, "file is empty")
         return value
 
-    def _value(self, event: yaml.Event, events: Iterator[yaml.Event], path: KeyPath) -> Value:
+    def _value(self, event: yaml.Event, events: Iterator[yaml.Event], path: KeyPath) -> YamlValue:
         _refuse_cleverness(event)
         if len(path) > _MAX_DEPTH:
             raise _RefusedError(_line(event), f"nested deeper than {_MAX_DEPTH} levels")
@@ -211,8 +211,8 @@ class _Reader:
             return _scalar(event)
         raise _RefusedError(_line(event), "expected a value here")
 
-    def _mapping(self, events: Iterator[yaml.Event], path: KeyPath) -> dict[str, Value]:
-        values: dict[str, Value] = {}
+    def _mapping(self, events: Iterator[yaml.Event], path: KeyPath) -> dict[str, YamlValue]:
+        values: dict[str, YamlValue] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             _refuse_cleverness(event)
             if not isinstance(event, yaml.ScalarEvent):
@@ -228,8 +228,8 @@ class _Reader:
             values[key] = self._value(next(events), events, (*path, key))
         return values
 
-    def _sequence(self, events: Iterator[yaml.Event], path: KeyPath) -> list[Value]:
-        values: list[Value] = []
+    def _sequence(self, events: Iterator[yaml.Event], path: KeyPath) -> list[YamlValue]:
+        values: list[YamlValue] = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
             values.append(self._value(event, events, (*path, len(values))))
         return values
@@ -250,7 +250,7 @@ def _refuse_cleverness(event: yaml.Event) -> None:
         raise _RefusedError(_line(event), f"YAML tag {quoted(tag)} is not read", "Remove the tag.")
 
 
-def _scalar(event: yaml.ScalarEvent) -> Value:
+def _scalar(event: yaml.ScalarEvent) -> YamlValue:
     text: str = event.value
     if not event.implicit[0]:
         return text

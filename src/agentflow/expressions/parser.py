@@ -11,6 +11,7 @@ from agentflow.errors import ExpressionError
 from agentflow.expressions.aggregates import AGGREGATES, OTHER_AGGREGATES, WORDS, AggregateKind
 from agentflow.expressions.aggregates import hint as hint_of_aggregates
 from agentflow.expressions.functions import WRITTEN_ELSEWHERE
+from agentflow.expressions.lexemes import Lexeme, lexemes
 from agentflow.expressions.nodes import (
     Aggregate,
     AggregateInput,
@@ -32,7 +33,6 @@ from agentflow.expressions.nodes import (
     Or,
     depth,
 )
-from agentflow.expressions.tokens import Token, tokenize
 from agentflow.wording import quoted
 
 _COMPARISONS = {"=": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
@@ -91,7 +91,7 @@ def _refuse_deep(node: Node | MetricNode) -> None:
 
 
 class _Parser:
-    """A cursor over tokens, with one method per precedence level."""
+    """A cursor over lexemes, with one method per precedence level."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class _Parser:
         events: Collection[str] = (),
         metrics: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._tokens = tokenize(text)
+        self._lexemes = lexemes(text)
         self._index = 0
         self._depth = 0
         self._events = frozenset(events)
@@ -110,25 +110,25 @@ class _Parser:
     # -- cursor
 
     @property
-    def _current(self) -> Token:
-        return self._tokens[self._index]
+    def _current(self) -> Lexeme:
+        return self._lexemes[self._index]
 
-    def _advance(self) -> Token:
-        token = self._current
+    def _advance(self) -> Lexeme:
+        lexeme = self._current
         self._index += 1
-        return token
+        return lexeme
 
-    def _take(self, *texts: str) -> Token | None:
-        token = self._current
-        if token.kind in {"operator", "name"} and token.keyword in texts:
+    def _take(self, *texts: str) -> Lexeme | None:
+        lexeme = self._current
+        if lexeme.kind in {"operator", "name"} and lexeme.keyword in texts:
             return self._advance()
         return None
 
-    def _expect(self, text: str) -> Token:
-        token = self._take(text)
-        if token is None:
+    def _expect(self, text: str) -> Lexeme:
+        lexeme = self._take(text)
+        if lexeme is None:
             raise self._unexpected(quoted(text))
-        return token
+        return lexeme
 
     def expect_end(self) -> None:
         """Raise unless everything was read."""
@@ -136,12 +136,12 @@ class _Parser:
             raise self._unexpected("the end")
 
     def _unexpected(self, wanted: str, *, hint: str | None = None) -> ExpressionError:
-        token = self._current
-        found = quoted(token.text) if token.text else "the end"
+        lexeme = self._current
+        found = quoted(lexeme.text) if lexeme.text else "the end"
         return ExpressionError(
-            f"expected {wanted} but found {found} at position {token.position + 1}",
-            position=token.position,
-            hint=hint or WRITTEN_ELSEWHERE.get(token.keyword),
+            f"expected {wanted} but found {found} at position {lexeme.position + 1}",
+            position=lexeme.position,
+            hint=hint or WRITTEN_ELSEWHERE.get(lexeme.keyword),
         )
 
     def _deeper(self) -> None:
@@ -176,11 +176,11 @@ class _Parser:
 
     def _comparison(self) -> Node:
         left = self._sum()
-        token = self._take(*_COMPARISONS)
-        if token:
+        lexeme = self._take(*_COMPARISONS)
+        if lexeme:
             if self._current.text == "=":
                 raise self._unexpected("a value", hint="Equality is one sign: status = 'paid'.")
-            return Comparison(_COMPARISONS[token.text], left, self._sum())  # type: ignore[arg-type]
+            return Comparison(_COMPARISONS[lexeme.text], left, self._sum())  # type: ignore[arg-type]
         if self._take("is"):
             negated = self._take("not")
             self._expect("null")
@@ -218,17 +218,17 @@ class _Parser:
 
     def _sum(self) -> Node:
         node = self._product()
-        while token := self._take("+", "-"):
-            node = Arithmetic(token.text, node, self._product())  # type: ignore[arg-type]
+        while lexeme := self._take("+", "-"):
+            node = Arithmetic(lexeme.text, node, self._product())  # type: ignore[arg-type]
         return node
 
     def _product(self) -> Node:
         node = self._unary()
-        while token := self._take("*", "/"):
-            if token.text == "/":
+        while lexeme := self._take("*", "/"):
+            if lexeme.text == "/":
                 raise ExpressionError(
-                    f"fields cannot be divided, at position {token.position + 1}",
-                    position=token.position,
+                    f"fields cannot be divided, at position {lexeme.position + 1}",
+                    position=lexeme.position,
                     hint="Division is for metrics: divide aggregates, as in sum(a) / count(b).",
                 )
             node = Arithmetic("*", node, self._unary())
@@ -243,23 +243,23 @@ class _Parser:
         return self._primary()
 
     def _primary(self) -> Node:
-        token = self._current
-        if token.kind == "number":
+        lexeme = self._current
+        if lexeme.kind == "number":
             self._advance()
-            return Constant(_number(token))
-        if token.kind == "text":
+            return Constant(_number(lexeme))
+        if lexeme.kind == "text":
             self._advance()
-            return Constant(token.text[1:-1].replace("''", "'"))
+            return Constant(lexeme.text[1:-1].replace("''", "'"))
         if self._take("("):
             node = self.scalar()
             self._expect(")")
             return node
-        if token.kind == "name":
+        if lexeme.kind == "name":
             return self._named(self._advance())
         raise self._unexpected("a value")
 
-    def _named(self, token: Token) -> Node:
-        keyword = token.keyword
+    def _named(self, lexeme: Lexeme) -> Node:
+        keyword = lexeme.keyword
         if keyword in {"true", "false"}:
             return Constant(keyword == "true")
         if keyword == "null":
@@ -270,22 +270,22 @@ class _Parser:
             self._index -= 1
             raise self._unexpected("a value")
         if self._take("("):
-            return self._call(token)
-        return FieldReference(self._field_name(token))
+            return self._call(lexeme)
+        return FieldReference(self._field_name(lexeme))
 
-    def _call(self, token: Token) -> Call:
-        if token.keyword in WORDS:
+    def _call(self, lexeme: Lexeme) -> Call:
+        if lexeme.keyword in WORDS:
             raise ExpressionError(
-                f'"{token.text}" at position {token.position + 1} is an aggregate, '
+                f'"{lexeme.text}" at position {lexeme.position + 1} is an aggregate, '
                 "and here one event is looked at",
-                position=token.position,
+                position=lexeme.position,
                 hint="Aggregates stand outside: sum(sale.amount) filter (where amount > 10).",
             )
         arguments = [self.scalar()]
         while self._take(","):
             arguments.append(self.scalar())
         self._expect(")")
-        return Call(token.keyword, tuple(arguments))
+        return Call(lexeme.keyword, tuple(arguments))
 
     def _case(self) -> Case:
         branches: list[tuple[Node, Node]] = []
@@ -300,31 +300,32 @@ class _Parser:
         self._expect("end")
         return Case(tuple(branches), otherwise)
 
-    def _field_name(self, token: Token) -> str:
-        event, _, name = token.text.rpartition(".")
+    def _field_name(self, lexeme: Lexeme) -> str:
+        event, _, name = lexeme.text.rpartition(".")
         if not event:
-            return token.text
+            return lexeme.text
         if event not in self._events:
             if not self._events:
                 raise ExpressionError(
-                    f'"{token.text}" at position {token.position + 1} is not a field of this event',
-                    position=token.position,
+                    f'"{lexeme.text}" at position {lexeme.position + 1} '
+                    "is not a field of this event",
+                    position=lexeme.position,
                     hint="Name fields without their event here: amount, not payment.amount.",
                 )
-            raise self._unknown_event(token, event)
+            raise self._unknown_event(lexeme, event)
         if self._event is not None and event != self._event:
             raise ExpressionError(
                 f'fields of "{self._event}" and "{event}" cannot meet in one aggregate, '
-                f"at position {token.position + 1}",
-                position=token.position,
+                f"at position {lexeme.position + 1}",
+                position=lexeme.position,
                 hint="Aggregate each event by itself and combine the aggregates.",
             )
         self._event = event
         return name
 
-    def _unknown_event(self, token: Token, event: str) -> ExpressionError:
-        place = f"at position {token.position + 1}"
-        name = token.text
+    def _unknown_event(self, lexeme: Lexeme, event: str) -> ExpressionError:
+        place = f"at position {lexeme.position + 1}"
+        name = lexeme.text
         owner, _, field = name.rpartition(".")
         if name in self._events:
             message = f'"{name}" {place} is an event, and here a field of it is needed'
@@ -341,7 +342,7 @@ class _Parser:
         else:
             message = f'event "{event}" does not exist, {place}'
             hint = f"Known events: {', '.join(sorted(self._events)) or 'none'}."
-        return ExpressionError(message, position=token.position, hint=hint)
+        return ExpressionError(message, position=lexeme.position, hint=hint)
 
     def _value_of(self, metric: str) -> str:
         return (
@@ -355,39 +356,39 @@ class _Parser:
         """Parse sums and differences of aggregates."""
         self._deeper()
         node = self._metric_product()
-        while token := self._take("+", "-"):
-            node = Combine(token.text, node, self._metric_product())  # type: ignore[arg-type]
+        while lexeme := self._take("+", "-"):
+            node = Combine(lexeme.text, node, self._metric_product())  # type: ignore[arg-type]
         self._depth -= 1
         return node
 
     def _metric_product(self) -> MetricNode:
         node = self._metric_primary()
-        while token := self._take("*", "/"):
-            node = Combine(token.text, node, self._metric_primary())  # type: ignore[arg-type]
+        while lexeme := self._take("*", "/"):
+            node = Combine(lexeme.text, node, self._metric_primary())  # type: ignore[arg-type]
         return node
 
     def _metric_primary(self) -> MetricNode:
-        token = self._current
-        if token.kind == "number":
+        lexeme = self._current
+        if lexeme.kind == "number":
             self._advance()
-            return Number(_number(token))
+            return Number(_number(lexeme))
         if self._take("("):
             node = self.metric()
             self._expect(")")
             return node
-        if token.kind == "name" and token.keyword in WORDS:
+        if lexeme.kind == "name" and lexeme.keyword in WORDS:
             self._advance()
-            return self._aggregate(WORDS[token.keyword])
+            return self._aggregate(WORDS[lexeme.keyword])
         raise self._unexpected("an aggregate or a number", hint=self._hint_of_aggregates())
 
     def _hint_of_aggregates(self) -> str:
-        token, following = self._current, self._tokens[self._index + 1 : self._index + 2]
+        lexeme, following = self._current, self._lexemes[self._index + 1 : self._index + 2]
         aggregates = hint_of_aggregates()
-        if token.keyword in OTHER_AGGREGATES:
-            return OTHER_AGGREGATES[token.keyword]
-        if token.text in self._metrics:
-            return self._value_of(token.text)
-        if token.kind == "name" and not (following and following[0].text == "("):
+        if lexeme.keyword in OTHER_AGGREGATES:
+            return OTHER_AGGREGATES[lexeme.keyword]
+        if lexeme.text in self._metrics:
+            return self._value_of(lexeme.text)
+        if lexeme.kind == "name" and not (following and following[0].text == "("):
             return f"A metric is made of events, and not of fields or metrics alone. {aggregates}"
         return aggregates
 
@@ -417,18 +418,18 @@ class _Parser:
         return tuple(inputs)
 
     def _event_input(self) -> AggregateInput:
-        token = self._current
-        if token.kind != "name":
+        lexeme = self._current
+        if lexeme.kind != "name":
             known = ", ".join(sorted(self._events))
             example = f"count({min(self._events, default='order.created')})"
             hint = f"Name the event to count, as in {example}."
             if len(self._events) > 1:
                 hint += f" Known events: {known}."
             raise self._unexpected("an event name", hint=hint)
-        if token.text not in self._events:
-            raise self._unknown_event(token, token.text)
+        if lexeme.text not in self._events:
+            raise self._unknown_event(lexeme, lexeme.text)
         self._advance()
-        return AggregateInput(token.text, None)
+        return AggregateInput(lexeme.text, None)
 
     def _measured(self) -> AggregateInput:
         start = self._current
@@ -459,17 +460,17 @@ class _Parser:
         return node
 
     def _fraction(self) -> Decimal:
-        token = self._current
-        if token.kind != "number" or not 0 < Decimal(token.text) < 1:
+        lexeme = self._current
+        if lexeme.kind != "number" or not 0 < Decimal(lexeme.text) < 1:
             raise self._unexpected("a quantile between 0 and 1, such as 0.95")
         self._advance()
-        return Decimal(_number(token))
+        return Decimal(_number(lexeme))
 
 
-def _number(token: Token) -> int | Decimal:
-    if len(token.text.replace(".", "")) > MAX_DIGITS:
+def _number(lexeme: Lexeme) -> int | Decimal:
+    if len(lexeme.text.replace(".", "")) > MAX_DIGITS:
         raise ExpressionError(
-            f"a number at position {token.position + 1} has more than {MAX_DIGITS} digits",
-            position=token.position,
+            f"a number at position {lexeme.position + 1} has more than {MAX_DIGITS} digits",
+            position=lexeme.position,
         )
-    return Decimal(token.text) if "." in token.text else int(token.text)
+    return Decimal(lexeme.text) if "." in lexeme.text else int(lexeme.text)

@@ -16,7 +16,7 @@ EXACT = Context(
 )
 """Wide enough that sums never round; set it before adding decimals. Lint bounds what they reach."""
 
-Value = int | Decimal | None
+ExactValue = int | Decimal | None
 Fraction = tuple[int, int]
 """Numerator and denominator, not reduced; the denominator is never zero and may be negative."""
 

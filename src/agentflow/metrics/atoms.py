@@ -12,7 +12,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from agentflow.expressions.aggregates import AtomKind, ReadKind
-from agentflow.metrics.arithmetic import Value
+from agentflow.metrics.arithmetic import ExactValue
 from agentflow.metrics.distinct_values import DistinctPart
 from agentflow.metrics.state import Distinct, Multiset
 
@@ -94,17 +94,17 @@ class AtomReader:
         sql: Writes the same over a column of history.
     """
 
-    live: Callable[[object, Quantile], Value]
+    live: Callable[[object, Quantile], ExactValue]
     sql: Callable[[SqlColumn, Quantile], str]
 
 
-def _number(state: object, _q: Quantile) -> Value:
+def _number(state: object, _q: Quantile) -> ExactValue:
     if isinstance(state, int | Decimal):
         return state
     raise TypeError(type(state))
 
 
-def _size(state: object, _q: Quantile) -> Value:
+def _size(state: object, _q: Quantile) -> ExactValue:
     if isinstance(state, Distinct | DistinctPart):
         return state.size()
     raise TypeError(type(state))

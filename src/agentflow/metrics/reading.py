@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from agentflow.expressions.nodes import Number
-from agentflow.metrics.arithmetic import Fraction, Value, combine, fraction, rounded, settled
+from agentflow.metrics.arithmetic import ExactValue, Fraction, combine, fraction, rounded, settled
 from agentflow.metrics.atoms import READERS
 from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.plan import AtomRead, Computed, MetricPlan, Reading
@@ -19,7 +19,7 @@ class MetricValue(msgspec.Struct, frozen=True, gc=False):
         events: How many events it is made of.
     """
 
-    value: Value
+    value: ExactValue
     events: int
 
 
@@ -28,7 +28,7 @@ def measure(plan: MetricPlan, cell: Cell) -> MetricValue:
     return MetricValue(_answer(plan, cell), cell.events)
 
 
-def _answer(plan: MetricPlan, cell: Cell) -> Value:
+def _answer(plan: MetricPlan, cell: Cell) -> ExactValue:
     """Compute a metric and round it once; whole metrics give integers, the others decimals."""
     reading = plan.reading
     if isinstance(reading, AtomRead):
@@ -40,7 +40,7 @@ def _answer(plan: MetricPlan, cell: Cell) -> Value:
     return int(number) if plan.whole else number
 
 
-def _finished(plan: MetricPlan, value: Value) -> Value:
+def _finished(plan: MetricPlan, value: ExactValue) -> ExactValue:
     if value is None:
         return None
     if plan.whole:
@@ -59,5 +59,5 @@ def _exact(node: Reading, cell: Cell) -> Fraction | None:
             return None if value is None else fraction(value)
 
 
-def _read_atom(read: AtomRead, state: object) -> Value:
+def _read_atom(read: AtomRead, state: object) -> ExactValue:
     return READERS[read.kind].live(state, read.q)

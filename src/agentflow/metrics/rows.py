@@ -12,7 +12,7 @@ from fractions import Fraction
 from operator import add, mul, sub, truediv
 
 from agentflow.expressions.nodes import Number
-from agentflow.metrics.arithmetic import Value
+from agentflow.metrics.arithmetic import ExactValue
 from agentflow.metrics.atoms import SUM_PART
 from agentflow.metrics.plan import AtomRead, MetricPlan, Reading
 
@@ -29,7 +29,7 @@ def reads(node: Reading) -> tuple[AtomRead, ...]:
     return tuple(dict.fromkeys(_reads(node)))
 
 
-def row_answer(plan: MetricPlan, values: Sequence[object]) -> Value:
+def row_answer(plan: MetricPlan, values: Sequence[object]) -> ExactValue:
     """Compute a metric from the reads of one row, exactly, and round it once.
 
     Args:

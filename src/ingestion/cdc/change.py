@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from quality.verdict import Rejected, Violation
 
 Scalar: TypeAlias = "bool | int | str | float | list[Scalar] | dict[str, Scalar] | None"
-Row: TypeAlias = Mapping[str, Scalar]
+RowImage: TypeAlias = Mapping[str, Scalar]
 Operation = Literal["insert", "update", "delete", "snapshot", "truncate", "schema_change"]
 IgnoredKind = Literal["tombstone", "transaction", "heartbeat", "message", "schema_change"]
 
@@ -56,15 +56,15 @@ class RowChange:
     database: str
     table: str
     operation: Operation
-    key: Row | None
-    before: Row | None
-    after: Row | None
+    key: RowImage | None
+    before: RowImage | None
+    after: RowImage | None
     position: str
     occurred_us: int
     transaction: str | None = None
     unavailable: tuple[str, ...] = ()
-    moved_to: Row | None = None
-    moved_from: Row | None = None
+    moved_to: RowImage | None = None
+    moved_from: RowImage | None = None
     columns: tuple[str, ...] | None = None
 
 

@@ -16,7 +16,7 @@ import msgspec
 from agentflow.contracts import SourceContract
 from agentflow.contracts.tables import Emission
 from agentflow.wording import quoted
-from ingestion.cdc.change import Refusal, Row, RowChange, Scalar
+from ingestion.cdc.change import Refusal, RowChange, RowImage, Scalar
 from ingestion.cdc.row_event import (
     FULL_IDENTITY,
     TOGETHER,
@@ -98,7 +98,7 @@ def _columns_are_there(change: RowChange, contract: SourceContract) -> None:
 
 def _meanings(
     change: RowChange, contract: SourceContract
-) -> Iterator[tuple[Means, Row | None, Row, Row | None]]:
+) -> Iterator[tuple[Means, RowImage | None, RowImage, RowImage | None]]:
     """Yield what happened to which key; an update that moves the contract's key is two things."""
     before, after = change.before, change.after
     if change.operation == "snapshot":
@@ -126,25 +126,25 @@ def _meanings(
             yield "update", key, after or {}, before
 
 
-def _moved(key: Row, before: Row) -> bool:
+def _moved(key: RowImage, before: RowImage) -> bool:
     return all(before.get(name) is not None for name in key) and any(
         before[name] != value for name, value in key.items()
     )
 
 
-def _held(row: Row, contract: SourceContract) -> Row:
+def _held(row: RowImage, contract: SourceContract) -> RowImage:
     """Return what a row says of the contract's key."""
     return {name: column_of(name, row, contract) for name in contract.key if name in row}
 
 
-def _with_key(row: Row | None, key: Row | None) -> Row:
+def _with_key(row: RowImage | None, key: RowImage | None) -> RowImage:
     """Return a row that has its key too; its own columns come first, and are not decoded."""
     if row is None or key is None or key.keys() <= row.keys():
         return (row if row is not None else key) or {}
     return ChainMap(cast("dict[str, Scalar]", row), cast("dict[str, Scalar]", key))
 
 
-def _key(change: RowChange, row: Row | None, contract: SourceContract) -> Row | None:
+def _key(change: RowChange, row: RowImage | None, contract: SourceContract) -> RowImage | None:
     if not contract.key:
         if change.operation in {"update", "delete"}:
             message = f"a row of {quoted(contract.table)} changed, which has no key to tell which"
@@ -162,7 +162,7 @@ def _key(change: RowChange, row: Row | None, contract: SourceContract) -> Row | 
     return {name: told[name] for name in contract.key}
 
 
-def _wanted(emission: Emission, row_event: RowEvent, before: Row | None) -> bool:
+def _wanted(emission: Emission, row_event: RowEvent, before: RowImage | None) -> bool:
     for name, values in emission.when.items():
         value = row_event.value(name)
         text = ("true" if value else "false") if isinstance(value, bool) else str(value)

@@ -10,7 +10,15 @@ from typing import cast
 import msgspec
 
 from agentflow.wording import quoted
-from ingestion.cdc.change import Ignored, Malformed, Operation, Row, RowChange, Scalar, TopicRecord
+from ingestion.cdc.change import (
+    Ignored,
+    Malformed,
+    Operation,
+    RowChange,
+    RowImage,
+    Scalar,
+    TopicRecord,
+)
 from ingestion.cdc.schemas import PayloadSchema, described
 from ingestion.cdc.unavailable import filled
 
@@ -145,22 +153,22 @@ def _schema_change(payload: Mapping[str, Scalar]) -> RowChange | None:
     )
 
 
-def _row(value: Scalar, part: str) -> Row | None:
+def _row(value: Scalar, part: str) -> RowImage | None:
     return None if value is None else _struct(value, part)
 
 
-def _typed(row: Row | None, schema: PayloadSchema | None, part: str) -> Row | None:
+def _typed(row: RowImage | None, schema: PayloadSchema | None, part: str) -> RowImage | None:
     return row if row is None or schema is None else schema.row(part, row)
 
 
-def _key(key: bytes) -> Row:
+def _key(key: bytes) -> RowImage:
     document = _decode(key)
     payload, schema = described(document)
     row = _struct(payload, "key")
     return row if schema is None else schema.row(None, row)
 
 
-def _header_key(value: bytes | None) -> Row | None:
+def _header_key(value: bytes | None) -> RowImage | None:
     return None if value is None else _key(value)
 
 

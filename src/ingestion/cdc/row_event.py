@@ -13,7 +13,7 @@ from agentflow.contracts import SourceContract
 from agentflow.contracts.tables import KEY, POSITION, ColumnTenant, ColumnValues, Emission
 from agentflow.events import canonical_json
 from agentflow.wording import quoted
-from ingestion.cdc.change import Row, RowChange, Scalar
+from ingestion.cdc.change import RowChange, RowImage, Scalar
 from ingestion.cdc.columns import Converted, column_value, field_value, literal_value
 from ingestion.cdc.schemas import told
 from ingestion.cdc.sources import CompiledEmission, SourceTable
@@ -39,7 +39,7 @@ class ChangeRefusedError(Exception):
         self.pointer = pointer
 
 
-def column_of(name: str, row: Row, contract: SourceContract) -> Scalar:
+def column_of(name: str, row: RowImage, contract: SourceContract) -> Scalar:
     """Return what a record holds of a column.
 
     Raises:
@@ -55,7 +55,7 @@ def column_of(name: str, row: Row, contract: SourceContract) -> Scalar:
         ) from error
 
 
-def value_of(name: str, row: Row, contract: SourceContract) -> Converted:
+def value_of(name: str, row: RowImage, contract: SourceContract) -> Converted:
     """Return what a column of a row holds, as the contract reads it.
 
     Raises:
@@ -81,8 +81,8 @@ class RowEvent:
     change: RowChange
     table: SourceTable
     means: Means
-    key: Row | None
-    row: Row
+    key: RowImage | None
+    row: RowImage
 
     @property
     def position(self) -> str:
@@ -126,7 +126,7 @@ class RowEvent:
             self._is_as_it_was(name, value)
         return value
 
-    def differs(self, name: str, before: Row) -> bool:
+    def differs(self, name: str, before: RowImage) -> bool:
         """Tell whether a column changed; what was not sent did not."""
         if self.unsent(name):
             return False
@@ -227,7 +227,7 @@ class RowEvent:
         return self.value(column)
 
 
-def _text(key: Row | None) -> str | None:
+def _text(key: RowImage | None) -> str | None:
     """Return a key as one text: its value, or a JSON list of them."""
     if key is None:
         return None
@@ -237,7 +237,7 @@ def _text(key: Row | None) -> str | None:
     return canonical_json(values).decode()
 
 
-def _name(key: Row) -> str:
+def _name(key: RowImage) -> str:
     text = _text(key) or ""
     return text if _PLAIN.match(text) else sha256(text.encode()).hexdigest()[:32]
 

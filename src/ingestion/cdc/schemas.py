@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from ingestion.cdc.change import Row, Scalar
+from ingestion.cdc.change import RowImage, Scalar
 from ingestion.cdc.temporal import ColumnValueError, clock_text, day_text, instant_text
 
 _Schema = Mapping[str, object]
@@ -24,7 +24,7 @@ class DescribedRow(Mapping[str, Scalar]):
 
     __slots__ = ("_row", "_schemas")
 
-    def __init__(self, row: Row, schemas: Mapping[str, _Schema]) -> None:
+    def __init__(self, row: RowImage, schemas: Mapping[str, _Schema]) -> None:
         self._row = row
         self._schemas = schemas
 
@@ -43,7 +43,7 @@ class DescribedRow(Mapping[str, Scalar]):
     def __repr__(self) -> str:
         return f"DescribedRow({dict(self._row)!r})"
 
-    def told(self) -> Row:
+    def told(self) -> RowImage:
         """Return all columns, those that cannot be decoded as the record holds them."""
         return {name: self._told(name) for name in self._row}
 
@@ -60,7 +60,7 @@ class PayloadSchema:
 
     fields: Mapping[str, _Schema]
 
-    def row(self, part: str | None, row: Row) -> Row:
+    def row(self, part: str | None, row: RowImage) -> RowImage:
         """Return a row, or the key, with instants, days and decimals as text that says what it is.
 
         Args:
@@ -71,7 +71,7 @@ class PayloadSchema:
         return DescribedRow(row, known)
 
 
-def told(row: Row) -> Row:
+def told(row: RowImage) -> RowImage:
     """Return all columns of a row, whether a contract reads them or not."""
     return row.told() if isinstance(row, DescribedRow) else row
 

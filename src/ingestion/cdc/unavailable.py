@@ -13,7 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from agentflow.contracts.tables import ColumnType
-from ingestion.cdc.change import Row, Scalar
+from ingestion.cdc.change import RowImage, Scalar
 
 _MARKER: Final = "__debezium_unavailable_value"
 _BYTES: Final = _MARKER.encode()
@@ -25,7 +25,9 @@ _NUMBERS: Final = list(_BYTES)
 _UNMARKED: Final = frozenset({"json", "bytes"})
 
 
-def filled(after: Row | None, before: Row | None) -> tuple[Row | None, tuple[str, ...]]:
+def filled(
+    after: RowImage | None, before: RowImage | None
+) -> tuple[RowImage | None, tuple[str, ...]]:
     """Take what was not sent from the row as it was, if that is known.
 
     Returns:

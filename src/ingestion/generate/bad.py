@@ -11,7 +11,7 @@ import msgspec
 from agentflow.clock import MICROSECOND
 from agentflow.contracts import EventContract, FieldContract
 from agentflow.contracts.model import duration
-from ingestion.generate.draws import Value
+from ingestion.generate.draws import DrawnValue
 from ingestion.generate.journeys import Draft, rules_of
 
 Flaw: TypeAlias = Literal[
@@ -46,7 +46,7 @@ class EventCorrupter:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._rules: dict[str, Callable[[Mapping[str, Value]], str | None]] = {}
+        self._rules: dict[str, Callable[[Mapping[str, DrawnValue]], str | None]] = {}
 
     def spoil(self, draft: Draft, write: Write) -> tuple[Flaw, bytes]:
         """Return a flaw and the bytes that have it; *draft* stays as it is."""

@@ -16,10 +16,10 @@ from agentflow.expressions.python import NAMESPACE, PythonEmitter
 from ingestion.generate.patterns import sampler
 from ingestion.generate.shape import Draw
 
-Value: TypeAlias = "str | int | float | bool | Decimal | None"
-State: TypeAlias = "dict[str, Value]"
+DrawnValue: TypeAlias = "str | int | float | bool | Decimal | None"
+State: TypeAlias = "dict[str, DrawnValue]"
 """The values one journey has drawn so far; every name it may ever draw is there, first as None."""
-Drawing: TypeAlias = Callable[[State], Value]
+Drawing: TypeAlias = Callable[[State], DrawnValue]
 _PART = re.compile(r"\{([^{}]*)\}")
 
 
@@ -126,14 +126,14 @@ def _decimal(value: Draw, bounds: tuple[Decimal, Decimal], random: Random) -> Dr
     low, high = (int(bound * units) for bound in bounds)
     number = _number(value, float(bounds[0]), float(bounds[1]), random)
 
-    def draw(_state: State) -> Value:
+    def draw(_state: State) -> DrawnValue:
         return Decimal(min(max(int(number() * units), low), high)).scaleb(-scale)
 
     return draw
 
 
 def _id(prefix: str, context: DrawContext) -> Drawing:
-    def draw(_state: State) -> Value:
+    def draw(_state: State) -> DrawnValue:
         context.count += 1
         return f"{prefix}{context.run}{context.count}"
 

@@ -14,7 +14,7 @@ from agentflow.contracts import EventContract, Registry
 from agentflow.contracts.scope import declared_scope
 from agentflow.expressions import ExpressionType, Scope, parse_scalar
 from agentflow.expressions.python import NAMESPACE, PythonEmitter
-from ingestion.generate.draws import DrawContext, Drawing, State, Value, drawing_of, type_of
+from ingestion.generate.draws import DrawContext, Drawing, DrawnValue, State, drawing_of, type_of
 from ingestion.generate.shape import Scenario, Step, Values
 
 _ATTEMPTS = 200
@@ -26,7 +26,7 @@ class Draft(msgspec.Struct, gc=False):
     contract: EventContract
     timestamps: tuple[str, ...]
     occurred_us: int
-    values: dict[str, Value]
+    values: dict[str, DrawnValue]
 
     def moved(self, by_us: int) -> Draft:
         """Return it at another time; all its timestamps move together, so its rules still hold."""
@@ -170,7 +170,7 @@ class _Compiler:
             nonlocal attempts
             for _ in range(attempts):
                 seen = state.copy()
-                values: dict[str, Value] = {
+                values: dict[str, DrawnValue] = {
                     name: value for name in taken if (value := seen[name]) is not None
                 }
                 for name, drawing in drawings:
@@ -216,14 +216,14 @@ def compile_scenario(
     return CompiledScenario(tuple(opening), _chosen(journeys, weights, context.random))
 
 
-def rules_of(contract: EventContract) -> Callable[[Mapping[str, Value]], str | None]:
+def rules_of(contract: EventContract) -> Callable[[Mapping[str, DrawnValue]], str | None]:
     """Return the function that names the first rejecting rule which values break, if any."""
     scope = {
         name: ExpressionType(declared.kind, declared.scale, nullable=True)
         for name, declared in declared_scope(contract).items()
     }
     emitter = PythonEmitter(scope, field=lambda name: f"v.get({name!r})")
-    rules: list[tuple[str, Callable[[Mapping[str, Value]], object]]] = [
+    rules: list[tuple[str, Callable[[Mapping[str, DrawnValue]], object]]] = [
         (
             rule.name,
             eval(  # noqa: S307 - emitted from a checked tree, never text of a file

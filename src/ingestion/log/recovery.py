@@ -25,7 +25,7 @@ from ingestion.log.wal import dropped_commits
 
 _TAIL_CHUNKS: Final = 2_000
 
-Outcome = Literal["created", "opened", "skipped", "salvaged", "replaced"]
+OpenedAs = Literal["created", "opened", "skipped", "salvaged", "replaced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class OpenReport:
         lost: Offset ranges lost per topic, when salvaged; a lost tail has no known end.
     """
 
-    outcome: Outcome
+    outcome: OpenedAs
     problems: tuple[str, ...] = ()
     quarantined: tuple[Path, ...] = ()
     kept: Mapping[str, int] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def _replace(path: Path, problems: list[str], *, new_id: Callable[[], str]) -> O
     building.rename(ready)
     _sync_directory(path)
     quarantined = _swap_in(path, ready)
-    outcome: Outcome = "salvaged" if any(salvaged.kept.values()) else "replaced"
+    outcome: OpenedAs = "salvaged" if any(salvaged.kept.values()) else "replaced"
     return OpenReport(outcome, tuple(problems), quarantined, salvaged.kept, salvaged.lost)
 
 

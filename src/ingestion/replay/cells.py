@@ -17,9 +17,9 @@ from ingestion.replay.shape import CellType, FileColumn, MappingContract, Number
 
 Cell: TypeAlias = "str | int | float | bool | Decimal | datetime | date | None"
 """What a reader may put into a row: text from CSV, more from JSON and Parquet."""
-Value: TypeAlias = "str | int | float | bool | Decimal | None"
+CellValue: TypeAlias = "str | int | float | bool | Decimal | None"
 """A named value: timestamps are microseconds since the epoch, dates ISO text."""
-Parser: TypeAlias = Callable[[Cell], Value]
+Parser: TypeAlias = Callable[[Cell], CellValue]
 
 EPOCH_UNITS_US: Final[Mapping[str, int]] = {"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1}
 # As JSON writes numbers, and so as every other way in reads them: no plus, no zeros before it.
@@ -42,7 +42,7 @@ def parser_of(column: FileColumn, mapping: MappingContract) -> Parser:
     parse = _PARSERS[column.type](column)
     plain = _plain_of(column, mapping.numbers)
 
-    def read(cell: Cell) -> Value:
+    def read(cell: Cell) -> CellValue:
         if isinstance(cell, str):
             return None if cell in missing else parse(plain(cell))
         return None if cell is None else parse(cell)
@@ -70,7 +70,7 @@ def _plain_of(column: FileColumn, numbers: Numbers) -> Callable[[str], str]:
 
 
 def _string(_column: FileColumn) -> Parser:
-    def parse(cell: Cell) -> Value:
+    def parse(cell: Cell) -> CellValue:
         if isinstance(cell, bool):
             return "true" if cell else "false"
         if isinstance(cell, str | int | Decimal):
@@ -83,7 +83,7 @@ def _string(_column: FileColumn) -> Parser:
 
 
 def _integer(_column: FileColumn) -> Parser:
-    def parse(cell: Cell) -> Value:
+    def parse(cell: Cell) -> CellValue:
         if isinstance(cell, str) and _INTEGER.match(cell):
             cell = int(cell)
         if isinstance(cell, float | Decimal) and cell == cell // 1:
@@ -100,7 +100,7 @@ def _integer(_column: FileColumn) -> Parser:
 def _decimal(column: FileColumn) -> Parser:
     scale = column.scale or 0
 
-    def parse(cell: Cell) -> Value:
+    def parse(cell: Cell) -> CellValue:
         if isinstance(cell, bool) or not isinstance(cell, str | int | float | Decimal):
             raise CellError(f"{_shown(cell)} is not a decimal number")
         text = format(cell, "f") if isinstance(cell, Decimal) else str(cell)
@@ -122,7 +122,7 @@ def _decimal(column: FileColumn) -> Parser:
 
 
 def _number(_column: FileColumn) -> Parser:
-    def parse(cell: Cell) -> Value:
+    def parse(cell: Cell) -> CellValue:
         if not isinstance(cell, bool) and isinstance(cell, str | int | float | Decimal):
             try:
                 number = float(cell) if _NUMBER.match(str(cell)) else float("nan")
@@ -136,7 +136,7 @@ def _number(_column: FileColumn) -> Parser:
 
 
 def _boolean(_column: FileColumn) -> Parser:
-    def parse(cell: Cell) -> Value:
+    def parse(cell: Cell) -> CellValue:
         if isinstance(cell, bool):
             return cell
         try:
@@ -153,7 +153,7 @@ def _timestamp(column: FileColumn) -> Parser:
     if form in EPOCH_UNITS_US:
         return _epoch(EPOCH_UNITS_US[form])
 
-    def parse(cell: Cell) -> Value:
+    def parse(cell: Cell) -> CellValue:
         moment = cell if isinstance(cell, datetime) else _moment(cell, form)
         if moment.tzinfo is None:
             if zone is None:
@@ -168,7 +168,7 @@ def _timestamp(column: FileColumn) -> Parser:
 
 
 def _epoch(unit_us: int) -> Parser:
-    def parse(cell: Cell) -> Value:
+    def parse(cell: Cell) -> CellValue:
         if isinstance(cell, bool) or not isinstance(cell, str | int | float | Decimal):
             raise CellError(f"{_shown(cell)} is not a time since the epoch")
         if not _DECIMAL.match(str(cell)):
@@ -202,7 +202,7 @@ def _moment(cell: Cell, form: str) -> datetime:
 def _date(column: FileColumn) -> Parser:
     form = column.format
 
-    def parse(cell: Cell) -> Value:
+    def parse(cell: Cell) -> CellValue:
         if isinstance(cell, datetime):
             if cell.time() != time():
                 raise CellError(f"{_shown(cell)} is an instant, not a date")

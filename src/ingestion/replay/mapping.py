@@ -16,7 +16,7 @@ from agentflow.clock import to_rfc3339
 from agentflow.events import UNMAPPED, EventRef, canonical_json
 from agentflow.expressions import infer, parse_scalar
 from agentflow.wording import quoted
-from ingestion.replay.cells import Cell, CellError, Value
+from ingestion.replay.cells import Cell, CellError, CellValue
 from ingestion.replay.shape import EventMapping, MappingContract
 from ingestion.replay.values import Step, Tables, Values, evaluated, rendered, scope_of, steps_of
 
@@ -168,7 +168,9 @@ def _event(event: EventMapping, mapping: MappingContract) -> _Compiled:
     return compiled
 
 
-def _field(name: str, text: str, mapping: MappingContract) -> tuple[str, Callable[[Values], Value]]:
+def _field(
+    name: str, text: str, mapping: MappingContract
+) -> tuple[str, Callable[[Values], CellValue]]:
     scope = scope_of(mapping)
     node = parse_scalar(text)
     value = evaluated(node, scope)
@@ -181,9 +183,9 @@ def _field(name: str, text: str, mapping: MappingContract) -> tuple[str, Callabl
             return name, value
 
 
-def _instant_text(value: Value) -> str | None:
+def _instant_text(value: CellValue) -> str | None:
     return to_rfc3339(value) if isinstance(value, int) else None
 
 
-def _decimal_text(value: Value) -> str | None:
+def _decimal_text(value: CellValue) -> str | None:
     return format(value, "f") if isinstance(value, Decimal) else None

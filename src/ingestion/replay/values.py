@@ -9,11 +9,11 @@ from typing import TypeAlias
 from agentflow.expressions import ExpressionType, Node, Scope
 from agentflow.expressions.python import NAMESPACE, PythonEmitter
 from agentflow.wording import quoted
-from ingestion.replay.cells import Cell, CellError, Value, parser_of
+from ingestion.replay.cells import Cell, CellError, CellValue, parser_of
 from ingestion.replay.instants import UNITS_US, at, first_after
 from ingestion.replay.shape import FileColumn, InstantColumn, MappingContract
 
-Values: TypeAlias = dict[str, Value]
+Values: TypeAlias = dict[str, CellValue]
 Step: TypeAlias = Callable[[Mapping[str, Cell], Values], None]
 Tables: TypeAlias = Mapping[str, Mapping[str, str]]
 """Lookup name → its file's content."""
@@ -93,11 +93,11 @@ def rendered(template: str) -> Callable[[Values], str | None]:
     return render
 
 
-def evaluated(node: Node, scope: Scope) -> Callable[[Values], Value]:
+def evaluated(node: Node, scope: Scope) -> Callable[[Values], CellValue]:
     """Return the compiled function of a checked expression over the named values."""
     source = PythonEmitter(scope, field=lambda name: f"v[{name!r}]").value_source(node)
     namespace = dict(NAMESPACE)
-    compiled: Callable[[Values], Value] = eval(f"lambda v: {source}", namespace)  # noqa: S307 - emitted from a checked tree, never text of a file
+    compiled: Callable[[Values], CellValue] = eval(f"lambda v: {source}", namespace)  # noqa: S307 - emitted from a checked tree, never text of a file
     return compiled
 
 
@@ -151,10 +151,10 @@ def _instant(name: str, instant: InstantColumn) -> Step:
     return step
 
 
-def _sum(instant: InstantColumn) -> Callable[[Values], Value]:
+def _sum(instant: InstantColumn) -> Callable[[Values], CellValue]:
     start, plus, unit_us = instant.start or "", instant.plus or "", UNITS_US[instant.unit]
 
-    def compute(values: Values) -> Value:
+    def compute(values: Values) -> CellValue:
         start_us, units = values[start], values[plus]
         if isinstance(start_us, int) and isinstance(units, int):
             return start_us + units * unit_us
@@ -163,12 +163,12 @@ def _sum(instant: InstantColumn) -> Callable[[Values], Value]:
     return compute
 
 
-def _clock(instant: InstantColumn) -> Callable[[Values], Value]:
+def _clock(instant: InstantColumn) -> Callable[[Values], CellValue]:
     clock = rendered(instant.clock or "")
     date = rendered(instant.date) if instant.date is not None else None
     zone_from, zone_name, after = instant.zone_from, instant.zone, instant.after or ""
 
-    def compute(values: Values) -> Value:
+    def compute(values: Values) -> CellValue:
         clock_text = clock(values)
         where = zone_name if zone_from is None else values[zone_from]
         if clock_text is None or where is None:

@@ -45,9 +45,9 @@ class Decoder:
         self._row = row
         slots = all_slots(layouts_of(registry))
         self._nothing = (None,) * len(slots)
-        self._known: dict[tuple[str | None, str | None], _Event] = {}
+        self._known: dict[tuple[str | None, str | None], _EventDecoder] = {}
         for ref, contract in registry.events.items():
-            self._known[ref.type, str(ref.version)] = _Event(
+            self._known[ref.type, str(ref.version)] = _EventDecoder(
                 ref, layout(contract), slots, self._gate
             )
 
@@ -99,7 +99,7 @@ _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - what is cast has no zone;
 _TEXT: Final[dict[str, Callable[[Any], str]]] = {"decimal": str, "timestamptz": _instant}
 
 
-class _Event:
+class _EventDecoder:
     """What has to be known to turn records of one event version into values, in order of slots."""
 
     def __init__(self, ref: EventRef, described: Layout, slots: Sequence[str], gate: Gate) -> None:

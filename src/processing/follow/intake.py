@@ -28,7 +28,7 @@ from processing.write.intake import judge_in_slices
 from processing.write.port import IntakeDependencies, StreamState, Visibility
 from processing.write.requests import Requests
 from processing.write.results import EventResult, taken
-from quality.sameness import conflict
+from quality.duplicates import id_conflict
 from quality.verdict import Accepted, Rejected
 
 HOLE_PATIENCE_US: Final = 1_000_000
@@ -212,7 +212,7 @@ class StreamIntake:
                 conflicts = under_way is not None and under_way != content
             sent.setdefault(identity, content)
             if conflicts:
-                results.append(_rejected(conflict(verdict.event)))
+                results.append(_rejected(id_conflict(verdict.event)))
                 continue
             known = offset is not None or under_way is not None
             results.append(taken(verdict, "duplicate" if known else "accepted", offset))

@@ -19,8 +19,8 @@ from processing.follow.lag import Pressure
 from processing.follow.replica import Replica, open_replica
 from processing.follow.watcher import EndsWatcher
 from processing.lake import Lake, LakeFollower, LakeReader, lake_health, open_lake
+from processing.lake.housekeeping import Housekeeping
 from processing.lake.maintenance import REMOTE_GRACE, SMALL_FILES
-from processing.lake.upkeep import Upkeep
 from processing.platform import Platform
 from processing.wiring import Site, Storage, assemble, noted
 from processing.write.port import EventIntake, IntakeDependencies
@@ -80,7 +80,7 @@ def _storage(site: Site, *, broker: Broker, options: StreamOptions) -> Storage:
             partial(lake_health, lake),
             adopt=lake.adopt,
             interval=options.look_every,
-            upkeep=Upkeep(site.supervisor, maintain=maintain),
+            housekeeping=Housekeeping(site.supervisor, maintain=maintain),
             supervisor=site.supervisor,
         )
 

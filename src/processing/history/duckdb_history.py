@@ -15,7 +15,7 @@ from agentflow.clock import from_datetime
 from agentflow.contracts import Registry
 from agentflow.errors import StorageError, UnavailableError, ValueTooLargeError
 from agentflow.events import EventRef
-from agentflow.metrics.arithmetic import Value
+from agentflow.metrics.arithmetic import ExactValue
 from agentflow.metrics.plan import MetricPlan
 from agentflow.metrics.restated import first_known_query, touched_query
 from agentflow.metrics.rows import row_answer
@@ -60,7 +60,7 @@ class MetricRow:
 
     bucket_us: int | None
     dimensions: tuple[object, ...]
-    value: Value
+    value: ExactValue
     events: int
 
 

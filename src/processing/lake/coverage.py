@@ -81,8 +81,8 @@ class Progressed:
 
     def behind(self, markers: Mapping[LakeTableName, Table], table: Table) -> bool:
         """Compare what was sent to the table with what it shows."""
-        said = self._bounds.greatest(markers[PROGRESS_TABLE])
-        return self._last(table) < said.get(sent_to(_name(table)), -1)
+        summary_property = self._bounds.greatest(markers[PROGRESS_TABLE])
+        return self._last(table) < summary_property.get(sent_to(_name(table)), -1)
 
     def _last(self, table: Table) -> int:
         return self._bounds.greatest(table).get("log_offset", -1)
@@ -144,7 +144,7 @@ def covered(table: Table, topic: str) -> int:
     if current is None:
         return 0
     for snapshot in ancestors_of(current, table.metadata):
-        if (value := said(snapshot, key)) is not None:
+        if (value := summary_property(snapshot, key)) is not None:
             return int(value)
     raise StorageError(
         f'table "{".".join(table.name())}" does not say which offsets it covers',
@@ -157,7 +157,7 @@ def recorded(table: Table) -> Positions:
     return Positions(covered(table, VALIDATED), covered(table, DEAD_LETTERS))
 
 
-def said(snapshot: Snapshot, key: str) -> str | None:
+def summary_property(snapshot: Snapshot, key: str) -> str | None:
     """Return a property of a snapshot's summary."""
     return None if snapshot.summary is None else snapshot.summary.additional_properties.get(key)
 

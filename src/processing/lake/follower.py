@@ -11,9 +11,9 @@ from typing import Final
 from agentflow.contracts import Registry
 from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor
+from processing.lake.housekeeping import Housekeeping
 from processing.lake.port import LakeHealth
 from processing.lake.positions import Positions
-from processing.lake.upkeep import Upkeep
 from quality import Gate
 
 _URGENT_SECONDS: Final = 0.25
@@ -32,7 +32,7 @@ class LakeFollower:
         *,
         adopt: Callable[[Registry], None],
         interval: timedelta,
-        upkeep: Upkeep | None = None,
+        housekeeping: Housekeeping | None = None,
         supervisor: Supervisor | None = None,
     ) -> None:
         supervisor = supervisor or Supervisor()
@@ -47,7 +47,7 @@ class LakeFollower:
         self._asked = 0
         self._waiting = 0
         self._stopping = False
-        self._upkeep = upkeep or Upkeep(supervisor)
+        self._housekeeping = housekeeping or Housekeeping(supervisor)
         self._thread = supervisor.thread("lake-follower", "lake", self._run)
 
     def start(self) -> None:
@@ -79,7 +79,7 @@ class LakeFollower:
     @property
     def maintained(self) -> int:
         """How often maintenance was done."""
-        return self._upkeep.maintained
+        return self._housekeeping.maintained
 
     @property
     def failure(self) -> BaseException | None:
@@ -131,7 +131,7 @@ class LakeFollower:
                 self._changed.notify_all()
             if failure is None:
                 self._thread.activity.well()
-                self._upkeep.maintain_when_due()
+                self._housekeeping.maintain_when_due()
             if not self._wait():
                 return
 

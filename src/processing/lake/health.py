@@ -10,7 +10,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import ancestors_of
 
 from processing.lake.catalog import DEAD_LETTER_TABLE, Lake
-from processing.lake.coverage import said
+from processing.lake.coverage import summary_property
 from processing.lake.port import LakeHealth, TableHealth
 from processing.transformations.layout import PROGRESS_TABLE
 
@@ -37,7 +37,7 @@ def rivals(progress: Table) -> Sequence[str]:
     if current is None:
         return ()
     newest = islice(ancestors_of(current, progress.metadata), _RECENT_COMMITS)
-    jobs = [job for each in newest if (job := said(each, JOB_ID)) is not None]
+    jobs = [job for each in newest if (job := summary_property(each, JOB_ID)) is not None]
     turns = [job for job, _ in groupby(jobs)]
     return sorted(set(turns)) if len(turns) > len(set(turns)) else ()
 
@@ -46,7 +46,7 @@ def _table(table: Table, complete: int) -> TableHealth:
     current = table.current_snapshot()
 
     def total(key: str) -> int:
-        return 0 if current is None else int(said(current, key) or 0)
+        return 0 if current is None else int(summary_property(current, key) or 0)
 
     return TableHealth(
         table=".".join(table.name()),

@@ -12,9 +12,9 @@ import structlog
 from agentflow.contracts import Registry
 from agentflow.errors import AgentFlowError
 from agentflow.supervision import Supervisor
+from processing.lake.housekeeping import Housekeeping
 from processing.lake.port import LakeHealth
 from processing.lake.positions import Positions
-from processing.lake.upkeep import Upkeep
 from processing.lake.writer import LakeWriter
 from quality import Gate
 
@@ -33,7 +33,7 @@ class LakeThread:
         *,
         interval: timedelta = timedelta(seconds=10),
         batch_events: int = 20_000,
-        upkeep: Upkeep | None = None,
+        housekeeping: Housekeeping | None = None,
         supervisor: Supervisor | None = None,
     ) -> None:
         """Prepare the thread.
@@ -42,7 +42,7 @@ class LakeThread:
             writer: What writes; only this thread may use it.
             interval: Longest time an event waits.
             batch_events: Write sooner when so many wait.
-            upkeep: What is done between two batches.
+            housekeeping: What is done between two batches.
             supervisor: What starts the thread again, whatever ends it.
         """
         supervisor = supervisor or Supervisor()
@@ -58,7 +58,7 @@ class LakeThread:
         self._failure: BaseException | None = None
         self._attempts = 0
         self._stopping = False
-        self._upkeep = upkeep or Upkeep(supervisor)
+        self._housekeeping = housekeeping or Housekeeping(supervisor)
         self._thread = supervisor.thread("lake-writer", "lake", self._run)
 
     def start(self) -> None:
@@ -94,12 +94,12 @@ class LakeThread:
     @property
     def seen(self) -> LakeHealth | None:
         """What the last look at the lake showed."""
-        return self._upkeep.seen
+        return self._housekeeping.seen
 
     @property
     def maintained(self) -> int:
         """How often maintenance was done."""
-        return self._upkeep.maintained
+        return self._housekeeping.maintained
 
     @property
     def failure(self) -> BaseException | None:
@@ -149,11 +149,11 @@ class LakeThread:
         )
 
     def _run(self) -> None:
-        self._upkeep.look()
+        self._housekeeping.look()
         while (goal := self._next_goal()) is not None:
             failure = None if self.covered.reaches(goal) else self._attempt(goal)
             if failure is None:
-                self._upkeep.look()
+                self._housekeeping.look()
             with self._changed:
                 self._failure = failure
                 self._attempts += 1
@@ -164,9 +164,9 @@ class LakeThread:
                 self._changed.notify_all()
             if failure is None:
                 with self._writing:
-                    maintained = self._upkeep.maintain_when_due()
+                    maintained = self._housekeeping.maintain_when_due()
                 if maintained:
-                    self._upkeep.look()
+                    self._housekeeping.look()
 
     def _next_goal(self) -> Positions | None:
         """Wait until there is something to do; None when the thread is to end.
@@ -185,11 +185,11 @@ class LakeThread:
                 if self._failure is None:
                     if self._waiting() >= self._batch_events:
                         return self._known
-                    if now >= self._upkeep.due:
+                    if now >= self._housekeeping.due:
                         return self.covered
                 due = inf if self._due is None else self._due
                 if self._failure is None:
-                    due = min(due, self._upkeep.due)
+                    due = min(due, self._housekeeping.due)
                     self._thread.activity.well()
                 self._timers.wait(self._changed, None if due == inf else due)
 

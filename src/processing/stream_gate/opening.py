@@ -14,7 +14,7 @@ from ingestion.gate.port import GateBus, GateWork
 from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.private import make_private
 from processing.lake import Lake, LakeThread, LakeWriter, lake_health
-from processing.lake.upkeep import Upkeep
+from processing.lake.housekeeping import Housekeeping
 from processing.stream_gate.gate import GateThread
 from processing.stream_gate.process import GateParts, GateProcess
 from processing.transformations.stream import StreamGate
@@ -68,7 +68,7 @@ def open_gate(
             lake=LakeThread(
                 writer,
                 interval=lake_interval,
-                upkeep=Upkeep(supervisor, look=partial(lake_health, lake)),
+                housekeeping=Housekeeping(supervisor, look=partial(lake_health, lake)),
                 supervisor=supervisor,
             ),
             keep_events=work.keep_events,

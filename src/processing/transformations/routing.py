@@ -15,8 +15,8 @@ from processing.transformations.dead_letter import (
 )
 from processing.transformations.links import Linker
 from quality import Accepted, Gate, Rejected, Verdict
+from quality.duplicates import id_conflict
 from quality.record import Named, named
-from quality.sameness import conflict
 
 
 class Routed(Accept, frozen=True, gc=False):
@@ -86,12 +86,12 @@ class Router:
         if named(first.value) != Named(event.id, event.source, event.tenant):
             return None
         if ref.type != event.type:
-            return conflict(event)
+            return id_conflict(event)
         try:
             repeated = self._gate.same(self._gate.decode(ref, first.value), event)
         except (UnknownContractError, StorageCorruptError):
             return None
-        return None if repeated else conflict(event)
+        return None if repeated else id_conflict(event)
 
     def reject(self, raw: RawEvent, verdict: Rejected) -> Reject:
         """Return the log's form of a rejection."""

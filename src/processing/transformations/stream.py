@@ -19,8 +19,8 @@ from ingestion.log.port import DEAD_LETTERS, DUPLICATES, VALIDATED, NewRecord, R
 from processing.transformations.routing import Router
 from quality import Accepted, Gate, Rejected, Violation
 from quality.codes import ATTRIBUTE_INVALID
+from quality.duplicates import id_conflict
 from quality.envelope import MAX_ATTRIBUTE_LENGTH
-from quality.sameness import conflict
 
 DEFAULT_TENANT: Final = "default"
 NOT_JUDGED: Final = "not_judged"
@@ -61,7 +61,7 @@ class StreamOutput(msgspec.Struct, frozen=True, gc=False):
         identity: Of an accepted event: the first record of an identity belongs to `validated`. In
             the place of a later one of the same content belongs its `receipt`, in the place of one
             of other content what `StreamGate.conflict` returns.
-        content: 8 bytes, equal for accepted events that say the same (`quality.sameness`).
+        content: 8 bytes, equal for accepted events that say the same (`quality.duplicates`).
         document: An accepted event as it was judged.
     """
 
@@ -145,7 +145,7 @@ class StreamGate:
         if isinstance(verdict, Rejected):  # a snapshot's row, which is too late for any other
             raw = msgspec.structs.replace(raw, of_any_age=True)
             verdict = self._gate.judge(raw)
-        why = conflict(verdict.event) if isinstance(verdict, Accepted) else verdict
+        why = id_conflict(verdict.event) if isinstance(verdict, Accepted) else verdict
         letter = self._router.reject(raw, why)
         return StreamOutput(DEAD_LETTERS, dead_letter_record(raw, letter, place))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agentflow.metrics import MetricPlan, MetricState, MetricValue, measure
-from agentflow.metrics.arithmetic import Value
+from agentflow.metrics.arithmetic import ExactValue
 from agentflow.metrics.sql import QuerySpec
 from agentflow.metrics.windows import BEGINNING_US
 from processing.history import MetricRow
@@ -43,8 +43,8 @@ class Compared:
     """One number, live and computed again; None where one side has nothing."""
 
     dimensions: Mapping[str, object]
-    live: Value
-    recomputed: Value
+    live: ExactValue
+    recomputed: ExactValue
     live_events: int
     recomputed_events: int
 

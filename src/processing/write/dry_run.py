@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agentflow.events import Event, RawEvent
 from agentflow.metrics import MetricState, measure
-from agentflow.metrics.arithmetic import EXACT, Value
+from agentflow.metrics.arithmetic import EXACT, ExactValue
 from agentflow.metrics.distincts import Key
 from agentflow.metrics.evaluator import Cell
 from agentflow.metrics.plan import MetricPlan
@@ -29,9 +29,9 @@ class Move:
     plan: MetricPlan
     window: str
     dimensions: Mapping[str, object]
-    before: Value
-    after: Value
-    moved: Value
+    before: ExactValue
+    after: ExactValue
+    moved: ExactValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from processing.write.port import IntakeDependencies, StreamState, Visibility
 from processing.write.requests import Requests
 from processing.write.results import EventResult, EventStatus, taken
 from processing.write.visibility import LogVisibility
+from quality.duplicates import id_conflict
 from quality.gate import Gate
-from quality.sameness import conflict
 from quality.verdict import Accepted, Rejected
 
 _JUDGED_AT_ONCE: Final = 256
@@ -153,7 +153,7 @@ def _stored(batch: Batch, outcomes: Iterable[Outcome]) -> Iterable[tuple[int, Ev
 def _result(verdict: Accepted | Rejected, outcome: Outcome) -> EventResult:
     status = _STATUS[type(outcome)]
     if isinstance(verdict, Accepted) and isinstance(outcome, DeadLettered):
-        verdict = conflict(verdict.event)  # another event has its identity
+        verdict = id_conflict(verdict.event)  # another event has its identity
     if isinstance(verdict, Rejected):
         dead_letter = outcome.offset if isinstance(outcome, DeadLettered) else None
         return EventResult(

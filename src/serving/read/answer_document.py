@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from agentflow.metrics.arithmetic import Value
+from agentflow.metrics.arithmetic import ExactValue
 from serving.read.causes import CauseDocument
 from serving.read.warnings import WarningDocument
 
@@ -94,6 +94,6 @@ class AnswerShape(msgspec.Struct, frozen=True, kw_only=True):
     recompute: RecomputeShape | msgspec.UnsetType = msgspec.UNSET
 
 
-def rendered(value: Value) -> int | str | None:
+def rendered(value: ExactValue) -> int | str | None:
     """Render a value: integers as numbers, decimals as text that keeps every digit."""
     return f"{value:f}" if isinstance(value, Decimal) else value

@@ -21,7 +21,7 @@ from agentflow.metrics import (
     compile_movers,
     measure,
 )
-from agentflow.metrics.arithmetic import EXACT, Value
+from agentflow.metrics.arithmetic import EXACT, ExactValue
 from agentflow.metrics.atoms import ATOMS
 from agentflow.metrics.evaluator import BUCKET_US, Delta
 from agentflow.metrics.plan import Computed, Reading
@@ -122,13 +122,13 @@ class Causes:
         held = None if currency is None else getattr(event.data, attribute_of(currency), None)
         return unit_of(self._plan, {} if currency is None else {currency: held})
 
-    def _difference(self, before: Event | None, after: Event | None) -> Value:
+    def _difference(self, before: Event | None, after: Event | None) -> ExactValue:
         less, more = self._alone(before), self._alone(after)
         if less is None and more is None:
             return None
         return (more or 0) - (less or 0)
 
-    def _alone(self, event: Event | None) -> Value:
+    def _alone(self, event: Event | None) -> ExactValue:
         """Return the metric of a world with that one event in it."""
         mover = self._movers.get(event.ref) if event is not None and self._additive else None
         if event is None or mover is None:

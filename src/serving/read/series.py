@@ -16,7 +16,7 @@ from typing import Final, Literal
 from agentflow.clock import to_rfc3339
 from agentflow.errors import ParameterError
 from agentflow.metrics import compile_cells, measure
-from agentflow.metrics.arithmetic import Value
+from agentflow.metrics.arithmetic import ExactValue
 from processing.history import MetricRow
 from serving.read.answer_document import Point, rendered
 from serving.read.metric_query import MetricQuery
@@ -103,7 +103,7 @@ def _point(
     place: tuple[int, Key],
     held: Mapping[tuple[int | None, Key], MetricRow],
     touched: Touched,
-    empty: Value,
+    empty: ExactValue,
 ) -> Point:
     start_us, end_us = steps.clipped(place[0])
     row = held.get(place)

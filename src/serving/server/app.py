@@ -48,7 +48,7 @@ from serving.read.cursors import Cursors
 from serving.read.metric_query import MetricQuery, check_query
 from serving.read.offsets import Offsets
 from serving.read.prepared import PreparedAnswers
-from serving.server.edge import Edge
+from serving.server.edge import EdgeApp
 from serving.server.hot import HotPath
 from serving.server.idempotency import Idempotency
 from serving.server.reads import PlainReads
@@ -148,7 +148,7 @@ def create_app(
         Offsets(secret if known else b""),
     )
     request_ids = RequestIds()
-    edge = Edge(
+    edge = EdgeApp(
         Routes(OPERATIONS, context),
         guard=guard,
         idempotency=Idempotency(platform.idempotency, platform.clock),

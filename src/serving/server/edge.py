@@ -57,7 +57,7 @@ _URI_TOO_LONG = Problem(
 )
 
 
-class Edge:
+class EdgeApp:
     """The ASGI app that admits requests and has *routes* answer them."""
 
     def __init__(

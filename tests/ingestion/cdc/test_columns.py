@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentflow.contracts.tables import ColumnType
-from ingestion.cdc.change import Row, Scalar
+from ingestion.cdc.change import RowImage, Scalar
 from ingestion.cdc.columns import column_value, field_value
 from ingestion.cdc.temporal import ColumnValueError, misread_in_snapshot
 from tests.ingestion.cdc.records import change_of, recorded
@@ -135,7 +135,7 @@ def test_a_snapshot_says_the_same_as_the_stream_or_is_known_to_be_misread(
 ) -> None:
     """The same rows were written before the connector came, and after."""
 
-    def rows(operation: str) -> list[Row]:
+    def rows(operation: str) -> list[RowImage]:
         changes = [change_of(record) for record in recorded(name)]
         found = [each.after for each in changes if each.operation == operation and each.after]
         return sorted(found, key=lambda row: int(str(row["id"])))

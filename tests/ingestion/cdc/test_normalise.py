@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentflow.contracts.tables import ColumnType
 from ingestion.cdc import Ignored, Malformed, RowChange, TopicRecord, normalise
-from ingestion.cdc.change import Row
+from ingestion.cdc.change import RowImage
 from ingestion.cdc.columns import column_value
 from tests.ingestion.cdc.records import TYPES, Logical, change_of, recorded, render, row
 
@@ -112,7 +112,7 @@ rows = st.builds(
 )
 
 
-def canonical(found: Row | None, *, schemas: bool) -> Row | None:
+def canonical(found: RowImage | None, *, schemas: bool) -> RowImage | None:
     """Read a row the way a source contract of that database declares its columns."""
     if found is None:
         return None
@@ -125,8 +125,8 @@ def canonical(found: Row | None, *, schemas: bool) -> Row | None:
 @given(op=st.sampled_from("crud"), before=rows, after=rows, schemas=st.booleans())
 def test_a_change_is_the_same_from_postgresql_and_mariadb(
     op: str,
-    before: Row,
-    after: Row,
+    before: RowImage,
+    after: RowImage,
     schemas: bool,  # noqa: FBT001 - drawn
 ) -> None:
     """Decimals, booleans, instants, days, bytes and JSON."""

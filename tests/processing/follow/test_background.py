@@ -116,16 +116,16 @@ def calling(find: Callable[[Platform], tuple[Any, str]], *, half: bool = False) 
 
 def maintenance(platform: Platform, timers: Saboteur, failure: BaseException) -> None:
     """Kill maintenance, which is due now."""
-    upkeep = platform.parts.lake._upkeep  # type: ignore[attr-defined]  # noqa: SLF001
-    seldom, maintain = upkeep._every_seconds, upkeep._maintain  # noqa: SLF001
+    housekeeping = platform.parts.lake._housekeeping  # type: ignore[attr-defined]  # noqa: SLF001
+    seldom, maintain = housekeeping._every_seconds, housekeeping._maintain  # noqa: SLF001
 
     def then_seldom() -> None:
-        upkeep._every_seconds = seldom  # noqa: SLF001
+        housekeeping._every_seconds = seldom  # noqa: SLF001
         maintain()
 
-    upkeep._maintain = then_seldom  # noqa: SLF001
-    calling(lambda _: (upkeep, "_maintain"))(platform, timers, failure)
-    upkeep._every_seconds = 0.01  # noqa: SLF001
+    housekeeping._maintain = then_seldom  # noqa: SLF001
+    calling(lambda _: (housekeeping, "_maintain"))(platform, timers, failure)
+    housekeeping._every_seconds = 0.01  # noqa: SLF001
 
 
 def subscriber(platform: Platform, timers: Saboteur, failure: BaseException) -> None:
@@ -176,7 +176,7 @@ COMMON: Mapping[str, Kill] = {
     "truncations": waiting("truncations"),
 }
 EMBEDDED: Mapping[str, Kill] = COMMON | {
-    "lake-look": calling(lambda platform: (platform.parts.lake._upkeep, "_look")),  # type: ignore[attr-defined]  # noqa: SLF001
+    "lake-look": calling(lambda platform: (platform.parts.lake._housekeeping, "_look")),  # type: ignore[attr-defined]  # noqa: SLF001
     "lake-writer": waiting("lake-writer"),
     "log-writer": calling(lambda platform: (platform.parts.log, "commit")),
 }

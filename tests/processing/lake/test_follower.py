@@ -9,7 +9,7 @@ from queue import Queue
 from agentflow.errors import StorageError
 from agentflow.supervision import Supervisor
 from processing.lake import LakeFollower, LakeHealth, Positions
-from processing.lake.upkeep import Upkeep
+from processing.lake.housekeeping import Housekeeping
 
 
 def followed(positions: Callable[[], Positions], *, interval: timedelta) -> LakeFollower:
@@ -73,7 +73,7 @@ def test_maintenance_that_fails_ends_nothing() -> None:
         look,
         adopt=lambda _: None,
         interval=timedelta(milliseconds=5),
-        upkeep=Upkeep(Supervisor(), maintain=maintain, every=timedelta(0)),
+        housekeeping=Housekeeping(Supervisor(), maintain=maintain, every=timedelta(0)),
     )
     follower.start()
     for _ in range(3):

@@ -11,7 +11,7 @@ from agentflow.errors import StorageError, StorageFullError
 from agentflow.supervision import Supervisor
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeThread, LakeWriter, Positions
-from processing.lake.upkeep import Upkeep
+from processing.lake.housekeeping import Housekeeping
 from quality import Gate
 from tests.fakes.memory_log import MemoryLog
 from tests.processing.lake.conftest import Publish, order
@@ -151,7 +151,7 @@ def test_maintenance_runs_between_batches(
     thread = LakeThread(
         LakeWriter(lake, log, gate),
         interval=timedelta(0),
-        upkeep=Upkeep(Supervisor(), maintain=maintained.set, every=timedelta(0)),
+        housekeeping=Housekeeping(Supervisor(), maintain=maintained.set, every=timedelta(0)),
     )
     thread.start()
     publish([order(1)])
@@ -179,7 +179,7 @@ def test_a_maintenance_that_fails_ends_nothing(failure: BaseException) -> None:
     thread = LakeThread(
         writer,  # type: ignore[arg-type]
         interval=NEVER,
-        upkeep=Upkeep(Supervisor(), maintain=maintain, every=timedelta(0)),
+        housekeeping=Housekeeping(Supervisor(), maintain=maintain, every=timedelta(0)),
     )
     thread.start()
     first = thread.flush(Positions(1, 0), timeout=SOON)

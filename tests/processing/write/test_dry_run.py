@@ -10,7 +10,7 @@ from agentflow.contracts import Registry
 from agentflow.events import Event, RawEvent
 from agentflow.lint import load
 from agentflow.metrics import measure
-from agentflow.metrics.arithmetic import Value
+from agentflow.metrics.arithmetic import ExactValue
 from processing.definitions import Definitions
 from processing.live import LiveEngine
 from processing.write.dry_run import DryRun, dry_run
@@ -20,7 +20,7 @@ from tests.processing.laws.campaign import PACKS, ListedGroups
 from tests.processing.laws.events import encoded, random_document
 from tests.processing.laws.streams import START_US
 
-Numbers = dict[tuple[str, int, tuple[object, ...]], Value]
+Numbers = dict[tuple[str, int, tuple[object, ...]], ExactValue]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ class Shop:
                 found[(*metric, dims)] = measure(plan, cell).value
         return found
 
-    def nothing(self, metric: tuple[str, int]) -> Value:
+    def nothing(self, metric: tuple[str, int]) -> ExactValue:
         state = self.engine.read(metric, "nobody", now_us=START_US)
         return measure(state.plan, state.merged([])).value
 

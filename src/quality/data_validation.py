@@ -1,4 +1,4 @@
-"""The slow way through an event's data: fields, then rules, then derived fields."""
+"""Validate an event's data and name every violation: fields, then rules, then derived fields."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from quality.formats import INTEGER_DIGITS
 from quality.shape import MAX_INTEGER, MIN_INTEGER
 from quality.verdict import Violation
 
-Examined = tuple[dict[str, object], list[Violation], tuple[Violation, ...]]
+ValidatedData = tuple[dict[str, object], list[Violation], tuple[Violation, ...]]
 """The declared values that are right, what is wrong, and the warnings."""
 
 
-def examine_data(plan: CompiledContract, data: Mapping[str, msgspec.Raw]) -> Examined:
+def validate_data(plan: CompiledContract, data: Mapping[str, msgspec.Raw]) -> ValidatedData:
     """Judge the data of an event; rules are asked when everything they read is right."""
     fields, found = _fields(plan, data)
     failed, warnings = _rules(plan, fields)

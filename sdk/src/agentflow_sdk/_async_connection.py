@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
-import time
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from agentflow_sdk.errors import ProblemError, RequestTimeoutError, UnreachableE
 T = TypeVar("T")
 
 
-class Session:
+class AsyncConnection:
     """Connections to one server, and how patiently to use them."""
 
     def __init__(
@@ -28,16 +28,16 @@ class Session:
         timeout_seconds: float,
         retry: Retry,
         reconnect: Retry,
-        transport: httpx2.BaseTransport | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.timeout_seconds = timeout_seconds
         self.retry = retry
         self.reconnect = reconnect
-        self.http = httpx2.Client(
+        self.http = httpx2.AsyncClient(
             base_url=base_url, headers=headers, timeout=timeout_seconds, transport=transport
         )
 
-    def do(self, call: Call[T]) -> T:
+    async def do(self, call: Call[T]) -> T:
         """Send a call and return its answer.
 
         Raises:
@@ -47,7 +47,7 @@ class Session:
         while True:
             attempt += 1
             try:
-                return call.parse(self._send(call))
+                return call.parse(await self._send(call))
             except UnreachableError:
                 delay = self._delay_seconds(call, attempt)
                 if delay is None:
@@ -58,15 +58,15 @@ class Session:
                 delay = self._delay_seconds(call, attempt, error.retry_after_seconds)
                 if delay is None:
                     raise
-            time.sleep(delay)
+            await asyncio.sleep(delay)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections."""
-        self.http.close()
+        await self.http.aclose()
 
-    def _send(self, call: Call[T]) -> httpx2.Response:
+    async def _send(self, call: Call[T]) -> httpx2.Response:
         try:
-            return self.http.request(
+            return await self.http.request(
                 call.method,
                 call.path,
                 params=call.params,

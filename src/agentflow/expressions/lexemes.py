@@ -1,4 +1,4 @@
-"""From text to tokens, each with its position for error messages."""
+"""From text to lexemes, each with its position for error messages."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Literal
 from agentflow.errors import ExpressionError
 from agentflow.wording import quoted
 
-TokenKind = Literal["name", "number", "text", "operator", "end"]
+LexemeKind = Literal["name", "number", "text", "operator", "end"]
 
-_TOKEN = re.compile(
+_LEXEME = re.compile(
     r"(?P<space>\s+)"
     r"|(?P<number>\d+(?:\.\d+)?)"
     r"|(?P<text>'(?:[^']|'')*')"
@@ -28,10 +28,10 @@ _HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """One token. Names keep their dots and case; `keyword` is the lower-cased text."""
+class Lexeme:
+    """A word or sign. Names keep their dots and case; `keyword` is the lower-cased text."""
 
-    kind: TokenKind
+    kind: LexemeKind
     text: str
     position: int
 
@@ -41,18 +41,18 @@ class Token:
         return self.text.lower()
 
 
-def tokenize(text: str) -> tuple[Token, ...]:
-    """Split *text* into tokens, ending with one of kind `end`.
+def lexemes(text: str) -> tuple[Lexeme, ...]:
+    """Split *text* into lexemes, ending with one of kind `end`.
 
     Raises:
-        ExpressionError: At the first character that starts no token, or when it is too long.
+        ExpressionError: At the first character that starts no lexeme, or when it is too long.
     """
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"expression is longer than {MAX_LENGTH} characters")
-    tokens: list[Token] = []
+    parsed: list[Lexeme] = []
     position = 0
     while position < len(text):
-        found = _TOKEN.match(text, position)
+        found = _LEXEME.match(text, position)
         if found is None:
             raise ExpressionError(
                 f"unexpected character {quoted(text[position])} at position {position + 1}",
@@ -62,10 +62,10 @@ def tokenize(text: str) -> tuple[Token, ...]:
         kind = found.lastgroup
         if kind in {"name", "number", "text", "operator"}:
             _refuse_unheld(found.group(), position)
-            tokens.append(Token(kind, found.group(), position))  # type: ignore[arg-type]
+            parsed.append(Lexeme(kind, found.group(), position))  # type: ignore[arg-type]
         position = found.end()
-    tokens.append(Token("end", "", len(text)))
-    return tuple(tokens)
+    parsed.append(Lexeme("end", "", len(text)))
+    return tuple(parsed)
 
 
 def _refuse_unheld(text: str, position: int) -> None:

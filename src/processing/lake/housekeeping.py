@@ -24,7 +24,7 @@ RETRY_SECONDS: Final = 60.0
 """Maintenance that failed is tried again after so long."""
 
 
-class Upkeep:
+class Housekeeping:
     """Maintenance and looks, each when it is due. One thread; `seen` and `due` from any.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Whether two events of one identity say the same: a repetition counts once, a conflict is refused.
+"""Tell a duplicate from an id conflict: one event that comes twice, or two under one identity.
 
 What an event says is its type, its subject, its event time as far as the sender stated it, and the
 declared fields of its data, as they are after decoding. How it travelled does not matter (the
@@ -20,7 +20,7 @@ from agentflow.events import Event
 from quality import codes
 from quality.verdict import Rejected, Violation
 
-Said = Mapping[str, object]
+DeclaredFields = Mapping[str, object]
 """Declared fields of an event's data that are not null, by name."""
 
 CONTENT_BYTES: Final = 8
@@ -37,13 +37,15 @@ _CONFLICT: Final = Violation(
 )
 
 
-def same(first: Event, again: Event, *, said: tuple[Said, Said]) -> bool:
-    """Tell whether *again* repeats *first*; *said* are their declared fields, in this order."""
+def same_content(
+    first: Event, again: Event, *, declared: tuple[DeclaredFields, DeclaredFields]
+) -> bool:
+    """Tell whether *again* repeats *first*; *declared* are their declared fields, in this order."""
     return (
         first.type == again.type
         and first.subject == again.subject
         and _same_time(first, again)
-        and said[0] == said[1]
+        and declared[0] == declared[1]
     )
 
 
@@ -54,12 +56,12 @@ def _same_time(first: Event, again: Event) -> bool:
     return first.occurred_us == first.ingested_us and again.occurred_us == again.ingested_us
 
 
-def content_digest(event: Event, said: Said, *, timed: bool) -> bytes:
+def content_digest(event: Event, declared: DeclaredFields, *, timed: bool) -> bytes:
     """Return 8 bytes that are equal for events that say the same, and hardly for others.
 
     *timed* tells whether the sender stated when it happened, other than by a declared field.
     """
-    values = sorted((name, _canonical(value)) for name, value in said.items())
+    values = sorted((name, _canonical(value)) for name, value in declared.items())
     content = (event.type, event.subject, event.occurred_us if timed else None, values)
     return blake2b(_encode(content), digest_size=CONTENT_BYTES).digest()
 
@@ -72,7 +74,7 @@ def _canonical(value: object) -> object:
     return ("number", text.rstrip("0").rstrip(".") if "." in text else text)
 
 
-def conflict(event: Event) -> Rejected:
+def id_conflict(event: Event) -> Rejected:
     """Return the verdict on an accepted event whose identity belongs to another one."""
     return Rejected(
         codes.ID_CONFLICT, (_CONFLICT,), event.type, event.id, event.source, event.version
