@@ -16,7 +16,9 @@ from agentflow.errors import UnavailableError
 from agentflow.events import RawEvent
 from agentflow.metrics import MetricState
 from agentflow.supervision import Supervisor, ended
-from control_store.port import ChangelogStore, ControlStore, IdempotencyStore
+from control_store.changelog.port import ChangelogStore
+from control_store.idempotency.port import IdempotencyStore
+from control_store.store import ControlStore
 from ingestion.cdc import Sources
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
 from processing.dead_letters.triage import DeadLetters
@@ -91,8 +93,8 @@ class Platform:
         self.ready = False
         self.supervisor = supervisor
         self.accepted = AcceptedEvents(parts.log)
-        self.changelog: ChangelogStore = parts.control
-        self.idempotency: IdempotencyStore = parts.control
+        self.changelog: ChangelogStore = parts.control.changelog
+        self.idempotency: IdempotencyStore = parts.control.idempotency
         self._started = False
         self._live = supervisor.activity("live-engine", "live")
         self._lost = asyncio.Event()
@@ -117,7 +119,7 @@ class Platform:
         self.verification = Verification(self)
         self.dead_letters = DeadLetters(
             parts.log,
-            parts.control,
+            parts.control.triage,
             self.ingest,
             self.judge_again,
             lambda: Sources(self.registry),
@@ -127,7 +129,7 @@ class Platform:
             self,
             log=parts.log,
             lake=parts.lake,
-            truncations=Truncations(parts.log, parts.control),
+            truncations=Truncations(parts.log, parts.control.triage),
             supervisor=supervisor,
             recoveries=parts.recoveries,
             data_dir=parts.data_dir,

@@ -14,7 +14,7 @@ from agentflow.clock import Clock
 from agentflow.contracts import Registry
 from agentflow.supervision import Supervisor
 from agentflow.timers import Timers
-from control_store.opening import open_control
+from control_store.sqlite.opening import open_control
 from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.opening import open_log
 from ingestion.log.private import make_private

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from control_store.opening import open_control
-from control_store.port import ControlStore
+from control_store.sqlite.opening import open_control
+from control_store.store import ControlStore
 
 
 @pytest.fixture

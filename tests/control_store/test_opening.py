@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from control_store.opening import open_control
-from control_store.port import ContractChange, Done, New, Triage, TriageStatus
+from control_store.changelog.port import ContractChange
+from control_store.idempotency.port import Done, New
+from control_store.sqlite.opening import open_control
+from control_store.triage.port import Triage, TriageStatus
 
 SEED = 20_261_121
 ANSWER = Done(202, {}, b"{}")
@@ -23,10 +25,12 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     opened = open_control(directory / "control.sqlite")
     store = opened.store
     for number in range(60):
-        store.decide(Triage(number, TriageStatus.FIXED, "note " * 20, "ada", number))
-        store.publish(ContractChange(number, "metric", f"m{number}", 1, "sha256:a", "new " * 20))
-        store.begin("t", f"k{number}", b"body", now_us=number)
-        store.finish("t", f"k{number}", ANSWER, now_us=number)
+        store.triage.decide(Triage(number, TriageStatus.FIXED, "note " * 20, "ada", number))
+        store.changelog.publish(
+            ContractChange(number, "metric", f"m{number}", 1, "sha256:a", "new " * 20)
+        )
+        store.idempotency.begin("t", f"k{number}", b"body", now_us=number)
+        store.idempotency.finish("t", f"k{number}", ANSWER, now_us=number)
     store.close()
     return directory
 
@@ -41,13 +45,13 @@ def test_a_crash_between_effect_and_answer_is_resumed(tmp_path: Path) -> None:
     """The claim is durable, its owner is gone: the same body may go again, another may not."""
     file = tmp_path / "control.sqlite"
     crashed = open_control(file).store
-    assert crashed.begin("t", "k", b"body", now_us=5) == New()
+    assert crashed.idempotency.begin("t", "k", b"body", now_us=5) == New()
     crashed.close()
 
     opened = open_control(file)
 
     assert opened.report.outcome == "opened"
-    assert opened.store.begin("t", "k", b"body", now_us=6) == New(resumed=True)
+    assert opened.store.idempotency.begin("t", "k", b"body", now_us=6) == New(resumed=True)
     opened.store.close()
 
 
@@ -55,9 +59,9 @@ def test_everything_survives_a_restart(file: Path) -> None:
     """Durable means durable."""
     store = open_control(file).store
 
-    assert len(store.changes(limit=999)) == 60
-    assert store.counts() == {TriageStatus.FIXED: 60}
-    assert store.begin("t", "k7", b"body", now_us=99) == ANSWER
+    assert len(store.changelog.changes(limit=999)) == 60
+    assert store.triage.counts() == {TriageStatus.FIXED: 60}
+    assert store.idempotency.begin("t", "k7", b"body", now_us=99) == ANSWER
     store.close()
 
 
@@ -76,11 +80,11 @@ def test_a_store_with_flipped_bytes_opens(file: Path, case: int) -> None:
     if opened.report.outcome == "replaced":
         assert opened.report.problems
         assert (file.parent / "control.sqlite.corrupt-1").exists()
-    assert len(store.changes(limit=999)) <= 60
-    assert len(store.triage(range(60))) <= 60
-    store.begin("t", "fresh", b"body", now_us=99)
-    store.finish("t", "fresh", ANSWER, now_us=99)
-    store.decide(Triage(99, TriageStatus.DISCARDED, "", "ada", 99))
+    assert len(store.changelog.changes(limit=999)) <= 60
+    assert len(store.triage.triage(range(60))) <= 60
+    store.idempotency.begin("t", "fresh", b"body", now_us=99)
+    store.idempotency.finish("t", "fresh", ANSWER, now_us=99)
+    store.triage.decide(Triage(99, TriageStatus.DISCARDED, "", "ada", 99))
     store.close()
 
 
@@ -93,7 +97,7 @@ def test_garbage_is_moved_aside(tmp_path: Path, content: bytes) -> None:
     opened = open_control(file)
 
     assert opened.report.outcome == "replaced"
-    assert opened.store.changes() == []
+    assert opened.store.changelog.changes() == []
     assert (tmp_path / "control.sqlite.corrupt-1").read_bytes() == content
     opened.store.close()
 

@@ -70,8 +70,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a request that runs is forgotten",
         "control_store",
-        "IDEMPOTENCY_TTL_US and not working)",
-        "IDEMPOTENCY_TTL_US)",
+        "IDEMPOTENCY_TTL_US and not working:",
+        "IDEMPOTENCY_TTL_US:",
         "tests/control_store/test_port.py",
     ),
     Fault(

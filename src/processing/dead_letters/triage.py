@@ -14,7 +14,7 @@ import msgspec
 from agentflow.clock import Clock
 from agentflow.errors import NotFoundError
 from agentflow.events import RawEvent
-from control_store.port import Triage, TriageStatus, TriageStore
+from control_store.triage.port import Triage, TriageStatus, TriageStore
 from ingestion.cdc import Sources
 from ingestion.log.port import DEAD_LETTERS, RAW, CommitLog, Record
 from processing.dead_letters.change_letters import change_events, means_changes

@@ -12,7 +12,7 @@ import msgspec
 from agentflow.contracts import Registry
 from agentflow.contracts.model import MetricContract
 from agentflow.events import EventRef
-from control_store.port import TriageStatus, TriageStore
+from control_store.triage.port import TriageStatus, TriageStore
 from ingestion.log.port import DEAD_LETTERS, CommitLog, Record
 
 REASON: Final = "cdc_truncated"

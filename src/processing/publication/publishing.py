@@ -16,7 +16,7 @@ import structlog
 
 from agentflow.contracts import Registry
 from agentflow.errors import ContractError
-from control_store.port import ContractChange
+from control_store.changelog.port import ContractChange
 from processing.definitions import Definitions
 from processing.history import History
 from processing.lake import LakeReader
@@ -186,6 +186,6 @@ def record_changes(
         kind, name, version = key
         summary = "changed" if key in before else "added"
         change = ContractChange(platform.clock.now_us(), kind, name, version, fingerprint, summary)
-        if platform.parts.control.publish(change):
+        if platform.changelog.publish(change):
             changes.append(change)
     return changes

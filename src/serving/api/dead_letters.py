@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue
 from starlette.requests import Request
 
 from agentflow.errors import NotFoundError, ParameterError
-from control_store.port import TriageStatus
+from control_store.triage.port import TriageStatus
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.dead_letters.triage import Criteria, Fix, Triaged
 from processing.write.results import EventResult

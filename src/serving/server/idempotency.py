@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Final
 
 from agentflow.clock import Clock
-from control_store.port import Conflict, Done, IdempotencyStore, InProgress, New
+from control_store.idempotency.port import Conflict, Done, IdempotencyStore, InProgress, New
 from serving.http.problems import Detail, Problem
 from serving.http.replies import Reply
 

@@ -11,7 +11,7 @@ import structlog
 from click.testing import CliRunner, Result
 
 from agentflow_cli import main
-from control_store.opening import open_control
+from control_store.sqlite.opening import open_control
 from ingestion.log.opening import open_log
 
 

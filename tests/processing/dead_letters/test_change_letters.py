@@ -13,7 +13,7 @@ import pytest
 from agentflow.clock import ManualClock
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
-from control_store.port import TriageStatus
+from control_store.triage.port import TriageStatus
 from ingestion.cdc import Refusal, Sources, documents
 from ingestion.log.plan import dead_letter_record
 from ingestion.log.port import DEAD_LETTERS, RAW, NewRecord

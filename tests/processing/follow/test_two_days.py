@@ -25,7 +25,7 @@ from agentflow.events import RawEvent
 from agentflow.metrics.windows import parse_window
 from agentflow.supervision import ended
 from agentflow.timers import ManualTimers
-from control_store.port import Done, New
+from control_store.idempotency.port import Done, New
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.follow.opening import StreamOptions, open_stream_platform
 from processing.health import components
@@ -120,7 +120,7 @@ class TwoDays:
         value = json.dumps(document).encode()
         self.first = self.first or value
         self.ledger.append((occurred_us, amount))
-        control, key = self.platform.parts.control, f"k{amount}"
+        control, key = self.platform.parts.control.idempotency, f"k{amount}"
         assert control.begin("acme", key, b"", now_us=now_us) == New()
         assert await self._ingest(value, self.first) == ["accepted", "duplicate"]
         control.finish("acme", key, ANSWER, now_us=now_us)
@@ -157,7 +157,7 @@ class TwoDays:
 
     def require_keys(self) -> None:
         """Keys are there for a day, and gone after it."""
-        control, now_us = self.platform.parts.control, self.timers.clock.now_us()
+        control, now_us = self.platform.parts.control.idempotency, self.timers.clock.now_us()
         assert control.expire(now_us=now_us) == 0
         assert control.begin("acme", "k1", b"other", now_us=now_us) == New()
         assert control.begin("acme", f"k{len(self.ledger)}", b"", now_us=now_us) == ANSWER

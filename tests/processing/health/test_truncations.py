@@ -11,7 +11,7 @@ import pytest
 from agentflow.clock import ManualClock
 from agentflow.contracts import Registry
 from agentflow.events import RawEvent
-from control_store.port import TriageStatus
+from control_store.triage.port import TriageStatus
 from ingestion.cdc import Refusal, Sources, documents
 from ingestion.log.port import Batch
 from processing.dead_letters.triage import Criteria

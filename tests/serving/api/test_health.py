@@ -247,8 +247,7 @@ def test_a_control_store_that_fails_is_shown_until_it_works(
 ) -> None:
     """Idempotency that cannot be promised is not ok."""
     with standing_still(tmp_path, orders) as served:
-        control = served.platform.parts.control
-        connection = control._connection  # type: ignore[attr-defined]  # noqa: SLF001
+        connection = served.platform.parts.control.database.file  # type: ignore[attr-defined]
         connection.execute("ALTER TABLE idempotency RENAME TO gone")
         failed = served.post("/v1/events", json=placed("1"), headers={"idempotency-key": "k"})
         found = part(served, "control")

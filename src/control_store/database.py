@@ -1,0 +1,84 @@
+"""A database as the statements of every concern see it: transactions that are bounded in time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+from sqlalchemy import Connection, Table
+
+from agentflow.errors import StorageError, UnavailableError
+from agentflow.supervision import Activity
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+
+Upsert: TypeAlias = "sqlite.Insert | postgresql.Insert"
+"""An INSERT that may find its row there already: both dialects say it alike."""
+
+
+class Database(ABC):
+    """Transactions on one database. Any thread.
+
+    Each is durable when its block ends without an error, and has no effect when it raises.
+    """
+
+    def __init__(self, activity: Activity) -> None:
+        """Tell *activity* from now on whether calls succeed."""
+        self._activity = activity
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Look at the tables as they are at one instant.
+
+        Raises:
+            UnavailableError: The database does not answer.
+            StorageError: It answers that it cannot.
+        """
+        with self._noted(), self._connected(write=False) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, *, alone: Table | None = None) -> Iterator[Connection]:
+        """Change the tables; *alone* is a table that nobody else writes to meanwhile.
+
+        Raises:
+            UnavailableError: The database does not answer; nothing was changed, or it is not known.
+            StorageError: It answers that it cannot; nothing was changed.
+        """
+        with self._noted(), self._connected(write=True) as connection:
+            if alone is not None:
+                self._take(connection, alone)
+            yield connection
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except (StorageError, UnavailableError) as error:
+            self._activity.failed(error, expected=True)
+            raise
+        self._activity.well()
+
+    @abstractmethod
+    def insert(self, table: Table) -> Upsert:
+        """Begin an INSERT in the words of this database."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Ask whether it answers, and note it; never raises because it does not."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is open; further calls fail."""
+
+    @abstractmethod
+    def _connected(self, *, write: bool) -> AbstractContextManager[Connection]:
+        """Open a transaction that ends with the block; a driver's error becomes one of ours."""
+
+    @abstractmethod
+    def _take(self, connection: Connection, table: Table) -> None:
+        """Keep other writers out of a table until the transaction ends."""

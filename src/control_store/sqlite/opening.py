@@ -1,0 +1,184 @@
+"""Open the control store in its file, whatever state the file is in."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final, Literal
+from zlib import crc32
+
+from sqlalchemy import Table
+
+from agentflow.supervision import Activity, Supervisor
+from control_store.idempotency.store import Ownership
+from control_store.schema import HELD, VERSION, VERSION_TABLE, VERSIONS, bring_up
+from control_store.sqlite import legacy
+from control_store.sqlite.database import BUSY_SECONDS, SqliteDatabase
+from control_store.store import ControlStore
+from ingestion.log.faults import DRIVER_ERRORS, damaged, translated
+from ingestion.log.schema import definitions
+
+APPLICATION_ID: Final = 0x41464354
+"""Written into the file header: `AFCT`."""
+
+_TABLES: Final = tuple(table.name for table in HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlReport:
+    """What opening found and did.
+
+    Attributes:
+        outcome: `created`, `opened`, or `replaced`: moved aside, readable rows copied.
+        kept: Rows copied per table, when replaced.
+    """
+
+    outcome: Literal["created", "opened", "replaced"]
+    problems: tuple[str, ...] = ()
+    quarantined: tuple[Path, ...] = ()
+    kept: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedControl:
+    """The store, and what had to be done to open it."""
+
+    store: ControlStore
+    report: ControlReport
+
+
+def open_control(path: Path, activity: Activity | None = None) -> OpenedControl:
+    """Open or create the store at *path*; a damaged file is moved aside, readable rows kept.
+
+    A file of an earlier version is brought to this one. The store tells *activity* from then on
+    whether calls succeed. No other process may have the file: what was claimed and not answered
+    has no owner any more.
+
+    Raises:
+        StorageError: The file can neither be opened nor moved aside, or a newer AgentFlow made it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    activity = activity or Supervisor().activity("control-store", "control")
+    with translated(path):
+        problems = _problems(path) if path.exists() else []
+        quarantined = _quarantine(path) if problems else ()
+        existed = path.exists()
+        database = SqliteDatabase(path, activity)
+    try:
+        _prepare(database)
+        store = ControlStore(database, Ownership(secrets.token_hex(8), lease_us=0))
+        if not problems:
+            return OpenedControl(store, ControlReport("opened" if existed else "created"))
+        with translated(path):
+            kept = _copy_readable(quarantined[-1], database)
+    except BaseException:
+        database.close()
+        raise
+    report = ControlReport("replaced", tuple(problems), quarantined, kept)
+    return OpenedControl(store, report)
+
+
+def _prepare(database: SqliteDatabase) -> None:
+    """Make the tables, or bring them to this version; all of it or nothing."""
+    with database.writing() as connection:
+        if bring_up(connection) == VERSION:
+            return
+        file = database.file
+        file.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        file.execute(f"PRAGMA user_version = {_digest(file)}")
+
+
+def _digest(connection: sqlite3.Connection) -> int:
+    """Return a checksum of what the file defines: positive, and never that of a new file, 0."""
+    return crc32(repr(sorted(definitions(connection))).encode()) >> 1 or 1
+
+
+def _problems(path: Path) -> list[str]:
+    """Return what is wrong with the file. It is small, so all of it is checked, every time."""
+    if path.stat().st_size == 0:
+        return ["the file is empty"]
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
+            if found != ["ok"]:
+                return found
+            if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+                return ["the file is not an AgentFlow control store"]
+            if not _as_created(connection):
+                return ["the tables are not as they were created"]
+            for table in () if _newer(connection) else _TABLES:
+                connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - constants
+    except DRIVER_ERRORS as error:
+        if not damaged(error):
+            raise
+        return [str(error)]
+    return []
+
+
+def _as_created(connection: sqlite3.Connection) -> bool:
+    """Tell whether the file defines what its checksum says; the first version had none."""
+    digest = connection.execute("PRAGMA user_version").fetchone()[0]
+    if digest:
+        return bool(digest == _digest(connection))
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(legacy.SCHEMA)
+        return definitions(fresh) == definitions(connection)
+
+
+def _newer(connection: sqlite3.Connection) -> bool:
+    """Tell whether a newer AgentFlow made the tables: that is not damage."""
+    if not connection.execute("PRAGMA user_version").fetchone()[0]:
+        return False
+    found = connection.execute(f"SELECT version_num FROM {VERSION_TABLE.name}").fetchone()  # noqa: S608 - a constant
+    return found is not None and found[0] not in VERSIONS
+
+
+def _quarantine(path: Path) -> tuple[Path, ...]:
+    """Move the file and its side files aside, side files first; return the main file last."""
+    aside = next(
+        candidate
+        for number in count(1)
+        if not (candidate := Path(f"{path}.corrupt-{number}")).exists()
+    )
+    moved = []
+    for suffix in ("-wal", "-shm", ""):
+        file = Path(f"{path}{suffix}")
+        if file.exists():
+            moved.append(file.rename(f"{aside}{suffix}"))
+    return tuple(moved)
+
+
+def _copy_readable(source: Path, database: SqliteDatabase) -> tuple[tuple[str, int], ...]:
+    """Copy row by row until the first that cannot be read, table by table."""
+    kept = []
+    with (
+        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as old,
+        database.writing(),
+    ):
+        for table in HELD:
+            copied = 0
+            try:
+                for copied in _copied(old, database.file, table):  # noqa: B007 - the last counts
+                    pass
+            except DRIVER_ERRORS as error:
+                if not damaged(error) and not isinstance(error, sqlite3.IntegrityError):
+                    raise
+            kept.append((table.name, copied))
+    return tuple(kept)
+
+
+def _copied(old: sqlite3.Connection, new: sqlite3.Connection, table: Table) -> Iterator[int]:
+    """Copy the columns that the old table has too; yield how many rows are there."""
+    there = {row[1] for row in old.execute(f"PRAGMA table_info({table.name})")}
+    columns = [column.name for column in table.columns if column.name in there]
+    names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
+    copied = 0
+    for row in old.execute(f"SELECT {names} FROM {table.name}"):  # noqa: S608 - constants
+        into = f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 - constants
+        copied += new.execute(into, row).rowcount
+        yield copied
