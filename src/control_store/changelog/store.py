@@ -1,4 +1,4 @@
-"""The history of contracts in a database: numbered without a gap, whoever publishes."""
+"""The history of contracts in a database: numbered without a gap when several publish."""
 
 from __future__ import annotations
 
