@@ -51,3 +51,25 @@ def test_a_fault_that_does_not_fit_is_an_error() -> None:
     for fault in (gone, twice):
         with pytest.raises(DoesNotFitError, match=fault.name):
             fault.source()
+
+
+def test_a_fork_in_which_pytest_does_not_start_notices_nothing() -> None:
+    """Every fault was noticed for as long as each fork ended with a warning about an import."""
+    lines = (
+        "import hypothesis",  # a plugin that is imported before pytest: a warning, so an error
+        "from tests.mutants.faults import FAULTS",
+        "from tests.mutants.noticing import noticed",
+        "noticed(FAULTS[0])",
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", "; ".join(lines)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "DoesNotFitError" in done.stderr
+    assert "was not run" in done.stderr
