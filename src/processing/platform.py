@@ -33,7 +33,7 @@ from processing.live.groups import LoggedGroups
 from processing.recovery.live_state import LiveState
 from processing.recovery.opening import Recovery
 from processing.recovery.rebuild import Progress, Rebuilt, no_progress
-from processing.runtime.periodic import repeated
+from processing.runtime.periodic import recurring, repeated
 from processing.runtime.slices import SLICED_ABOVE, in_slices
 from processing.verification.verifying import Verification
 from processing.write.change_feed import ChangeFeed, VisibleChange
@@ -49,6 +49,7 @@ log = structlog.get_logger()
 EXPIRE_EVERY = timedelta(hours=1)
 TRUNCATIONS_EVERY = timedelta(seconds=1)
 RETRY_HISTORY_EVERY = timedelta(seconds=15)
+RETRY_FEED_EVERY = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,9 @@ class Platform:
                 "history",
                 self._retry_history,
                 every=RETRY_HISTORY_EVERY,
+            ),
+            recurring(
+                supervisor, "change-feed-retry", "live", self.changes.retry, every=RETRY_FEED_EVERY
             ),
         ]
         self._started = self.ready = True

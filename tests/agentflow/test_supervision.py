@@ -99,12 +99,14 @@ def test_a_task_that_raises_anything_is_shown_and_started_again(failure: BaseExc
 
     async def live() -> tuple[str, str]:
         task = supervisor.task("saver", "live", run)
-        while not timers.sleepers:  # noqa: ASYNC110 - the loop itself makes it true
-            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            while not timers.sleepers:  # noqa: ASYNC110 - the loop itself makes it true
+                await asyncio.sleep(0)
         failed = supervisor.statuses()[0].state
         timers.advance(timedelta(milliseconds=100))
-        while turns < 2:  # noqa: ASYNC110 - the loop itself makes it true
-            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            while turns < 2:  # noqa: ASYNC110 - the loop itself makes it true
+                await asyncio.sleep(0)
         again = supervisor.statuses()[0].state
         await ended([task])
         return failed, again

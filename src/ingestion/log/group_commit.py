@@ -11,10 +11,19 @@ from typing import Final, NamedTuple
 from agentflow.errors import AgentFlowError, StorageError, UnavailableError
 from agentflow.events import RawEvent
 from agentflow.supervision import Activity, Supervisor, reason_of
-from ingestion.log.port import Batch, CommitLog, Committed, DeadLettered, Disposition, Stored
+from ingestion.log.port import (
+    RAW,
+    Batch,
+    CommitLog,
+    Committed,
+    DeadLettered,
+    Disposition,
+    Stored,
+)
 
 MAX_EVENTS: Final = 4_000
 MAX_BYTES: Final = 8 << 20
+_PROBE: Final = "log-retry"
 
 
 class _Submission(NamedTuple):
@@ -118,6 +127,22 @@ class GroupCommitter:
         except BaseException:
             self._failed = True
             raise
+
+    async def retry(self) -> None:
+        """Write something small, if the last commit failed: that it works is seen without events.
+
+        On a disk that is full there may be room for that and not for a batch; how much is free is
+        looked at elsewhere.
+        """
+        if self._closed or self._failed or self._activity.status.state != "failing":
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._writer, self._log.store_position, _PROBE, RAW, 0)
+        except AgentFlowError as error:
+            self._activity.failed(error, expected=True)
+        else:
+            self._activity.well()
 
     def resume(self) -> None:
         """Accept batches again: everything that was committed has been applied by others."""

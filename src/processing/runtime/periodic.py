@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from agentflow.supervision import Supervisor
@@ -13,11 +13,27 @@ def repeated(
     supervisor: Supervisor, name: str, part: str, work: Callable[[], object], *, every: timedelta
 ) -> asyncio.Task[None]:
     """Return a task that does blocking *work* in a thread, at once and after each pause."""
+
+    async def in_thread() -> None:
+        await asyncio.to_thread(work)
+
+    return recurring(supervisor, name, part, in_thread, every=every)
+
+
+def recurring(
+    supervisor: Supervisor,
+    name: str,
+    part: str,
+    work: Callable[[], Awaitable[object]],
+    *,
+    every: timedelta,
+) -> asyncio.Task[None]:
+    """Return a task that does *work* on the event loop, at once and after each pause."""
     activity = supervisor.activity(name, part)
 
     async def repeat() -> None:
         while True:
-            await asyncio.to_thread(work)
+            await work()
             activity.well()
             await supervisor.timers.sleep(every.total_seconds())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentflow.events import Event
 from agentflow.supervision import Activity
@@ -37,6 +37,7 @@ class ChangeFeed:
         self._activity = activity
         self._subscribers: dict[int, Callable[[VisibleChange], None]] = {}
         self._next = 0
+        self._last: VisibleChange | None = None
 
     def subscribe(self, callback: Callable[[VisibleChange], None]) -> Callable[[], None]:
         """Add a subscriber and return the function that removes it."""
@@ -51,6 +52,7 @@ class ChangeFeed:
 
     def publish(self, change: VisibleChange) -> None:
         """Tell every subscriber."""
+        self._last = change
         failure: BaseException | None = None
         for callback in tuple(self._subscribers.values()):
             try:
@@ -60,3 +62,12 @@ class ChangeFeed:
                 self._activity.failed(error)
         if failure is None:
             self._activity.well()
+
+    async def retry(self) -> None:
+        """Tell all once more how far it is, if one failed: no event has to come to see it follow.
+
+        What it is told is a change in which nothing moved.
+        """
+        if self._last is not None and self._activity.status.state == "failing":
+            end = self._last.dead_letters.stop
+            self.publish(replace(self._last, moved=(), events=(), dead_letters=range(end, end)))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Final
 
 from agentflow.events import Event, RawEvent
+from agentflow.supervision import ended
 from ingestion.log.group_commit import GroupCommitter
 from ingestion.log.port import (
     Batch,
@@ -18,6 +20,7 @@ from ingestion.log.port import (
     Stored,
 )
 from processing.definitions import Definitions
+from processing.runtime.periodic import recurring
 from processing.transformations.routing import Routed
 from processing.write.applying import Applier, counted
 from processing.write.port import IntakeDependencies, StreamState, Visibility
@@ -30,6 +33,7 @@ from quality.verdict import Accepted, Rejected
 
 _JUDGED_AT_ONCE: Final = 256
 _TIMED_AT_ONCE: Final = 512
+RETRY_LOG_EVERY: Final = timedelta(seconds=15)
 
 
 class Intake:
@@ -50,6 +54,8 @@ class Intake:
             on_committed=self._apply,
             activity=dependencies.supervisor.activity("log-writer", "log"),
         )
+        self._supervisor = dependencies.supervisor
+        self._retrying: asyncio.Task[None] | None = None
         self._requests = Requests(dependencies.clock)
         self._visibility = LogVisibility(log.log_id, engine)
         changes.subscribe(lambda change: self._visibility.arrived(change.next_offset))
@@ -69,7 +75,10 @@ class Intake:
         self._gate, self._router = definitions.gate, definitions.router
 
     async def start(self) -> None:
-        """Do nothing: whatever is committed is applied."""
+        """Begin to look whether the log can be written again, whenever it could not."""
+        self._retrying = recurring(
+            self._supervisor, "log-retry", "log", self._committer.retry, every=RETRY_LOG_EVERY
+        )
 
     def resume(self) -> None:
         """Take events again: live state holds everything that is stored."""
@@ -122,6 +131,8 @@ class Intake:
 
     async def close(self) -> None:
         """Finish what was taken and refuse the rest."""
+        if self._retrying is not None:
+            await ended([self._retrying])
         await self._committer.close()
 
 

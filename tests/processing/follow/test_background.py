@@ -173,11 +173,13 @@ COMMON: Mapping[str, Kill] = {
     "live-rebuild": rebuilding,
     "snapshots": waiting("snapshots"),
     "history-retry": waiting("history-retry"),
+    "change-feed-retry": waiting("change-feed-retry"),
     "truncations": waiting("truncations"),
 }
 EMBEDDED: Mapping[str, Kill] = COMMON | {
     "lake-look": calling(lambda platform: (platform.parts.lake._housekeeping, "_look")),  # type: ignore[attr-defined]  # noqa: SLF001
     "lake-writer": waiting("lake-writer"),
+    "log-retry": waiting("log-retry"),
     "log-writer": calling(lambda platform: (platform.parts.log, "commit")),
 }
 STREAM: Mapping[str, Kill] = COMMON | {

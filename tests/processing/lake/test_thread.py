@@ -176,10 +176,12 @@ def test_a_maintenance_that_fails_ends_nothing(failure: BaseException) -> None:
         raise failure
 
     writer = ScriptedWriter()
+    supervisor = Supervisor()
     thread = LakeThread(
         writer,  # type: ignore[arg-type]
         interval=NEVER,
-        housekeeping=Housekeeping(Supervisor(), maintain=maintain, every=timedelta(0)),
+        housekeeping=Housekeeping(supervisor, maintain=maintain, every=timedelta(0)),
+        supervisor=supervisor,
     )
     thread.start()
     first = thread.flush(Positions(1, 0), timeout=SOON)
@@ -187,5 +189,8 @@ def test_a_maintenance_that_fails_ends_nothing(failure: BaseException) -> None:
 
     second = thread.flush(Positions(2, 0), timeout=SOON)
 
-    assert (first, failed, second) == (True, True, True)
     thread.close()
+    failures = {each.name: each.failures for each in supervisor.statuses()}
+    assert (first, failed, second) == (True, True, True)
+    assert failures["lake-writer"] == 0
+    assert failures["lake-maintenance"] > 0

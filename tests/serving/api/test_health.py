@@ -20,7 +20,8 @@ from agentflow.lint import load
 from agentflow.supervision import ActivityStatus
 from agentflow.timers import ManualTimers
 from processing.lake import Positions
-from processing.platform import RETRY_HISTORY_EVERY
+from processing.platform import RETRY_FEED_EVERY, RETRY_HISTORY_EVERY
+from processing.write.intake import RETRY_LOG_EVERY
 from tests.serving.api.conftest import NOW_US, Served, order, serving
 
 EVENT = """
@@ -69,8 +70,9 @@ def placed(name: str) -> dict[str, Any]:
     return {**order(name), "data": {"order_id": name}}
 
 
-TASKS = 3
-"""Expiry of idempotency keys, tables that were emptied, and asking again what failed."""
+TASKS = 5
+"""Expiry of idempotency keys, tables that were emptied, and trying again what failed: history, log,
+change feed."""
 
 
 @contextmanager
@@ -227,6 +229,69 @@ def test_a_question_of_the_past_that_failed_is_asked_again_by_itself(
 
     assert still["status"] == "failing"
     assert after["status"] == "ok"
+
+
+def test_a_log_that_could_not_be_written_is_tried_again_by_itself(
+    tmp_path: Path, orders: Registry
+) -> None:
+    """No event has to come for health to say that the fault is over."""
+    with standing_still(tmp_path, orders) as served:
+        log = served.platform.parts.log
+        timers = served.platform.parts.supervisor.timers
+        assert isinstance(timers, ManualTimers)
+        writes = log.commit, log.store_position
+
+        def broken(*_: object) -> None:
+            raise StorageError("the disk does not answer")
+
+        log.commit = log.store_position = broken  # type: ignore[method-assign,assignment]
+        refused, found = served.post("/v1/events", json=placed("1")), part(served, "log")
+        failures = status_of(served, "log-writer").failures
+        timers.advance(RETRY_LOG_EVERY)
+        until(served, lambda: status_of(served, "log-writer").failures > failures)
+        still = part(served, "log")
+        until(served, lambda: timers.sleepers == TASKS)
+        log.commit, log.store_position = writes  # type: ignore[method-assign]
+        timers.advance(RETRY_LOG_EVERY)
+        until(served, lambda: status_of(served, "log-writer").state != "failing")
+        served.clock.advance(timedelta(seconds=10))
+        after = part(served, "log")
+
+    assert refused.status_code == 503
+    assert "log-writer fails since" in found["detail"]
+    assert (still["status"], after["status"]) == ("degraded", "ok")
+
+
+def test_who_failed_to_follow_a_change_is_told_again_by_itself(
+    tmp_path: Path, orders: Registry
+) -> None:
+    """A subscriber that follows again is not shown as one that fails until the next event."""
+    broken = True
+
+    def subscriber(_: object) -> None:
+        if broken:
+            raise ValueError("cannot follow")
+
+    with standing_still(tmp_path, orders) as served:
+        timers = served.platform.parts.supervisor.timers
+        assert isinstance(timers, ManualTimers)
+        served.platform.changes.subscribe(subscriber)
+        sent, found = served.post("/v1/events", json=placed("1")), part(served, "live")
+        timers.advance(RETRY_FEED_EVERY)
+        until(served, lambda: status_of(served, "change-feed").failures == 2)
+        still = part(served, "live")
+        until(served, lambda: timers.sleepers == TASKS)
+        broken = False
+        timers.advance(RETRY_FEED_EVERY)
+        until(served, lambda: status_of(served, "change-feed").state != "failing")
+        served.clock.advance(timedelta(seconds=10))
+        after = part(served, "live")
+        counted = served.get("/v1/metrics/orders?window=all").json()["value"]
+
+    assert sent.status_code == 200
+    assert "change-feed fails since" in found["detail"]
+    assert (still["status"], after["status"]) == ("degraded", "ok")
+    assert counted == 1
 
 
 def status_of(served: Served, name: str) -> ActivityStatus:
