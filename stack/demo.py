@@ -56,7 +56,7 @@ class Outcome:
 
 
 class Demonstration:
-    """A shop in two databases and producers beside it, until somebody has seen enough."""
+    """A shop in two databases and producers beside it, until you have seen enough."""
 
     def __init__(self, path: StreamPath) -> None:
         """Plan it on a path that runs."""

@@ -32,7 +32,7 @@ def forget(identity: Identity) -> None:
 def sweep() -> list[Identity]:
     """Kill what has lost its owner; return what was killed.
 
-    Both sides are told apart by pid and start time, so a pid that now belongs to somebody else
+    Both sides are told apart by pid and start time, so a pid that now belongs to another process
     is never signalled.
     """
     killed = []

@@ -26,7 +26,7 @@ class Command:
 
     Attributes:
         environment: Added to ours.
-        niceness: How much it yields to everybody else, from 0 to 19, as `nice(1)` counts.
+        niceness: How much it yields to other processes, from 0 to 19, as `nice(1)` counts.
     """
 
     argv: tuple[str, ...]

@@ -20,7 +20,7 @@
     + StorageCorruptError
     + DataDirectoryLockedError
     + TopicUnknownError         the broker does not have a topic that is needed
-    + OffsetLostError           the bus does not hold any more what is to be read
+    + OffsetLostError           the bus no longer holds what a reader asks for
     + RecordTooLargeError       the bus does not take a record of that size
   x UnavailableError            a part that is needed is not running
     + TooManyStreamsError       no more streams can be opened

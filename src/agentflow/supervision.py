@@ -234,7 +234,7 @@ class SupervisedThread:
             pauses.started()
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before the next start; False when there is to be none."""
+        """Wait before the next start; False when there will be none."""
         due = self._timers.seconds() + seconds
         with self._changed:
             while not self._stopping:

@@ -1,4 +1,4 @@
-"""The checks of `agentflow doctor`: each looks at one thing and says how to mend it."""
+"""The checks of `agentflow doctor`: each looks at one thing and says how to fix it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CheckTarget:
-    """What is to be examined."""
+    """What to examine."""
 
     data_dir: Path
     contracts_dir: Path

@@ -108,7 +108,7 @@ def apply(
 @click.option("--restart", is_flag=True, help="Start what has failed again.")
 @json_option
 def status(contracts_dir: Path | None, connect_url: str, *, restart: bool, as_json: bool) -> None:
-    """Say which connectors run, what is wrong with the others, and what mends it.
+    """Say which connectors run, what is wrong with the others, and how to fix it.
 
     Exit code 1 when one does not run, or has not stored its place in the source yet.
     """

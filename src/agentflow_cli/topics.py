@@ -61,7 +61,7 @@ def plan(*, grow: bool, contracts_dir: Path | None, as_json: bool) -> None:
 def apply(*, grow: bool, contracts_dir: Path | None, as_json: bool) -> None:
     """Create and alter topics; run it again after a failure.
 
-    Exit code 2 when something is left that people have to mend.
+    Exit code 2 when something is left that people have to fix.
     """
     admin, wanted = _wanted(contracts_dir)
     applied: list[TopicChange] = []
@@ -125,7 +125,7 @@ def _show_count(found: TopicPlan, wanted: tuple[Topic, ...]) -> None:
         say(f"{counted(len(wanted), 'topic')} as wanted")
     else:
         changes = counted(len(found.changes), "change")
-        say(f"{changes} to apply, {counted(len(found.drift), 'difference')} to mend")
+        say(f"{changes} to apply, {counted(len(found.drift), 'difference')} to fix")
 
 
 def _document(found: TopicPlan) -> dict[str, object]:

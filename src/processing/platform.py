@@ -245,7 +245,7 @@ class Platform:
         return self.definitions.gate.judge(raw)
 
     def judge_again(self, raw: RawEvent) -> Verdict:
-        """Return the verdict on an event that is to be sent once more, without any effect.
+        """Return the verdict on an event that would be sent once more, without any effect.
 
         Unlike the gate alone it knows identities: one that belongs to another event is a conflict.
         """

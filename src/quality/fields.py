@@ -1,4 +1,4 @@
-"""What is wrong with the value of one field, said so that its sender can mend it."""
+"""What is wrong with the value of one field, worded so that its sender can fix it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from agentflow.events import UNMAPPED
 from quality import codes
 from quality.verdict import Violation
 
-_HINT: Final = "Mend the row or the mapping, then replay the file: what counted stays counted."
+_HINT: Final = "Fix the row or the mapping, then replay the file: what counted stays counted."
 _LONGEST: Final = 2_000
 
 

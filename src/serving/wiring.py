@@ -217,7 +217,7 @@ def require_keys(settings: Settings) -> None:
     raise ParameterError(
         f"other machines can reach the address {quoted(settings.host)}, and there are no API keys",
         hint="Set AGENTFLOW_API_KEYS to key:tenant, or listen on 127.0.0.1; "
-        "AGENTFLOW_WITHOUT_KEYS=true serves everybody who can reach it.",
+        "AGENTFLOW_WITHOUT_KEYS=true serves everyone who can reach it.",
     )
 
 

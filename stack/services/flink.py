@@ -61,7 +61,7 @@ class Flink(Service):
             options: Configuration that wins over ours, by dotted name.
             without_c2: Skip Java's optimising compiler: answers soon come evenly, at a lower rate
                 than the job would reach after some minutes.
-            niceness: How much its TaskManager yields to everybody else, from 0 to 19.
+            niceness: How much its TaskManager yields to other processes, from 0 to 19.
         """
         super().__init__()
         self.slots = slots
@@ -152,7 +152,7 @@ class Flink(Service):
 
     @property
     def archives(self) -> tuple[Path, ...]:
-        """That of the JobManager, which whoever submits a job maps as well, and the other."""
+        """That of the JobManager, which a client that submits a job maps as well, and the other."""
         library = flink_home.prepare().library
         return tuple(class_data.archive(main, library) for main in (_JOB_MANAGER, _TASK_MANAGER))
 

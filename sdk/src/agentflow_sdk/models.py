@@ -113,7 +113,7 @@ class Cause(Model):
 
 
 class AnswerWarning(Model):
-    """What may be wrong with a question that was answered all the same.
+    """What may be wrong with a question that was answered anyway.
 
     Attributes:
         code: `dimension_value_unseen`: no event has the value that was asked for;

@@ -1,7 +1,8 @@
 """What corrections do to an event type, as a value: the one rule that every engine renders.
 
-An event is gone when anything retracts it. Else each field that corrections replace is taken from
-the newest correction that gives it, whichever its type, by `NEWEST`; event time and the key stay.
+An event is gone when anything retracts it. Otherwise each field that corrections replace is taken
+from the newest correction that gives it, whichever its type, by `NEWEST`; event time and the key
+stay.
 Of events that are versions of a row only the newest counts, by sequence and then as below, unless
 a retraction has a greater sequence.
 

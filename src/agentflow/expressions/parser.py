@@ -70,7 +70,7 @@ def parse_metric(
     Args:
         text: The value.
         events: The event names that may be spoken of.
-        metrics: The value of each metric by its name: for the hint to who writes a metric's name.
+        metrics: The value of each metric by its name: for a hint where a metric is named.
 
     Raises:
         ExpressionError: With the position of what does not fit.

@@ -132,7 +132,7 @@ class DistinctValues(SlotCounts, eq=False, gc=False):
             self._fit()
 
     def _fit(self) -> None:
-        """Keep many values by hash, and begin anew once there are none."""
+        """Keep many values by hash, and start over once there are none."""
         if not isinstance(self._held, HashMap):
             if len(self._held) > state.HASHED_ABOVE:
                 self._held = hashed_of(self._held)

@@ -51,7 +51,7 @@ class SeenWidely(msgspec.Struct, gc=False, eq=False):
 
     @classmethod
     def of(cls, parts: dict[int, Counts], slots: int) -> SeenWidely:
-        """Describe a value anew."""
+        """Describe a value from the start."""
         spread = [sum(1 for counts in parts.values() if counts[slot]) for slot in range(slots)]
         return cls(parts, spread)
 

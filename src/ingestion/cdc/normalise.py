@@ -195,8 +195,8 @@ def _order(payload: Mapping[str, Scalar], source: Mapping[str, Scalar]) -> str:
 
     A compressed transaction is one event of the binlog, and rows that PostgreSQL inserts together
     are one record of its log. Debezium tells the order with `provide.transaction.metadata`. Before
-    3.7 it counts anew where a restart goes on within a transaction (debezium/dbz#633): a change
-    delivered again would have another order, and be another event. That order is not read.
+    3.7 it counts from 1 again where a restart continues within a transaction (debezium/dbz#633): a
+    change delivered again would have another order, and be another event. That order is not read.
     """
     block = payload.get("transaction")
     if not isinstance(block, dict) or block.get("total_order") is None:

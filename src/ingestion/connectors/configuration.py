@@ -25,7 +25,7 @@ _COMMON: Mapping[str, str] = {
     "value.converter.schemas.enable": "false",
     # exact, and told without a unit to guess
     "decimal.handling.mode": "string",
-    # written as base64 all the same; the mode "base64" has no marker for bytes that were not sent
+    # written as base64 anyway; the mode "base64" has no marker for bytes that were not sent
     "binary.handling.mode": "bytes",
     # text of a time wraps around or is null outside a day, and infinity looks like a year
     "time.precision.mode": "microseconds",
@@ -72,7 +72,7 @@ class Connector:
 def transaction_topics(registry: Registry) -> tuple[str, ...]:
     """Return the topics of transactions that connectors write beside the changes, sorted.
 
-    Nothing reads them; a broker that makes no topics by use needs them all the same.
+    Nothing reads them; a broker that makes no topics by use still needs them.
     """
     servers = {each.server for each in registry.tables.values() if each.status != "deprecated"}
     return tuple(f"{server}.transaction" for server in sorted(servers))

@@ -1,4 +1,4 @@
-"""What is wrong with a connector, and what mends it. Pure."""
+"""What is wrong with a connector, and how to fix it. Pure."""
 
 from __future__ import annotations
 
@@ -98,4 +98,4 @@ def _fix(name: str, state: str, trace: str) -> str:
         )
     if _ACCESS.search(trace):
         return "Check the AGENTFLOW_<SERVER>_* variables of the Connect worker, then `--restart`."
-    return "Mend the cause, then run `agentflow connectors status --restart`."
+    return "Fix the cause, then run `agentflow connectors status --restart`."

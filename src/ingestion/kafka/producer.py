@@ -205,7 +205,7 @@ class _Delivery:
         self.places: asyncio.Future[Sequence[RecordOffset]] = loop.create_future()
 
     def arrived(self, index: int, error: KafkaError | None, message: Message) -> None:
-        """Take in one report; the last one wakes who waits."""
+        """Take in one report; the last one wakes the caller."""
         self._missing -= 1
         report = report_of(error, message, self._faults)
         if isinstance(report, RecordOffset):

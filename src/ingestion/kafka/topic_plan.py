@@ -65,7 +65,7 @@ TopicChange = Create | Grow | Alter
 
 @dataclass(frozen=True, slots=True)
 class TopicDrift:
-    """A difference that applying the plan leaves as it is, and how people can mend it.
+    """A difference that applying the plan leaves as it is, and how people can fix it.
 
     Attributes:
         harm: `blocks` when the platform must not run like this.

@@ -1,6 +1,6 @@
 """Find out whether SQLite dropped committed transactions from a damaged write-ahead file.
 
-SQLite recovers a WAL up to the first frame whose checksum is wrong and forgets the rest in silence.
+SQLite recovers a WAL up to the first frame whose checksum is wrong and silently forgets the rest.
 Looking at the frame headers shows whether the rest held commits.
 Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 """

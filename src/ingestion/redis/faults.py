@@ -12,7 +12,7 @@ from agentflow.errors import AgentFlowError, StorageError, StorageFullError, Una
 
 LOST: Final = "redis lost what it held: its log is another one now"
 LOST_HINT: Final = (
-    "Restore its append-only file and start everything again; or begin anew with another "
+    "Restore its append-only file and start everything again; or start over with another "
     "AGENTFLOW_REDIS_PREFIX and other data directories: the lake keeps what it covers."
 )
 
@@ -53,7 +53,7 @@ def _translated(error: exceptions.RedisError, place: str) -> AgentFlowError:
     if "equal or smaller" in str(error):
         return StorageError(
             "redis has an entry whose id is not of the form 0-n, so no offset can follow it",
-            hint="Entries are added with the id 0-*; move that stream aside, and begin anew.",
+            hint="Entries are added with the id 0-*; move that stream aside, and start over.",
         )
     if "DB index" in str(error):
         return StorageError(

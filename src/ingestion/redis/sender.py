@@ -29,7 +29,7 @@ _AT_ONCE: Final = 2_000
 
 @dataclass(slots=True)
 class _Sending:
-    """Records of one `send`, and who waits for their places."""
+    """Records of one `send`, and the caller that waits for their places."""
 
     topic: str
     records: Sequence[NewRecord]

@@ -130,7 +130,7 @@ def _member(path: Path, raw: IO[bytes]) -> tuple[str, IO[bytes]]:
     try:
         archive = zipfile.ZipFile(raw)
     except zipfile.BadZipFile as error:
-        hint = "Pack it anew, or replay the file that is in it."
+        hint = "Pack it again, or replay the file that is in it."
         raise ParameterError(f"file {quoted(path.name)} is not a ZIP archive", hint=hint) from error
     names = [name for name in archive.namelist() if not name.endswith("/")]
     if len(names) != 1:
@@ -171,7 +171,7 @@ class _Unpacked(io.RawIOBase):
                 f"file {quoted(self._path.name)} is cut off or damaged after "
                 f"{self._read_bytes:,} unpacked bytes"
             )
-            raise ParameterError(message, hint="Fetch it again, or pack it anew.") from error
+            raise ParameterError(message, hint="Fetch it again, or pack it again.") from error
         buffer[: len(found)] = found
         self._read_bytes += len(found)
         return len(found)

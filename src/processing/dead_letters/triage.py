@@ -72,7 +72,7 @@ class Fix:
 class DeadLetters:
     """Reads the dead-letter topic, remembers decisions, sends corrected events through the gate.
 
-    A replay keeps the event's id: an event that was meanwhile accepted counts once all the same,
+    A replay keeps the event's id: an event that was accepted meanwhile still counts once,
     and one whose id belongs to another event is refused until a fix gives it an id of its own.
     What would be refused again is not sent: it would only make another dead letter, and a
     replay of all of them would double their number each time. A refused change of a database is

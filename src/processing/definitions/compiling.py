@@ -32,7 +32,7 @@ _DEADLINE = timedelta(seconds=10)
 
 
 def load_compiled(directory: Path) -> Registry:
-    """Read the contracts of a directory that are to be put in force.
+    """Read the contracts of a directory that will be put in force.
 
     Raises:
         ContractFilesError: Something is wrong, or does not compile; it lists all there is.

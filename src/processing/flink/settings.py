@@ -59,7 +59,7 @@ class GateSettings(JobSettings):
 
     Attributes:
         ttl: How long an identity is remembered. A copy that comes later is validated again, and
-            a follower of the topic counts it once all the same.
+            a follower of the topic still counts it once.
     """
 
     job = "gate"

@@ -63,7 +63,7 @@ RAW_JUDGED: Final = "judged_records"
 """The view of the answers to raw records."""
 
 CHANGES: Final = "judged_changes"
-"""What the cut calls it. Flink plans an UNNEST anew for each topic that is written: without a cut,
+"""What the cut calls it. Flink plans an UNNEST again for each topic that is written: without a cut,
 validated and duplicates would count identities separately, and might disagree."""
 
 

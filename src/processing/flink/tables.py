@@ -11,7 +11,7 @@ from ingestion.kafka.config import MAX_MESSAGE_BYTES, KafkaConfig
 
 # Room beside the value for key, headers and the batch around it.
 _REQUEST_BYTES: Final = MAX_MESSAGE_BYTES + 64 * 1024
-# A fetch is answered at the first record; this is only how often an idle one is asked anew.
+# A fetch is answered at the first record; this is only how often an idle one is asked again.
 _LONGEST_WAIT_MS: Final = 250
 # Without it every answer is a request of its own, to a broker that may share our cores.
 _LINGER_MS: Final = 1

@@ -150,7 +150,7 @@ def _made_anew(reasons: Sequence[str], alone: int | None, reader: LakeReader) ->
 
 
 def _discard(data_dir: Path, path: Path, *, keep: bool) -> None:
-    """Remove the files of a replica, but for what is to be kept: under another name."""
+    """Remove the files of a replica, except what is kept under another name."""
     (data_dir / SNAPSHOT_FILE).unlink(missing_ok=True)
     for end in ("", "-wal", "-shm"):
         file = Path(f"{path}{end}")

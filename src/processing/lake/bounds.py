@@ -21,7 +21,7 @@ class ColumnBounds:
 
     A snapshot never changes, nor does a manifest, so what they say is kept: a commit costs reading
     what it added, and a table without one costs nothing. (PyIceberg reads the list of a snapshot's
-    manifests anew each time.)
+    manifests again each time.)
     """
 
     def __init__(self) -> None:

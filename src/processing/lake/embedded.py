@@ -77,7 +77,7 @@ class EmbeddedCatalog:
         except TableAlreadyExistsError:
             return
         except SQLAlchemyError as error:
-            if name not in self.names():  # it may have been made all the same
+            if name not in self.names():  # it may have been made anyway
                 raise StorageError(f'table "{".".join(name)}" cannot be made: {error}') from error
 
     def close(self) -> None:

@@ -136,7 +136,7 @@ class LakeFollower:
                 return
 
     def _wait(self) -> bool:
-        """Wait until it is time to look again; False when there is to be no other look."""
+        """Wait until it is time to look again; False when no other look is wanted."""
         with self._changed:
             begun = self._timers.seconds()
             while not self._stopping:

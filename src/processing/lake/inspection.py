@@ -1,7 +1,7 @@
 """Look at the lake's files before they are used, and say which tables cannot be.
 
 Iceberg's files carry no checksums: what still parses and decodes passes here. A number that came
-out wrong all the same is found by `GET /v1/verify`, which compares with the log's own state.
+out wrong anyway is found by `GET /v1/verify`, which compares with the log's own state.
 """
 
 from __future__ import annotations

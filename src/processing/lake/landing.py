@@ -55,7 +55,7 @@ class FindsItsCommit(_Commits if TYPE_CHECKING else object):  # type: ignore[mis
         """Commit; an error counts only after the table was looked at.
 
         Raises:
-            CommitStateUnknownException: Nothing of this commit is to be seen. Its files are kept.
+            CommitStateUnknownException: Nothing of this commit can be seen. Its files are kept.
         """
         try:
             stored: CommitTableResponse = super().commit_table(table, requirements, updates)

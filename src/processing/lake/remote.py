@@ -194,7 +194,7 @@ class RemoteCatalog:
             except TableAlreadyExistsError:
                 return
             except _FAILURES:
-                if name not in self.names():  # it may have been made all the same
+                if name not in self.names():  # it may have been made anyway
                     raise
 
         _asked(make)

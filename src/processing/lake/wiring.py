@@ -1,4 +1,4 @@
-"""From settings to the lake, for who writes it and for who reads what another process writes."""
+"""From settings to the lake, for its writer and for readers of what another process writes."""
 
 from __future__ import annotations
 

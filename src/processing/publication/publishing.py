@@ -47,7 +47,7 @@ class Backfilled:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The outcome of a publication: what changed, and the metrics that were computed anew."""
+    """The outcome of a publication: what changed, and the metrics that were computed again."""
 
     changes: Sequence[ContractChange]
     metrics: Sequence[Backfilled]

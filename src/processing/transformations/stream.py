@@ -228,5 +228,5 @@ def _received_us(record: StreamRecord) -> int:
 
 def _not_judged(error: Exception) -> Rejected:
     message = f"the gate failed at this event: {type(error).__name__}"
-    hint = "Report it with this dead letter, and replay it once the gate is mended."
+    hint = "Report it with this dead letter, and replay it once the gate is fixed."
     return Rejected(NOT_JUDGED, (Violation(NOT_JUDGED, "", message, hint),))

@@ -67,7 +67,7 @@ class Intake:
 
     @property
     def stream(self) -> StreamState | None:
-        """None: nothing lies between the log and who reads it."""
+        """None: nothing lies between the log and its readers."""
         return None
 
     def adopt(self, definitions: Definitions) -> None:

@@ -52,7 +52,7 @@ class StreamState:
         unreadable: Records of the stream that cannot be read; they were passed over.
         paused: Why nothing is read at this moment.
         failure: Why nothing is read; reading begins again by itself.
-        fix: What mends the failure, where that is known.
+        fix: What fixes the failure, where that is known.
     """
 
     broker: str

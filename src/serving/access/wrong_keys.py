@@ -1,7 +1,7 @@
 """Limits guesses: how many wrong keys an address may send before its keys are not looked at.
 
 A key that was right before from the same address is still taken meanwhile, so that a colleague
-behind the same proxy does not lock anybody out.
+behind the same proxy does not lock anyone out.
 """
 
 from __future__ import annotations

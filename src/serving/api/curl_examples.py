@@ -109,7 +109,7 @@ def _body(sample: Sample, path: str) -> tuple[str, object]:
         },
         "/v1/contracts/{event}/validate": sample.event["data"],
         "/v1/deadletter/replay": {"type": sample.event["type"]},
-        "/v1/deadletter/{offset}/fix": {"event": sample.event, "note": "mended by hand"},
+        "/v1/deadletter/{offset}/fix": {"event": sample.event, "note": "fixed by hand"},
         "/v1/deadletter/{offset}/discard": {"note": "a test"},
     }
     return "application/json", bodies.get(path, {})

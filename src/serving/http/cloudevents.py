@@ -82,7 +82,7 @@ def _media(content_type: bytes | None) -> bytes:
 
 
 def mode_of(content_type: bytes | None, body: bytes) -> Mode:
-    """Return how *body* is to be split; plain JSON is told apart by its first character.
+    """Return how to split *body*; plain JSON is told apart by its first character.
 
     Raises:
         MediaTypeError: Events do not come in that media type.

@@ -88,7 +88,7 @@ def span_of(
     as_of_us: int | None,
     grain: str | None,
 ) -> Span:
-    """Return what is to be computed.
+    """Return what to compute.
 
     A window stands where it stood at *as_of_us*. A series needs a range with bounds.
 
