@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from control_store.changelog.port import ContractChange
 from control_store.idempotency.port import Conflict, Done, InProgress, New
-from control_store.sqlite.opening import open_control
 from control_store.store import ControlStore
 from control_store.triage.port import Triage, TriageStatus
 
@@ -159,21 +153,3 @@ def test_a_restart_publishes_nothing_twice(store: ControlStore) -> None:
     ]
 
     assert news == [True, False, True, False, True]
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    headers=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
-    body=st.binary(max_size=50),
-    status=st.integers(200, 599),
-)
-def test_every_answer_survives_storage(headers: dict[str, str], body: bytes, status: int) -> None:
-    """Headers are text of any kind, bodies are bytes of any kind."""
-    answer = Done(status, headers, body)
-    with tempfile.TemporaryDirectory() as directory:
-        store = open_control(Path(directory) / "control.sqlite").store
-        store.idempotency.begin("t", "k", b"", now_us=0)
-        store.idempotency.finish("t", "k", answer, now_us=0)
-
-        assert store.idempotency.begin("t", "k", b"", now_us=1) == answer
-        store.close()

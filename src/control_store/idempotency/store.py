@@ -69,12 +69,17 @@ class Ownership:
 
 
 class SqlIdempotency:
-    """An `IdempotencyStore` in a database."""
+    """An `IdempotencyStore` in a database.
+
+    Attributes:
+        lease_us: For so long an unanswered claim of another process counts.
+    """
 
     def __init__(self, database: Database, ownership: Ownership) -> None:
         """Claim keys as *ownership* says."""
         self._database = database
         self._ownership = ownership
+        self.lease_us = ownership.lease_us
         self._working: set[tuple[str, str]] = set()
         self._insert = (
             database.insert(idempotency)
@@ -86,6 +91,7 @@ class SqlIdempotency:
                 owner=bindparam("an_owner"),
             )
             .on_conflict_do_nothing()
+            .execution_options(preserve_rowcount=True)
         )
 
     def begin(self, tenant: str, key: str, fingerprint: bytes, *, now_us: int) -> Attempt:
@@ -134,7 +140,7 @@ class SqlIdempotency:
             return Conflict()
         if status is not None:
             return Done(status, json.loads(headers), body)
-        theirs = owner != self._ownership.owner and now_us - begun_us < self._ownership.lease_us
+        theirs = owner != self._ownership.owner and now_us - begun_us < self.lease_us
         return InProgress(begun_us) if working or theirs else New(resumed=True)
 
     def finish(self, tenant: str, key: str, answer: Done, *, now_us: int) -> None:
