@@ -19,7 +19,7 @@ from control_store.database import Database, Upsert
 from control_store.postgres.address import Address
 from control_store.postgres.breaker import Breaker
 from control_store.postgres.faults import away, control_error
-from control_store.postgres.pool import Connections
+from control_store.postgres.pool import BoundedPool
 from control_store.schema import VERSION, bring_up, version_of
 
 PAUSE_SECONDS: Final = 1.0
@@ -54,7 +54,7 @@ class PostgresDatabase(Database):
         super().__init__(activity)
         self._place = address.place
         self._breaker = Breaker(PAUSE_SECONDS, monotonic)
-        self._connections = Connections(
+        self._connections = BoundedPool(
             address, most=limits.connections, limit_seconds=limits.seconds
         )
         self._engine = create_engine(

@@ -75,7 +75,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         """Take none: SQLAlchemy adds one each time it is given the connection."""
 
 
-class Connections:
+class BoundedPool:
     """A pool that gives a connection soon or says why not."""
 
     def __init__(self, address: Address, *, most: int, limit_seconds: float) -> None:
