@@ -1,4 +1,4 @@
-"""`agentflow doctor`: what is missing or ill, each with its fix."""
+"""`agentflow doctor`: what is missing or broken, each with its fix."""
 
 from __future__ import annotations
 
