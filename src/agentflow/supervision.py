@@ -87,13 +87,15 @@ class Activity:
         """Say that it failed; it is *expected* of what others do, such as a store that is away."""
         now_us = self._clock.now_us()
         with self._lock:
-            first = not self._failing
+            first, before = not self._failing, self._reason
             self._failing, self._failed_us = True, now_us
             self._failures += 1
             self._reason = reason_of(error)
             if first:
                 self._since_us = now_us
-        if expected:
+        if expected and not first and self._reason == before:
+            log.debug("background.failed", activity=self.name, reason=self._reason)
+        elif expected:
             log.warning("background.failed", activity=self.name, reason=self._reason)
         else:
             log.error("background.failed", activity=self.name, trace=trace_of(error))

@@ -32,6 +32,16 @@ class ControlStore:
         """Ask whether the database answers; health shows the outcome."""
         self.database.check()
 
+    def require(self) -> None:
+        """Raise while the database is away.
+
+        Raises:
+            UnavailableError: It does not answer.
+            StorageError: It cannot be read.
+        """
+        with self.database.reading():
+            pass
+
     def close(self) -> None:
         """Release files and connections; further calls fail."""
         self.database.close()

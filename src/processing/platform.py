@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from agentflow.events import RawEvent
 from agentflow.metrics import MetricState
 from agentflow.supervision import Supervisor, ended
 from control_store.changelog.port import ChangelogStore
+from control_store.changelog.recorder import ChangelogRecorder
 from control_store.idempotency.port import IdempotencyStore
 from control_store.store import ControlStore
 from ingestion.cdc import Sources
@@ -80,6 +82,7 @@ class Platform:
         verification: Compares live numbers with the lake.
         accepted: The accepted events, as the log holds them.
         changelog: The history of contracts.
+        recorder: Adds to it, also later when it is away.
         idempotency: What was answered to requests with a key.
         supervisor: What runs in the background.
         epoch: Names this run of the live state; entity tags do not outlive it.
@@ -96,6 +99,7 @@ class Platform:
         self.accepted = AcceptedEvents(parts.log)
         self.changelog: ChangelogStore = parts.control.changelog
         self.idempotency: IdempotencyStore = parts.control.idempotency
+        self.recorder = ChangelogRecorder(parts.control.changelog)
         self._started = False
         self._live = supervisor.activity("live-engine", "live")
         self._lost = asyncio.Event()
@@ -159,7 +163,7 @@ class Platform:
                 supervisor,
                 "truncations",
                 "control",
-                self.health.truncations.refresh,
+                self._look_at_control,
                 every=TRUNCATIONS_EVERY,
             ),
             repeated(
@@ -205,7 +209,22 @@ class Platform:
             log.info("platform.live_state_rebuilt", **_fields(self.rebuilt))
 
     def _expire_keys(self) -> None:
-        self.idempotency.expire(now_us=self.clock.now_us())
+        with suppress(UnavailableError):  # shown already; the next hour is soon enough
+            self.idempotency.expire(now_us=self.clock.now_us())
+
+    def _look_at_control(self) -> None:
+        self.parts.control.check()
+        self.recorder.retry()
+        self.health.truncations.refresh()
+
+    def require_control(self) -> None:
+        """Raise while the control store is away, before something is begun that needs it.
+
+        Raises:
+            UnavailableError: It does not answer.
+            StorageError: It cannot be read.
+        """
+        self.parts.control.require()
 
     async def save_snapshot(self) -> None:
         """Write the live state as it is now to disk, while it moves on.

@@ -14,7 +14,8 @@ from agentflow.clock import Clock
 from agentflow.contracts import Registry
 from agentflow.supervision import Supervisor
 from agentflow.timers import Timers
-from control_store.sqlite.opening import open_control
+from control_store.opened import OpenControl
+from control_store.wiring import in_file
 from ingestion.log.lock import DataDirectoryLock
 from ingestion.log.opening import open_log
 from ingestion.log.private import make_private
@@ -82,6 +83,7 @@ def open_platform(  # noqa: PLR0913 - each is another decision of who opens it
     lake_location: Location | None = None,
     small_files: int = SMALL_FILES,
     timers: Timers | None = None,
+    open_control: OpenControl = in_file,
 ) -> Platform:
     """Open or create everything under *data_dir*; call `Platform.start` next.
 
@@ -96,7 +98,9 @@ def open_platform(  # noqa: PLR0913 - each is another decision of who opens it
     opening = partial(
         _embedded, interval=lake_interval, location=lake_location, small_files=small_files
     )
-    return assemble(data_dir, registry, opening, clock=clock, timers=timers)
+    return assemble(
+        data_dir, registry, opening, clock=clock, timers=timers, open_control=open_control
+    )
 
 
 def assemble(
@@ -106,6 +110,7 @@ def assemble(
     *,
     clock: Clock,
     timers: Timers | None = None,
+    open_control: OpenControl = in_file,
 ) -> Platform:
     """Build a platform under *data_dir* over the log and the lake that *open_storage* opens.
 
@@ -120,7 +125,7 @@ def assemble(
     lock.acquire()
     try:
         site = Site(data_dir, definitions, Supervisor(clock, timers))
-        return _platform(site, open_storage, lock, clock=clock)
+        return _platform(site, open_storage, lock, open_control, clock=clock)
     except BaseException:
         lock.release()
         raise
@@ -130,14 +135,13 @@ def _platform(
     site: Site,
     open_storage: Callable[[Site], Storage],
     lock: DataDirectoryLock,
+    open_control: OpenControl,
     *,
     clock: Clock,
 ) -> Platform:
     definitions, supervisor = site.definitions, site.supervisor
     registry, gate = definitions.registry, definitions.gate
-    control = open_control(
-        site.data_dir / "control.sqlite", supervisor.activity("control-store", "control")
-    )
+    control = open_control(site.data_dir, supervisor.activity("control-store", "control"))
     of_control = noted(control_recovery(control.report))
     storage = open_storage(site)
     storage.recoveries.extend(of_control)

@@ -27,6 +27,7 @@ from agentflow.errors import ParameterError, UnavailableError
 from agentflow.settings import Settings
 from agentflow.supervision import ended
 from agentflow.wording import quoted
+from control_store.wiring import control_of
 from processing.definitions.compiling import load_compiled
 from processing.lake import Lake
 from processing.lake.wiring import lake_location, lake_that_is_followed
@@ -97,6 +98,7 @@ def _open(settings: Settings, *, clock: Clock) -> Platform:
         clock=clock,
         lake_interval=interval,
         lake_location=lake_location(settings),
+        open_control=control_of(settings),
     )
 
 
@@ -113,6 +115,7 @@ def _open_stream(settings: Settings, registry: Registry, *, clock: Clock) -> Pla
         backlog_events=settings.backlog_events,
         look_every=timedelta(seconds=settings.lake_interval_seconds),
         open_lake=opening,
+        open_control=control_of(settings),
     )
     return open_stream_platform(settings.data_dir, registry, broker, clock=clock, options=options)
 
@@ -193,7 +196,7 @@ async def running(
         )
         try:
             await platform.start(progress=progress)
-            record_changes(platform, platform.registry, known=None)
+            await asyncio.to_thread(record_changes, platform, platform.registry, known=None)
             gc.freeze()
             port = listener.getsockname()[1]
             async with _ending_with(serving):

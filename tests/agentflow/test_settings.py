@@ -30,7 +30,7 @@ def test_the_reference_page_lists_every_setting_with_its_default() -> None:
 
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings end up in logs and tracebacks; keys and passwords must not."""
-    for name in ("API_KEYS", "API_KEY", "KAFKA_SASL_PASSWORD", "REDIS_URL"):
+    for name in ("API_KEYS", "API_KEY", "KAFKA_SASL_PASSWORD", "REDIS_URL", "CONTROL_URL"):
         monkeypatch.setenv(f"AGENTFLOW_{name}", "hidden")
     monkeypatch.setenv("AGENTFLOW_KAFKA_SASL_USER", "somebody")
     monkeypatch.setenv("AGENTFLOW_KAFKA_SECURITY_PROTOCOL", "sasl_ssl")

@@ -37,7 +37,7 @@ class Limits:
         connections: Open at once.
     """
 
-    seconds: float = 5.0
+    seconds: float = 3.0
     connections: int = 8
 
 

@@ -80,9 +80,7 @@ class BoundedPool:
 
     def __init__(self, address: Address, *, most: int, limit_seconds: float) -> None:
         """Open none yet."""
-        logging.getLogger(
-            "psycopg.pool"
-        ).propagate = False  # health says it, once and not each time
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # health says it already
         self._refusals = refusals = Refusals()
         self._limit_seconds = limit_seconds
         connection_class = type(

@@ -6,16 +6,16 @@ import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from zlib import crc32
 
 from sqlalchemy import Table
 
 from agentflow.supervision import Activity, Supervisor
 from control_store.idempotency.store import Ownership
+from control_store.opened import ControlReport, OpenedControl
 from control_store.schema import HELD, VERSION, VERSION_TABLE, VERSIONS, bring_up
 from control_store.sqlite import legacy
 from control_store.sqlite.database import BUSY_SECONDS, SqliteDatabase
@@ -27,29 +27,6 @@ APPLICATION_ID: Final = 0x41464354
 """Written into the file header: `AFCT`."""
 
 _TABLES: Final = tuple(table.name for table in HELD)
-
-
-@dataclass(frozen=True, slots=True)
-class ControlReport:
-    """What opening found and did.
-
-    Attributes:
-        outcome: `created`, `opened`, or `replaced`: moved aside, readable rows copied.
-        kept: Rows copied per table, when replaced.
-    """
-
-    outcome: Literal["created", "opened", "replaced"]
-    problems: tuple[str, ...] = ()
-    quarantined: tuple[Path, ...] = ()
-    kept: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedControl:
-    """The store, and what had to be done to open it."""
-
-    store: ControlStore
-    report: ControlReport
 
 
 def open_control(path: Path, activity: Activity | None = None) -> OpenedControl:

@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -147,7 +148,7 @@ class DeadLetters:
             NotFoundError: There is no such dead letter.
             ParameterError: It is not a JSON object, so only a whole event can replace it.
         """
-        item = self.get(tenant, offset)
+        item = await asyncio.to_thread(self.get, tenant, offset)
         if fix.event is not None:
             value = msgspec.json.encode(fix.event)
         else:
@@ -160,7 +161,8 @@ class DeadLetters:
         Raises:
             NotFoundError: There is no such dead letter.
         """
-        return await self._replay(self.get(tenant, offset), who=who)
+        item = await asyncio.to_thread(self.get, tenant, offset)
+        return await self._replay(item, who=who)
 
     async def _replay(self, item: Triaged, *, who: str) -> EventResult:
         value = item.triage.fixed_value or self._raw(item)
@@ -171,18 +173,22 @@ class DeadLetters:
         self, tenant: str, criteria: Criteria, *, who: str, limit: int = 10_000
     ) -> list[tuple[int, EventResult]]:
         """Send every matching dead letter that is not replayed or discarded again, oldest first."""
-        items = [
-            item
-            for item in self._newest_first(tenant, criteria, None)
-            if item.triage.status not in _CLOSED
-        ][:limit]
-        items.reverse()
+        items = await asyncio.to_thread(self._open_ones, tenant, criteria, limit)
         results: list[tuple[int, EventResult]] = []
         for start in range(0, len(items), _SENT_AT_ONCE):
             part = items[start : start + _SENT_AT_ONCE]
             sent = await asyncio.gather(*(self._replay(item, who=who) for item in part))
             results += zip((item.offset for item in part), sent, strict=True)
         return results
+
+    def _open_ones(self, tenant: str, criteria: Criteria, limit: int) -> list[Triaged]:
+        """Return what is not dealt with, oldest first; the newest of it when there is more."""
+        waiting = (
+            item
+            for item in self._newest_first(tenant, criteria, None)
+            if item.triage.status not in _CLOSED
+        )
+        return list(islice(waiting, limit))[::-1]
 
     def discard(self, tenant: str, offset: int, *, who: str, note: str) -> Triaged:
         """Decide that a dead letter is not worth fixing.

@@ -11,6 +11,8 @@ from pathlib import Path
 from agentflow.clock import Clock
 from agentflow.contracts import Registry
 from agentflow.timers import SystemTimers, Timers
+from control_store.opened import OpenControl
+from control_store.wiring import in_file
 from ingestion.stream.port import Broker, TopicEnds
 from processing.follow.bridge import bridge
 from processing.follow.follower import Followed, Follower
@@ -39,6 +41,7 @@ class StreamOptions:
         open_lake: Opens the lake that a job writes; that in the data directory unless told.
         small_files: So many small files of a day are merged.
         timers: What the background waits with.
+        open_control: Opens the control store.
     """
 
     backlog_events: int = 100_000
@@ -47,6 +50,7 @@ class StreamOptions:
     open_lake: Callable[[Registry], Lake] | None = None
     small_files: int = SMALL_FILES
     timers: Timers = field(default_factory=SystemTimers)
+    open_control: OpenControl = in_file
 
 
 def open_stream_platform(
@@ -61,7 +65,14 @@ def open_stream_platform(
         ContractError: The contracts do not compile, or do not fit what the lake holds.
     """
     opening = partial(_storage, broker=broker, options=options)
-    return assemble(data_dir, registry, opening, clock=clock, timers=options.timers)
+    return assemble(
+        data_dir,
+        registry,
+        opening,
+        clock=clock,
+        timers=options.timers,
+        open_control=options.open_control,
+    )
 
 
 def _storage(site: Site, *, broker: Broker, options: StreamOptions) -> Storage:

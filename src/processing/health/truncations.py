@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -11,6 +12,7 @@ import msgspec
 
 from agentflow.contracts import Registry
 from agentflow.contracts.model import MetricContract
+from agentflow.errors import StorageError, UnavailableError
 from agentflow.events import EventRef
 from control_store.triage.port import TriageStatus, TriageStore
 from ingestion.log.port import DEAD_LETTERS, CommitLog, Record
@@ -53,10 +55,14 @@ class Truncations:
         self._read = 0
         self._known: dict[int, Truncation] = {}
         self._open: Sequence[Truncation] = ()
+        self._closed: frozenset[int] = frozenset()
         self._refreshing = Lock()
 
     def refresh(self) -> None:
-        """Look at new dead letters, and at what was decided about those that are known."""
+        """Look at new dead letters, and at what was decided about those that are known.
+
+        While decisions cannot be read, those of before count, and what is new is open.
+        """
         with self._refreshing:
             end = self._log.end(DEAD_LETTERS)
             while self._read < end:
@@ -64,11 +70,13 @@ class Truncations:
                 for record in self._log.read(DEAD_LETTERS, start=self._read, limit=limit):
                     self._note(record)
                 self._read += limit
-            decided = self._triage.triage(list(self._known)) if self._known else {}
+            with suppress(UnavailableError, StorageError):  # the store's own part says so
+                decided = self._triage.triage(list(self._known)) if self._known else {}
+                self._closed = frozenset(
+                    offset for offset, each in decided.items() if each.status in _CLOSED
+                )
             self._open = tuple(
-                each
-                for offset, each in self._known.items()
-                if offset not in decided or decided[offset].status not in _CLOSED
+                each for offset, each in self._known.items() if offset not in self._closed
             )
 
     def of(

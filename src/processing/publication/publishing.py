@@ -62,9 +62,11 @@ async def publish(
     Raises:
         ContractError: The contracts do not compile, do not fit the lake, or a backfilled metric
             differs from the recompute; nothing was changed then.
-        UnavailableError: The platform is not running.
+        UnavailableError: The platform is not running, or its control store is away.
+        StorageError: The control store cannot be read.
     """
     platform.require_ready()
+    await asyncio.to_thread(platform.require_control)
     old = platform.definitions
     _require_events(old.registry, registry)
     new = Definitions.compile(registry)
@@ -101,7 +103,7 @@ async def publish(
             backfilled=trial.export(),
         )
         catch_up_ms = (time.perf_counter() - started) * 1000
-    changes = record_changes(platform, registry, known=old.registry)
+    changes = await asyncio.to_thread(record_changes, platform, registry, known=old.registry)
     log.info("contracts.published", changes=len(changes), backfilled=len(fresh))
     return Published(
         changes,
@@ -177,7 +179,7 @@ def _summary(
 def record_changes(
     platform: Platform, registry: Registry, *, known: Registry | None
 ) -> list[ContractChange]:
-    """Append contracts whose meaning is new to the changelog and return them."""
+    """Append contracts whose meaning is new to the changelog, now or later, and return them."""
     before = dict(known.fingerprints) if known else {}
     changes = []
     for key, fingerprint in registry.fingerprints.items():
@@ -186,6 +188,5 @@ def record_changes(
         kind, name, version = key
         summary = "changed" if key in before else "added"
         change = ContractChange(platform.clock.now_us(), kind, name, version, fingerprint, summary)
-        if platform.changelog.publish(change):
-            changes.append(change)
-    return changes
+        changes.append(change)
+    return platform.recorder.record(changes)

@@ -12,7 +12,7 @@ import structlog
 from agentflow.contracts import Registry
 from agentflow.errors import ContractError
 from agentflow.wording import counted
-from control_store.sqlite.opening import ControlReport
+from control_store.opened import ControlReport
 from ingestion.log.recovery import OpenReport
 from processing.lake import Lake, LakeReader, Location, Recorded, open_lake
 from processing.lake.inspection import CatalogDamagedError, Damage, inspect, require_damage

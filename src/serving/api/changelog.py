@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import msgspec
@@ -46,7 +47,8 @@ async def read_changelog(
     """Read the history of contracts."""
     question = ("changelog", tenant_of(request))
     after = context.cursors.read(cursor, *question) or 0
-    found = context.platform.changelog.changes(after=after, limit=limit + 1)
+    changes = context.platform.changelog.changes
+    found = await asyncio.to_thread(changes, after=after, limit=limit + 1)
     page = found[:limit]
     more = len(found) > limit
     return respond(

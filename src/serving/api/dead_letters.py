@@ -134,7 +134,7 @@ async def read_dead_letter(
     """Read a dead letter."""
     if reveal:
         _may_reveal(request)
-    item = _found(context, request, offset)
+    item = await asyncio.to_thread(_found, context, request, offset)
     if reveal:
         log.info("dead_letter.revealed", offset=item.offset, who=caller_name(request))
     return respond(letter_shape(context, item, reveal=reveal))
@@ -160,7 +160,7 @@ async def fix(context: Context, request: Request, offset: Offset, body: FixBody)
             'a fix is either a whole "event", or members to "set" and "remove"',
             hint='As in {"set": {"/data/amount": "1.00"}}.',
         )
-    item = _found(context, request, offset)
+    item = await asyncio.to_thread(_found, context, request, offset)
     result = await context.platform.dead_letters.fix(
         item.letter.tenant,
         item.offset,
@@ -173,7 +173,7 @@ async def fix(context: Context, request: Request, offset: Offset, body: FixBody)
 @resource.post("/v1/deadletter/{offset}/replay", ReplayShape, *_CODES, scope=KeyScope.ADMIN)
 async def replay(context: Context, request: Request, offset: Offset, _body: NoBody) -> Reply:
     """Send a dead letter again as it is."""
-    item = _found(context, request, offset)
+    item = await asyncio.to_thread(_found, context, request, offset)
     result = await context.platform.dead_letters.replay(
         item.letter.tenant, item.offset, who=caller_name(request)
     )
@@ -183,9 +183,13 @@ async def replay(context: Context, request: Request, offset: Offset, _body: NoBo
 @resource.post("/v1/deadletter/{offset}/discard", DeadLetterShape, *_CODES, scope=KeyScope.ADMIN)
 async def discard(context: Context, request: Request, offset: Offset, body: DiscardBody) -> Reply:
     """Decide not to fix it."""
-    found = _found(context, request, offset)
-    item = context.platform.dead_letters.discard(
-        found.letter.tenant, found.offset, who=caller_name(request), note=body.note
+    found = await asyncio.to_thread(_found, context, request, offset)
+    item = await asyncio.to_thread(
+        context.platform.dead_letters.discard,
+        found.letter.tenant,
+        found.offset,
+        who=caller_name(request),
+        note=body.note,
     )
     return respond(letter_shape(context, item))
 

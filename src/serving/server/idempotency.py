@@ -8,21 +8,26 @@ doing it again is harmless even then, because an event's identity counts once.
 from __future__ import annotations
 
 import asyncio
-from asyncio import to_thread
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeVar
 
 from agentflow.clock import Clock
+from agentflow.errors import StorageError, UnavailableError
 from control_store.idempotency.port import Conflict, Done, IdempotencyStore, InProgress, New
 from serving.http.problems import Detail, Problem
 from serving.http.replies import Reply
 
+T = TypeVar("T")
 MAX_KEY_LENGTH: Final = 255
 _KEPT_HEADERS: Final = frozenset({b"content-type", b"location"})
 _RETRIED_FROM: Final = 500
 _NOT_KEPT: Final = frozenset({401, 403, 408, 409, 413, 429})
 _WAIT_SECONDS: Final = 30.0
+_THREADS: Final = 8
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 
@@ -58,6 +63,8 @@ class Idempotency:
         self._store = store
         self._clock = clock
         self._running: dict[tuple[str, str], asyncio.Event] = {}
+        # of their own: a store that does not answer must not keep others from a thread
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="idempotency")
 
     async def once(
         self,
@@ -87,8 +94,8 @@ class Idempotency:
         work: Callable[[], Awaitable[Reply]],
         request_id: str,
     ) -> Reply:
-        begin, now_us = self._store.begin, self._clock.now_us()
-        match await to_thread(begin, *name, digest, now_us=now_us):
+        begin = partial(self._store.begin, *name, digest, now_us=self._clock.now_us())
+        match await self._in_thread(begin):
             case Done(status=status, headers=headers, body=body):
                 kept = tuple((k.encode(), v.encode()) for k, v in headers.items())
                 return Reply(status, (*kept, _REPLAYED), body)
@@ -107,13 +114,17 @@ class Idempotency:
             # Shielded by being synchronous work in a thread: a caller that goes away now must
             # not leave its key claimed for a day.
             if reply is None or reply.status >= _RETRIED_FROM or reply.status in _NOT_KEPT:
-                await to_thread(self._store.abandon, *name)
+                with suppress(UnavailableError, StorageError):  # it is told why it was refused
+                    await self._in_thread(partial(self._store.abandon, *name))
             else:
                 kept = {k.decode(): v.decode() for k, v in reply.headers if k in _KEPT_HEADERS}
                 done = Done(reply.status, kept, reply.body)
-                finish, now_us = self._store.finish, self._clock.now_us()
-                await to_thread(finish, *name, done, now_us=now_us)
+                now_us = self._clock.now_us()
+                await self._in_thread(partial(self._store.finish, *name, done, now_us=now_us))
         return reply
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
 
 _CONFLICT = Problem(

@@ -1,0 +1,45 @@
+"""From settings to the control store: a file in the data directory, or PostgreSQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from agentflow.settings import Settings
+from agentflow.supervision import Activity
+from control_store.opened import ControlReport, OpenControl, OpenedControl
+
+CONTROL_FILE: Final = "control.sqlite"
+
+
+def control_of(settings: Settings) -> OpenControl:
+    """Return what opens the control store of a platform with these settings.
+
+    Raises:
+        ParameterError: The URL is not one of PostgreSQL.
+    """
+    url = settings.control_url.get_secret_value()
+    if not url:
+        return in_file
+    from control_store.postgres.address import address_of
+    from control_store.postgres.database import Limits
+    from control_store.postgres.opening import open_postgres
+
+    address_of(url)
+    limits = Limits(settings.control_timeout_seconds, settings.control_connections)
+
+    def in_postgres(_: Path, activity: Activity) -> OpenedControl:
+        return OpenedControl(open_postgres(url, activity, limits), ControlReport("opened"))
+
+    return in_postgres
+
+
+def in_file(data_dir: Path, activity: Activity) -> OpenedControl:
+    """Open the file in the data directory.
+
+    Raises:
+        StorageError: It can neither be opened nor moved aside, or a newer AgentFlow made it.
+    """
+    from control_store.sqlite.opening import open_control
+
+    return open_control(data_dir / CONTROL_FILE, activity)
