@@ -28,11 +28,14 @@ _data_dir = click.option(
 def backup(*, target: Path, data_dir: Path | None, as_json: bool) -> None:
     """Copy the data directory to a new folder, or a new file that ends with `.tar`.
 
+    A control store in PostgreSQL is copied into it as well.
+
     A platform may run on it and take events: the backup is of one instant, with every event that
     was accepted before. It leaves out contracts, settings and keys: keep those in version control.
     """
     from agentflow.clock import SystemClock
     from agentflow_cli.service import people, settings_with
+    from control_store.wiring import control_elsewhere
     from processing.backup import take_backup
 
     people()
@@ -43,6 +46,7 @@ def backup(*, target: Path, data_dir: Path | None, as_json: bool) -> None:
             target,
             clock=SystemClock(),
             leaves_out=_elsewhere(settings),
+            control=control_elsewhere(settings),
             progress=_shown(bar),
         )
     _tell(manifest, as_json=as_json, done=f"{settings.data_dir} is saved at {target}")
@@ -55,10 +59,12 @@ def backup(*, target: Path, data_dir: Path | None, as_json: bool) -> None:
 def restore(*, source: Path, data_dir: Path | None, as_json: bool) -> None:
     """Make a new data directory of a backup; each file is compared with its checksum.
 
-    The directory must not exist, or be empty. `agentflow up` then starts on it, on this machine or
-    another, with the contracts that were in use.
+    The directory must not exist, or be empty; with AGENTFLOW_CONTROL_URL, so must the control store
+    there. `agentflow up` then starts on it, on this machine or another, with the contracts that
+    were in use.
     """
     from agentflow_cli.service import people, settings_with
+    from control_store.wiring import control_elsewhere
     from processing.backup import restore_backup
 
     people()
@@ -67,6 +73,7 @@ def restore(*, source: Path, data_dir: Path | None, as_json: bool) -> None:
         manifest = restore_backup(
             source,
             settings.data_dir,
+            control=control_elsewhere(settings),
             progress=_shown(bar),
         )
     _tell(manifest, as_json=as_json, done=f"{source} is restored to {settings.data_dir}")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agentflow.settings import Settings
 from agentflow.supervision import Activity
 from control_store.opened import ControlReport, OpenControl, OpenedControl
+
+if TYPE_CHECKING:
+    from control_store.elsewhere import ControlElsewhere
+    from control_store.postgres.database import Limits
 
 CONTROL_FILE: Final = "control.sqlite"
 
@@ -22,16 +27,38 @@ def control_of(settings: Settings) -> OpenControl:
     if not url:
         return in_file
     from control_store.postgres.address import address_of
-    from control_store.postgres.database import Limits
     from control_store.postgres.opening import open_postgres
 
     address_of(url)
-    limits = Limits(settings.control_timeout_seconds, settings.control_connections)
+    limits = _limits(settings)
 
     def in_postgres(_: Path, activity: Activity) -> OpenedControl:
         return OpenedControl(open_postgres(url, activity, limits), ControlReport("opened"))
 
     return in_postgres
+
+
+def control_elsewhere(settings: Settings) -> ControlElsewhere | None:
+    """Return the store that is not in the data directory; None when it is there.
+
+    Raises:
+        ParameterError: The URL is not one of PostgreSQL.
+    """
+    url = settings.control_url.get_secret_value()
+    if not url:
+        return None
+    from control_store.elsewhere import ControlElsewhere
+    from control_store.postgres.address import address_of
+    from control_store.postgres.opening import open_postgres
+
+    address_of(url)
+    return ControlElsewhere(partial(open_postgres, url, limits=_limits(settings)))
+
+
+def _limits(settings: Settings) -> Limits:
+    from control_store.postgres.database import Limits
+
+    return Limits(settings.control_timeout_seconds, settings.control_connections)
 
 
 def in_file(data_dir: Path, activity: Activity) -> OpenedControl:

@@ -9,6 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from agentflow.contracts import Registry
+from agentflow.lint import load
 from control_store.postgres.opening import open_postgres
 from control_store.sqlite.opening import open_control
 from control_store.store import ControlStore
@@ -29,6 +31,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 
 _numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def orders() -> Registry:
+    registry = load("contracts")
+    events = [event for event in registry.events.values() if event.name.startswith("order.")]
+    metrics = [each for each in registry.metrics.values() if each.name == "order_count"]
+    return Registry.of([*events, *metrics])
 
 
 @pytest.fixture

@@ -64,19 +64,20 @@ class PostgresDatabase(Database):
             hide_parameters=True,
             use_native_hstore=False,
         )
+        self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._ready = False
         self._preparing = Lock()
 
     @contextmanager
     def _connected(self, *, write: bool) -> Iterator[Connection]:
-        del write
         refusal = self._breaker.refusal()
         if refusal is not None:
             raise UnavailableError(str(refusal), hint=getattr(refusal, "hint", None))
         with self._translated():
             if not self._ready:
                 self._prepare()
-            with self._engine.connect() as connection, connection.begin():
+            engine = self._engine if write else self._reader
+            with engine.connect() as connection, connection.begin():
                 yield connection
         self._breaker.well()
 

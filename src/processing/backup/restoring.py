@@ -9,6 +9,8 @@ import structlog
 
 from agentflow.errors import StorageCorruptError, StorageError, StorageFullError
 from agentflow.wording import quoted
+from control_store.elsewhere import ControlElsewhere
+from control_store.wiring import CONTROL_FILE
 from ingestion.log.lock import LOCK_FILE, DataDirectoryLock
 from ingestion.log.private import keep_private
 from processing.backup.archive import (
@@ -27,16 +29,23 @@ log = structlog.get_logger()
 
 
 def restore_backup(
-    backup: Path, data_dir: Path, *, progress: Progress = lambda _what, _fraction: None
+    backup: Path,
+    data_dir: Path,
+    *,
+    control: ControlElsewhere | None = None,
+    progress: Progress = lambda _what, _fraction: None,
 ) -> Manifest:
     """Make *data_dir* what the directory was of which *backup* was taken.
 
     Every file is compared with its checksum on the way. The directory appears when all are there.
+    With a *control* store elsewhere, what the backup has for it is put there.
 
     Raises:
         DataDirectoryLockedError: A platform runs on *data_dir*.
         StorageFullError: There is not enough space; nothing is left of it.
-        StorageError: *data_dir* is not empty, or the backup is of another version.
+        StorageError: *data_dir* or the control store is not empty, or the backup is of another
+            version.
+        UnavailableError: The control store does not answer.
         StorageCorruptError: The backup is not whole, or not what was saved.
     """
     with source_at(backup) as source:
@@ -50,6 +59,10 @@ def restore_backup(
             prepared.mkdir(mode=0o700)
             try:
                 _copy(source, manifest, prepared, progress, backup)
+                if control is not None and (prepared / CONTROL_FILE).exists():
+                    progress("control store", 1)
+                    control.load(prepared / CONTROL_FILE)
+                    (prepared / CONTROL_FILE).unlink()
                 _put(prepared, data_dir)
             except BaseException:
                 shutil.rmtree(prepared, ignore_errors=True)

@@ -20,6 +20,8 @@ import structlog
 from agentflow.clock import Clock, to_rfc3339
 from agentflow.errors import StorageError
 from agentflow.wording import quoted
+from control_store.elsewhere import ControlElsewhere
+from control_store.wiring import CONTROL_FILE
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from ingestion.log.private import keep_private
 from ingestion.log.reader import LogReader
@@ -45,14 +47,18 @@ def take_backup(
     *,
     clock: Clock,
     leaves_out: Sequence[str] = (),
+    control: ControlElsewhere | None = None,
     progress: Progress = lambda _what, _fraction: None,
 ) -> Manifest:
     """Copy what is in *data_dir* to *target*: a new folder, or a new file `….tar`.
+
+    A control store that is elsewhere is copied too, into the file that the directory would have.
 
     Raises:
         StorageFullError: The disk of the backup is full; nothing is left of it.
         StorageError: There is nothing to back up, something is at *target*, or files cannot be
             read.
+        UnavailableError: The control store does not answer.
     """
     _require_data(data_dir, target)
     keep_private()
@@ -62,7 +68,8 @@ def take_backup(
             with tempfile.TemporaryDirectory(
                 prefix=f"{target.name}.", dir=target.absolute().parent
             ) as scratch:
-                manifest = _Taking(data_dir, to, Path(scratch), progress).run(clock, leaves_out)
+                taking = _Taking(data_dir, to, Path(scratch), control, progress)
+                manifest = taking.run(clock, leaves_out)
             to.finish()
         except BaseException:
             to.discard()
@@ -72,15 +79,23 @@ def take_backup(
 
 
 class _Taking:
-    def __init__(self, data_dir: Path, to: BackupTarget, scratch: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        to: BackupTarget,
+        scratch: Path,
+        control: ControlElsewhere | None,
+        progress: Progress,
+    ) -> None:
         self._data_dir, self._to, self._scratch, self._progress = data_dir, to, scratch, progress
+        self._control_elsewhere = control
         self._saved: dict[str, SavedFile] = {}
 
     def run(self, clock: Clock, leaves_out: Sequence[str]) -> Manifest:
         lake = self._lake() if (self._data_dir / "lake" / CATALOG_FILE).exists() else None
         with suppress(FileNotFoundError), (self._data_dir / SNAPSHOT_FILE).open("rb") as file:
             self._add(SNAPSHOT_FILE, file)
-        self._database("control.sqlite")
+        self._control()
         made_at = to_rfc3339(clock.now_us())
         log_id, ends = None, None
         for name in LOGS:
@@ -134,6 +149,16 @@ class _Taking:
                 with (self._data_dir / "lake" / name).open("rb") as file:
                     self._add(f"lake/{name}", file)
 
+    def _control(self) -> None:
+        if self._control_elsewhere is None:
+            self._database(CONTROL_FILE)
+            return
+        self._progress("control store", 0)
+        copy = self._scratch / CONTROL_FILE
+        self._control_elsewhere.save(copy)
+        with copy.open("rb") as file:
+            self._add(CONTROL_FILE, file)
+
     def _database(self, name: str) -> Path | None:
         path = self._data_dir / name
         if not path.exists():
@@ -153,7 +178,7 @@ class _Taking:
 
 
 def _require_data(data_dir: Path, target: Path) -> None:
-    if not any((data_dir / name).exists() for name in (*LOGS, "control.sqlite")):
+    if not any((data_dir / name).exists() for name in (*LOGS, CONTROL_FILE)):
         raise StorageError(
             f"directory {quoted(data_dir)} holds no data of a platform",
             hint="Name it with --data-dir or AGENTFLOW_DATA_DIR.",
