@@ -23,6 +23,48 @@ FAULTS: tuple[Fault, ...] = (
         "if False:",
         "tests/agentflow/contracts/test_lint.py::test_what_does_not_fit_is_refused_at_its_file",
     ),
+    Fault(
+        "a minor version goes back",
+        "agentflow",
+        "    if new.minor < old.minor:",
+        "    if False:",
+        "tests/agentflow/contracts/test_compatibility.py::test_a_minor_version_never_goes_back",
+    ),
+    Fault(
+        "other versions of a row count",
+        "agentflow",
+        "    if old.supersedes != new.supersedes:",
+        "    if False:",
+        "tests/agentflow/contracts/test_compatibility.py::test_which_version_of_a_row_counts_is_part_of_the_meaning",
+    ),
+    Fault(
+        "money of no currency",
+        "agentflow",
+        '    if metric.unit == "currency" and "currency" not in metric.dimensions and not units:',
+        "    if False:",
+        "tests/agentflow/contracts/test_lint.py::test_a_unit_of_currency_needs_the_dimension",
+    ),
+    Fault(
+        "amounts of unlike units are added",
+        "agentflow",
+        "        if unit not in metric.dimensions:",
+        "        if False:",
+        "tests/agentflow/contracts/test_lint.py::test_what_does_not_fit_is_refused_at_its_file",
+    ),
+    Fault(
+        "a product keeps any number of digits",
+        "agentflow",
+        'if scale > MAX_SCALE:\n        raise ExpressionError(f"the product',
+        'if False:\n        raise ExpressionError(f"the product',
+        "tests/agentflow/expressions/test_parser.py::test_what_does_not_type_check_is_refused",
+    ),
+    Fault(
+        "a rule that rejects is a warning elsewhere",
+        "agentflow",
+        '"severity": "error" if rule.on_fail == "reject" else "warning"',
+        '"severity": "warning"',
+        "tests/agentflow/export/test_odcs.py::test_a_rule_that_rejects_is_an_error",
+    ),
     # the gate
     Fault(
         "no event is too late",
@@ -44,6 +86,48 @@ FAULTS: tuple[Fault, ...] = (
         "instant if _MIN_US <= instant < _END_US",
         "instant if instant < _END_US",
         "tests/quality/test_formats.py::test_near_instants_are_refused",
+    ),
+    Fault(
+        "long integers are not read",
+        "quality",
+        'return int(text) if len(text) <= _LONGEST_EXACT else f"number:{text}"',
+        "return int(text)",
+        "tests/quality/test_gate.py::test_integers_of_any_length_are_content",
+    ),
+    Fault(
+        "long integers are one",
+        "quality",
+        'return int(text) if len(text) <= _LONGEST_EXACT else f"number:{text}"',
+        "return int(text[:_LONGEST_EXACT])",
+        "tests/quality/test_gate.py::test_integers_of_any_length_are_content",
+    ),
+    Fault(
+        "bytes that are not UTF-8 become one text",
+        "agentflow",
+        "    except UnicodeDecodeError:\n        return value",
+        '    except UnicodeDecodeError:\n        return value.decode(errors="replace")',
+        "tests/serving/api/test_codings.py::test_ids_that_are_not_utf8_are_refused_and_not_mixed_up",
+    ),
+    Fault(
+        "another event under a known id is a duplicate",
+        "quality",
+        "        and declared[0] == declared[1]",
+        "",
+        "tests/serving/api/test_identity.py::test_another_event_under_a_known_id_is_a_dead_letter",
+    ),
+    Fault(
+        "a member twice anywhere",
+        "quality",
+        "        if len(item) != len(pairs):",
+        "        if False:",
+        "tests/serving/api/test_json_bodies.py::test_a_repetition_is_found_at_any_depth",
+    ),
+    Fault(
+        "a member twice in an event",
+        "quality",
+        "        if len(found) != len(pairs):",
+        "        if False:",
+        "tests/quality/test_repetition.py::test_a_repeated_member_is_refused",
     ),
     # the log and control state
     Fault(
@@ -81,6 +165,13 @@ FAULTS: tuple[Fault, ...] = (
         "if False:",
         "tests/control_store/test_port.py",
     ),
+    Fault(
+        "frames of before are lost commits",
+        "ingestion",
+        "if whole and tuple(frame_salts) == salts and pages_after_commit:",
+        "if whole and pages_after_commit:",
+        "tests/ingestion/log/test_opening.py::test_frames_of_an_earlier_round_are_no_lost_commits",
+    ),
     # captured changes
     Fault(
         "an absent value is null",
@@ -108,7 +199,7 @@ FAULTS: tuple[Fault, ...] = (
         "ingestion",
         "if len(record.value) > MAX_SIZE_BYTES:",
         "if False:",
-        "tests/ingestion/cdc/test_normalise.py",
+        "tests/ingestion/cdc/test_normalise.py::test_a_record_has_a_size",
     ),
     # brokers, generator and replay
     Fault(
@@ -123,7 +214,7 @@ FAULTS: tuple[Fault, ...] = (
         "ingestion",
         "_text(value).lower().startswith(_STRUCTURED)",
         "_text(value).startswith(_STRUCTURED)",
-        "tests/ingestion/kafka/test_cloudevents.py",
+        "tests/ingestion/kafka/test_cloudevents.py::test_the_content_type_of_structured_mode_decides",
     ),
     Fault(
         "an event of the future is of today",
@@ -146,6 +237,13 @@ FAULTS: tuple[Fault, ...] = (
         ":",
         "tests/ingestion/replay/test_instants.py::test_what_no_clock_shows_is_refused",
     ),
+    Fault(
+        "a quote that never closes",
+        "ingestion",
+        "quotechar=written.quote, strict=True",
+        "quotechar=written.quote, strict=False",
+        "tests/ingestion/replay/test_delimited.py::test_a_quote_that_never_closes_is_an_error_with_its_line",
+    ),
     # live state, the lake and what is computed from it
     Fault(
         "an older deletion wins",
@@ -166,7 +264,7 @@ FAULTS: tuple[Fault, ...] = (
         "processing",
         "if rows.num_rows != declared:",
         "if False:",
-        "tests/processing/lake/test_maintenance.py",
+        "tests/processing/lake/test_maintenance.py::test_files_that_lack_rows_are_not_merged",
     ),
     Fault(
         "the past ends with the lake",
@@ -175,20 +273,113 @@ FAULTS: tuple[Fault, ...] = (
         "tail = False",
         "tests/processing/history/test_history.py",
     ),
+    Fault(
+        "every table holds records of the log",
+        "processing",
+        "elif _holds_log_rows(lake.fresh(name)):",
+        "else:",
+        "tests/processing/lake/test_maintenance.py::test_maintenance_goes_through_every_table_of_a_lake",
+    ),
     # dead letters and the stream
     Fault(
         "a letter of another tenant",
         "processing",
         'mine = [record for record in records if record.headers["tenant"] == tenant]',
         "mine = list(records)",
-        "tests/serving/api/test_tenants.py::test_nobody_can_decide_about_another_tenants_dead_letters",
+        "tests/processing/dead_letters/test_change_letters.py::test_a_dead_letter_of_another_tenant_does_not_exist",
+    ),
+    # what runs in the background, and health
+    # numbers: arithmetic, exported SQL, recompute
+    Fault(
+        "a thread ends by what nobody foresaw",
+        "agentflow",
+        "except BaseException as error:  # noqa: BLE001 - logged, shown, and started again",
+        "except OSError as error:",
+        "tests/agentflow/test_supervision.py::test_a_thread_that_raises_anything_is_shown_and_started_again",
     ),
     Fault(
-        "a record is judged twice",
+        "maintenance ends its thread",
+        "agentflow",
+        "except BaseException as error:  # noqa: BLE001 - noted, and shown by health",
+        "except OSError as error:",
+        "tests/processing/lake/test_thread.py::test_a_maintenance_that_fails_ends_nothing",
+    ),
+    Fault(
+        "a lake far behind is ready",
         "processing",
-        "positions.get(record.partition, 0), record.offset + 1)",
-        "positions.get(record.partition, 0), record.offset)",
-        "tests/processing/stream_gate/test_gate.py",
+        "if self.lake_lag().seconds > self.lake_budget.total_seconds():",
+        "if False:",
+        "tests/serving/api/test_health.py::test_it_is_not_ready_while_the_lake_is_behind_its_budget",
+    ),
+    Fault(
+        "control is ok whatever fails",
+        "processing",
+        'if each.name == "control-store" and each.state == "failing":',
+        "if False:",
+        "tests/serving/api/test_health.py::test_a_control_store_that_fails_is_shown_until_it_works",
+    ),
+    Fault(
+        "history is ok whatever fails",
+        "processing",
+        'if each.part == "history":',
+        "if False:",
+        "tests/serving/api/test_health.py::test_a_question_of_the_past_that_failed_is_shown_until_one_succeeds",
+    ),
+    Fault(
+        "what fails in the background is not shown",
+        "processing",
+        'each.part == part and each.state != "well"',
+        "False",
+        "tests/serving/api/test_health.py::test_prometheus_counts_what_fails_in_the_background",
+    ),
+    Fault(
+        "health says ok beside stale numbers",
+        "processing",
+        "stale = [plan.contract.name for plan in plans if health.stale(plan)]",
+        "stale = list[str]()",
+        "tests/serving/api/test_health.py::test_a_metric_that_is_stale_is_a_part_that_is_not_well",
+    ),
+    Fault(
+        "a quotient is rounded before the end",
+        "agentflow",
+        "return (a * d, b * c) if c else None",
+        "return (round(a * d * 10**6 / (b * c)), 10**6) if c else None",
+        "tests/agentflow/metrics/test_arithmetic.py::test_a_quotient_stays_a_fraction",
+    ),
+    Fault(
+        "exported SQL forgets who amends last",
+        "agentflow",
+        "f\"ORDER BY {', '.join(f'c.{name} DESC' for name in NEWEST)} FETCH",
+        'f"ORDER BY c.occurred_at DESC FETCH',
+        "tests/agentflow/export/test_folded_rows.py",
+    ),
+    Fault(
+        "exported SQL folds one type of correction",
+        "agentflow",
+        "if len(givers) == 1:\n        source",
+        "if givers:\n        source",
+        "tests/agentflow/export/test_folded_rows.py",
+    ),
+    Fault(
+        "a text of two lines is another text in SQL",
+        "agentflow",
+        'if not isinstance(value, str) or "\\n" not in value:',
+        "if True:",
+        "tests/agentflow/metrics/test_any_text.py::test_any_text_means_itself",
+    ),
+    Fault(
+        "a correction restates nothing",
+        "agentflow",
+        '            if each.corrects.effect == "retract":\n                self._retracting',
+        "            if False:\n                self._retracting",
+        "tests/serving/api/test_past.py::test_a_range_that_changed_after_it_closed_says_so",
+    ),
+    Fault(
+        "a check that fails ends all others",
+        "processing",
+        "except Exception as error:  # noqa: BLE001 - one check must not stop the others",
+        "except ArithmeticError as error:",
+        "tests/serving/api/test_verification.py::test_a_check_that_fails_is_named_and_the_others_are_done",
     ),
     # what is served
     Fault(
@@ -239,6 +430,65 @@ FAULTS: tuple[Fault, ...] = (
         "return held + len(self.url) > self.open.limits.header_bytes",
         "return False",
         "tests/serving/api/test_protocol.py",
+    ),
+    Fault(
+        "what changed after it closed is fresh",
+        "serving",
+        "late = end_us is not None and touched_us is not None and touched_us > end_us + "
+        "CLOSED_AFTER_US",
+        "late = False",
+        "tests/serving/api/test_past.py::test_a_range_that_changed_after_it_closed_says_so",
+    ),
+    Fault(
+        "a cause of any window",
+        "serving",
+        "return self.start_us <= at_us < self.end_us and all(",
+        "return all(",
+        "tests/serving/api/test_causes.py::test_causes_are_of_the_window_that_was_asked_for",
+    ),
+    Fault(
+        "a cause has no source in its link",
+        "serving",
+        "?source={quote(source, safe='')}\"",
+        '"',
+        "tests/serving/api/test_causes.py::test_the_link_of_a_cause_works_as_it_stands",
+    ),
+    Fault(
+        "a stream keeps the old formula",
+        "serving",
+        "if subscription.definitions is not self._platform.definitions:\n                    try",
+        "if False:\n                    try",
+        "tests/serving/api/test_republished.py::test_an_open_stream_follows_a_new_formula",
+    ),
+    Fault(
+        "a slip in a dimension is a zero",
+        "serving",
+        "and value not in (values := seen(name))",
+        "and not (values := seen(name))",
+        "tests/serving/api/test_dimension_values.py::test_a_value_nobody_has_seen_answers_with_a_warning",
+    ),
+    Fault(
+        "an integer as Python reads it",
+        "agentflow",
+        "if _INTEGER.fullmatch(text) is None:",
+        "if False:",
+        "tests/serving/api/test_dimension_values.py::test_an_integer_has_one_spelling",
+    ),
+    Fault(
+        "a cut point is whole",
+        "serving",
+        "return self.clipped(bucket_us) != whole or whole[1] > self.now_us",
+        "return whole[1] > self.now_us",
+        "tests/serving/api/test_past.py::test_steps_that_the_range_cuts_are_clipped_and_partial",
+    ),
+    Fault(
+        "empty steps are left out",
+        "serving",
+        "        for bucket_us in steps.buckets()\n        for key in keys",
+        "        for bucket_us in steps.buckets()\n"
+        "        for key in keys\n"
+        "        if (bucket_us, key) in held",
+        "tests/serving/api/test_past.py::test_empty_steps_are_there",
     ),
     # clients and services
     Fault(

@@ -10,8 +10,9 @@ import ast
 import importlib.abc
 import importlib.machinery
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -45,9 +46,9 @@ class Fault:
         Raises:
             DoesNotFitError: The text stands nowhere, or more than once.
         """
-        folder = ROOMS.get(self.room, ROOT / "src" / self.room)
-        found = [path for path in sorted(folder.rglob("*.py")) if self.old in path.read_text()]
-        times = sum(path.read_text().count(self.old) for path in found)
+        texts = _texts(ROOMS.get(self.room, ROOT / "src" / self.room))
+        found = [path for path, text in texts.items() if self.old in text]
+        times = sum(texts[path].count(self.old) for path in found)
         if times != 1:
             where = ", ".join(str(path.relative_to(ROOT)) for path in found) or "nowhere"
             raise DoesNotFitError(f'"{self.name}": {self.old!r} stands {times} times: {where}')
@@ -75,6 +76,12 @@ class Fault:
         if same:
             raise DoesNotFitError(f'"{self.name}" changes nothing')
         return after
+
+
+@cache
+def _texts(folder: Path) -> Mapping[Path, str]:
+    """Return the source of every module of a room: each of a hundred faults looks through it."""
+    return {path: path.read_text() for path in sorted(folder.rglob("*.py"))}
 
 
 def plant(fault: Fault) -> None:

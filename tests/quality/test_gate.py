@@ -17,6 +17,7 @@ from agentflow.contracts import EventContract, Registry
 from agentflow.errors import ContractError, StorageCorruptError, UnknownContractError
 from agentflow.events import EventRef, RawEvent, identity_key
 from quality import Accepted, Gate, Rejected, Verdict
+from quality.content import document_id
 
 NOW_US = 1_795_252_802_000_000
 SENT = EventRef("parcel.sent", 2)
@@ -489,6 +490,21 @@ def test_an_event_without_id_is_known_by_its_content(gate: Gate) -> None:
     assert accepted(gate, one).identity == accepted(gate, same).identity
     assert accepted(gate, one).identity != accepted(gate, other).identity
     assert accepted(gate, one).event.source == "urn:agentflow:unknown"
+
+
+@pytest.mark.parametrize("digits", [18, 399, 400, 401, 4_301, 9_000])
+def test_integers_of_any_length_are_content(gate: Gate, digits: int) -> None:
+    """Python reads no integer of more than 4,300 digits; two that differ are two events."""
+    value = b'{"type":"parcel.sent","data":{"parcel_id":"AB","price":%s}}'
+    numbers = [b"1" * digits, b"1" * (digits - 1) + b"2", b"-" + b"1" * digits]
+
+    ids = {document_id(value % number) for number in numbers}
+    again = document_id(b" " + (value % numbers[0]).replace(b":", b" : "))
+    verdict = gate.judge(RawEvent(value % numbers[0], "acme", NOW_US))
+
+    assert len(ids) == len(numbers)
+    assert again == document_id(value % numbers[0])
+    assert isinstance(verdict, Rejected)
 
 
 def test_versions_can_be_pinned(gate: Gate) -> None:

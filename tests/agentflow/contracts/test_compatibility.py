@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from agentflow.contracts import Contract, EventContract, FieldContract, Registry, breaking, diff
-from agentflow.contracts.model import SessionWindow
+from agentflow.contracts.model import SessionWindow, Supersession
 
 
 def _with(registry: Registry, contract: Contract) -> Registry:
@@ -107,6 +107,41 @@ def test_growth_is_compatible_and_needs_a_minor_version(shop: Registry) -> None:
     assert [change.path for change in breaking(diff(shop, _with(shop, grown)))] == ["minor"]
     raised = grown.model_copy(update={"minor": 1})
     assert _impacts(shop, _with(shop, raised)) == {"compatible"}
+
+
+def test_a_minor_version_never_goes_back(shop: Registry) -> None:
+    """Readers tell two shapes apart by it: an older one would be taken for the newer."""
+    created = shop.event("order.created").model_copy(update={"minor": 2})
+    old = _with(shop, created)
+
+    [change] = breaking(diff(old, _with(old, created.model_copy(update={"minor": 1}))))
+
+    assert (change.path, change.message) == ("minor", "went back from 2 to 1")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, Supersession(on="order_id", sequence="version")),
+        (Supersession(on="order_id", sequence="version"), None),
+        (
+            Supersession(on="order_id", sequence="version"),
+            Supersession(on="order_id", sequence="position"),
+        ),
+    ],
+)
+def test_which_version_of_a_row_counts_is_part_of_the_meaning(
+    shop: Registry, before: Supersession | None, after: Supersession | None
+) -> None:
+    """Every number over the event changes with it."""
+    created = shop.event("order.created").model_copy(update={"supersedes": before})
+    old = _with(shop, created)
+    new = _with(old, created.model_copy(update={"supersedes": after, "minor": created.minor + 1}))
+
+    [change] = breaking(diff(old, new))
+
+    assert (change.path, change.message) == ("supersedes", "which version counts changed")
+    assert "revenue@2" in change.metrics
 
 
 def test_full_compatibility_refuses_widening(shop: Registry) -> None:

@@ -77,6 +77,7 @@ BROKEN = [
     (TAKINGS, "sum(order.paid.amount)", "sum(order.paid.amount", 'expected ")"'),
     (TAKINGS, "amount)", "amount) filter (where country)", "a filter must be true or false"),
     (TAKINGS, "currency, country]", "country]", "which is not a dimension"),
+    (TAKINGS, "unit: currency", "unit: EUR", 'so its unit is that and not "EUR"'),
     (TAKINGS, "unit: currency", "unit: EUR", "so its unit is that and not"),
     (TAKINGS, "amount)", "amount) + 1", "an amount and a plain number cannot be added"),
     (
@@ -119,6 +120,14 @@ def test_what_does_not_fit_is_refused_at_its_file(
     found = pack.problems()
 
     assert any(each.startswith(f"{file}:") and said in each for each in found), found
+
+
+def test_a_unit_of_currency_needs_the_dimension(pack: Pack) -> None:
+    """Also where nothing is added: the answer could not say which currency it is in."""
+    pack.edit(TAKINGS, "sum(order.paid.amount)", "count(order.paid)")
+    pack.edit(TAKINGS, "currency, country]", "country]")
+
+    assert any('unit "currency" needs a dimension' in problem for problem in pack.problems())
 
 
 def test_known_events_are_events(pack: Pack) -> None:

@@ -10,6 +10,7 @@ from jsonschema import Draft201909Validator
 from open_data_contract_standard.model import OpenDataContractStandard
 
 from agentflow.contracts import Registry
+from agentflow.events import EventRef
 from agentflow.export import export
 from processing.lake.columns import layout
 
@@ -90,6 +91,20 @@ def test_the_columns_are_those_of_the_lake(registry: Registry) -> None:
 
         assert table["name"] == stored.table
         assert told == [(column.name, str(column.type)) for column in stored.columns]
+
+
+@pytest.mark.parametrize(("on_fail", "severity"), [("reject", "error"), ("warn", "warning")])
+def test_a_rule_that_rejects_is_an_error(every_type: Registry, on_fail: str, severity: str) -> None:
+    """Who alerts on errors alone must hear of what the gate refuses, and of nothing else."""
+    taken = every_type.events[EventRef("probe.taken", 1)]
+    rules = tuple(rule.model_copy(update={"on_fail": on_fail}) for rule in taken.rules)
+    others = [each for each in every_type.contracts() if each is not taken]
+    registry = Registry.of([*others, taken.model_copy(update={"rules": rules})])
+
+    (text,) = export(registry, "odcs", name="probe.taken@1").values()
+
+    checks = yaml.safe_load(text)["schema"][0]["quality"]
+    assert {check["severity"] for check in checks if check["type"] == "sql"} == {severity}
 
 
 @pytest.mark.parametrize(

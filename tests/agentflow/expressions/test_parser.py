@@ -116,6 +116,8 @@ def test_what_is_no_metric_says_where_and_what(text: str, message: str) -> None:
         ("case when pieces then 1 end", "must be boolean"),
         ("case when true then 1 else 'x' end", "differ in type"),
         ("length(amount)", "does not fit"),
+        (" * ".join(["amount"] * 10), "the product keeps 20 digits, more than 18"),
+        ("amount > 0.0000000000000000001", "keeps 19 digits, more than 18"),
         ("sqrt(amount)", 'function "sqrt" does not exist'),
     ],
 )

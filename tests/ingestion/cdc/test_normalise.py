@@ -12,6 +12,7 @@ from agentflow.contracts.tables import ColumnType
 from ingestion.cdc import Ignored, Malformed, RowChange, TopicRecord, normalise
 from ingestion.cdc.change import RowImage
 from ingestion.cdc.columns import column_value
+from ingestion.cdc.normalise import MAX_SIZE_BYTES
 from tests.ingestion.cdc.records import TYPES, Logical, change_of, recorded, render, row
 
 KINDS = {
@@ -184,6 +185,17 @@ POISON = [
 def test_poison_is_named_and_never_raises(value: bytes) -> None:
     """One bad record costs one record."""
     assert isinstance(normalise(TopicRecord("s.d.t", b"{}", value)), Malformed)
+
+
+def test_a_record_has_a_size() -> None:
+    """A change of 5 MiB would be decoded, converted and kept by everyone who reads it."""
+    record = render(Logical("c", 1, None, row(1)), connector="mariadb")
+    longest = (record.value or b"").ljust(MAX_SIZE_BYTES)
+
+    assert isinstance(normalise(TopicRecord("s.d.t", record.key, longest)), RowChange)
+    found = normalise(TopicRecord("s.d.t", record.key, longest + b" "))
+    assert isinstance(found, Malformed)
+    assert "is longer than 4194304 bytes" in found.message
 
 
 @settings(max_examples=400, deadline=None)

@@ -74,9 +74,12 @@ def test_no_record_makes_it_fail(value: bytes, headers: list[tuple[str, bytes]])
     assert isinstance(structured([*headers, ("ce_type", b"\xff")], value), bytes)
 
 
-def test_the_content_type_of_structured_mode_decides() -> None:
+@pytest.mark.parametrize(
+    "written", [b"application/cloudevents+json; charset=utf-8", b"Application/CloudEvents+JSON"]
+)
+def test_the_content_type_of_structured_mode_decides(written: bytes) -> None:
     """As the binding says: a bridge may have left attributes in headers too."""
-    headers = [("ce_type", b"x"), ("content-type", b"application/cloudevents+json; charset=utf-8")]
+    headers = [("ce_type", b"x"), ("content-type", written)]
 
     assert not binary_mode(headers)
     assert structured(headers, b'{"type":"y"}') == b'{"type":"y"}'

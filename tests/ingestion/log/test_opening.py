@@ -15,6 +15,7 @@ from agentflow.errors import StorageCorruptError
 from agentflow.events import RawEvent
 from ingestion.log.opening import Opened, open_log
 from ingestion.log.port import RAW, VALIDATED, Accept, Batch, Duplicate, Stored
+from ingestion.log.wal import dropped_commits
 
 if TYPE_CHECKING:
     from tests.ingestion.log.conftest import Make
@@ -135,6 +136,28 @@ def test_a_commit_that_was_cut_off_while_it_was_written_is_no_damage(
     assert opened_numbers(opened) == list(range(2_900))
     assert opened.log.end(VALIDATED) == 2_900
     opened.log.close()
+
+
+def test_frames_of_an_earlier_round_are_no_lost_commits(tmp_path: Path) -> None:
+    """SQLite begins a WAL again at its start: behind the newest frames lie some of before."""
+    path = tmp_path / "log.sqlite"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute("CREATE TABLE numbers (n INTEGER)")
+    for number in range(20):
+        connection.execute("INSERT INTO numbers VALUES (?)", (number,))
+    before = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+    connection.execute("INSERT INTO numbers VALUES (20)")
+    _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    wal = tmp_path / "log.sqlite-wal"
+
+    lost = dropped_commits(wal, recovered_frames=frames)
+    of_this_round = dropped_commits(wal, recovered_frames=0)
+
+    connection.close()
+    assert before[1] > 2 * frames
+    assert (lost, of_this_round) == (0, 1)
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 8_192, 8_193, 100_000])

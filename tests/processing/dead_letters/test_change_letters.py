@@ -12,6 +12,7 @@ import pytest
 
 from agentflow.clock import ManualClock
 from agentflow.contracts import Registry
+from agentflow.errors import NotFoundError
 from agentflow.events import RawEvent
 from control_store.triage.port import TriageStatus
 from ingestion.cdc import Refusal, Sources, documents
@@ -64,6 +65,22 @@ def rows_counted(platform: Platform) -> int:
     (plan,) = (each for each in platform.definitions.plans.values() if each.id[0] == "rows")
     cut = platform.verification.cut(plan.id, TENANT, window="all")
     return sum(cell.events for cell in cut.cells.values())
+
+
+def test_a_dead_letter_of_another_tenant_does_not_exist(registry: Registry, tmp_path: Path) -> None:
+    """Where offsets are the log's own, a number that is guessed must lead nowhere."""
+
+    async def run() -> None:
+        async with running(registry, tmp_path) as platform:
+            refused(platform, ILL)
+            letters = platform.dead_letters
+            assert letters.get(TENANT, 0).letter.raw is not None
+            with pytest.raises(NotFoundError, match="dead letter 0 does not exist"):
+                letters.get("other", 0)
+            with pytest.raises(NotFoundError):
+                await letters.replay("other", 0, who="me")
+
+    asyncio.run(run())
 
 
 def test_a_change_is_replayed_once_contract_and_table_agree(

@@ -6,9 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from agentflow.clock import ManualClock, SystemClock
+from agentflow.errors import StorageCorruptError
 from agentflow.events import EventRef
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.lake import Lake, LakeReader, LakeWriter, Positions, compact, sweep
@@ -119,6 +121,22 @@ def test_maintenance_goes_through_every_table_of_a_lake(
     assert list(reader.all_events()) == before
     assert reader.positions() == Positions(40, 20)
     assert len(reader.files(CREATED)) == 1
+
+
+def test_files_that_lack_rows_are_not_merged(
+    lake: Lake, log: MemoryLog, gate: Gate, publish: Publish
+) -> None:
+    """A merge would make a loss look whole: the new file declares what it holds."""
+    fill(lake, log, gate, publish, batches=10)
+    before = LakeReader(lake, gate).files(CREATED)
+    data = Path(lake.table(lake.name(CREATED)).location().removeprefix("file://"), "data")
+    first = min(data.rglob("*.parquet"))
+    pq.write_table(pq.read_table(first).slice(1), first)
+
+    with pytest.raises(StorageCorruptError, match=r"19 rows .* its files declare 20"):
+        compact(lake, lake.name(CREATED))
+
+    assert LakeReader(lake, gate).files(CREATED) == before
 
 
 def test_a_table_that_cannot_be_maintained_holds_up_no_other(
