@@ -20,6 +20,7 @@ from agentflow.lint import load
 from agentflow.supervision import ActivityStatus
 from agentflow.timers import ManualTimers
 from processing.lake import Positions
+from processing.lake.housekeeping import LOOK_SECONDS
 from processing.platform import RETRY_FEED_EVERY, RETRY_HISTORY_EVERY
 from processing.write.intake import RETRY_LOG_EVERY
 from tests.serving.api.conftest import NOW_US, Served, order, serving
@@ -149,6 +150,62 @@ def test_health_answers_while_the_lake_hangs(tmp_path: Path, orders: Registry) -
         lake.held = held  # type: ignore[method-assign]
     assert answer.status_code == 200
     assert "events.order_created_v1" in answer.json()["lake"]
+
+
+def test_health_answers_while_every_part_hangs(tmp_path: Path, orders: Registry) -> None:
+    """S3, the catalog, the disk and the control store: it waits for none, it says what it knows."""
+    release, hung = Signal(), set[str]()
+
+    def hanging(name: str) -> Callable[..., None]:
+        def hang(*_: object, **__: object) -> None:
+            hung.add(name)
+            assert release.wait(60)
+            raise StorageError(f"{name} hung")
+
+        return hang
+
+    with standing_still(tmp_path, orders) as served:
+        parts = served.platform.parts
+        timers = parts.supervisor.timers
+        assert isinstance(timers, ManualTimers)
+        housekeeping = parts.lake._housekeeping  # type: ignore[attr-defined]  # noqa: SLF001
+        ends: list[tuple[Any, str]] = [
+            (parts.log, "commit"),
+            (parts.control.idempotency, "begin"),
+            (parts.reader, "slices"),
+            (housekeeping, "_look"),
+        ]
+        before = [getattr(owner, name) for owner, name in ends]
+        for owner, name in ends:
+            setattr(owner, name, hanging(name))
+
+        async def run() -> list[int]:
+            past = f"/v1/metrics/orders?as_of={to_rfc3339(NOW_US)}"
+            keyed = {"headers": {"idempotency-key": "k"}}
+            waiting = [
+                asyncio.create_task(request)
+                for request in (
+                    served.client.post("/v1/events", json=placed("1")),
+                    served.client.post("/v1/events", json=placed("2"), **keyed),
+                    served.client.get(past),
+                )
+            ]
+            timers.advance(timedelta(seconds=LOOK_SECONDS))  # the lake's thread looks, and hangs
+            async with asyncio.timeout(30):
+                while len(hung) < len(ends):  # noqa: ASYNC110 - threads make it true
+                    await asyncio.sleep(0.005)
+                urls = ("/v1/health", "/v1/health/ready", "/metrics")
+                answers = [await served.client.get(url) for url in urls]
+            assert not any(each.done() for each in waiting)
+            release.set()
+            await asyncio.gather(*waiting)
+            return [answer.status_code for answer in answers]
+
+        found = served.run(run())
+        for (owner, name), was in zip(ends, before, strict=True):
+            setattr(owner, name, was)
+
+    assert found == [200, 200, 200]
 
 
 def test_a_metric_that_is_stale_is_a_part_that_is_not_well(
