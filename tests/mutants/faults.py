@@ -201,6 +201,13 @@ FAULTS: tuple[Fault, ...] = (
         "if False:",
         "tests/ingestion/cdc/test_normalise.py::test_a_record_has_a_size",
     ),
+    Fault(
+        "a time of day wraps around",
+        "ingestion",
+        "hours, rest = divmod(abs(clock_us), _HOUR_US)",
+        "hours, rest = divmod(clock_us % _DAY_US, _HOUR_US)",
+        "tests/ingestion/cdc/test_columns.py::test_a_time_never_wraps_around",
+    ),
     # brokers, generator and replay
     Fault(
         "few partitions are enough",
@@ -243,6 +250,13 @@ FAULTS: tuple[Fault, ...] = (
         "quotechar=written.quote, strict=True",
         "quotechar=written.quote, strict=False",
         "tests/ingestion/replay/test_delimited.py::test_a_quote_that_never_closes_is_an_error_with_its_line",
+    ),
+    Fault(
+        "headers decide before the content type",
+        "serving",
+        "if _media(content_type_of(named)).startswith(_STRUCTURED):",
+        "if False:",
+        "tests/serving/test_intake.py::test_the_content_type_decides_first",
     ),
     # live state, the lake and what is computed from it
     Fault(
@@ -381,6 +395,20 @@ FAULTS: tuple[Fault, ...] = (
         "except ArithmeticError as error:",
         "tests/serving/api/test_verification.py::test_a_check_that_fails_is_named_and_the_others_are_done",
     ),
+    Fault(
+        "a log that failed fails until an event comes",
+        "ingestion",
+        'if self._closed or self._failed or self._activity.status.state != "failing":',
+        "if True:",
+        "tests/serving/api/test_health.py::test_a_log_that_could_not_be_written_is_tried_again_by_itself",
+    ),
+    Fault(
+        "who fails to follow fails until an event comes",
+        "processing",
+        'if self._last is not None and self._activity.status.state == "failing":',
+        "if False:",
+        "tests/serving/api/test_health.py::test_who_failed_to_follow_a_change_is_told_again_by_itself",
+    ),
     # what is served
     Fault(
         "an event of another tenant",
@@ -489,6 +517,13 @@ FAULTS: tuple[Fault, ...] = (
         "        for key in keys\n"
         "        if (bucket_us, key) in held",
         "tests/serving/api/test_past.py::test_empty_steps_are_there",
+    ),
+    Fault(
+        "nothing was known and that is fresh",
+        "serving",
+        "unknown = known_from_us is None or span.as_of_us < known_from_us",
+        "unknown = False",
+        "tests/serving/api/test_past.py::test_before_the_first_ingestion_nothing_was_known",
     ),
     # clients and services
     Fault(
