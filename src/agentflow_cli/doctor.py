@@ -40,6 +40,7 @@ def doctor(
     from agentflow_cli.address_check import examine_address
     from agentflow_cli.bus_check import examine_bus
     from agentflow_cli.checks import CheckTarget, examine
+    from agentflow_cli.control_check import examine_control
 
     configured = settings()
     target = CheckTarget(
@@ -50,7 +51,12 @@ def doctor(
         url=url or configured.url,
         api_key=api_key or configured.api_key,
     )
-    findings = [*examine(target), *examine_address(configured), *examine_bus(configured)]
+    findings = [
+        *examine(target),
+        *examine_address(configured),
+        *examine_bus(configured),
+        *examine_control(configured, target.data_dir),
+    ]
     if as_json:
         emit([finding._asdict() for finding in findings])
     else:

@@ -68,6 +68,15 @@ class Database(ABC):
         """Begin an INSERT in the words of this database."""
 
     @abstractmethod
+    def bring_to(self, version: str) -> None:
+        """Bring the tables to a version, up or down: all of it, by one process, or nothing.
+
+        Raises:
+            UnavailableError: The database does not answer.
+            StorageError: A newer AgentFlow made the tables, or they cannot be changed.
+        """
+
+    @abstractmethod
     def check(self) -> None:
         """Ask whether it answers, and note it; never raises because it does not."""
 

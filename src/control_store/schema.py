@@ -37,16 +37,26 @@ def version_of(connection: Connection) -> str | None:
     if VERSION_TABLE.name not in present:
         return FIRST if idempotency.name in present else None
     version = connection.execute(select(VERSION_TABLE.c.version_num)).scalar_one_or_none()
-    if version is not None and version not in VERSIONS:
+    if version is not None:
+        require_known(version)
+    return version
+
+
+def require_known(version: str) -> None:
+    """Refuse tables that this AgentFlow does not know.
+
+    Raises:
+        StorageError: A newer AgentFlow made them.
+    """
+    if version not in VERSIONS:
         raise StorageError(
             f"the control store has version {version}, this AgentFlow knows it up to {VERSION}",
             hint="Start the newer AgentFlow that made it, or name another store.",
         )
-    return version
 
 
-def bring_up(connection: Connection) -> str | None:
-    """Bring the tables to the newest version; return the version that was there before.
+def bring(connection: Connection, version: str) -> str | None:
+    """Bring the tables to *version*; return the version that was there before.
 
     All of it is one transaction, the caller's, which keeps other processes out.
 
@@ -54,13 +64,13 @@ def bring_up(connection: Connection) -> str | None:
         StorageError: A newer AgentFlow made them.
     """
     before = version_of(connection)
-    if before is None:
+    if before is None and version == VERSION:
         TABLES.create_all(connection)
         stamp(connection, VERSION)
-    elif before != VERSION:
+    elif before != version:
         from control_store.migrations.running import migrate  # only when one is due: 0.3 s
 
-        migrate(connection, VERSION)
+        migrate(connection, version)
     return before
 
 

@@ -20,7 +20,7 @@ from control_store.postgres.address import Address
 from control_store.postgres.breaker import Breaker
 from control_store.postgres.faults import away, control_error
 from control_store.postgres.pool import BoundedPool
-from control_store.schema import VERSION, bring_up, version_of
+from control_store.schema import VERSION, bring, version_of
 
 PAUSE_SECONDS: Final = 1.0
 _MIGRATION_SECONDS: Final = 60.0
@@ -100,6 +100,16 @@ class PostgresDatabase(Database):
         with suppress(UnavailableError), self.reading():
             pass
 
+    def found(self) -> str | None:
+        """Return the version of the tables, as they are; None when there are none.
+
+        Raises:
+            UnavailableError: It does not answer.
+            StorageError: A newer AgentFlow made them, or they cannot be read.
+        """
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            return version_of(connection)
+
     def _prepare(self) -> None:
         with self._preparing:
             if self._ready:
@@ -107,18 +117,22 @@ class PostgresDatabase(Database):
             with self._engine.connect() as connection, connection.begin():
                 found = version_of(connection)
             if found != VERSION:
-                self._bring_up()
+                self._bring(VERSION)
             self._ready = True
 
-    def _bring_up(self) -> None:
-        """Bring the tables up, one process at a time; another finds them as they should be."""
+    def bring_to(self, version: str) -> None:
+        """Bring the tables to a version, one process at a time; others find them as they are."""
+        with self._noted(), self._translated():
+            self._bring(version)
+
+    def _bring(self, version: str) -> None:
         with self._engine.connect() as connection, connection.begin():
             driver = connection.connection.dbapi_connection
             assert driver is not None  # noqa: S101 - it is open
             limit, driver.limit_seconds = driver.limit_seconds, _MIGRATION_SECONDS
             try:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-                bring_up(connection)
+                bring(connection, version)
             finally:
                 driver.limit_seconds = limit
 

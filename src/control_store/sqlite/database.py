@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Final
+from zlib import crc32
 
 from sqlalchemy import Connection, StaticPool, Table, create_engine, event
 from sqlalchemy.dialects import sqlite
@@ -15,9 +16,13 @@ from sqlalchemy.exc import DBAPIError
 
 from agentflow.supervision import Activity
 from control_store.database import Database, Upsert
+from control_store.schema import bring
 from ingestion.log.faults import DRIVER_ERRORS, storage_error
+from ingestion.log.schema import definitions
 
 BUSY_SECONDS: Final = 10
+APPLICATION_ID: Final = 0x41464354
+"""Written into the file header: `AFCT`."""
 
 
 class SqliteDatabase(Database):
@@ -63,6 +68,13 @@ class SqliteDatabase(Database):
             except DRIVER_ERRORS as error:
                 raise storage_error(error, path=self._path) from error
 
+    def bring_to(self, version: str) -> None:
+        """Bring the tables to a version, and write down a checksum of what they are then."""
+        with self.writing() as connection:
+            if bring(connection, version) != version:
+                self.file.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self.file.execute(f"PRAGMA user_version = {digest(self.file)}")
+
     def insert(self, table: Table) -> Upsert:
         """Begin an INSERT in the words of SQLite."""
         return sqlite.insert(table)
@@ -79,3 +91,8 @@ class SqliteDatabase(Database):
             self._connection.close()
             self._engine.dispose()
             self.file.close()
+
+
+def digest(connection: sqlite3.Connection) -> int:
+    """Return a checksum of what the file defines: positive, and never that of a new file, 0."""
+    return crc32(repr(sorted(definitions(connection))).encode()) >> 1 or 1

@@ -9,22 +9,18 @@ from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Final
-from zlib import crc32
 
 from sqlalchemy import Table
 
 from agentflow.supervision import Activity, Supervisor
 from control_store.idempotency.store import Ownership
 from control_store.opened import ControlReport, OpenedControl
-from control_store.schema import HELD, VERSION, VERSION_TABLE, VERSIONS, bring_up
+from control_store.schema import HELD, VERSION, VERSION_TABLE, VERSIONS
 from control_store.sqlite import legacy
-from control_store.sqlite.database import BUSY_SECONDS, SqliteDatabase
+from control_store.sqlite.database import APPLICATION_ID, BUSY_SECONDS, SqliteDatabase, digest
 from control_store.store import ControlStore
 from ingestion.log.faults import DRIVER_ERRORS, damaged, translated
 from ingestion.log.schema import definitions
-
-APPLICATION_ID: Final = 0x41464354
-"""Written into the file header: `AFCT`."""
 
 _TABLES: Final = tuple(table.name for table in HELD)
 
@@ -47,7 +43,7 @@ def open_control(path: Path, activity: Activity | None = None) -> OpenedControl:
         existed = path.exists()
         database = SqliteDatabase(path, activity)
     try:
-        _prepare(database)
+        database.bring_to(VERSION)
         store = ControlStore(database, Ownership(secrets.token_hex(8), lease_us=0))
         if not problems:
             return OpenedControl(store, ControlReport("opened" if existed else "created"))
@@ -60,27 +56,12 @@ def open_control(path: Path, activity: Activity | None = None) -> OpenedControl:
     return OpenedControl(store, report)
 
 
-def _prepare(database: SqliteDatabase) -> None:
-    """Make the tables, or bring them to this version; all of it or nothing."""
-    with database.writing() as connection:
-        if bring_up(connection) == VERSION:
-            return
-        file = database.file
-        file.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        file.execute(f"PRAGMA user_version = {_digest(file)}")
-
-
-def _digest(connection: sqlite3.Connection) -> int:
-    """Return a checksum of what the file defines: positive, and never that of a new file, 0."""
-    return crc32(repr(sorted(definitions(connection))).encode()) >> 1 or 1
-
-
 def _problems(path: Path) -> list[str]:
     """Return what is wrong with the file. It is small, so all of it is checked, every time."""
     if path.stat().st_size == 0:
         return ["the file is empty"]
     try:
-        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        with closing(_reading(path)) as connection:
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
             if found != ["ok"]:
                 return found
@@ -97,11 +78,18 @@ def _problems(path: Path) -> list[str]:
     return []
 
 
+def _reading(path: Path) -> sqlite3.Connection:
+    """Open the file to look at it as it is at one instant: another process may bring it up."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+    connection.execute("BEGIN")
+    return connection
+
+
 def _as_created(connection: sqlite3.Connection) -> bool:
     """Tell whether the file defines what its checksum says; the first version had none."""
-    digest = connection.execute("PRAGMA user_version").fetchone()[0]
-    if digest:
-        return bool(digest == _digest(connection))
+    expected = connection.execute("PRAGMA user_version").fetchone()[0]
+    if expected:
+        return bool(expected == digest(connection))
     with closing(sqlite3.connect(":memory:")) as fresh:
         fresh.executescript(legacy.SCHEMA)
         return definitions(fresh) == definitions(connection)
