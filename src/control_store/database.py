@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Insert, Table, Update
 
 from agentflow.errors import StorageError, UnavailableError
 from agentflow.supervision import Activity
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 Upsert: TypeAlias = "sqlite.Insert | postgresql.Insert"
 """An INSERT that may find its row there already: both dialects say it alike."""
+
+
+Prepared: TypeAlias = Callable[[Connection, Mapping[str, object]], int]
+"""Executes one statement in a transaction; returns how many rows it inserted or changed."""
 
 
 class Database(ABC):
@@ -66,6 +70,10 @@ class Database(ABC):
     @abstractmethod
     def insert(self, table: Table) -> Upsert:
         """Begin an INSERT in the words of this database."""
+
+    @abstractmethod
+    def prepared(self, statement: Insert | Update) -> Prepared:
+        """Return what executes *statement*, for calls that are many: it is compiled once."""
 
     @abstractmethod
     def bring_to(self, version: str) -> None:

@@ -81,7 +81,7 @@ class SqlIdempotency:
         self._ownership = ownership
         self.lease_us = ownership.lease_us
         self._working: set[tuple[str, str]] = set()
-        self._insert = (
+        self._claim = database.prepared(
             database.insert(idempotency)
             .values(
                 tenant=bindparam("a_tenant"),
@@ -91,8 +91,8 @@ class SqlIdempotency:
                 owner=bindparam("an_owner"),
             )
             .on_conflict_do_nothing()
-            .execution_options(preserve_rowcount=True)
         )
+        self._answer = database.prepared(_ANSWER)
 
     def begin(self, tenant: str, key: str, fingerprint: bytes, *, now_us: int) -> Attempt:
         """Claim *key*; see `IdempotencyStore.begin`.
@@ -120,7 +120,7 @@ class SqlIdempotency:
         mine = self._mine(tenant, key)
         claim = {**mine, "a_fingerprint": fingerprint, "at_us": now_us}
         for _ in range(_ATTEMPTS):
-            if connection.execute(self._insert, claim).rowcount:
+            if self._claim(connection, claim):
                 return New()
             row = connection.execute(_FOUND, mine).one_or_none()
             if row is not None:
@@ -154,7 +154,7 @@ class SqlIdempotency:
         }
         try:
             with self._database.writing() as connection:
-                connection.execute(_ANSWER, answered)
+                self._answer(connection, answered)
         finally:
             self._working.discard((tenant, key))
 

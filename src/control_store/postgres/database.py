@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 from typing import Final
 
-from sqlalchemy import Connection, NullPool, Table, create_engine, text
+from sqlalchemy import Connection, Insert, NullPool, Table, Update, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
 from agentflow.errors import StorageError, UnavailableError
 from agentflow.supervision import Activity
-from control_store.database import Database, Upsert
+from control_store.database import Database, Prepared, Upsert
 from control_store.postgres.address import Address
 from control_store.postgres.breaker import Breaker
 from control_store.postgres.faults import away, control_error
@@ -139,6 +139,15 @@ class PostgresDatabase(Database):
     def insert(self, table: Table) -> Upsert:
         """Begin an INSERT in the words of PostgreSQL."""
         return postgresql.insert(table)
+
+    def prepared(self, statement: Insert | Update) -> Prepared:
+        """Return what executes *statement*; the server prepares what comes often."""
+        counted = statement.execution_options(preserve_rowcount=True)
+
+        def execute(connection: Connection, values: Mapping[str, object]) -> int:
+            return connection.execute(counted, values).rowcount
+
+        return execute
 
     def _take(self, connection: Connection, table: Table) -> None:
         connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))

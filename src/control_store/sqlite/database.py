@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Final
 from zlib import crc32
 
-from sqlalchemy import Connection, StaticPool, Table, create_engine, event
+from sqlalchemy import Connection, Insert, StaticPool, Table, Update, create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
 from agentflow.supervision import Activity
-from control_store.database import Database, Upsert
+from control_store.database import Database, Prepared, Upsert
 from control_store.schema import bring
 from ingestion.log.faults import DRIVER_ERRORS, storage_error
 from ingestion.log.schema import definitions
@@ -78,6 +78,16 @@ class SqliteDatabase(Database):
     def insert(self, table: Table) -> Upsert:
         """Begin an INSERT in the words of SQLite."""
         return sqlite.insert(table)
+
+    def prepared(self, statement: Insert | Update) -> Prepared:
+        """Return what executes *statement*, past SQLAlchemy: that took twice as long (ADR 0025)."""
+        compiled = statement.compile(dialect=self._engine.dialect)
+        sql, names = str(compiled), list(compiled.positiontup or ())
+
+        def execute(_: Connection, values: Mapping[str, object]) -> int:
+            return self.file.execute(sql, [values[name] for name in names]).rowcount
+
+        return execute
 
     def _take(self, connection: Connection, table: Table) -> None:
         """Nothing to do: `BEGIN IMMEDIATE` has kept every other writer out."""
