@@ -30,8 +30,8 @@ class Database(ABC):
     Each is durable when its block ends without an error, and has no effect when it raises.
     """
 
-    def __init__(self, activity: Activity) -> None:
-        """Tell *activity* from now on whether calls succeed."""
+    def __init__(self, activity: Activity | None) -> None:
+        """Tell *activity* whether calls succeed; a command has none, and says it itself."""
         self._activity = activity
 
     @contextmanager
@@ -63,9 +63,11 @@ class Database(ABC):
         try:
             yield
         except (StorageError, UnavailableError) as error:
-            self._activity.failed(error, expected=True)
+            if self._activity is not None:
+                self._activity.failed(error, expected=True)
             raise
-        self._activity.well()
+        if self._activity is not None:
+            self._activity.well()
 
     @abstractmethod
     def insert(self, table: Table) -> Upsert:

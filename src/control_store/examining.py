@@ -34,13 +34,11 @@ def examined_postgres(url: str, seconds: float) -> str:
         UnavailableError: It does not answer.
         StorageError: It cannot be read, or a newer AgentFlow made its tables.
     """
-    from agentflow.supervision import Supervisor
     from control_store.postgres.address import address_of
     from control_store.postgres.database import Limits, PostgresDatabase
 
     address = address_of(url)
-    activity = Supervisor().activity("control-store", "control")
-    database = PostgresDatabase(address, activity, Limits(seconds, connections=1))
+    database = PostgresDatabase(address, None, Limits(seconds, connections=1))
     try:
         version = database.found()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,7 +42,7 @@ def address_of(url: str) -> Address:
         parts = conninfo_to_dict(url) if url.startswith(SCHEMES) else None
     except ProgrammingError:
         parts = None
-    if parts is None:
+    if parts is None or not _plain(parts):
         raise ParameterError(
             "AGENTFLOW_CONTROL_URL is not the URL of a PostgreSQL database", hint=_HINT
         )
@@ -51,3 +52,17 @@ def address_of(url: str) -> Address:
     ports += ports[-1:] * (len(hosts) - len(ports))
     servers = ",".join(f"{host}:{port}" for host, port in zip(hosts, ports, strict=False))
     return Address(f"{servers}/{database}", url)
+
+
+def _plain(parts: Mapping[str, object]) -> bool:
+    """Tell whether what is shown of the address can hold nothing of a password.
+
+    One with `@`, `:` or `/` that is not percent-encoded is read as a part of the host, the port or
+    the database.
+    """
+    host, port, database = (str(parts.get(name) or "") for name in ("host", "port", "dbname"))
+    return (
+        "@" not in host
+        and all(each.isdigit() for each in port.split(",") if each)
+        and not set("@/?:") & set(database)
+    )

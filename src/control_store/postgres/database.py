@@ -49,7 +49,7 @@ class PostgresDatabase(Database):
     away: then one call a second asks whether it is back.
     """
 
-    def __init__(self, address: Address, activity: Activity, limits: Limits) -> None:
+    def __init__(self, address: Address, activity: Activity | None, limits: Limits) -> None:
         """Connect to nothing yet."""
         super().__init__(activity)
         self._place = address.place

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from agentflow.supervision import Activity, Supervisor
+from agentflow.supervision import Activity
 from control_store.idempotency.store import Ownership
 from control_store.postgres.address import address_of
 from control_store.postgres.database import Limits, PostgresDatabase
@@ -26,7 +26,6 @@ def open_postgres(
         ParameterError: *url* is not one of PostgreSQL.
         StorageError: A newer AgentFlow made the tables, or they cannot be made.
     """
-    activity = activity or Supervisor().activity("control-store", "control")
     database = PostgresDatabase(address_of(url), activity, limits or Limits())
     try:
         database.prepare()

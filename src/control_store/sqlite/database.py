@@ -34,7 +34,7 @@ class SqliteDatabase(Database):
         file: The driver's own connection.
     """
 
-    def __init__(self, path: Path, activity: Activity) -> None:
+    def __init__(self, path: Path, activity: Activity | None) -> None:
         """Open or create the file.
 
         Raises:

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Table
 
-from agentflow.supervision import Activity, Supervisor
+from agentflow.supervision import Activity
 from control_store.idempotency.store import Ownership
 from control_store.opened import ControlReport, OpenedControl
 from control_store.schema import HELD, VERSION, VERSION_TABLE, VERSIONS
@@ -36,7 +36,6 @@ def open_control(path: Path, activity: Activity | None = None) -> OpenedControl:
         StorageError: The file can neither be opened nor moved aside, or a newer AgentFlow made it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    activity = activity or Supervisor().activity("control-store", "control")
     with translated(path):
         problems = _problems(path) if path.exists() else []
         quarantined = _quarantine(path) if problems else ()
