@@ -35,7 +35,7 @@ class Service(ABC):
     parts: ClassVar[tuple[str, ...]] = ()
     programs: ClassVar[tuple[Program, ...]] = ()
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
-    ready_within: ClassVar[float] = 180.0
+    ready_within: ClassVar[float] = 300.0
 
     def __init__(self) -> None:
         self._directory: Path | None = None

@@ -1,16 +1,36 @@
-"""Tests that share what a module makes run in one process: it is made once."""
+"""Which tests run in one process, and which of them begin."""
 
 from __future__ import annotations
 
 import pytest
 
+_FIRST = (
+    "tests/stack/test_path.py",
+    "tests/stack/test_application.py",
+    "tests/stack/",
+    "tests/chaos/",
+    "tests/processing/test_live_equals_lake.py",
+    "tests/processing/test_mutants.py",
+    "tests/e2e/",
+    "tests/bench/",
+)
+"""What takes minutes, or waits for services most of the time: begun last, it would end alone."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name a group for each module whose tests share something."""
+    """Name a group for each module whose tests share something, and begin with the longest."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None and (group := _shared(item)):
             item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    for rank, prefix in enumerate(_FIRST):
+        if item.nodeid.startswith(prefix):
+            return rank
+    return len(_FIRST)
 
 
 def _shared(item: pytest.Item) -> str:
