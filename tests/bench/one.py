@@ -1,4 +1,4 @@
-"""Runs one measurement in this process and prints JSON: `python -m tests.bench.one NAME`."""
+"""Runs measurements in this process and prints JSON: `python -m tests.bench.one NAME …`."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def measurement(name: str) -> Measure:
 
 
 def main() -> int:
-    """Run it."""
+    """Run them, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=MEASUREMENTS)
+    parser.add_argument("names", nargs="+", choices=MEASUREMENTS, metavar="NAME")
     parser.add_argument("--scale", type=float, default=1.0)
     options = parser.parse_args()
-    figures = list(measurement(options.name)(options.scale))
+    figures = [found for name in options.names for found in measurement(name)(options.scale)]
     sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
     gc.unfreeze()  # or DuckDB tells on stderr of objects that nobody freed
     return 0

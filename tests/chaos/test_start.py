@@ -22,7 +22,7 @@ from tests.chaos.load import Sender
 from tests.chaos.servers import Nursery, Server
 from tests.chaos.state_files import WAYS, kinds
 
-CASES = int(os.environ.get("AGENTFLOW_CHAOS_CASES", "8"))
+CASES = int(os.environ.get("AGENTFLOW_CHAOS_CASES", "5"))
 HARMLESS = {"lock", "snapshot", "log-shm"}
 """Kinds without which nothing can be lost."""
 

@@ -140,13 +140,13 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def expected_flights() -> Answers:
     """Return what every metric must say about the whole table."""
     return expected()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def expected_sample(sample: Path) -> Answers:
     """Return what every metric must say about the sample."""
     return expected(sample)

@@ -22,7 +22,7 @@ from quality import codes
 from tests.processing.laws.campaign import PACKS, Law
 from tests.processing.laws.streams import START_US, Arrive, Wait, random_stream, unaccepted
 
-STREAMS = int(os.environ.get("AGENTFLOW_LAW_STREAMS", "60"))
+STREAMS = int(os.environ.get("AGENTFLOW_LAW_STREAMS", "20"))
 AT_ONCE = 20
 LONGEST = 600
 SEEDS = {"corners": 1, "flights": 2, "shop": 1}
