@@ -71,6 +71,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _EVALUATOR,
         "into.a{index} {sign}= cell.a{index}",
         "into.a{index} += cell.a{index}",
+        "flights",
     ),
     # windows and buckets
     Mutant(
