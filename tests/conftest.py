@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 
 _FIRST = (
-    "tests/stack/test_path.py",
-    "tests/stack/test_application.py",
     "tests/stack/",
     "tests/chaos/",
     "tests/processing/test_live_equals_lake.py",

@@ -2,7 +2,7 @@
 
 A test that uses one carries `pytest.mark.xdist_group("stack")`, so that a single worker of xdist
 runs them all against one set of services, and names its topics, tables and buckets for itself.
-Modules that start everything for themselves are the group `path`: they run beside the others.
+Two sets of services at once would be more than two cores can feed.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ PATIENCE = 240.0
 _STEP = re.compile(r"<!-- followed by a test: (\w+) -->\n```bash\n(.*?)```", re.DOTALL)
 _EXPORT = re.compile(r"^export (\w+)=", re.MULTILINE)
 
-pytestmark = [pytest.mark.xdist_group("path"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
 
 
 def stack(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -50,7 +50,7 @@ TRANSACTIONS = 250
 BACKLOG = 2_000
 OVERLOAD_SECONDS = 8.0
 
-pytestmark = [pytest.mark.xdist_group("path"), pytest.mark.timeout(900 + 120 * KILLS)]
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(900 + 120 * KILLS)]
 
 
 @pytest.fixture(scope="module")
