@@ -230,6 +230,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("recompute: rounded down", _ROWS, "+ (rest >= Fraction(1, 2))", "", pack="shop"),
     Mutant("recompute: difference is a sum", _ROWS, '"-": sub', '"-": add'),
+    Mutant(
+        "recompute: a quotient is rounded before the end",
+        _ROWS,
+        '"/": truediv',
+        '"/": lambda a, b: Fraction(round(a / b, 6))',
+    ),
     # reading and arithmetic
     Mutant(
         "difference turned round",
