@@ -65,6 +65,36 @@ FAULTS: tuple[Fault, ...] = (
         '"severity": "warning"',
         "tests/agentflow/export/test_odcs.py::test_a_rule_that_rejects_is_an_error",
     ),
+    Fault(
+        "a task ends by what nobody foresaw",
+        "agentflow",
+        "            if task.cancelling():\n                raise",
+        "            if not isinstance(error, OSError):\n                raise",
+        "tests/agentflow/test_supervision.py::"
+        "test_a_task_that_raises_anything_is_shown_and_started_again",
+    ),
+    Fault(
+        "the empty text is read as no value",
+        "agentflow",
+        "if text and text.isprintable() and not _quoted(text):",
+        "if text.isprintable() and not _quoted(text):",
+        "tests/serving/api/test_dimension_values.py::"
+        "test_every_text_has_one_spelling_and_is_read_back",
+    ),
+    Fault(
+        "a filter may compare with a slip",
+        "agentflow",
+        "                refuse_unknown_values(node, enums_of(events))",
+        "                pass",
+        "tests/agentflow/contracts/test_lint.py::test_what_does_not_fit_is_refused_at_its_file",
+    ),
+    Fault(
+        "an answer of any number of digits",
+        "agentflow",
+        "        refuse_far_answers(node, precisions)",
+        "        pass",
+        "tests/agentflow/contracts/test_lint.py::test_what_does_not_fit_is_refused_at_its_file",
+    ),
     # the gate
     Fault(
         "no event is too late",
@@ -128,6 +158,34 @@ FAULTS: tuple[Fault, ...] = (
         "        if len(found) != len(pairs):",
         "        if False:",
         "tests/quality/test_repetition.py::test_a_repeated_member_is_refused",
+    ),
+    Fault(
+        "data in Base64 is not read",
+        "quality",
+        "    if ENCODED in members:\n        written",
+        "    if False:\n        written",
+        "tests/quality/test_gate.py::test_data_in_base64_is_judged_as_what_it_holds",
+    ),
+    Fault(
+        "a member that is sent twice",
+        "quality",
+        "return repeated_member(value) is not None",
+        "return False",
+        "tests/quality/test_repetition.py::test_a_repeated_member_is_refused",
+    ),
+    Fault(
+        "a row that is not mapped is unknown",
+        "quality",
+        "if name is None or not name.endswith(UNMAPPED)",
+        "if name is None or True",
+        "tests/quality/test_unmapped.py::test_the_reason_is_the_true_one",
+    ),
+    Fault(
+        "a snapshot's row is too late",
+        "quality",
+        "if late_us > plan.accept_us and not raw.of_any_age:",
+        "if late_us > plan.accept_us:",
+        "tests/quality/test_gate.py::test_both_ways_agree_on_every_single_change",
     ),
     # the log and control state
     Fault(
@@ -207,6 +265,58 @@ FAULTS: tuple[Fault, ...] = (
         "hours, rest = divmod(abs(clock_us), _HOUR_US)",
         "hours, rest = divmod(clock_us % _DAY_US, _HOUR_US)",
         "tests/ingestion/cdc/test_columns.py::test_a_time_never_wraps_around",
+    ),
+    Fault(
+        "a marker in a list is a value",
+        "ingestion",
+        "_ITEMS: Final = _SCALARS | {_UUID}",
+        "_ITEMS: Final = _SCALARS",
+        "tests/ingestion/cdc/test_reading.py::test_every_marker_of_an_unsent_value_is_known",
+    ),
+    Fault(
+        "a marker of numbers is a value",
+        "ingestion",
+        "return value == _NUMBERS or (",
+        "return (",
+        "tests/ingestion/cdc/test_reading.py::test_every_marker_of_an_unsent_value_is_known",
+    ),
+    Fault(
+        "a row has an id by its number",
+        "ingestion",
+        '"id": f"row {number}:{content}"',
+        '"id": f"row {number}:{content}:{problem}"',
+        "tests/agentflow_cli/test_sending.py::"
+        "test_a_row_has_the_id_of_its_cells_and_not_of_its_problem",
+    ),
+    Fault(
+        "an unsigned number is signed",
+        "ingestion",
+        '        "bigint.unsigned.handling.mode": "precise",\n',
+        "",
+        "tests/ingestion/connectors/test_configuration.py::"
+        "test_types_that_the_default_would_alter_are_written_exactly",
+    ),
+    Fault(
+        "a table without a key is not warned of",
+        "ingestion",
+        'if not each.key or each.emissions["update"] or each.emissions["delete"]:',
+        'if each.key and (each.emissions["update"] or each.emissions["delete"]):',
+        "tests/ingestion/connectors/test_configuration.py::"
+        "test_a_table_without_a_key_gets_an_identity_before_it_is_captured",
+    ),
+    Fault(
+        "a decimal comma is ignored",
+        "ingestion",
+        "return f\"{whole}{'.' + fraction[1:] if fraction else ''}{exponent}\"",
+        'return f"{whole}{exponent}"',
+        "tests/ingestion/replay/test_delimited.py::test_a_number_in_groups_is_the_number",
+    ),
+    Fault(
+        "data that everybody reads",
+        "ingestion",
+        "    os.umask(_OTHERS)",
+        "    os.umask(0o022)",
+        "tests/ingestion/log/test_private.py::test_everything_a_platform_makes_is_private",
     ),
     # brokers, generator and replay
     Fault(
@@ -293,6 +403,76 @@ FAULTS: tuple[Fault, ...] = (
         "elif _holds_log_rows(lake.fresh(name)):",
         "else:",
         "tests/processing/lake/test_maintenance.py::test_maintenance_goes_through_every_table_of_a_lake",
+    ),
+    Fault(
+        "a copied lake reads where it came from",
+        "processing",
+        'return f"{directory}/{within}"',
+        "return local_path(location)",
+        "tests/processing/backup/test_backup.py::"
+        "test_a_stopped_data_directory_that_was_copied_has_equal_numbers",
+    ),
+    Fault(
+        "a truncated table counts on as fresh",
+        "processing",
+        '        if record.headers.get("reason") != REASON:',
+        "        if True:",
+        "tests/processing/health/test_truncations.py::"
+        "test_a_truncated_table_makes_its_metrics_partial_until_that_is_dealt_with",
+    ),
+    Fault(
+        "a letter of no tenant is listed for nobody",
+        "processing",
+        "            raw = msgspec.structs.replace(raw, tenant=DEFAULT_TENANT)\n",
+        "",
+        "tests/processing/transformations/test_stream.py",
+    ),
+    Fault(
+        "an edge without a clock is believed",
+        "processing",
+        "return received if _FIRST_US <= received <= known + _AHEAD_US else known",
+        "return received if received <= known + _AHEAD_US else known",
+        "tests/processing/transformations/test_stream.py",
+    ),
+    Fault(
+        "a conflict is proof that nothing landed",
+        "processing",
+        "        except self.unclear as error:\n            landed",
+        "        except ZeroDivisionError as error:\n            landed",
+        "tests/processing/lake/test_landing.py::"
+        "test_a_commit_that_landed_is_kept_whatever_the_catalog_says",
+    ),
+    Fault(
+        "all rows of a proof at once",
+        "processing",
+        "check = compare(cells, platform.recompute(cells))",
+        "check = compare(cells, list(platform.recompute(cells)))",
+        "tests/serving/api/test_many_groups.py::"
+        "test_a_proof_holds_one_row_of_the_recompute_at_a_time",
+    ),
+    Fault(
+        "an identity of the stream is forgotten",
+        "processing",
+        "        for identity, content in identities.known.items()\n"
+        "        if identity not in known",
+        "        for identity, content in identities.known.items()\n        if False",
+        "tests/processing/stream_gate/test_gate.py",
+    ),
+    Fault(
+        "verify compares and says nothing",
+        "processing",
+        "return replace(check, totals=list(paired(total, platform.recompute(total))))",
+        "return check",
+        "tests/serving/api/test_verification.py::"
+        "test_a_check_says_both_numbers_how_many_cells_and_how_long",
+    ),
+    Fault(
+        "a conflict is believed",
+        "processing",
+        "        except self.unclear as error:\n            landed",
+        "        except CommitStateUnknownException as error:\n            landed",
+        "tests/processing/lake/test_landing.py::"
+        "test_a_commit_that_landed_is_kept_whatever_the_catalog_says",
     ),
     # dead letters and the stream
     Fault(
@@ -457,7 +637,7 @@ FAULTS: tuple[Fault, ...] = (
         "serving",
         "return held + len(self.url) > self.open.limits.header_bytes",
         "return False",
-        "tests/serving/api/test_protocol.py",
+        "tests/serving/api/test_doors.py::test_the_limit_of_headers_is_exact",
     ),
     Fault(
         "what changed after it closed is fresh",
@@ -525,14 +705,174 @@ FAULTS: tuple[Fault, ...] = (
         "unknown = False",
         "tests/serving/api/test_past.py::test_before_the_first_ingestion_nothing_was_known",
     ),
-    # clients and services
     Fault(
-        "a part that is ill is well",
-        "agentflow_cli",
-        'if part.get("status") != "ok":',
-        "if False:",
-        "tests/agentflow_cli/test_live.py",
+        "an id of other questions is taken",
+        "serving",
+        "(parts[0], parts[-1]) != (log_id, meaning)",
+        "parts[0] != log_id",
+        "tests/serving/api/test_republished.py::"
+        "test_an_id_of_other_questions_is_not_taken_for_one_of_these",
     ),
+    Fault(
+        "the future is answered",
+        "serving",
+        "if instant_us is not None and instant_us > now_us:",
+        "if False:",
+        "tests/serving/api/test_past.py::test_what_nobody_can_know_is_refused",
+    ),
+    Fault(
+        "every year can be asked about",
+        "serving",
+        "if not EARLIEST_US <= instant_us < LATEST_US:",
+        "if False:",
+        "tests/serving/api/test_past.py::test_what_nobody_can_know_is_refused",
+    ),
+    Fault(
+        "a header's quotes are part of it",
+        "serving",
+        "return None if quoted is None else _ESCAPED",
+        "return value if True else _ESCAPED",
+        "tests/serving/test_intake.py::test_header_values_are_unquoted_and_decoded",
+    ),
+    Fault(
+        "a broken escape stands for itself",
+        "serving",
+        "if plain is None or _BROKEN_ESCAPE.search(plain):",
+        "if plain is None:",
+        "tests/serving/test_intake.py::test_what_cannot_be_decoded_is_kept_and_stands_for_nothing",
+    ),
+    Fault(
+        "a coding nobody knows is no coding",
+        "serving",
+        "    if pieces is None:\n        shown",
+        "    if False:\n        shown",
+        "tests/serving/api/test_codings.py::test_a_coding_that_is_not_understood_is_no_dead_letter",
+    ),
+    Fault(
+        "a bomb is unpacked",
+        "serving",
+        "            if len(found) > limit_bytes:\n                return None",
+        "",
+        "tests/serving/api/test_codings.py::test_a_bomb_is_not_unpacked",
+    ),
+    Fault(
+        "a publication moves nothing",
+        "serving",
+        "        else:\n            self.changed = set(range(len(queries)))",
+        "        else:\n            pass",
+        "tests/serving/api/test_republished.py::test_an_open_stream_follows_a_new_formula",
+    ),
+    Fault(
+        "the age of any cell",
+        "serving",
+        "came_us = event.ingested_us if came_us is None else came_us",
+        "came_us = came_us",
+        "tests/serving/api/test_causes.py::test_an_age_is_that_of_the_number",
+    ),
+    Fault(
+        "a cause has no unit",
+        "serving",
+        "unit=None if mixed else units.pop(),",
+        "unit=None,",
+        "tests/serving/api/test_causes.py::test_causes_are_of_the_cell_that_was_asked_for",
+    ),
+    Fault(
+        "an open dimension is not looked at",
+        "serving",
+        "*([] if it.events else await _warnings(platform, query, tenant, span)),",
+        "",
+        "tests/serving/api/test_dimension_values.py::"
+        "test_a_value_nobody_has_seen_answers_with_a_warning",
+    ),
+    Fault(
+        "headers without an end in time",
+        "serving",
+        "            if waited > limits.header_seconds:\n                self._refuse",
+        "            if False:\n                self._refuse",
+        "tests/serving/api/test_doors.py::test_a_request_that_never_ends_is_given_up",
+    ),
+    Fault(
+        "one address has all connections",
+        "serving",
+        "return bool(limit) and self._from[source] >= limit and address not in self.limits.proxies",
+        "return False",
+        "tests/serving/api/test_doors.py::test_one_address_has_only_so_many_connections",
+    ),
+    Fault(
+        "all streams in one turn",
+        "serving",
+        "_STREAMS_A_TURN: Final = 8",
+        "_STREAMS_A_TURN: Final = 1_000",
+        "tests/serving/api/test_fan_out.py::"
+        "test_a_few_streams_are_served_in_each_turn_of_the_loop_and_each_gets_its_turn",
+    ),
+    Fault(
+        "any host is answered",
+        "serving",
+        "        if not self.knows(host):\n",
+        "        if False:\n",
+        "tests/serving/api/test_origins.py::test_without_keys_a_rebound_name_reads_nothing",
+    ),
+    Fault(
+        "a page of any origin writes",
+        "serving",
+        'return None if host is not None and authority == host.decode("latin-1") else _ORIGIN',
+        "return None",
+        "tests/serving/api/test_origins.py::"
+        "test_without_keys_a_page_of_another_origin_does_not_write",
+    ),
+    Fault(
+        "two keys in one request",
+        "serving",
+        "        if len(names) != len(set(names)):",
+        "        if False:",
+        "tests/serving/api/test_origins.py::test_what_names_one_thing_is_not_said_twice",
+    ),
+    Fault(
+        "keys can be guessed",
+        "serving",
+        "            if key:\n                self.wrong_keys.note_wrong(address, now_us)",
+        "            pass",
+        "tests/serving/api/test_origins.py::"
+        "test_an_address_that_guesses_keys_waits_and_who_was_there_before_does_not",
+    ),
+    Fault(
+        "an unknown field is shown",
+        "serving",
+        "(name, part if name in shown and _plain(part) else _mask(part))",
+        "(name, part)",
+        "tests/serving/api/test_resources.py::"
+        "test_what_no_contract_declares_is_masked_wherever_a_dead_letter_is_shown",
+    ),
+    Fault(
+        "a status that changes is not pushed",
+        "serving",
+        "            if told.status != status(self.queries[index].plan)",
+        "            if False",
+        "tests/serving/api/test_streams.py::test_a_status_that_changes_is_pushed_like_a_value",
+    ),
+    Fault(
+        "a source that idles is not seen",
+        "serving",
+        "        self._arrived_us = platform.engine.arrived_us(tenant, plan.contract.refs)",
+        "        self._arrived_us = None",
+        "tests/serving/api/test_causes.py::test_a_quiet_source_is_seen_by_everybody",
+    ),
+    Fault(
+        "all groups at once",
+        "serving",
+        "return nsmallest(limit, keys, key=key_place), max(len(keys) - limit, 0)",
+        "return sorted(keys, key=key_place), 0",
+        "tests/serving/api/test_group_pages.py::test_every_group_is_on_one_page",
+    ),
+    Fault(
+        "a content type that is sent twice",
+        "serving",
+        "    if len(found) > 1:\n        raise RepeatedHeaderError",
+        "    if False:\n        raise RepeatedHeaderError",
+        "tests/serving/test_intake.py",
+    ),
+    # clients and services
     Fault(
         "no time to come back",
         "agentflow_sdk",
@@ -560,5 +900,14 @@ FAULTS: tuple[Fault, ...] = (
         "if fields is None or int(fields[19]) != self.started:",
         "if fields is None:",
         "tests/stack/test_supervision.py::test_pid_of_somebody_else_is_never_killed",
+    ),
+    Fault(
+        "a restart ends a replay",
+        "agentflow_cli",
+        "                if transport.seconds() >= deadline:\n"
+        "                    raise\n"
+        "            left",
+        "                raise\n            left",
+        "tests/agentflow_cli/test_sending.py::test_a_platform_that_restarts_is_waited_for",
     ),
 )

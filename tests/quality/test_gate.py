@@ -176,8 +176,8 @@ documents = st.builds(
 )
 
 
-def agree(gate: Gate, value: bytes) -> None:
-    raw = RawEvent(value, "acme", NOW_US)
+def agree(gate: Gate, value: bytes, *, of_any_age: bool = False) -> None:
+    raw = RawEvent(value, "acme", NOW_US, of_any_age)
 
     quick, slow = gate.quick(raw), gate.examine(raw)
 
@@ -194,6 +194,7 @@ def test_both_ways_agree_on_every_single_change(gate: Gate) -> None:
             agree(gate, document({field: text}))
         for attribute in ATTRIBUTES:
             agree(gate, document(**{attribute: text}))
+        agree(gate, document(time=text), of_any_age=True)
 
 
 @settings(max_examples=500)

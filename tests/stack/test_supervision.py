@@ -92,6 +92,8 @@ def test_pid_of_somebody_else_is_never_killed(tmp_path: Path) -> None:
         sleeper(tmp_path).kill()
 
         assert stranger.poll() is None
+        assert identity.alive
+        assert not Identity(stranger.pid, identity.started - 1).alive
         stranger.kill()
 
 

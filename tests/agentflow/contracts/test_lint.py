@@ -39,6 +39,7 @@ BROKEN = [
     (PAID, "amount < 50", "currency = 'euro'", '"currency" is never "euro"'),
     (TAKINGS, "amount)", "amount) filter (where currency != 'EURO')", '"currency" is never "EURO"'),
     (TAKINGS, "order.paid.amount", "order.paid.amount" + " * amount" * 3, "64"),
+    (TAKINGS, "amount)", "amount)" + " * sum(order.paid.amount)" * 9, "digits, more than 200"),
     (PAID, "enum: [EUR, USD]", "enum: [EUR, EUR]", 'enum says "EUR" twice'),
     (PAID, "enum: [EUR, USD]", "enum: [EUR], max_length: 2", "does not fit its own pattern"),
     (PAID, "country: {type: string}", "case: {type: string}", '"case" is a word of the expression'),
