@@ -872,6 +872,14 @@ FAULTS: tuple[Fault, ...] = (
         "    if False:\n        raise RepeatedHeaderError",
         "tests/serving/test_intake.py",
     ),
+    Fault(
+        "a packet of requests is answered at once",
+        "serving",
+        "while position < len(unread) and self._begun < enough and not self.pipeline:",
+        "while position < len(unread):",
+        "tests/serving/api/test_doors.py::"
+        "test_thousands_of_requests_in_one_packet_do_not_keep_others_waiting",
+    ),
     # clients and services
     Fault(
         "no time to come back",
