@@ -880,6 +880,34 @@ FAULTS: tuple[Fault, ...] = (
         "tests/serving/api/test_doors.py::"
         "test_thousands_of_requests_in_one_packet_do_not_keep_others_waiting",
     ),
+    Fault(
+        "a type may be guessed",
+        "serving",
+        "            *SECURITY_HEADERS,\n            *deprecation",
+        "            *deprecation",
+        "tests/serving/api/test_origins.py::test_head_is_get_without_the_body",
+    ),
+    Fault(
+        "one tenant sees the health of all",
+        "serving",
+        "return respond(health_of_one(found))",
+        "return respond(found)",
+        "tests/serving/api/test_tenants.py::test_health_counts_nothing_to_a_key_of_one_tenant",
+    ),
+    Fault(
+        "HEAD is a method of its own",
+        "serving",
+        'if scope["method"] == "HEAD":',
+        "if False:",
+        "tests/serving/api/test_origins.py::test_head_is_get_without_the_body",
+    ),
+    Fault(
+        "strangers see all of health",
+        "serving",
+        "    return respond(HealthShape(found.status))",
+        "    return respond(found)",
+        "tests/serving/api/test_health.py::test_a_stranger_is_told_the_status_alone",
+    ),
     # clients and services
     Fault(
         "no time to come back",
