@@ -227,7 +227,7 @@ class LakeFlink(Flink):
     """
 
     name = "flink-lake"
-    ready_within = 600.0  # it yields to everybody else while it starts, too
+    ready_within = 600.0  # it yields to all others while it starts, too
 
     def __init__(self, *, pythonpath: tuple[Path, ...] = (), without_c2: bool = True) -> None:
         """Plan it; see `Flink`."""
