@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +39,6 @@ class ControlElsewhere:
 
     @contextmanager
     def _opened(self) -> Iterator[ControlStore]:
-        store = self.open()
-        try:
+        with closing(self.open()) as store:
             store.require()
             yield store
-        finally:
-            store.close()

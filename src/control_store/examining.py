@@ -38,11 +38,8 @@ def examined_postgres(url: str, seconds: float) -> str:
     from control_store.postgres.database import Limits, PostgresDatabase
 
     address = address_of(url)
-    database = PostgresDatabase(address, None, Limits(seconds, connections=1))
-    try:
+    with closing(PostgresDatabase(address, None, Limits(seconds, connections=1))) as database:
         version = database.found()
-    finally:
-        database.close()
     if version is None:
         return f"PostgreSQL at {address.place} answers; `agentflow up` makes the tables"
     return f"PostgreSQL at {address.place}, {_stands(version)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -41,11 +42,8 @@ def save_to_file(source: Database, path: Path) -> None:
         StorageError: The file cannot be written.
         UnavailableError: *source* does not answer.
     """
-    saved = open_control(path).store
-    try:
+    with closing(open_control(path).store) as saved:
         copy_all(source, saved.database)
-    finally:
-        saved.close()
 
 
 def load_from_file(path: Path, target: Database) -> None:
@@ -55,8 +53,5 @@ def load_from_file(path: Path, target: Database) -> None:
         StorageError: *target* holds something already, or the file cannot be read.
         UnavailableError: *target* does not answer.
     """
-    saved = open_control(path).store
-    try:
+    with closing(open_control(path).store) as saved:
         copy_all(saved.database, target)
-    finally:
-        saved.close()

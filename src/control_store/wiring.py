@@ -12,7 +12,7 @@ from control_store.opened import ControlReport, OpenControl, OpenedControl
 
 if TYPE_CHECKING:
     from control_store.elsewhere import ControlElsewhere
-    from control_store.postgres.database import Limits
+    from control_store.store import ControlStore
 
 CONTROL_FILE: Final = "control.sqlite"
 
@@ -23,17 +23,12 @@ def control_of(settings: Settings) -> OpenControl:
     Raises:
         ParameterError: The URL is not one of PostgreSQL.
     """
-    url = settings.control_url.get_secret_value()
-    if not url:
+    opens = _postgres(settings)
+    if opens is None:
         return in_file
-    from control_store.postgres.address import address_of
-    from control_store.postgres.opening import open_postgres
-
-    address_of(url)
-    limits = _limits(settings)
 
     def in_postgres(_: Path, activity: Activity) -> OpenedControl:
-        return OpenedControl(open_postgres(url, activity, limits), ControlReport("opened"))
+        return OpenedControl(opens(activity=activity), ControlReport("opened"))
 
     return in_postgres
 
@@ -44,21 +39,26 @@ def control_elsewhere(settings: Settings) -> ControlElsewhere | None:
     Raises:
         ParameterError: The URL is not one of PostgreSQL.
     """
+    opens = _postgres(settings)
+    if opens is None:
+        return None
+    from control_store.elsewhere import ControlElsewhere
+
+    return ControlElsewhere(opens)
+
+
+def _postgres(settings: Settings) -> partial[ControlStore] | None:
+    """Return what opens the store in PostgreSQL, whose URL is read now; None without one."""
     url = settings.control_url.get_secret_value()
     if not url:
         return None
-    from control_store.elsewhere import ControlElsewhere
     from control_store.postgres.address import address_of
+    from control_store.postgres.database import Limits
     from control_store.postgres.opening import open_postgres
 
     address_of(url)
-    return ControlElsewhere(partial(open_postgres, url, limits=_limits(settings)))
-
-
-def _limits(settings: Settings) -> Limits:
-    from control_store.postgres.database import Limits
-
-    return Limits(settings.control_timeout_seconds, settings.control_connections)
+    limits = Limits(settings.control_timeout_seconds, settings.control_connections)
+    return partial(open_postgres, url, limits=limits)
 
 
 def in_file(data_dir: Path, activity: Activity) -> OpenedControl:
