@@ -35,7 +35,7 @@ from processing.live.groups import LoggedGroups
 from processing.recovery.live_state import LiveState
 from processing.recovery.opening import Recovery
 from processing.recovery.rebuild import Progress, Rebuilt, no_progress
-from processing.runtime.periodic import recurring, repeated
+from processing.runtime.periodic import RETRY_EVERY, recurring, repeated
 from processing.runtime.slices import SLICED_ABOVE, in_slices
 from processing.verification.verifying import Verification
 from processing.write.change_feed import ChangeFeed, VisibleChange
@@ -50,8 +50,6 @@ log = structlog.get_logger()
 
 EXPIRE_EVERY = timedelta(hours=1)
 TRUNCATIONS_EVERY = timedelta(seconds=1)
-RETRY_HISTORY_EVERY = timedelta(seconds=15)
-RETRY_FEED_EVERY = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +169,10 @@ class Platform:
                 "history-retry",
                 "history",
                 self._retry_history,
-                every=RETRY_HISTORY_EVERY,
+                every=RETRY_EVERY,
             ),
             recurring(
-                supervisor, "change-feed-retry", "live", self.changes.retry, every=RETRY_FEED_EVERY
+                supervisor, "change-feed-retry", "live", self.changes.retry, every=RETRY_EVERY
             ),
         ]
         self._started = self.ready = True

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Final
 
 from agentflow.supervision import Supervisor
+
+RETRY_EVERY: Final = timedelta(seconds=15)
+"""How often to try again what failed, so that a fault that is over is not shown any longer."""
 
 
 def repeated(

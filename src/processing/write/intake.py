@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Final
 
 from agentflow.events import Event, RawEvent
@@ -20,7 +19,7 @@ from ingestion.log.port import (
     Stored,
 )
 from processing.definitions import Definitions
-from processing.runtime.periodic import recurring
+from processing.runtime.periodic import RETRY_EVERY, recurring
 from processing.transformations.routing import Routed
 from processing.write.applying import Applier, counted
 from processing.write.port import IntakeDependencies, StreamState, Visibility
@@ -33,7 +32,6 @@ from quality.verdict import Accepted, Rejected
 
 _JUDGED_AT_ONCE: Final = 256
 _TIMED_AT_ONCE: Final = 512
-RETRY_LOG_EVERY: Final = timedelta(seconds=15)
 
 
 class Intake:
@@ -77,7 +75,7 @@ class Intake:
     async def start(self) -> None:
         """Begin to look whether the log can be written again, whenever it could not."""
         self._retrying = recurring(
-            self._supervisor, "log-retry", "log", self._committer.retry, every=RETRY_LOG_EVERY
+            self._supervisor, "log-retry", "log", self._committer.retry, every=RETRY_EVERY
         )
 
     def resume(self) -> None:

@@ -21,8 +21,7 @@ from agentflow.supervision import ActivityStatus
 from agentflow.timers import ManualTimers
 from processing.lake import Positions
 from processing.lake.housekeeping import LOOK_SECONDS
-from processing.platform import RETRY_FEED_EVERY, RETRY_HISTORY_EVERY
-from processing.write.intake import RETRY_LOG_EVERY
+from processing.runtime.periodic import RETRY_EVERY
 from tests.serving.api.conftest import NOW_US, Served, order, serving
 
 EVENT = """
@@ -274,12 +273,12 @@ def test_a_question_of_the_past_that_failed_is_asked_again_by_itself(
         if not known:  # it was asked of a history that is not there any more
             served.platform.history._again = None  # noqa: SLF001
         failures = status_of(served, "history").failures
-        timers.advance(RETRY_HISTORY_EVERY)
+        timers.advance(RETRY_EVERY)
         until(served, lambda: status_of(served, "history").failures > failures)
         still = part(served, "history")
         until(served, lambda: timers.sleepers == TASKS)
         reader.slices = slices  # type: ignore[method-assign]
-        timers.advance(RETRY_HISTORY_EVERY)
+        timers.advance(RETRY_EVERY)
         until(served, lambda: status_of(served, "history").state != "failing")
         served.clock.advance(timedelta(seconds=10))
         after = part(served, "history")
@@ -304,12 +303,12 @@ def test_a_log_that_could_not_be_written_is_tried_again_by_itself(
         log.commit = log.store_position = broken  # type: ignore[method-assign,assignment]
         refused, found = served.post("/v1/events", json=placed("1")), part(served, "log")
         failures = status_of(served, "log-writer").failures
-        timers.advance(RETRY_LOG_EVERY)
+        timers.advance(RETRY_EVERY)
         until(served, lambda: status_of(served, "log-writer").failures > failures)
         still = part(served, "log")
         until(served, lambda: timers.sleepers == TASKS)
         log.commit, log.store_position = writes  # type: ignore[method-assign]
-        timers.advance(RETRY_LOG_EVERY)
+        timers.advance(RETRY_EVERY)
         until(served, lambda: status_of(served, "log-writer").state != "failing")
         served.clock.advance(timedelta(seconds=10))
         after = part(served, "log")
@@ -334,12 +333,12 @@ def test_who_failed_to_follow_a_change_is_told_again_by_itself(
         assert isinstance(timers, ManualTimers)
         served.platform.changes.subscribe(subscriber)
         sent, found = served.post("/v1/events", json=placed("1")), part(served, "live")
-        timers.advance(RETRY_FEED_EVERY)
+        timers.advance(RETRY_EVERY)
         until(served, lambda: status_of(served, "change-feed").failures == 2)
         still = part(served, "live")
         until(served, lambda: timers.sleepers == TASKS)
         broken = False
-        timers.advance(RETRY_FEED_EVERY)
+        timers.advance(RETRY_EVERY)
         until(served, lambda: status_of(served, "change-feed").state != "failing")
         served.clock.advance(timedelta(seconds=10))
         after = part(served, "live")
