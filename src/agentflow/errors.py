@@ -14,6 +14,7 @@
     + NotYetVisibleError        a read could not reach its token in time
     + IdempotencyError          one key, two different bodies
     + NotFoundError
+    + KeyEndedError             an API key was revoked, or has expired
     + ValueTooLargeError        a recompute meets a number of more digits than it holds
   x StorageError                a file or a disk does not do what it must
     + StorageFullError
@@ -182,6 +183,12 @@ class NotFoundError(RequestError):
     """The addressed thing (entity, dead letter, event) does not exist."""
 
     code = "not_found"
+
+
+class KeyEndedError(RequestError):
+    """An API key was revoked or has expired, and cannot be changed any more."""
+
+    code = "key_ended"
 
 
 class ValueTooLargeError(RequestError):

@@ -9,16 +9,17 @@ from sqlalchemy import Column, Connection, String, Table, delete, insert, inspec
 from agentflow.errors import StorageError
 from control_store.changelog.tables import changelog
 from control_store.idempotency.tables import idempotency
+from control_store.keys.tables import api_key_digests, api_keys
 from control_store.metadata import TABLES
 from control_store.triage.tables import triage
 
-VERSIONS: Final = ("0001", "0002")
+VERSIONS: Final = ("0001", "0002", "0003")
 """Every version there was, the first first; each has a script in `migrations/versions`."""
 
 VERSION: Final = VERSIONS[-1]
 FIRST: Final = VERSIONS[0]
 
-HELD: Final = (idempotency, triage, changelog)
+HELD: Final = (idempotency, triage, changelog, api_keys, api_key_digests)
 """Every table with something in it that would be missed, in an order in which it can be filled."""
 
 VERSION_TABLE: Final = Table(

@@ -7,6 +7,8 @@ from control_store.changelog.store import SqlChangelog
 from control_store.database import Database
 from control_store.idempotency.port import IdempotencyStore
 from control_store.idempotency.store import Ownership, SqlIdempotency
+from control_store.keys.port import KeyDirectory, KeyStore
+from control_store.keys.store import SqlKeys
 from control_store.triage.port import TriageStore
 from control_store.triage.store import SqlTriage
 
@@ -18,6 +20,8 @@ class ControlStore:
         idempotency: What was answered to requests with a key.
         triage: What people decided about dead letters.
         changelog: The history of contracts.
+        keys: Stored API keys, as they are managed.
+        key_directory: The same, as requests are checked against them.
         database: What is behind them.
     """
 
@@ -27,6 +31,9 @@ class ControlStore:
         self.idempotency: IdempotencyStore = SqlIdempotency(database, ownership)
         self.triage: TriageStore = SqlTriage(database)
         self.changelog: ChangelogStore = SqlChangelog(database)
+        keys = SqlKeys(database)
+        self.keys: KeyStore = keys
+        self.key_directory: KeyDirectory = keys
 
     def check(self) -> None:
         """Ask whether the database answers; health shows the outcome."""

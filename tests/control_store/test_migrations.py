@@ -138,11 +138,11 @@ def differences(store: ControlStore) -> list[object]:
         tables = inspect(connection)
         constraints = {
             name: sorted(str(each["sqltext"]) for each in tables.get_check_constraints(name))
-            for name in ("idempotency", "triage")
+            for name in ("idempotency", "triage", "api_keys")
         }
         keys = [tables.get_pk_constraint(table.name)["constrained_columns"] for table in HELD]
-    assert [len(each) for each in constraints.values()][1] == 1
-    assert keys == [["tenant", "key"], ["offset"], ["sequence"]]
+    assert [len(each) for each in constraints.values()][1:] == [1, 1]
+    assert keys == [["tenant", "key"], ["offset"], ["sequence"], ["number"], ["digest"]]
     return [each for each in found if "alembic_version" not in str(each)]
 
 

@@ -68,7 +68,7 @@ def _problems(path: Path) -> list[str]:
                 return ["the file is not an AgentFlow control store"]
             if not _as_created(connection):
                 return ["the tables are not as they were created"]
-            for table in () if _newer(connection) else _TABLES:
+            for table in () if _newer(connection) else _present(connection):
                 connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - constants
     except DRIVER_ERRORS as error:
         if not damaged(error):
@@ -92,6 +92,15 @@ def _as_created(connection: sqlite3.Connection) -> bool:
     with closing(sqlite3.connect(":memory:")) as fresh:
         fresh.executescript(legacy.SCHEMA)
         return definitions(fresh) == definitions(connection)
+
+
+def _present(connection: sqlite3.Connection) -> list[str]:
+    """Return our tables that the file has; one of an earlier version lacks those that came later.
+
+    That none of its own is missing, its checksum has told.
+    """
+    names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    return [table for table in _TABLES if table in names]
 
 
 def _newer(connection: sqlite3.Connection) -> bool:
@@ -140,6 +149,8 @@ def _copied(old: sqlite3.Connection, new: sqlite3.Connection, table: Table) -> I
     """Copy the columns that the old table has too; yield how many rows are there."""
     there = {row[1] for row in old.execute(f"PRAGMA table_info({table.name})")}
     columns = [column.name for column in table.columns if column.name in there]
+    if not columns:
+        return  # an earlier version had no such table
     names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
     copied = 0
     for row in old.execute(f"SELECT {names} FROM {table.name}"):  # noqa: S608 - constants

@@ -40,6 +40,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "idempotency_in_progress": (409, "The same request is being worked on"),
         "instant_out_of_range": (422, "The instant is not one that can be asked about"),
         "internal": (500, "The server made a mistake"),
+        "key_ended": (409, "The API key is revoked or has expired"),
         "key_missing": (401, "An API key is needed"),
         "key_unknown": (401, "The API key is not known"),
         "malformed_json": (400, "The body is not JSON"),

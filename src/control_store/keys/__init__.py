@@ -1,0 +1,1 @@
+"""Stored API keys: their text, what is kept of them, and what they may."""
