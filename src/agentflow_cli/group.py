@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "entity": Lazy("agentflow_cli.entity:entity", "Show what is known of an order, a user…"),
     "explain": Lazy("agentflow_cli.explain:explain", "Show why a metric is what it is."),
     "gate": Lazy("agentflow_cli.gate:command", "Judge events that come over Redis."),
+    "keys": Lazy("agentflow_cli.keys:keys", "Make, list, rotate and revoke API keys."),
     "lake": Lazy("agentflow_cli.lake:lake", "Make the tables of a lake behind a catalog."),
     "metric": Lazy("agentflow_cli.metric:metric", "Show a metric, or list all."),
     "replay": Lazy("agentflow_cli.replay:replay", "Send a file of the past as events."),

@@ -12,6 +12,7 @@ from control_store.opened import ControlReport, OpenControl, OpenedControl
 
 if TYPE_CHECKING:
     from control_store.elsewhere import ControlElsewhere
+    from control_store.keys.hashing import KeyHashing
     from control_store.store import ControlStore
 
 CONTROL_FILE: Final = "control.sqlite"
@@ -45,6 +46,27 @@ def control_elsewhere(settings: Settings) -> ControlElsewhere | None:
     from control_store.elsewhere import ControlElsewhere
 
     return ControlElsewhere(opens)
+
+
+def key_hashing(settings: Settings, *, make: bool) -> KeyHashing | None:
+    """Return what stored API keys are found by; None when this platform takes none.
+
+    Args:
+        settings: Name the secret, or the data directory that holds it.
+        make: Whether a secret is made in the data directory when there is none.
+
+    Raises:
+        ParameterError: The secret is too short.
+        StorageError: The file cannot be read or made, or others can read it.
+    """
+    from control_store.keys.hashing import hashing_in, hashing_of, made_in
+
+    given = settings.key_secret.get_secret_value()
+    if given:
+        return hashing_of(given)
+    if settings.control_url.get_secret_value():
+        return None  # replicas that share keys need one secret
+    return made_in(settings.data_dir) if make else hashing_in(settings.data_dir)
 
 
 def _postgres(settings: Settings) -> partial[ControlStore] | None:

@@ -20,6 +20,7 @@ from agentflow.supervision import Supervisor, ended
 from control_store.changelog.port import ChangelogStore
 from control_store.changelog.recorder import ChangelogRecorder
 from control_store.idempotency.port import IdempotencyStore
+from control_store.keys.port import KeyDirectory, KeyStore
 from control_store.store import ControlStore
 from ingestion.cdc import Sources
 from ingestion.log.port import DEAD_LETTERS, VALIDATED, CommitLog
@@ -82,6 +83,8 @@ class Platform:
         changelog: The history of contracts.
         recorder: Adds to it, also later when it is away.
         idempotency: What was answered to requests with a key.
+        keys: Stored API keys, as they are managed.
+        key_directory: The same, as requests are checked against them.
         supervisor: What runs in the background.
         epoch: Names this run of the live state; entity tags do not outlive it.
     """
@@ -97,6 +100,8 @@ class Platform:
         self.accepted = AcceptedEvents(parts.log)
         self.changelog: ChangelogStore = parts.control.changelog
         self.idempotency: IdempotencyStore = parts.control.idempotency
+        self.keys: KeyStore = parts.control.keys
+        self.key_directory: KeyDirectory = parts.control.key_directory
         self.recorder = ChangelogRecorder(parts.control.changelog)
         self._started = False
         self._live = supervisor.activity("live-engine", "live")

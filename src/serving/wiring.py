@@ -27,7 +27,7 @@ from agentflow.errors import ParameterError, UnavailableError
 from agentflow.settings import Settings
 from agentflow.supervision import ended
 from agentflow.wording import quoted
-from control_store.wiring import control_of
+from control_store.wiring import control_of, key_hashing
 from processing.definitions.compiling import load_compiled
 from processing.lake import Lake
 from processing.lake.wiring import lake_location, lake_that_is_followed
@@ -147,9 +147,10 @@ def build_app(platform: Platform, settings: Settings) -> Api:
         if settings.rate_limit
         else None
     )
+    keys = parse_keys(settings.api_keys)
     return create_app(
         platform,
-        keys=parse_keys(settings.api_keys),
+        keys=keys,
         policy=policy,
         load_contracts=lambda: load_compiled(settings.contracts_dir),
         access=AccessOptions(
@@ -158,6 +159,8 @@ def build_app(platform: Platform, settings: Settings) -> Api:
             streams=settings.streams,
             streams_per_key=settings.streams_per_key,
             token_secret=settings.token_secret,
+            key_hashing=key_hashing(settings, make=bool(keys)),
+            keys_away_seconds=settings.keys_away_seconds,
         ),
     )
 
@@ -189,6 +192,7 @@ async def running(
         server = _server(app, settings, on_stop=app.close)
         _stop_on_signals(server, interrupted)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
+        watching = app.start()
         saving = platform.supervisor.task(
             "snapshots",
             "live",
@@ -205,6 +209,8 @@ async def running(
             server.should_exit = True
             await ended([saving])  # only it writes the last snapshot
             await serving
+            await ended(watching)
+            await app.finish()
             await platform.close()
             gc.unfreeze()
 
@@ -216,6 +222,8 @@ def require_keys(settings: Settings) -> None:
         ParameterError: The address is not loopback, and there are no keys.
     """
     if settings.without_keys or loopback(settings.host) or parse_keys(settings.api_keys):
+        return
+    if key_hashing(settings, make=False) is not None:
         return
     raise ParameterError(
         f"other machines can reach the address {quoted(settings.host)}, and there are no API keys",

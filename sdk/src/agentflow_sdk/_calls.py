@@ -212,6 +212,12 @@ def contract_path(kind: str, name: str, version: int | None = None) -> str:
     return path if version is None else f"{path}/{version}"
 
 
+def key_path(key_id: str, verb: str | None = None) -> str:
+    """Return the address of a stored API key, or of what is done with it."""
+    path = f"/v1/keys/{segment(key_id)}"
+    return path if verb is None else f"{path}/{verb}"
+
+
 def dead_letters(  # as the route has them
     *,
     reason: str | None = None,

@@ -179,3 +179,44 @@ class Operations:
     def discard(self, offset: int) -> Json:
         """Mark a dead letter as one that will never be sent; it stays in the record."""
         return self._connection.do(_calls.post(f"/v1/deadletter/{offset}/discard", {}))
+
+    def keys(self) -> list[Json]:
+        """Return the stored API keys of your tenant, oldest first; needs the scope admin."""
+        found: list[Json] = []
+        cursor: str | None = None
+        while True:
+            call = _calls.get("/v1/keys", parameters(limit=1000, cursor=cursor))
+            page = self._connection.do(call)
+            found += page["keys"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return found
+
+    def key(self, key_id: str) -> Json:
+        """Return one stored API key by its id.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return self._connection.do(_calls.get(_calls.key_path(key_id)))
+
+    def create_key(self, name: str, scopes: Sequence[str], **more: object) -> Json:
+        """Make an API key; it is in `key` of the answer, and is not shown again.
+
+        Args:
+            name: What it is for.
+            scopes: What it may do, as in `["metrics:read"]`.
+            more: What narrows it and says more about it: `metrics`, `entities`, `events`,
+                `statuses`, `owner`, `mode`, `expires_at`.
+        """
+        body = {"name": name, "scopes": list(scopes), **more}
+        return self._connection.do(_calls.post("/v1/keys", body))
+
+    def rotate_key(self, key_id: str, *, overlap_seconds: int | None = None) -> Json:
+        """Give an API key another text; the one before works for a day, or as long as is said."""
+        body = {} if overlap_seconds is None else {"overlap_seconds": overlap_seconds}
+        return self._connection.do(_calls.post(_calls.key_path(key_id, "rotate"), body))
+
+    def revoke_key(self, key_id: str) -> Json:
+        """End an API key at once, on every replica."""
+        return self._connection.do(_calls.post(_calls.key_path(key_id, "revoke"), {}))

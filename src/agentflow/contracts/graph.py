@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +46,17 @@ class Graph:
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
+
+    def within(self, shown: Collection[Node]) -> Graph:
+        """Return what joins some contracts, with the dimensions that split them."""
+        edges = tuple(
+            edge
+            for edge in self.edges
+            if edge.source in shown and (edge.target in shown or edge.target.kind == "dimension")
+        )
+        dimensions = {edge.target for edge in edges if edge.target.kind == "dimension"}
+        nodes = tuple(node for node in self.nodes if node in shown or node in dimensions)
+        return Graph(nodes, edges)
 
     def leaving(self, node: Node) -> tuple[Edge, ...]:
         """Return the arrows from a node."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
@@ -19,6 +19,7 @@ from agentflow.versions import versioned
 Versioned: TypeAlias = tuple[str, int]
 Key: TypeAlias = tuple[str, str, int]
 """Kind, name, version."""
+_K = TypeVar("_K")
 _C = TypeVar("_C", EventContract, MetricContract, EntityContract, SourceContract)
 
 
@@ -144,6 +145,25 @@ class Registry:
             if any(source.ref == ref for source in entity.sources)
         )
 
+    @property
+    def narrowed(self) -> bool:
+        """Whether only some contracts are shown."""
+        return isinstance(self.events, _Shown)
+
+    def showing(self, shows: Callable[[Contract], bool]) -> Registry:
+        """Return the contracts as a reader sees them for whom only some exist.
+
+        No other is listed, picked by its name or suggested. What a contract that is shown refers to
+        is still found by that reference, so that it means what it does.
+        """
+        return replace(
+            self,
+            events=_Shown(self.events, shows),
+            metrics=_Shown(self.metrics, shows),
+            entities=_Shown(self.entities, shows),
+            tables=_Shown(self.tables, shows),
+        )
+
     def source(self, contract: Contract) -> SourceFile:
         """Return where a contract was read from; contracts built from values have no lines."""
         return self.sources.get(key_of(contract), SourceFile())
@@ -151,6 +171,28 @@ class Registry:
     def fingerprint(self, contract: Contract) -> str:
         """Return the hash of a contract's meaning, `sha256:…`."""
         return self.fingerprints[key_of(contract)]
+
+
+class _Shown(Mapping[_K, _C]):
+    """Contracts of which only some are listed; all of them are found by their key."""
+
+    __slots__ = ("_all", "_listed")
+
+    def __init__(self, contracts: Mapping[_K, _C], shows: Callable[[Contract], bool]) -> None:
+        self._all: Mapping[_K, _C] = contracts
+        self._listed: dict[_K, _C] = {key: each for key, each in contracts.items() if shows(each)}
+
+    def __getitem__(self, key: _K) -> _C:
+        return self._all[key]
+
+    def __iter__(self) -> Iterator[_K]:
+        return iter(self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._listed
 
 
 def _pick(kind: str, name: str, version: int | None, known: Iterable[_C]) -> _C:

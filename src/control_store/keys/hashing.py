@@ -22,8 +22,8 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 class KeyHashing:
     """Hashes keys with a secret; the same on every replica.
 
-    Whoever can write to the database alone can make no key that is taken, and whoever reads it can
-    try none. It has no `repr`, so that the secret is never logged by accident.
+    With the database alone one can neither make a key that is taken nor try one. It has no `repr`,
+    so that the secret is never logged by accident.
     """
 
     __slots__ = ("_secret",)

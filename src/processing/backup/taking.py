@@ -21,6 +21,7 @@ from agentflow.clock import Clock, to_rfc3339
 from agentflow.errors import StorageError
 from agentflow.wording import quoted
 from control_store.elsewhere import ControlElsewhere
+from control_store.keys.hashing import SECRET_FILE
 from control_store.wiring import CONTROL_FILE
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from ingestion.log.private import keep_private
@@ -95,6 +96,8 @@ class _Taking:
         lake = self._lake() if (self._data_dir / "lake" / CATALOG_FILE).exists() else None
         with suppress(FileNotFoundError), (self._data_dir / SNAPSHOT_FILE).open("rb") as file:
             self._add(SNAPSHOT_FILE, file)
+        with suppress(FileNotFoundError), (self._data_dir / SECRET_FILE).open("rb") as file:
+            self._add(SECRET_FILE, file)  # without it no stored key would be known
         self._control()
         made_at = to_rfc3339(clock.now_us())
         log_id, ends = None, None

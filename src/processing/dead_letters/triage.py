@@ -48,11 +48,16 @@ class Triaged:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Which dead letters are meant; None means any."""
+    """Which dead letters are meant; None means any.
+
+    Attributes:
+        types: Of one of these types.
+    """
 
     reason: str | None = None
     type: str | None = None
     status: TriageStatus | None = None
+    types: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +116,9 @@ class DeadLetters:
             found.append(item)
         return found, None
 
-    def closed(self, tenant: str) -> Mapping[str, int]:
+    def closed(self, tenant: str, types: frozenset[str] | None = None) -> Mapping[str, int]:
         """Count by reason the dead letters that are dealt with: replayed or discarded."""
+        criteria = Criteria(types=types)
         counts: Counter[str] = Counter()
         for status in _CLOSED:
             after = -1
@@ -122,7 +128,7 @@ class DeadLetters:
                 counts.update(
                     record.headers["reason"]
                     for record in records
-                    if record.headers["tenant"] == tenant
+                    if _matches(record, tenant, criteria)
                 )
         return counts
 
@@ -304,4 +310,5 @@ def _matches(record: Record, tenant: str, criteria: Criteria) -> bool:
         headers["tenant"] == tenant
         and criteria.reason in {None, headers["reason"]}
         and criteria.type in {None, headers.get("type")}
+        and (criteria.types is None or headers.get("type") in criteria.types)
     )

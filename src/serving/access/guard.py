@@ -9,9 +9,12 @@ from typing import Final
 
 from agentflow.clock import Clock
 from agentflow.wording import quoted
-from serving.access.keys import Caller, Keys, Scope
+from serving.access.callers import Caller
+from serving.access.keys import Keys
 from serving.access.limits import RateLimiter, Refused
 from serving.access.origins import Origins
+from serving.access.scopes import ROLES, Scope
+from serving.access.stored_keys import StoredKeys
 from serving.access.wrong_keys import WrongKeys
 from serving.http.problems import Detail, Problem
 from serving.http.replies import Headers, Reply, header
@@ -72,12 +75,19 @@ class Guard:
         *,
         origins: Origins | None = None,
         wrong_keys: WrongKeys | None = None,
+        stored: StoredKeys | None = None,
     ) -> None:
         self.keys = keys
+        self._stored = stored
         self.limiter = limiter
-        self.origins = None if keys.anonymous is None else origins or Origins(any_host=False)
+        self._origins = origins or Origins(any_host=False)
         self.wrong_keys = wrong_keys or WrongKeys(0)
         self._clock = clock
+
+    @property
+    def origins(self) -> Origins | None:
+        """What judges where a request comes from; None where there are keys."""
+        return None if self.keys.anonymous is None else self._origins
 
     def now_us(self) -> int:
         """Return the time requests are judged at."""
@@ -94,24 +104,43 @@ class Guard:
         self, key: bytes | None, needed: Scope, *, request_id: str, address: str
     ) -> Passed | Reply:
         """Return who is calling, or the answer that refuses them."""
-        caller, now_us = self.keys.caller(key), self._clock.now_us()
-        bucket = None if caller is None else caller.bucket
-        if seconds := self.wrong_keys.retry_seconds(address, bucket, now_us):
-            return _guessed(seconds).reply(request_id)
-        if caller is None:
-            if key:
-                self.wrong_keys.note_wrong(address, now_us)
-            return _unknown_key(key).reply(request_id)
-        self.wrong_keys.note_right(address, caller.bucket)
+        caller = await self.identify(key, address)
+        if isinstance(caller, Problem):
+            return caller.reply(request_id)
         if needed not in caller.scopes:
             return missing_scope(needed).reply(request_id)
         if self.limiter is None:
             return Passed(caller, ())
-        taken = await self.limiter.take(caller.bucket, now_us)
+        taken = await self.limiter.take(caller.bucket, self._clock.now_us())
         if isinstance(taken, Refused):
             headers = self.limiter.exhausted(taken.retry_seconds)
             return _limited(taken.retry_seconds).reply(request_id, *headers)
         return Passed(caller, (taken, self.limiter.policy_header))
+
+    async def identify(self, key: bytes | None, address: str) -> Caller | Problem:
+        """Return who is calling, or why nobody is who may; wrong keys are limited by address.
+
+        A key that is not known here is looked up only if its address may send wrong ones still.
+        """
+        now_us = self._clock.now_us()
+        caller: Caller | Problem | None = self.keys.caller(key, now_us)
+        bucket = caller.bucket if isinstance(caller, Caller) else None
+        if seconds := self.wrong_keys.retry_seconds(address, bucket, now_us):
+            return _guessed(seconds)
+        if caller is None:
+            caller = await self._looked_up(key)
+        if isinstance(caller, Caller):
+            self.wrong_keys.note_right(address, caller.bucket)
+        elif caller.code in _GUESSES:
+            self.wrong_keys.note_wrong(address, now_us)
+        return caller
+
+    async def _looked_up(self, key: bytes | None) -> Caller | Problem:
+        if not key:
+            return Problem("key_missing", "the request has no API key", "Send it as X-API-Key.")
+        if self._stored is None:
+            return _UNKNOWN
+        return await self._stored.find(key)
 
 
 def key_sent(scope: AsgiScope, *, bearer: bool) -> bytes | None:
@@ -131,10 +160,8 @@ def request_id_header(request_id: str) -> tuple[bytes, bytes]:
 SECURITY_HEADERS: Final[Headers] = [(b"x-content-type-options", b"nosniff")]
 
 
-def _unknown_key(key: bytes | None) -> Problem:
-    if not key:
-        return Problem("key_missing", "the request has no API key", "Send it as X-API-Key.")
-    return Problem("key_unknown", "the API key is not known", "Check AGENTFLOW_API_KEYS.")
+_GUESSES: Final = frozenset({"key_unknown", "key_malformed"})
+_UNKNOWN: Final = Problem("key_unknown", "the API key is not known", "Check AGENTFLOW_API_KEYS.")
 
 
 def _repeated(name: str) -> Problem:
@@ -154,10 +181,12 @@ def _guessed(seconds: int) -> Problem:
 
 def missing_scope(needed: Scope) -> Problem:
     """Return the problem of a key that may not do something."""
+    role = next(name for name, scopes in ROLES.items() if needed in scopes)
+    also = "" if role == needed else f", or with {quoted(role)}, which includes it"
     return Problem(
         "scope_missing",
         f"the API key does not have the scope {quoted(needed)}",
-        f"Use a key with the scope {quoted(needed)}.",
+        f"Use a key with the scope {quoted(needed)}{also}.",
     )
 
 

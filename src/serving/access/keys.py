@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import blake2b, scrypt
 from typing import Final
 
 from agentflow.errors import ParameterError
+from control_store.keys.port import StoredKey
+from serving.access.callers import ANYONE, Caller
+from serving.access.scopes import EVERYTHING, ROLES, Scope
 
-DEFAULT_TENANT: Final = "default"
 _DIGEST_BYTES: Final = 16
 _PARTS: Final = (2, 3)
-
-
-class Scope(StrEnum):
-    """What a key may do: ask, send, see all that runs, or change what the platform is made of."""
-
-    READ = "read"
-    WRITE = "write"
-    OPERATE = "operate"
-    ADMIN = "admin"
-
-
-EVERYTHING: Final = frozenset(Scope)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who a request comes from.
-
-    Attributes:
-        bucket: Name of the caller's rate limit; says nothing about the key.
-    """
-
-    tenant: str
-    scopes: frozenset[Scope]
-    bucket: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,39 +27,123 @@ class ApiKey:
     scopes: frozenset[Scope] = EVERYTHING
 
 
-class Keys:
-    """The configured keys, held only as keyed hashes. Without any, every caller may do everything.
+MOST_HELD: Final = 16_384
+"""Stored keys that are known in memory; one more and the first is looked up again when it comes."""
 
-    A caller cannot choose the digest that is looked up, because the hash is keyed with a secret of
-    this process; the digests themselves are compared in constant time.
+
+@dataclass(slots=True, eq=False)
+class HeldKey:
+    """A key in memory.
+
+    Attributes:
+        digest: Of the key, under a secret of this process.
+        key: What the store says of it; None for a configured key.
+        ends_us: When it ends, by itself or because it was rotated; None means never.
+        uses: How often it was used since that was last noted.
+        used_us: When it was last used.
     """
 
-    def __init__(self, keys: Iterable[ApiKey], *, secret: bytes) -> None:
-        self._secret = secret
-        self._callers: dict[bytes, tuple[bytes, Caller]] = {}
-        for number, key in enumerate(keys, 1):
-            digest = self._digest(key.key.encode())
-            caller = Caller(key.tenant, key.scopes, f"{key.tenant}/{number}")
-            self._callers[digest[:8]] = (digest, caller)
-        self.anonymous = None if self._callers else Caller(DEFAULT_TENANT, EVERYTHING, "anonymous")
+    digest: bytes
+    caller: Caller
+    key: StoredKey | None = None
+    ends_us: int | None = None
+    uses: int = 0
+    used_us: int = 0
 
-    def caller(self, key: bytes | None) -> Caller | None:
-        """Return who holds *key*; None for a key that is not known."""
+
+class Keys:
+    """The keys that are known here, held only as keyed hashes; those in the store come when used.
+
+    A caller cannot choose the digest that is looked up, because the hash is keyed with a secret of
+    this process; the digests themselves are compared in constant time. One event loop.
+
+    Args:
+        keys: The configured ones.
+        secret: What digests are keyed with.
+        stored: Whether there may be keys in the store: then a caller without one is nobody.
+        trusted: Tells whether what is known of stored keys may be relied on.
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[ApiKey],
+        *,
+        secret: bytes,
+        stored: bool = False,
+        trusted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._secret = secret
+        self._trusted = trusted
+        self._held: dict[bytes, HeldKey] = {}
+        self._stored: dict[bytes, HeldKey] = {}
+        self._latest_us = 0
+        for number, key in enumerate(keys, 1):
+            digest = self.digest(key.key.encode())
+            caller = Caller(key.tenant, key.scopes, f"{key.tenant}/{number}")
+            self._held[digest[:8]] = HeldKey(digest, caller)
+        self.anonymous = None if self._held or stored else ANYONE
+
+    def caller(self, key: bytes | None, now_us: int) -> Caller | None:
+        """Return who holds *key*; None if it is not known here, or not in force."""
         if self.anonymous is not None:
             return self.anonymous
         if not key:
             return None
-        digest = self._digest(key)
-        found = self._callers.get(digest[:8])
-        if found is None or not hmac.compare_digest(found[0], digest):
+        held = self.held(key)
+        if held is None:
             return None
-        return found[1]
+        if held.key is not None:
+            if self.over(held, now_us) or not self._trusted():
+                return None
+            held.uses += 1
+            held.used_us = now_us
+        return held.caller
 
-    def tenants(self) -> frozenset[str]:
-        """Return the tenants that have a key."""
-        return frozenset(caller.tenant for _, caller in self._callers.values())
+    def over(self, held: HeldKey, now_us: int) -> bool:
+        """Tell whether a stored key was revoked or has ended.
 
-    def _digest(self, key: bytes) -> bytes:
+        What has ended stays so when the clock is set back.
+        """
+        if held.key is not None and held.key.revoked_us is not None:
+            return True
+        if held.ends_us is None:
+            return False
+        self._latest_us = max(self._latest_us, now_us)
+        return held.ends_us <= self._latest_us
+
+    def held(self, key: bytes) -> HeldKey | None:
+        """Return what is known of a key, in force or not."""
+        digest = self.digest(key)
+        held = self._held.get(digest[:8])
+        if held is None or not hmac.compare_digest(held.digest, digest):
+            return None
+        return held
+
+    def hold(self, held: HeldKey, stored: bytes) -> HeldKey | None:
+        """Know a stored key from now on; return one that is forgotten for it."""
+        self._held[held.digest[:8]] = self._stored[stored] = held
+        if len(self._stored) <= MOST_HELD:
+            return None
+        oldest = next(iter(self._stored))
+        gone = self._stored.pop(oldest)
+        if self._held.get(gone.digest[:8]) is gone:
+            del self._held[gone.digest[:8]]
+        return gone
+
+    def stored(self, digest: bytes) -> HeldKey | None:
+        """Return what is known of a stored key."""
+        return self._stored.get(digest)
+
+    def all_stored(self) -> Iterable[HeldKey]:
+        """Return every stored key that is known here."""
+        return self._stored.values()
+
+    def close_to_anyone(self) -> None:
+        """Answer nobody without a key any more: there are keys in the store."""
+        self.anonymous = None
+
+    def digest(self, key: bytes) -> bytes:
+        """Return what a key is known by in this process."""
         return blake2b(key, digest_size=_DIGEST_BYTES, key=self._secret).digest()
 
 
@@ -105,8 +165,8 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
 
     >>> [key.tenant for key in parse_keys("k1:acme,k2:umbrella:read")]
     ['acme', 'umbrella']
-    >>> sorted(parse_keys('{"k1": "acme:read+write"}')[0].scopes)
-    [<Scope.READ: 'read'>, <Scope.WRITE: 'write'>]
+    >>> sorted(parse_keys('{"k1": "acme:operate+write"}')[0].scopes)
+    [<Scope.EVENTS_WRITE: 'events:write'>, <Scope.OPERATE: 'operate'>]
 
     Raises:
         ParameterError: An entry is malformed; the message counts entries and never shows a key.
@@ -135,12 +195,12 @@ def _key(entry: str, number: int) -> ApiKey:
     if len(parts) not in _PARTS or not all(parts):
         raise ParameterError(f"API key number {number} is not `key:tenant[:scope]`", hint=_HINT)
     try:
-        scopes = frozenset(Scope(name) for name in "".join(parts[2:]).split("+") if name)
-    except ValueError as error:
+        scopes = frozenset[Scope]().union(
+            *(ROLES[name] for name in "".join(parts[2:]).split("+") if name)
+        )
+    except KeyError as error:
         raise ParameterError(f"API key number {number} has an unknown scope", hint=_HINT) from error
-    if Scope.ADMIN in scopes or not scopes:
-        scopes = EVERYTHING
-    return ApiKey(parts[0], parts[1], scopes)
+    return ApiKey(parts[0], parts[1], scopes or EVERYTHING)
 
 
 _HINT = "Write key:tenant or key:tenant:read+write; scopes are read, write, operate and admin."

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from agentflow.clock import to_rfc3339
 from agentflow.dimension_values import spelled
 from agentflow.errors import AgentFlowError
-from serving.access.keys import Scope
+from serving.access.scopes import Scope
 from serving.api.context import Context, respond, tenant_of
 from serving.api.metrics import wait_for_token
 from serving.api.resource import Resource
@@ -55,14 +55,15 @@ class BatchBody(Body):
 resource = Resource("metrics")
 
 
-@resource.post("/v1/batch", BatchShape, "token_invalid", "not_yet_visible", scope=Scope.READ)
+@resource.post(
+    "/v1/batch", BatchShape, "token_invalid", "not_yet_visible", scope=Scope.METRICS_READ
+)
 async def read_batch(context: Context, request: Request, body: BatchBody) -> Reply:
     """Read several metrics at one instant."""
     await wait_for_token(context, request, body.at_least)
     context.platform.require_ready()
     tenant = tenant_of(request)
-    request_id = request.scope["request_id"]
-    items = [_query(context, item, tenant, request_id) for item in body.items]
+    items = [_query(context, item, request) for item in body.items]
     queries = [item for item in items if isinstance(item, MetricQuery)]
     async with context.answers.together(queries, tenant) as begun:
         now_us, token = context.platform.clock.now_us(), context.platform.tokens.now()
@@ -75,13 +76,11 @@ async def read_batch(context: Context, request: Request, body: BatchBody) -> Rep
     return respond(BatchShape(token, to_rfc3339(now_us), found))
 
 
-def _query(
-    context: Context, item: BatchItem, tenant: str, request_id: str
-) -> MetricQuery | dict[str, object]:
+def _query(context: Context, item: BatchItem, request: Request) -> MetricQuery | dict[str, object]:
     """Return a question, or its problem; the others are not concerned."""
     try:
         return check_query(
-            context.platform.definitions,
+            context.definitions_of(request),
             item.metric,
             version=item.version,
             window=item.window,
@@ -89,9 +88,10 @@ def _query(
             by=tuple(item.by),
             limit=item.limit,
             cursor=item.cursor,
-            cursors=context.groups_of(tenant),
+            cursors=context.groups_of(tenant_of(request)),
         )
     except AgentFlowError as error:
+        request_id = request.scope["request_id"]
         problem: dict[str, object] = msgspec.to_builtins(problem_of(error).document(request_id))
         return problem
 

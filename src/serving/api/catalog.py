@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from pydantic import Field
+from starlette.requests import Request
 
 from agentflow.contracts import Contract, EventContract, Node, Registry, graph
-from agentflow.contracts.graph import NodeKind
+from agentflow.contracts.graph import NodeKind, node_of
 from serving.api.context import Context, respond
 from serving.api.resource import Resource
 from serving.http.replies import Reply
@@ -71,9 +72,9 @@ resource = Resource("contracts")
 
 
 @resource.get("/v1/catalog", CatalogShape)
-async def read_catalog(context: Context) -> Reply:
+async def read_catalog(context: Context, request: Request) -> Reply:
     """Read every contract in force."""
-    registry = context.platform.registry
+    registry = context.registry_of(request)
     return respond(
         CatalogShape(
             events=[document_of(item, registry) for item in registry.events.values()],
@@ -84,15 +85,17 @@ async def read_catalog(context: Context) -> Reply:
 
 
 @resource.get("/v1/graph", GraphShape)
-async def read_graph(context: Context) -> Reply:
+async def read_graph(context: Context, request: Request) -> Reply:
     """See what moves what."""
-    return respond(_graph(context.platform.registry))
+    return respond(_graph(context.platform.registry, context.registry_of(request)))
 
 
 @resource.get("/v1/search", SearchShape, "parameter_invalid")
-async def search(context: Context, q: Annotated[str, Field(min_length=1, max_length=200)]) -> Reply:
+async def search(
+    context: Context, request: Request, q: Annotated[str, Field(min_length=1, max_length=200)]
+) -> Reply:
     """Find contracts, fields and metrics."""
-    return respond(SearchShape(found(context.platform.registry, q)))
+    return respond(SearchShape(found(context.registry_of(request), q)))
 
 
 def document_of(contract: Contract, registry: Registry) -> dict[str, object]:
@@ -102,8 +105,11 @@ def document_of(contract: Contract, registry: Registry) -> dict[str, object]:
     return document
 
 
-def _graph(registry: Registry) -> GraphShape:
+def _graph(registry: Registry, shown: Registry) -> GraphShape:
+    """Return the graph of all contracts, or the part of it that joins what is shown."""
     known = graph(registry)
+    if shown.narrowed:
+        known = known.within({node_of(each) for each in shown.contracts() if each.kind != "source"})
     status: dict[tuple[NodeKind, str], str] = {
         (contract.kind, f"{contract.name}@{contract.version}"): contract.status
         for contract in registry.contracts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -10,6 +11,9 @@ from pydantic import Field
 from starlette.requests import Request
 
 from agentflow.clock import to_rfc3339
+from agentflow.contracts import Registry
+from agentflow.contracts.registry import key_of
+from control_store.changelog.port import ContractChange
 from serving.api.context import Context, respond, tenant_of
 from serving.api.resource import Resource
 from serving.http.replies import Reply
@@ -47,8 +51,8 @@ async def read_changelog(
     """Read the history of contracts."""
     question = ("changelog", tenant_of(request))
     after = context.cursors.read(cursor, *question) or 0
-    changes = context.platform.changelog.changes
-    found = await asyncio.to_thread(changes, after=after, limit=limit + 1)
+    shown = context.registry_of(request)
+    found = await asyncio.to_thread(_changes, context, shown, after, limit + 1)
     page = found[:limit]
     more = len(found) > limit
     return respond(
@@ -68,3 +72,18 @@ async def read_changelog(
             context.cursors.write(page[-1][0], *question) if more else None,
         )
     )
+
+
+def _changes(
+    context: Context, shown: Registry, after: int, limit: int
+) -> Sequence[tuple[int, ContractChange]]:
+    """Return changes of contracts that exist for the caller; of one that is gone, nobody's."""
+    changes = context.platform.changelog.changes
+    if not shown.narrowed:
+        return changes(after=after, limit=limit)
+    known = {key_of(contract) for contract in shown.contracts()}
+    found: list[tuple[int, ContractChange]] = []
+    while len(found) < limit and (page := changes(after=after, limit=limit)):
+        after = page[-1][0]
+        found += [each for each in page if (each[1].kind, each[1].name, each[1].version) in known]
+    return found[:limit]

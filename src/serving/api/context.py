@@ -11,14 +11,19 @@ from starlette.requests import Request
 
 from agentflow.clock import to_rfc3339
 from agentflow.contracts import Registry
+from processing.definitions import Definitions
 from processing.platform import Platform
-from serving.access.keys import Caller, Scope
+from serving.access.callers import Caller
+from serving.access.scopes import Scope
+from serving.access.stored_keys import StoredKeys
+from serving.access.views import Views
 from serving.api.openapi import Reference
 from serving.api.telemetry import Telemetry
 from serving.http.entity_tags import NO_STORE
 from serving.http.replies import JSON, Headers, Reply
 from serving.push.event_stream import EventStreams
 from serving.push.metric_stream import MetricStreams
+from serving.push.subscribers import Ending
 from serving.read.answer import Answerer
 from serving.read.cursors import Cursors
 from serving.read.event_document import EventDocuments, as_text
@@ -35,7 +40,8 @@ class Context:
 
     Attributes:
         load_contracts: Reads the contract files again, to publish them.
-        caller_of: Tells who holds an API key, for routes that need none.
+        stored_keys: What callers with stored keys are found by.
+        views: The contracts in force as each caller sees them.
     """
 
     platform: Platform
@@ -48,7 +54,8 @@ class Context:
     telemetry: Telemetry
     reference: Reference
     load_contracts: Callable[[], Registry]
-    caller_of: Callable[[bytes | None], Caller | None]
+    stored_keys: StoredKeys
+    views: Views
     _documents: EventDocuments | None = field(default=None)
 
     @property
@@ -63,10 +70,24 @@ class Context:
         """Return the cursors of one tenant's groups."""
         return GroupCursors(self.cursors, tenant)
 
-    def scopes_of(self, key: str | None) -> frozenset[Scope]:
-        """Return what the holder of *key*, or a caller without one, may do."""
-        caller = self.caller_of(None if key is None else key.encode("latin-1"))
-        return frozenset() if caller is None else caller.scopes
+    def registry_of(self, request: Request) -> Registry:
+        """Return the contracts in force that exist for the caller."""
+        return self.views.of(request.scope.get("caller"))
+
+    def definitions_of(self, request: Request) -> Definitions:
+        """Return the same, compiled."""
+        caller: Caller = request.scope["caller"]
+        return self.views.definitions(caller.sight)
+
+    def ending_of(self, request: Request) -> Ending:
+        """Return what tells a stream that its caller may not read it any more."""
+        caller: Caller = request.scope["caller"]
+        request_id: str = request.scope["request_id"]
+        return Ending(
+            lambda tell: self.stored_keys.follow(
+                caller, lambda problem: tell(encode(problem.document(request_id)))
+            )
+        )
 
     def now(self) -> str:
         """Return the present instant as text."""
@@ -77,6 +98,18 @@ def tenant_of(request: Request) -> str:
     """Return the tenant of the key that the request came with."""
     caller: Caller = request.scope["caller"]
     return caller.tenant
+
+
+def scopes_of_caller(request: Request) -> frozenset[Scope]:
+    """Return what the caller may do; nothing, where no key is needed and none was recognised."""
+    caller: Caller | None = request.scope.get("caller")
+    return frozenset() if caller is None else caller.scopes
+
+
+def realm_of(request: Request) -> str:
+    """Return what tells callers apart who are told different things."""
+    caller: Caller = request.scope["caller"]
+    return caller.realm
 
 
 def may_see_all_tenants(request: Request) -> bool:

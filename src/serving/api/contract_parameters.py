@@ -134,9 +134,8 @@ def _stream_parameters(registry: Registry) -> list[Document]:
 
 
 def _events_body(registry: Registry, *, many: bool) -> Document:
-    one: Document = {"oneOf": [
-        cloudevent_schema(registry, contract) for contract in registry.events.values()
-    ]}  # fmt: skip
+    schemas = [cloudevent_schema(registry, contract) for contract in registry.events.values()]
+    one: Document = {"oneOf": schemas} if schemas else {"type": "object"}
     media: Document = {"application/cloudevents+json": {"schema": one}}
     if many:
         batch = {"type": "array", "items": one, "maxItems": 10_000}

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from pydantic import Field
+from starlette.requests import Request
 
-from agentflow.contracts import Contract, Registry, breaking, diff
+from agentflow.contracts import Contract, EventContract, Registry, breaking, diff
 from agentflow.errors import ParameterError, UnknownContractError
 from agentflow.export import FORMATS, export
 from agentflow.suggestions import nearest_and
@@ -94,9 +95,9 @@ resource = Resource("contracts")
 
 
 @resource.get("/v1/contracts", ContractsShape, "parameter_invalid")
-async def list_contracts(context: Context, kind: Kind | None = None) -> Reply:
+async def list_contracts(context: Context, request: Request, kind: Kind | None = None) -> Reply:
     """List contracts."""
-    registry = context.platform.registry
+    registry = context.registry_of(request)
     chosen = [item for item in registry.contracts() if kind in {None, item.kind}]
     return respond(ContractsShape([_summary(item, registry) for item in chosen]))
 
@@ -104,22 +105,23 @@ async def list_contracts(context: Context, kind: Kind | None = None) -> Reply:
 @resource.get("/v1/contracts/diff", DiffShape, *_UNKNOWN)
 async def compare_versions(
     context: Context,
+    request: Request,
     kind: Kind,
     name: Annotated[str, Field(max_length=200)],
     from_version: Annotated[int, Field(alias="from", ge=1, le=999_999_999)],
     to_version: Annotated[int, Field(alias="to", ge=1, le=999_999_999)],
 ) -> Reply:
     """Compare two versions."""
-    registry = context.platform.registry
+    registry = context.registry_of(request)
     before = pick(registry, kind, name, from_version)
     after = pick(registry, kind, name, to_version)
     return respond(difference(registry, before, after))
 
 
 @resource.get("/v1/contracts/{kind}/{name}", VersionsShape, *_UNKNOWN)
-async def list_versions(context: Context, kind: Kind, name: str) -> Reply:
+async def list_versions(context: Context, request: Request, kind: Kind, name: str) -> Reply:
     """List versions."""
-    registry = context.platform.registry
+    registry = context.registry_of(request)
     current = pick(registry, kind, name, None)
     versions = [
         _summary(item, registry)
@@ -132,13 +134,14 @@ async def list_versions(context: Context, kind: Kind, name: str) -> Reply:
 @resource.get("/v1/contracts/{kind}/{name}/{version}", ContractShape, *_UNKNOWN)
 async def read_contract(
     context: Context,
+    request: Request,
     kind: Kind,
     name: str,
     version: Version,
     fmt: Annotated[str, Field(alias="format", json_schema_extra={"enum": list(_FORMATS)})] = "json",
 ) -> Reply:
     """Read a contract."""
-    registry = context.platform.registry
+    registry = context.registry_of(request)
     contract = pick(registry, kind, name, version)
     if fmt == "json":
         return respond(_shape(contract, registry))
@@ -165,7 +168,7 @@ def pick(registry: Registry, kind: Kind, name: str, version: int | None) -> Cont
 def difference(registry: Registry, before: Contract, after: Contract) -> DiffShape:
     """Compare two versions as if the later one replaced the earlier one in place."""
     replaced = after.model_copy(update={"version": before.version})
-    others = [item for item in registry.contracts() if item != before]
+    others = [item for item in (*registry.contracts(), *_read(registry)) if item != before]
     changes = diff(Registry.of([*others, before]), Registry.of([*others, replaced]))
     return DiffShape(
         before.kind,
@@ -180,6 +183,15 @@ def difference(registry: Registry, before: Contract, after: Contract) -> DiffSha
             for item in changes
         ],
     )
+
+
+def _read(registry: Registry) -> list[EventContract]:
+    """Return the events that contracts read which are shown, and that are not shown themselves."""
+    events = registry.events
+    refs = {ref for metric in registry.metrics.values() for ref in metric.refs}
+    refs |= {each.ref for entity in registry.entities.values() for each in entity.sources}
+    refs |= {event.corrects.ref for event in events.values() if event.corrects is not None}
+    return [events[ref] for ref in sorted(refs) if ref not in events]
 
 
 def document(contract: Contract, registry: Registry, fmt: str) -> Reply:

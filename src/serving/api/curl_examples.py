@@ -14,6 +14,7 @@ from agentflow.contracts.model import EventContract
 
 _RESERVED: Final = frozenset({"time", "id", "tenant"})
 _KEY: Final = '-H "X-API-Key: $AGENTFLOW_API_KEY"'
+_KEY_ID: Final = "key_0123456789abcdef"
 _NEXT: Final = " \\\n  "
 
 
@@ -63,7 +64,7 @@ def curl(
     sample: Sample, method: str, path: str, operation: Mapping[str, Any], *, url: str, keyed: bool
 ) -> str:
     """Return the command that makes a request, as a shell takes it."""
-    filled = path
+    filled = path.replace("/v1/keys/{id}", f"/v1/keys/{_KEY_ID}")
     for name, value in sample.names.items():
         filled = filled.replace(f"{{{name}}}", escaped(value, safe=""))
     query = {
@@ -108,6 +109,12 @@ def _body(sample: Sample, path: str) -> tuple[str, object]:
             "items": [{"metric": sample.metric.name, "window": sample.metric.windows[0]}]
         },
         "/v1/contracts/{event}/validate": sample.event["data"],
+        "/v1/keys": {
+            "name": "dashboard",
+            "scopes": ["metrics:read"],
+            "metrics": [sample.metric.name],
+        },
+        "/v1/keys/{id}/rotate": {"overlap_seconds": 3_600},
         "/v1/deadletter/replay": {"type": sample.event["type"]},
         "/v1/deadletter/{offset}/fix": {"event": sample.event, "note": "fixed by hand"},
         "/v1/deadletter/{offset}/discard": {"note": "a test"},

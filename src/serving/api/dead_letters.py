@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from typing import Annotated, Final
 
@@ -16,10 +17,10 @@ from control_store.triage.port import TriageStatus
 from ingestion.log.port import DEAD_LETTERS, VALIDATED
 from processing.dead_letters.triage import Criteria, Fix, Triaged
 from processing.write.results import EventResult
+from serving.access.callers import Caller
 from serving.access.guard import missing_scope
-from serving.access.keys import Caller
-from serving.access.keys import Scope as KeyScope
-from serving.api.context import Context, caller_name, respond, tenant_of
+from serving.access.scopes import Scope as KeyScope
+from serving.api.context import Context, caller_name, realm_of, respond, tenant_of
 from serving.api.event_results import detail_of
 from serving.api.letters import DeadLetterShape, letter_shape
 from serving.api.resource import Resource
@@ -29,6 +30,7 @@ from serving.http.replies import Reply
 
 Offset = Annotated[int, Field(ge=0, le=2**62)]
 _FAR_US = 2**53
+_FIXABLE: Final = re.compile(r"/data/|/(?:id|source|time|subject)\Z")
 log = structlog.get_logger()
 
 
@@ -89,7 +91,13 @@ resource = Resource("dead letters")
 _CODES: Final = ("not_found", "parameter_invalid", "storage_full", "storage_failed")
 
 
-@resource.get("/v1/deadletter", DeadLettersShape, "parameter_invalid", "cursor_invalid")
+@resource.get(
+    "/v1/deadletter",
+    DeadLettersShape,
+    "parameter_invalid",
+    "cursor_invalid",
+    scope=KeyScope.DEAD_LETTERS_READ,
+)
 async def list_dead_letters(  # noqa: PLR0913, PLR0917 - one for each parameter
     context: Context,
     request: Request,
@@ -101,16 +109,17 @@ async def list_dead_letters(  # noqa: PLR0913, PLR0917 - one for each parameter
 ) -> Reply:
     """List dead letters."""
     tenant = tenant_of(request)
-    question = ("deadletter", tenant, reason or "", type or "", status or "")
+    question = ("deadletter", realm_of(request), reason or "", type or "", status or "")
     below = context.cursors.read(cursor, *question)
     letters = context.platform.dead_letters
-    criteria = Criteria(reason, type, status)
+    types = _types(context, request)
+    criteria = Criteria(reason, type, status, types)
     found, more = await asyncio.to_thread(letters.page, tenant, criteria, below=below, limit=limit)
-    counts = await asyncio.to_thread(_counts, context, tenant)
-    closed = await asyncio.to_thread(letters.closed, tenant)
+    counts = await asyncio.to_thread(_counts, context, tenant, types)
+    closed = await asyncio.to_thread(letters.closed, tenant, types)
     return respond(
         DeadLettersShape(
-            [letter_shape(context, item) for item in found],
+            [letter_shape(context, request, item) for item in found],
             None if more is None else context.cursors.write(more, *question),
             counts,
             {
@@ -123,7 +132,12 @@ async def list_dead_letters(  # noqa: PLR0913, PLR0917 - one for each parameter
 
 
 @resource.get(
-    "/v1/deadletter/{offset}", DeadLetterShape, "not_found", "parameter_invalid", "scope_missing"
+    "/v1/deadletter/{offset}",
+    DeadLetterShape,
+    "not_found",
+    "parameter_invalid",
+    "scope_missing",
+    scope=KeyScope.DEAD_LETTERS_READ,
 )
 async def read_dead_letter(
     context: Context,
@@ -137,13 +151,13 @@ async def read_dead_letter(
     item = await asyncio.to_thread(_found, context, request, offset)
     if reveal:
         log.info("dead_letter.revealed", offset=item.offset, who=caller_name(request))
-    return respond(letter_shape(context, item, reveal=reveal))
+    return respond(letter_shape(context, request, item, reveal=reveal))
 
 
-@resource.post("/v1/deadletter/replay", ReplaysShape, *_CODES, scope=KeyScope.ADMIN)
+@resource.post("/v1/deadletter/replay", ReplaysShape, *_CODES, scope=KeyScope.TRIAGE)
 async def replay_all(context: Context, request: Request, body: ReplayBody) -> Reply:
     """Send dead letters again."""
-    criteria = Criteria(body.reason, body.type)
+    criteria = Criteria(body.reason, body.type, types=_types(context, request))
     results = await context.platform.dead_letters.replay_all(
         tenant_of(request), criteria, who=caller_name(request)
     )
@@ -152,7 +166,7 @@ async def replay_all(context: Context, request: Request, body: ReplayBody) -> Re
     return respond(ReplaysShape(len(shapes) - refused, refused, shapes))
 
 
-@resource.post("/v1/deadletter/{offset}/fix", ReplayShape, *_CODES, scope=KeyScope.ADMIN)
+@resource.post("/v1/deadletter/{offset}/fix", ReplayShape, *_CODES, scope=KeyScope.TRIAGE)
 async def fix(context: Context, request: Request, offset: Offset, body: FixBody) -> Reply:
     """Correct a dead letter and send it."""
     if (body.event is None) == (not body.set and not body.remove):
@@ -161,6 +175,8 @@ async def fix(context: Context, request: Request, offset: Offset, body: FixBody)
             hint='As in {"set": {"/data/amount": "1.00"}}.',
         )
     item = await asyncio.to_thread(_found, context, request, offset)
+    if _types(context, request) is not None:
+        _require_same_type(item, body)
     result = await context.platform.dead_letters.fix(
         item.letter.tenant,
         item.offset,
@@ -170,7 +186,7 @@ async def fix(context: Context, request: Request, offset: Offset, body: FixBody)
     return respond(_replay(context, item.letter.tenant, item.offset, result))
 
 
-@resource.post("/v1/deadletter/{offset}/replay", ReplayShape, *_CODES, scope=KeyScope.ADMIN)
+@resource.post("/v1/deadletter/{offset}/replay", ReplayShape, *_CODES, scope=KeyScope.TRIAGE)
 async def replay(context: Context, request: Request, offset: Offset, _body: NoBody) -> Reply:
     """Send a dead letter again as it is."""
     item = await asyncio.to_thread(_found, context, request, offset)
@@ -180,7 +196,7 @@ async def replay(context: Context, request: Request, offset: Offset, _body: NoBo
     return respond(_replay(context, item.letter.tenant, item.offset, result))
 
 
-@resource.post("/v1/deadletter/{offset}/discard", DeadLetterShape, *_CODES, scope=KeyScope.ADMIN)
+@resource.post("/v1/deadletter/{offset}/discard", DeadLetterShape, *_CODES, scope=KeyScope.TRIAGE)
 async def discard(context: Context, request: Request, offset: Offset, body: DiscardBody) -> Reply:
     """Decide not to fix it."""
     found = await asyncio.to_thread(_found, context, request, offset)
@@ -191,7 +207,7 @@ async def discard(context: Context, request: Request, offset: Offset, body: Disc
         who=caller_name(request),
         note=body.note,
     )
-    return respond(letter_shape(context, item))
+    return respond(letter_shape(context, request, item))
 
 
 def _may_reveal(request: Request) -> None:
@@ -205,12 +221,36 @@ def _may_reveal(request: Request) -> None:
         raise ProblemError(missing_scope(KeyScope.ADMIN))
 
 
-def _counts(context: Context, tenant: str) -> dict[str, int]:
+def _types(context: Context, request: Request) -> frozenset[str] | None:
+    """Return the types of events whose dead letters exist for the caller; None means any."""
+    registry = context.registry_of(request)
+    return frozenset(ref.type for ref in registry.events) if registry.narrowed else None
+
+
+def _require_same_type(item: Triaged, body: FixBody) -> None:
+    """Check that a fix leaves the type as it is, for a caller who may not send every type.
+
+    Raises:
+        ParameterError: It may make another event of it.
+    """
+    places = [*body.set, *body.remove]
+    same = body.event is None or (
+        body.event.get("type") == item.letter.type and "dataversion" not in body.event
+    )
+    if not same or not all(_FIXABLE.match(place) for place in places):
+        raise ParameterError(
+            "with this key a fix may change the data, id, source, time and subject of an event",
+            hint='As in {"set": {"/data/amount": "1.00"}}; leave its type as it is.',
+        )
+
+
+def _counts(context: Context, tenant: str, types: frozenset[str] | None) -> dict[str, int]:
     """Count dead letters by reason; reads the lake and the tail of the log."""
     counts: Counter[str] = Counter()
     history = context.platform.history
     for row in history.dead_letters(tenant, start_us=0, end_us=_FAR_US):
-        counts[row.reason] += row.count
+        if types is None or row.type in types:
+            counts[row.reason] += row.count
     return dict(counts.most_common())
 
 
@@ -220,12 +260,17 @@ def _found(context: Context, request: Request, number: int) -> Triaged:
     Raises:
         NotFoundError: The caller's tenant has none.
     """
-    tenant = tenant_of(request)
+    tenant, types = tenant_of(request), _types(context, request)
     offset = context.offsets.meant(tenant, DEAD_LETTERS, number)
     try:
-        return context.platform.dead_letters.get(tenant, offset)
-    except NotFoundError as error:
-        raise NotFoundError(f"dead letter {number} does not exist", hint=error.hint) from None
+        found = context.platform.dead_letters.get(tenant, offset)
+    except NotFoundError:
+        found = None
+    if found is None or (types is not None and found.letter.type not in types):
+        raise NotFoundError(
+            f"dead letter {number} does not exist", hint="List them with GET /v1/deadletter."
+        )
+    return found
 
 
 def _replay(context: Context, tenant: str, offset: int, result: EventResult) -> ReplayShape:

@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.requests import Request
 
 from agentflow.clock import to_rfc3339
-from agentflow.contracts import EntityContract
+from agentflow.contracts import EntityContract, Registry
 from agentflow.errors import NotFoundError
 from agentflow.events import Event
 from agentflow.wording import quoted
@@ -19,6 +19,7 @@ from processing.entities.folding import Attribute, Entity, fold_entity
 from processing.entities.sessions import Session, sessions_of
 from processing.live.groups import decoded
 from processing.transformations import entity_link
+from serving.access.scopes import Scope
 from serving.api.context import Context, respond, tenant_of
 from serving.api.resource import Resource
 from serving.http.replies import Reply
@@ -101,6 +102,7 @@ resource = Resource("entities")
     "parameter_invalid",
     "instant_out_of_range",
     "cursor_invalid",
+    scope=Scope.ENTITIES_READ,
 )
 async def read_entity(  # noqa: PLR0913, PLR0917 - one for each parameter
     context: Context,
@@ -114,7 +116,8 @@ async def read_entity(  # noqa: PLR0913, PLR0917 - one for each parameter
     sessions_cursor: Annotated[str | None, Field(max_length=200)] = None,
 ) -> Reply:
     """Read an entity."""
-    contract = context.platform.registry.entity(type)
+    shown = context.registry_of(request)
+    contract = shown.entity(type)
     tenant = tenant_of(request)
     as_of_us = instant("as_of", as_of)
     require_past("as_of", as_of_us, now_us=context.platform.clock.now_us())
@@ -122,7 +125,7 @@ async def read_entity(  # noqa: PLR0913, PLR0917 - one for each parameter
     of_sessions = ("sessions", *question)
     start = context.cursors.read(cursor, *question) or 0
     below_us = context.cursors.read(sessions_cursor, *of_sessions)
-    entity = _entity(context, contract, tenant, id, as_of_us)
+    entity = _entity(context, shown, contract, tenant, id, as_of_us)
     page = entity.timeline[start : start + limit] if timeline else ()
     after = start + limit
     more = timeline and after < len(entity.timeline)
@@ -133,6 +136,7 @@ async def read_entity(  # noqa: PLR0913, PLR0917 - one for each parameter
     return respond(
         _shape(
             context,
+            shown,
             entity,
             page,
             next_cursor=write(after, *question) if more else None,
@@ -143,17 +147,29 @@ async def read_entity(  # noqa: PLR0913, PLR0917 - one for each parameter
 
 
 def _entity(
-    context: Context, contract: EntityContract, tenant: str, key: str, as_of_us: int | None
+    context: Context,
+    shown: Registry,
+    contract: EntityContract,
+    tenant: str,
+    key: str,
+    as_of_us: int | None,
 ) -> Entity:
-    """Fold an entity from its events, those ingested up to *as_of_us* if that is given."""
+    """Fold an entity from its events, those ingested up to *as_of_us* if that is given.
+
+    For a caller for whom only some contracts exist, its events are those that its contract names
+    and those that exist for the caller; others link to it too, and are not told of.
+    """
     platform = context.platform
     platform.require_ready()
     link = entity_link(tenant, contract.name, key)
     records = platform.accepted.linked(link, before=platform.engine.next_offset)
+    told = {*shown.events, *(source.ref for source in contract.sources)}
     events = [
         (offset, event)
         for offset, event in decoded(records, platform.definitions.gate)
-        if event.tenant == tenant and (as_of_us is None or event.ingested_us <= as_of_us)
+        if event.tenant == tenant
+        and (as_of_us is None or event.ingested_us <= as_of_us)
+        and (not shown.narrowed or event.ref in told)
     ]
     if not events:
         then = "" if as_of_us is None else f" at {to_rfc3339(as_of_us)}"
@@ -164,8 +180,9 @@ def _entity(
     return fold_entity(contract, key, events)
 
 
-def _shape(
+def _shape(  # noqa: PLR0913 - each is another part of the answer
     context: Context,
+    shown: Registry,
     entity: Entity,
     page: Sequence[tuple[int, Event]],
     *,
@@ -176,7 +193,7 @@ def _shape(
     relations = {}
     for name, relation in entity.contract.relations.items():
         held = entity.attributes.get(relation.by)
-        if held is not None:
+        if held is not None and _exists(shown, relation.to):
             relations[name] = RelationShape(relation.to, str(plain(held.value)))
     return EntityShape(
         entity=entity.contract.name,
@@ -192,6 +209,10 @@ def _shape(
         sessions=None if entity.contract.session is None else sessions,
         next_sessions_cursor=next_sessions_cursor,
     )
+
+
+def _exists(shown: Registry, name: str) -> bool:
+    return any(contract.name == name for contract in shown.entities.values())
 
 
 def _newest(entity: Entity, below_us: int | None) -> Sequence[Session]:

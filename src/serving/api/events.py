@@ -10,7 +10,7 @@ from starlette.requests import Request
 from agentflow.events import RawEvent
 from processing.write.dry_run import DryRun
 from quality.verdict import Accepted
-from serving.access.keys import Scope
+from serving.access.scopes import Scope
 from serving.api.context import Context, respond, tenant_of
 from serving.api.contract_parameters import many_events, one_event
 from serving.api.event_results import (
@@ -20,6 +20,7 @@ from serving.api.event_results import (
     repeated_header,
     take_events,
 )
+from serving.api.narrowed_events import refusal, sink_of
 from serving.api.resource import Resource
 from serving.http.bodies import EVENTS_LIMIT_BYTES
 from serving.http.cloudevents import RepeatedHeaderError, binary_mode, structured
@@ -68,7 +69,7 @@ resource = Resource("events")
     EventsShape,
     *_EVENT_CODES,
     also={207: EventsShape},
-    scope=Scope.WRITE,
+    scope=Scope.EVENTS_WRITE,
     free=True,
     body_limit_bytes=EVENTS_LIMIT_BYTES,
     describe=many_events,
@@ -78,7 +79,7 @@ async def send_events(context: Context, request: Request, body: bytes) -> Reply:
     detail = _detail(request.scope["query_string"])
     platform = context.platform
     return await take_events(
-        platform,
+        sink_of(context, request),
         platform.clock,
         context.offsets,
         tenant=tenant_of(request),
@@ -99,8 +100,11 @@ async def dry_run(context: Context, request: Request, body: bytes) -> Reply:
         raise ProblemError(repeated_header(error)) from None
     platform = context.platform
     raw = RawEvent(value, tenant_of(request), platform.clock.now_us())
+    refused = refusal(context, request, raw)
+    if refused is not None:
+        return respond(_shape(context, request, DryRun(refused, duplicate=False, moves=())))
     await platform.refresh_large(raw.tenant)
-    return respond(_shape(context, platform.dry_run(raw)))
+    return respond(_shape(context, request, platform.dry_run(raw)))
 
 
 def _detail(query: bytes) -> ListDetail:
@@ -122,8 +126,8 @@ def _detail(query: bytes) -> ListDetail:
     return cast("ListDetail", given["detail"])
 
 
-def _shape(context: Context, result: DryRun) -> DryRunShape:
-    verdict = result.verdict
+def _shape(context: Context, request: Request, result: DryRun) -> DryRunShape:
+    verdict, shown = result.verdict, context.registry_of(request).metrics
     if not isinstance(verdict, Accepted):
         errors = [detail_of(item) for item in verdict.violations]
         return DryRunShape(
@@ -149,5 +153,6 @@ def _shape(context: Context, result: DryRun) -> DryRunShape:
                 unit=unit_of(move.plan, move.dimensions),
             )
             for move in result.moves
+            if move.plan.id in shown
         ],
     )

@@ -12,8 +12,8 @@ from processing.health import ComponentHealth, components, worst
 from processing.lake.port import LakeHealth
 from processing.platform import Platform
 from processing.write.port import StreamState
-from serving.access.keys import Scope
-from serving.api.context import Context, respond, text_response
+from serving.access.scopes import Scope
+from serving.api.context import Context, respond, scopes_of_caller, text_response
 from serving.api.resource import Resource
 from serving.api.telemetry import CONTENT_TYPE
 from serving.http.replies import Reply
@@ -83,11 +83,11 @@ class AliveShape(msgspec.Struct, frozen=True):
 resource = Resource("operation")
 
 
-@resource.get("/v1/health", HealthShape, scope=None)
+@resource.get("/v1/health", HealthShape, scope=None, tells_more=True)
 async def read_health(context: Context, request: Request) -> Reply:
     """See whether everything works."""
     found = health(context.platform)
-    scopes = context.scopes_of(request.headers.get("x-api-key"))
+    scopes = scopes_of_caller(request)
     if Scope.OPERATE in scopes:
         return respond(found)
     if Scope.READ in scopes:
@@ -101,13 +101,13 @@ async def live() -> Reply:
     return respond(AliveShape("alive"))
 
 
-@resource.get("/v1/health/ready", AliveShape, scope=None, also={503: AliveShape})
+@resource.get("/v1/health/ready", AliveShape, scope=None, also={503: AliveShape}, tells_more=True)
 async def ready(context: Context, request: Request) -> Reply:
     """May it be sent requests?"""
     found = context.platform.health.readiness()
     if found == "ready":
         return respond(AliveShape(found))
-    told = Scope.READ in context.scopes_of(request.headers.get("x-api-key"))
+    told = Scope.READ in scopes_of_caller(request)
     shown = AliveShape(found if told else "not_ready")
     return respond(shown, status=503, headers=[(b"retry-after", b"1")])
 

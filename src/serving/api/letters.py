@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from starlette.requests import Request
 
 from agentflow.clock import to_rfc3339
 from agentflow.contracts import EventContract, Registry
@@ -47,7 +48,9 @@ class DeadLetterShape(msgspec.Struct, frozen=True):
     conflicts_with: dict[str, Any] | None
 
 
-def letter_shape(context: Context, item: Triaged, *, reveal: bool = False) -> DeadLetterShape:
+def letter_shape(
+    context: Context, request: Request, item: Triaged, *, reveal: bool = False
+) -> DeadLetterShape:
     """Return what is shown of a dead letter; with *reveal*, all that arrived."""
     letter, seen = item.letter, context.offsets
     shown = letter.raw
@@ -67,7 +70,7 @@ def letter_shape(context: Context, item: Triaged, *, reveal: bool = False) -> De
         raw=shown,
         raw_base64=letter.raw_base64 if reveal else None,
         masked=not reveal and (shown != letter.raw or letter.raw_base64 is not None),
-        conflicts_with=_first(context, letter) if letter.reason == ID_CONFLICT else None,
+        conflicts_with=_first(context, request, letter) if letter.reason == ID_CONFLICT else None,
     )
 
 
@@ -78,7 +81,7 @@ def _contract(letter: DeadLetter, registry: Registry) -> EventContract | None:
     return registry.events.get(EventRef(letter.type, letter.version))
 
 
-def _first(context: Context, letter: DeadLetter) -> dict[str, object] | None:
+def _first(context: Context, request: Request, letter: DeadLetter) -> dict[str, object] | None:
     """Return the event that has the identity of a refused one; None when it is not readable."""
     if letter.source is None or letter.event_id is None:
         return None
@@ -87,6 +90,9 @@ def _first(context: Context, letter: DeadLetter) -> dict[str, object] | None:
     if record is None:
         return None
     ref = EventRef(record.headers["type"], int(record.headers["version"]))
+    shown = context.registry_of(request)
+    if shown.narrowed and ref not in shown.events:
+        return None
     try:
         event = platform.definitions.gate.decode(ref, record.value)
     except (UnknownContractError, StorageCorruptError):

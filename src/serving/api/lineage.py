@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -10,12 +11,14 @@ from pydantic import Field
 from starlette.requests import Request
 
 from agentflow.clock import to_rfc3339
+from agentflow.contracts import MetricContract, Registry
 from agentflow.errors import NotFoundError
 from agentflow.events import EventRef
 from agentflow.wording import quoted
 from ingestion.log.port import RAW, VALIDATED, Record
 from processing.lake.folder import within_lake
 from quality.envelope import UNKNOWN_SOURCE
+from serving.access.scopes import Scope
 from serving.api.context import Context, may_see_all_tenants, respond, tenant_of
 from serving.api.resource import Resource
 from serving.http.replies import Reply
@@ -89,6 +92,7 @@ resource = Resource("lineage")
     "not_found",
     "parameter_invalid",
     "storage_failed",
+    scope=Scope.EVENTS_READ,
 )
 async def follow_event(
     context: Context,
@@ -98,8 +102,9 @@ async def follow_event(
 ) -> Reply:
     """Follow an event."""
     named = (tenant_of(request), source, event_id)
-    counted = may_see_all_tenants(request)
-    return respond(await asyncio.to_thread(event_lineage, context, *named, counted=counted))
+    counted, shown = may_see_all_tenants(request), context.registry_of(request)
+    hops = partial(event_lineage, context, shown, *named, counted=counted)
+    return respond(await asyncio.to_thread(hops))
 
 
 @resource.get(
@@ -108,6 +113,7 @@ async def follow_event(
     "metric_unknown",
     "parameter_invalid",
     "storage_failed",
+    scope=Scope.METRICS_READ,
 )
 async def trace_metric(
     context: Context,
@@ -116,13 +122,13 @@ async def trace_metric(
     version: Annotated[int | None, Field(ge=1, le=999_999_999)] = None,
 ) -> Reply:
     """See what a metric is made of."""
+    contract = context.registry_of(request).metric(name, version)
     counted = may_see_all_tenants(request)
-    found = await asyncio.to_thread(metric_lineage, context, name, version, counted=counted)
-    return respond(found)
+    return respond(await asyncio.to_thread(metric_lineage, context, contract, counted=counted))
 
 
 def event_lineage(
-    context: Context, tenant: str, source: str, event_id: str, *, counted: bool
+    context: Context, shown: Registry, tenant: str, source: str, event_id: str, *, counted: bool
 ) -> EventLineageShape:
     """Return the hops of an accepted event; reads the log and the lake's metadata.
 
@@ -132,7 +138,7 @@ def event_lineage(
         NotFoundError: No event with that identity was accepted.
     """
     record = context.platform.accepted.find(tenant, source, event_id)
-    if record is None:
+    if record is None or (shown.narrowed and _ref(record) not in shown.events):
         raise NotFoundError(
             f"event {quoted(event_id)} from source {quoted(source)} was not accepted",
             hint="An event is named by its source and its id: pass ?source=…",
@@ -140,7 +146,7 @@ def event_lineage(
     hops = [HopShape("received", at=to_rfc3339(record.timestamp_us)), *_raw(context, record)]
     number = _number(context, record, VALIDATED, record.offset)
     hops.append(HopShape("validated", topic=VALIDATED, offset=number))
-    hops += [*_live(context, record), *_lake(context, record, counted=counted)]
+    hops += [*_live(context, shown, record), *_lake(context, record, counted=counted)]
     return EventLineageShape(event_id, source, record.headers["type"], hops)
 
 
@@ -165,11 +171,11 @@ def _ref(record: Record) -> EventRef:
     return EventRef(record.headers["type"], int(record.headers["version"]))
 
 
-def _live(context: Context, record: Record) -> list[HopShape]:
+def _live(context: Context, shown: Registry, record: Record) -> list[HopShape]:
     platform = context.platform
     if record.offset >= platform.engine.next_offset:
         return []
-    moved = [f"{m.name}@{m.version}" for m in platform.registry.moved_by(_ref(record))]
+    moved = [f"{m.name}@{m.version}" for m in shown.moved_by(_ref(record))]
     number = _number(context, record, VALIDATED, record.offset)
     return [HopShape("live", offset=number, metrics=moved)]
 
@@ -190,17 +196,13 @@ def _lake(context: Context, record: Record, *, counted: bool) -> list[HopShape]:
 
 
 def metric_lineage(
-    context: Context, name: str, version: int | None, *, counted: bool
+    context: Context, contract: MetricContract, *, counted: bool
 ) -> MetricLineageShape:
     """Return what a metric is computed from; reads the lake's metadata.
 
     With *counted*, the commits it is in, and how much they hold of all tenants.
-
-    Raises:
-        UnknownContractError: There is no such metric.
     """
     platform = context.platform
-    contract = platform.registry.metric(name, version)
     plan = platform.definitions.plans[(contract.name, contract.version)]
     sources = [
         MetricSource(

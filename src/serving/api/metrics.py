@@ -19,6 +19,7 @@ from agentflow.wording import quoted
 from processing.verification.checks import Check
 from processing.verification.checks import question as recompute_of
 from processing.verification.proofs import Proof, WindowCheck
+from serving.access.scopes import Scope
 from serving.api.context import Context, encode, may_see_all_tenants, respond, tenant_of
 from serving.api.contract_parameters import read_description
 from serving.api.resource import Resource
@@ -74,24 +75,29 @@ class MetricsShape(msgspec.Struct, frozen=True):
 resource = Resource("metrics")
 
 
-@resource.get("/v1/metrics", MetricsShape)
-async def list_metrics(context: Context) -> Reply:
+@resource.get("/v1/metrics", MetricsShape, scope=Scope.METRICS_READ)
+async def list_metrics(context: Context, request: Request) -> Reply:
     """List the metrics."""
-    registry = context.platform.registry
+    registry = context.registry_of(request)
     found = [shape_of(item, registry.fingerprint(item)) for item in registry.metrics.values()]
     return respond(MetricsShape(found))
 
 
-@resource.get("/v1/metrics/{name}", AnswerShape, *READ_CODES, free=True, describe=read_description)
+@resource.get(
+    "/v1/metrics/{name}",
+    AnswerShape,
+    *READ_CODES,
+    scope=Scope.METRICS_READ,
+    free=True,
+    describe=read_description,
+)
 async def read_metric(context: Context, request: Request, name: str) -> Reply:
     """Read a metric."""
     parameters = parse_metric_parameters(name, request.scope["query_string"])
-    query = checked(context, parameters, tenant_of(request))
+    query = checked(context, parameters, request)
     if parameters.at_least is not None:
         await wait_for_token(context, request, parameters.at_least)
-        query = checked(
-            context, parameters, tenant_of(request)
-        )  # contracts may have changed while it waited
+        query = checked(context, parameters, request)  # contracts may have changed meanwhile
     if parameters.explain is not None:
         return await _explained(
             context, query, tenant_of(request), counted=may_see_all_tenants(request)
@@ -102,14 +108,14 @@ async def read_metric(context: Context, request: Request, name: str) -> Reply:
     return live_response(context, prepared, header(request.scope, b"if-none-match"))
 
 
-def checked(context: Context, parameters: MetricParameters, tenant: str) -> MetricQuery:
-    """Check a question against the contracts in force.
+def checked(context: Context, parameters: MetricParameters, request: Request) -> MetricQuery:
+    """Check a question against the contracts in force that exist for the caller.
 
     A parameter that is neither reserved nor a dimension may be a misspelt one of both.
     """
     try:
         return check_query(
-            context.platform.definitions,
+            context.definitions_of(request),
             parameters.name,
             version=parameters.version,
             window=parameters.window,
@@ -117,7 +123,7 @@ def checked(context: Context, parameters: MetricParameters, tenant: str) -> Metr
             by=parameters.by,
             limit=parameters.limit,
             cursor=parameters.cursor,
-            cursors=context.groups_of(tenant),
+            cursors=context.groups_of(tenant_of(request)),
         )
     except UnknownDimensionError as error:
         unknown = next((name for name in parameters.where if quoted(name) in str(error)), None)

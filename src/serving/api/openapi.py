@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,7 @@ and the events that moved it last.
 Errors are RFC 9457 problems with a stable `code`. Unknown parameters and members are refused.
 """
 PROBLEM_MEDIA: Final = "application/problem+json"
+_MOST_MADE: Final = 16
 _SCHEMAS: Final = "#/components/schemas/"
 _HEADERS: Final[Document] = {
     "X-Request-Id": {
@@ -39,19 +40,28 @@ _IDEMPOTENCY_KEY: Final = header_parameter(
 
 
 class Reference:
-    """The document, made again when the contracts change."""
+    """The document as each caller sees it, made again when the contracts change. Any thread."""
 
-    def __init__(self, operations: Iterable[Operation], *, keyed: bool) -> None:
+    def __init__(self, operations: Iterable[Operation], *, keyed: Callable[[], bool]) -> None:
         self._operations = tuple(operations)
         self._keyed = keyed
-        self._made: tuple[Registry, Document] | None = None
+        self._made: tuple[_Made, ...] = ()
 
     def document(self, registry: Registry) -> Document:
         """Return the OpenAPI document of these contracts."""
-        if self._made is None or self._made[0] is not registry:
-            made = openapi_document(self._operations, registry, keyed=self._keyed)
-            self._made = (registry, made)
-        return self._made[1]
+        keyed = self._keyed()
+        for made in self._made:
+            if made.registry is registry and made.keyed == keyed:
+                return made.document
+        document = openapi_document(self._operations, registry, keyed=keyed)
+        self._made = (_Made(registry, keyed, document), *self._made[: _MOST_MADE - 1])
+        return document
+
+
+class _Made(NamedTuple):
+    registry: Registry
+    keyed: bool
+    document: Document
 
 
 def openapi_document(

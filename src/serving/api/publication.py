@@ -14,7 +14,7 @@ from agentflow.events import RawEvent
 from agentflow.wording import counted
 from processing.publication.publishing import publish
 from quality.verdict import Accepted
-from serving.access.keys import Scope
+from serving.access.scopes import Scope
 from serving.api.context import Context, respond, tenant_of
 from serving.api.contract_parameters import json_body
 from serving.api.event_results import detail_of
@@ -75,7 +75,7 @@ def _sample_body(_: Registry) -> dict[str, Any]:
     "contract_invalid",
     "contract_breaking",
     "storage_failed",
-    scope=Scope.ADMIN,
+    scope=Scope.PUBLISH,
 )
 async def publish_contracts(context: Context, _body: NoBody) -> Reply:
     """Put the contract files in force."""
@@ -121,7 +121,7 @@ async def validate_sample(
     version: Annotated[int | None, Field(ge=1, le=999_999_999)] = None,
 ) -> Reply:
     """Judge a sample of an event's data."""
-    contract = context.platform.registry.event(event, version)
+    contract = context.registry_of(request).event(event, version)
     return respond(_validated(context, contract.name, contract.version, tenant_of(request), body))
 
 

@@ -22,34 +22,38 @@ _POLICY: Final = (
         b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 )
-
+_BY_KEY: Final = (b"vary", b"X-API-Key")
+"""A cache between must not tell one caller what exists for another."""
 
 resource = Resource("reference")
 
 
-@resource.get("/openapi.json", None, scope=None, described=False)
-async def read_openapi(context: Context) -> Reply:
+@resource.get("/openapi.json", None, scope=None, described=False, tells_more=True)
+async def read_openapi(context: Context, request: Request) -> Reply:
     """The reference."""
-    return text_response(encode(await _document(context)), "application/json")
+    document = await _document(context, context.registry_of(request))
+    return text_response(encode(document), "application/json", _BY_KEY)
 
 
-@resource.get("/docs", None, scope=None, described=False)
+@resource.get("/docs", None, scope=None, described=False, tells_more=True)
 async def read_docs(context: Context, request: Request) -> Reply:
     """The reference."""
     url = str(request.base_url).rstrip("/")
-    text = page(await _document(context), context.platform.registry, url=url)
-    return text_response(text, "text/html; charset=utf-8", _POLICY)
+    registry = context.registry_of(request)
+    text = page(await _document(context, registry), registry, url=url)
+    return text_response(text, "text/html; charset=utf-8", _POLICY, _BY_KEY)
 
 
-@resource.get("/llms.txt", None, media="text/plain", scope=None)
-async def read_llms(context: Context) -> Reply:
+@resource.get("/llms.txt", None, media="text/plain", scope=None, tells_more=True)
+async def read_llms(context: Context, request: Request) -> Reply:
     """The API for language models."""
-    return text_response(llms(context.platform.registry), "text/plain; charset=utf-8")
+    text = llms(context.registry_of(request))
+    return text_response(text, "text/plain; charset=utf-8", _BY_KEY)
 
 
-async def _document(context: Context) -> Document:
+async def _document(context: Context, registry: Registry) -> Document:
     """Return the document, made in a thread: that takes 0.3 s after each change of contracts."""
-    return await asyncio.to_thread(context.reference.document, context.platform.registry)
+    return await asyncio.to_thread(context.reference.document, registry)
 
 
 def llms(registry: Registry) -> str:

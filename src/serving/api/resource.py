@@ -17,7 +17,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import compile_path
 
 from agentflow.contracts import Registry
-from serving.access.keys import Scope
+from serving.access.scopes import Scope
 from serving.api.parameters import Parameters
 from serving.http.bodies import BODY_LIMIT_BYTES
 from serving.http.replies import Reply
@@ -38,7 +38,16 @@ _EVERYWHERE: Final = frozenset(
     }
 )
 _KEYED: Final = frozenset(
-    {"key_missing", "key_unknown", "scope_missing", "rate_limited", "unavailable"}
+    {
+        "key_expired",
+        "key_malformed",
+        "key_missing",
+        "key_revoked",
+        "key_unknown",
+        "rate_limited",
+        "scope_missing",
+        "unavailable",
+    }
 )
 _WITH_BODY: Final = frozenset(
     {
@@ -64,6 +73,8 @@ class Operation:
         scope: What the key of a caller must allow; None when no key is needed.
         media: Media type of success.
         body_limit_bytes: How large its request body may be.
+        secret: Whether its answer holds a secret: it is kept sealed for a repetition.
+        tells_more: Whether it needs no key and says more to who sends one.
         bearer: Whether the key may also come as a bearer token.
         free: Whether its query parameters depend on the contracts: it checks them itself.
         described: Whether it is in the reference.
@@ -80,6 +91,8 @@ class Operation:
     media: str = "application/json"
     body_limit_bytes: int = BODY_LIMIT_BYTES
     bearer: bool = False
+    secret: bool = False
+    tells_more: bool = False
     free: bool = False
     described: bool = True
     describe: Describe | None = None

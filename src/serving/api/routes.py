@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from agentflow.errors import AgentFlowError
 from agentflow.suggestions import nearest_and
-from serving.access.keys import Scope as KeyScope
+from serving.access.scopes import Scope as KeyScope
 from serving.api.context import Context
 from serving.api.resource import Operation
 from serving.http.json_body import body_of

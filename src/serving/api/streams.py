@@ -11,6 +11,8 @@ from starlette.responses import StreamingResponse
 
 from agentflow.contracts import Registry
 from agentflow.errors import ParameterError, UnknownContractError
+from processing.definitions import Definitions
+from serving.access.scopes import Scope
 from serving.api.context import Context, caller_name, encode, tenant_of
 from serving.api.contract_parameters import LAST_EVENT_ID, Document, stream_description
 from serving.api.resource import Resource
@@ -20,6 +22,7 @@ from serving.read.metric_query import MetricQuery, check_query
 from serving.read.query_string import LATEST_VERSION, parse_query, whole_number
 
 MAX_METRICS: Final = 100
+_NO_TYPE: Final = frozenset({""})
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 RESERVED: Final = ("metric", "window", "by", "limit", "version", "last_event_id")
 
@@ -39,6 +42,7 @@ def _resuming(_: Registry) -> Document:
     "dimension_unknown",
     "parameter_invalid",
     "too_many_streams",
+    scope=Scope.METRICS_READ,
     media="text/event-stream",
     free=True,
     describe=stream_description,
@@ -49,10 +53,11 @@ async def stream_metrics(context: Context, request: Request) -> StreamingRespons
     request_id = request.scope["request_id"]
     stream = context.metric_streams.open(
         tenant_of(request),
-        lambda: questions(context, given),
+        lambda: questions(context.definitions_of(request), given),
         last_id=_last_id(request, given.get("last_event_id")),
         told_why=lambda error: encode(problem_of(error).document(request_id)),
         subscriber=caller_name(request),
+        ending=context.ending_of(request),
     )
     return _streaming(stream)
 
@@ -64,6 +69,7 @@ async def stream_metrics(context: Context, request: Request) -> StreamingRespons
     "parameter_invalid",
     "token_invalid",
     "too_many_streams",
+    scope=Scope.EVENTS_READ,
     media="text/event-stream",
     describe=_resuming,
 )
@@ -75,17 +81,32 @@ async def stream_events(
     last_event_id: Annotated[str | None, Field(max_length=4096)] = None,
 ) -> StreamingResponse:
     """Follow accepted events."""
-    types = frozenset(part for part in type.split(",") if part)
-    for name in types:
-        context.platform.registry.event(name)
+    types = _types(context.registry_of(request), type)
     stream = context.event_streams.open(
         tenant_of(request),
         types=types,
         from_start=start == "start",
         last_id=_last_id(request, last_event_id),
         subscriber=caller_name(request),
+        ending=context.ending_of(request),
     )
     return _streaming(stream)
+
+
+def _types(registry: Registry, named: str) -> frozenset[str]:
+    """Return the types of events that a stream has; none means all.
+
+    Raises:
+        UnknownContractError: One that is named does not exist for the caller.
+    """
+    types = frozenset(part for part in named.split(",") if part)
+    for name in types:
+        registry.event(name)
+    if not registry.narrowed:
+        return types
+    shown = registry.events
+    wanted = {str(ref) for ref in shown if not types or types & {ref.type, str(ref)}}
+    return frozenset(wanted) or _NO_TYPE
 
 
 def _last_id(request: Request, parameter: str | None) -> str | None:
@@ -96,7 +117,7 @@ def _streaming(stream: AsyncIterator[bytes]) -> StreamingResponse:
     return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
 
-def questions(context: Context, given: dict[str, str]) -> list[MetricQuery]:
+def questions(definitions: Definitions, given: dict[str, str]) -> list[MetricQuery]:
     """Return one question for each metric; all share window and dimensions.
 
     Without `metric` it is every metric (its current version). A window that only some of them
@@ -108,7 +129,7 @@ def questions(context: Context, given: dict[str, str]) -> list[MetricQuery]:
         UnknownWindowError: None of the metrics has the window.
         UnknownDimensionError: One that was named has not got the dimension.
     """
-    registry = context.platform.registry
+    registry = definitions.registry
     named = [part for part in given.get("metric", "").split(",") if part]
     names = named or sorted({name for name, _ in registry.metrics})
     if len(names) > MAX_METRICS:
@@ -119,7 +140,7 @@ def questions(context: Context, given: dict[str, str]) -> list[MetricQuery]:
     version = _version(given.get("version"), named)
     return [
         check_query(
-            context.platform.definitions,
+            definitions,
             name,
             version=version,
             window=given.get("window"),
@@ -128,7 +149,7 @@ def questions(context: Context, given: dict[str, str]) -> list[MetricQuery]:
             limit=limit if by else None,
         )
         for name in dict.fromkeys(names)
-        if named or _fits(context, name, given.get("window"), (*where, *by))
+        if named or _fits(registry, name, given.get("window"), (*where, *by))
     ] or _nothing_fits(names)
 
 
@@ -141,9 +162,9 @@ def _version(text: str | None, named: list[str]) -> int | None:
     return version
 
 
-def _fits(context: Context, name: str, window: str | None, dimensions: tuple[str, ...]) -> bool:
+def _fits(registry: Registry, name: str, window: str | None, dimensions: tuple[str, ...]) -> bool:
     try:
-        contract = context.platform.registry.metric(name)
+        contract = registry.metric(name)
     except UnknownContractError:
         return False
     return window in {None, *contract.windows} and set(dimensions) <= set(contract.dimensions)

@@ -13,7 +13,8 @@ from starlette.requests import Request
 
 from processing.verification.checks import Check, Compared
 from processing.verification.proofs import proofs, windows_of
-from serving.api.context import Context, respond, tenant_of
+from serving.access.scopes import Scope
+from serving.api.context import Context, realm_of, respond, tenant_of
 from serving.api.resource import Resource
 from serving.http.replies import Reply
 from serving.read.answer_document import rendered
@@ -79,7 +80,12 @@ resource = Resource("operation")
 
 
 @resource.get(
-    "/v1/verify", VerificationShape, "storage_failed", "cursor_invalid", "parameter_invalid"
+    "/v1/verify",
+    VerificationShape,
+    "storage_failed",
+    "cursor_invalid",
+    "parameter_invalid",
+    scope=Scope.METRICS_READ,
 )
 async def verify(
     context: Context,
@@ -90,11 +96,13 @@ async def verify(
     """Recompute everything and compare."""
     platform, tenant = context.platform, tenant_of(request)
     platform.require_ready()
-    question = ("verify", tenant, platform.epoch)
+    question = ("verify", realm_of(request), platform.epoch)
     done = context.cursors.read(cursor, *question) or 0
     token, checked_at, started = platform.tokens.now(), context.now(), perf_counter()
     await asyncio.to_thread(platform.verification.flush_lake, platform.engine.next_offset)
-    windows = windows_of(platform.engine.plans, [tenant])
+    shown = context.registry_of(request).metrics
+    plans = {metric: plan for metric, plan in platform.engine.plans.items() if metric in shown}
+    windows = windows_of(plans, [tenant])
     checks: list[Check] = []
     async for check in proofs(platform.verification, windows[done : done + limit]):
         checks.append(check)

@@ -15,7 +15,7 @@ from processing.write.change_feed import VisibleChange
 from processing.write.tokens import Token
 from processing.write.visibility import PARTITION
 from serving.push.event_pages import RING_EVENTS, EventPages
-from serving.push.subscribers import HEARTBEAT, RETRY, Pulse, Subscribers
+from serving.push.subscribers import HEARTBEAT, RETRY, Ending, Pulse, Subscribers
 from serving.read.offsets import Offsets
 
 
@@ -62,6 +62,7 @@ class EventStreams:
         from_start: bool,
         last_id: str | None,
         subscriber: str = "",
+        ending: Ending | None = None,
     ) -> AsyncIterator[bytes]:
         """Return the bytes of a stream of the tenant's events; no types means all.
 
@@ -71,6 +72,7 @@ class EventStreams:
             from_start: Begin with the first event there is, without an id.
             last_id: Id of the last event the subscriber has.
             subscriber: Whose stream it is, for the limit of streams.
+            ending: Tells when the stream is to end.
 
         Raises:
             UnavailableError: The platform is not ready.
@@ -80,7 +82,7 @@ class EventStreams:
         self._subscribers.require_room(subscriber)
         self._platform.require_ready()
         position = self._start(from_start=from_start, last_id=last_id)
-        return self._run(tenant, types, position, subscriber)
+        return self._run(tenant, types, position, subscriber, ending or Ending())
 
     def _start(self, *, from_start: bool, last_id: str | None) -> int:
         if last_id:
@@ -92,17 +94,20 @@ class EventStreams:
         return 0 if from_start else self._platform.engine.next_offset
 
     async def _run(
-        self, tenant: str, types: frozenset[str], position: int, subscriber: str
+        self, tenant: str, types: frozenset[str], position: int, subscriber: str, ending: Ending
     ) -> AsyncIterator[bytes]:
         woken, pulse = asyncio.Event(), Pulse()
         self._woken.add(woken)
-        with self._subscribers.entered(subscriber):
+        with self._subscribers.entered(subscriber), ending.heard(woken):
             try:
                 yield RETRY
                 while not self._closed:
                     woken.clear()
                     await self._subscribers.turn()
                     if self._closed:
+                        return
+                    if ending.message is not None:
+                        yield ending.message
                         return
                     page = await self.pages.page(tenant, types, position)
                     moved, position = page.position > position, page.position

@@ -29,7 +29,15 @@ from processing.definitions import Definitions
 from processing.live import MetricId
 from processing.platform import Platform
 from processing.write.change_feed import VisibleChange
-from serving.push.subscribers import HEARTBEAT, HEARTBEAT_SECONDS, RETRY, Pulse, Subscribers
+from serving.push.subscribers import (
+    HEARTBEAT,
+    HEARTBEAT_SECONDS,
+    RETRY,
+    Ending,
+    Pulse,
+    Subscribers,
+    end_message,
+)
 from serving.read.metric_query import MetricQuery
 from serving.read.prepared import PreparedAnswer, PreparedAnswers
 
@@ -167,6 +175,7 @@ class MetricStreams:
         last_id: str | None,
         told_why: Callable[[AgentFlowError], bytes],
         subscriber: str = "",
+        ending: Ending | None = None,
     ) -> AsyncIterator[bytes]:
         """Return the bytes of a stream: the answers the subscriber lacks, then every change.
 
@@ -177,6 +186,7 @@ class MetricStreams:
             last_id: Id of the last message the subscriber has; what it has is not repeated.
             told_why: Renders why the questions cannot be asked any more, as JSON.
             subscriber: Whose stream it is, for the limit of streams.
+            ending: Tells when the stream is to end.
 
         Raises:
             UnavailableError: The platform is not ready.
@@ -186,7 +196,7 @@ class MetricStreams:
         self._subscribers.require_room(subscriber)
         self._platform.require_ready()
         subscription = Subscription(tenant, bind, self._platform.definitions)
-        return self._run(subscription, last_id, told_why, subscriber)
+        return self._run(subscription, last_id, told_why, subscriber, ending or Ending())
 
     async def _run(
         self,
@@ -194,19 +204,24 @@ class MetricStreams:
         last_id: str | None,
         told_why: Callable[[AgentFlowError], bytes],
         subscriber: str,
+        ending: Ending,
     ) -> AsyncIterator[bytes]:
         clock, pulse = self._platform.clock, Pulse()
-        with self._subscribers.entered(subscriber), self._found(subscription):
+        entered, heard = self._subscribers.entered(subscriber), ending.heard(subscription.woken)
+        with entered, heard, self._found(subscription):
             told: int | None = None
             yield RETRY
             while not self._closed:
                 subscription.woken.clear()
                 await self._subscribers.turn()
+                if ending.message is not None:
+                    yield ending.message
+                    return
                 if subscription.definitions is not self._platform.definitions:
                     try:
                         subscription.rebind(self._platform.definitions)
                     except AgentFlowError as error:
-                        yield b"event: end\ndata: %b\n\n" % told_why(error)
+                        yield end_message(told_why(error))
                         return
                 if told is None:
                     told = self._resume(subscription, last_id)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
 from agentflow.errors import TooManyStreamsError
 
+Follow: TypeAlias = Callable[[Callable[[bytes], None]], Callable[[], None]]
 HEARTBEAT_SECONDS: Final = 15.0
 MAX_SUBSCRIBERS: Final = 1_000
 MAX_STREAMS_OF_ONE: Final = 250
@@ -42,6 +43,43 @@ class Pulse:
                 await woken.wait()
         except TimeoutError:
             return
+
+
+class Ending:
+    """Why a stream is to end although its subscriber still reads; nothing until that is told.
+
+    Args:
+        follow: Is given what takes the reason, as JSON, when there is one; returns what stops that.
+    """
+
+    def __init__(self, follow: Follow | None = None) -> None:
+        self._follow = follow
+        self.reason: bytes | None = None
+
+    @contextmanager
+    def heard(self, woken: asyncio.Event) -> Iterator[None]:
+        """Set *woken* when there is a reason, while the body runs."""
+
+        def tell(reason: bytes) -> None:
+            self.reason = reason
+            woken.set()
+
+        leave = None if self._follow is None else self._follow(tell)
+        try:
+            yield
+        finally:
+            if leave is not None:
+                leave()
+
+    @property
+    def message(self) -> bytes | None:
+        """The last message of the stream, once it is to end."""
+        return None if self.reason is None else end_message(self.reason)
+
+
+def end_message(problem: bytes) -> bytes:
+    """Return the message that says why a stream ends, which is a problem as JSON."""
+    return b"event: end\ndata: %b\n\n" % problem
 
 
 class Subscribers:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from agentflow.contracts import Registry
-from agentflow.errors import UnavailableError
+from agentflow.errors import StorageError, UnavailableError
+from control_store.keys.hashing import KeyHashing
 from processing.platform import Platform
 from processing.write.sealing import Seal
+from serving.access.callers import Caller
 from serving.access.guard import Guard, RequestIds
 from serving.access.keys import ApiKey, Keys, token_secret
 from serving.access.limits import LocalQuotas, RateLimiter, RateLimitPolicy
 from serving.access.origins import Origins
 from serving.access.port import Quotas
+from serving.access.stored_keys import AWAY_SECONDS, StoredKeys
+from serving.access.views import Views
 from serving.access.wrong_keys import WrongKeys
 from serving.api import (
     batch,
@@ -27,6 +33,7 @@ from serving.api import (
     entities,
     events,
     health,
+    keys,
     lineage,
     metrics,
     page,
@@ -68,6 +75,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         dead_letters.resource,
         verification.resource,
         streams.resource,
+        keys.resource,
         health.resource,
         reference.resource,
         page.resource,
@@ -87,6 +95,9 @@ class AccessOptions:
         streams: How many streams may be open.
         streams_per_key: How many of them one key may have.
         token_secret: What tokens and cursors are sealed with; made from the keys when it is empty.
+        key_hashing: What stored keys are found by; without it, none is taken.
+        keys_away_seconds: For so long stored keys are taken that are known, while their store is
+            away.
     """
 
     any_host: bool = False
@@ -94,6 +105,8 @@ class AccessOptions:
     streams: int = MAX_SUBSCRIBERS
     streams_per_key: int = MAX_STREAMS_OF_ONE
     token_secret: str = field(default="", repr=False)
+    key_hashing: KeyHashing | None = None
+    keys_away_seconds: float = AWAY_SECONDS
 
 
 class Api(HotPath):
@@ -104,6 +117,15 @@ class Api(HotPath):
     """
 
     context: Context
+
+    def start(self) -> Sequence[asyncio.Task[None]]:
+        """Begin what runs in the background, on the running loop; cancel it to end it."""
+        return self.context.stored_keys.start(self.context.platform.supervisor)
+
+    async def finish(self) -> None:
+        """Write down what is not noted yet, if the control store answers."""
+        with suppress(UnavailableError, StorageError):
+            await self.context.stored_keys.note_uses()
 
     def close(self) -> None:
         """End every stream, so that the server can stop."""
@@ -131,27 +153,50 @@ def create_app(
         access: Who is let in at all; as documented unless told otherwise.
     """
     known, access = tuple(keys), access or AccessOptions()
+    hashing = access.key_hashing
     secret = token_secret(access.token_secret, known)
+    if hashing is not None and not secret:
+        secret = hashing.secret_for("tokens")
     platform.tokens.seal = Seal(secret)
+    stored = StoredKeys(
+        platform.key_directory,
+        hashing,
+        clock=platform.clock,
+        timers=platform.supervisor.timers,
+        away_seconds=access.keys_away_seconds,
+    )
+    held = Keys(
+        known,
+        secret=secrets.token_bytes(32),
+        stored=hashing is not None,
+        trusted=stored.trusted,
+    )
+    stored.attach(held)
     guard = Guard(
-        Keys(known, secret=secrets.token_bytes(32)),
+        held,
         None if policy is None else RateLimiter(policy, quotas or LocalQuotas(policy)),
         platform.clock,
         origins=Origins(any_host=access.any_host),
         wrong_keys=WrongKeys(access.wrong_keys_per_minute),
+        stored=stored,
     )
     context = build_context(
         platform,
         load_contracts or _no_contracts,
         Subscribers(access.streams, each=access.streams_per_key),
         guard.keys,
-        Offsets(secret if known else b""),
+        Offsets(b"" if held.anonymous else secret),
+        stored,
     )
     request_ids = RequestIds()
     edge = EdgeApp(
         Routes(OPERATIONS, context),
         guard=guard,
-        idempotency=Idempotency(platform.idempotency, platform.clock),
+        idempotency=Idempotency(
+            platform.idempotency,
+            platform.clock,
+            Seal(hashing.secret_for("answers") if hashing else secrets.token_bytes(32)),
+        ),
         request_ids=request_ids,
         telemetry=context.telemetry,
     )
@@ -159,7 +204,10 @@ def create_app(
     api = Api(
         edge,
         reads=PlainReads(
-            context.answers, partial(_check_query, platform), groups_of=context.groups_of, more=more
+            context.answers,
+            partial(_check_query, context.views),
+            groups_of=context.groups_of,
+            more=more,
         ),
         guard=guard,
         request_ids=request_ids,
@@ -175,6 +223,7 @@ def build_context(
     subscribers: Subscribers,
     keys: Keys,
     offsets: Offsets,
+    stored: StoredKeys,
 ) -> Context:
     """Build what the routes share."""
     answerer = Answerer(platform, offsets)
@@ -189,14 +238,15 @@ def build_context(
         metric_streams=MetricStreams(platform, answers, subscribers),
         event_streams=EventStreams(platform, subscribers, offsets=offsets),
         telemetry=Telemetry(lambda: (figures,)),
-        reference=Reference(OPERATIONS, keyed=not keys.anonymous),
+        reference=Reference(OPERATIONS, keyed=lambda: keys.anonymous is None),
         load_contracts=load_contracts,
-        caller_of=keys.caller,
+        stored_keys=stored,
+        views=Views(platform),
     )
 
 
-def _check_query(platform: Platform, name: str, **question: object) -> MetricQuery:
-    return check_query(platform.definitions, name, **question)  # type: ignore[arg-type]
+def _check_query(views: Views, caller: Caller, name: str, **question: object) -> MetricQuery:
+    return check_query(views.definitions(caller.sight), name, **question)  # type: ignore[arg-type]
 
 
 def _no_contracts() -> Registry:

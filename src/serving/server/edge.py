@@ -5,6 +5,8 @@ Plain ASGI and no middleware of a framework: it may not buffer streams, and it s
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from time import perf_counter
 from traceback import format_exc
 from typing import Final
@@ -13,6 +15,7 @@ import structlog
 from starlette.responses import StreamingResponse
 
 from agentflow.errors import AgentFlowError
+from serving.access.callers import Caller
 from serving.access.guard import (
     SECURITY_HEADERS,
     Guard,
@@ -48,6 +51,7 @@ from serving.server.idempotency import Idempotency, fingerprint, key_of
 log = structlog.get_logger()
 
 MAX_TARGET_BYTES: Final = 16 * 1024
+_RECOGNISED_SECONDS: Final = 0.5
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 INTERNAL = Problem(
     "internal", "the server made a mistake", "Quote the request id when you report it."
@@ -134,6 +138,8 @@ class EdgeApp:
                 return
             scope["caller"] = checked.caller
             sending.headers += checked.headers
+        elif operation is not None and operation.tells_more:
+            await self._recognise(scope)
         scope["operation"] = operation
         body = await _body(scope, receive, operation)
         if isinstance(body, Problem):
@@ -145,6 +151,18 @@ class EdgeApp:
             await send_reply(sending, answer)
         else:
             await answer(scope, receive, sending)
+
+    async def _recognise(self, scope: Scope) -> None:
+        """Find out who asks for what is told to everyone, and told more fully to some.
+
+        Nothing is refused here, and nothing waits for a store that does not answer.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RECOGNISED_SECONDS):
+                address = network((scope.get("client") or ("",))[0])
+                caller = await self._guard.identify(key_sent(scope, bearer=False), address)
+                if isinstance(caller, Caller):
+                    scope["caller"] = caller
 
     async def _answer(
         self, route: Route, scope: Scope, receive: Receive, body: bytes
@@ -162,11 +180,12 @@ class EdgeApp:
             return answer
 
         return await self._idempotency.once(
-            scope["caller"].tenant,
+            scope["caller"].realm,  # who is told less is not given the answer of who was told more
             key,
             request_fingerprint(scope, body),
             work=work,
             request_id=scope["request_id"],
+            secret=route.operation is not None and route.operation.secret,
         )
 
 

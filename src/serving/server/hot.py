@@ -13,10 +13,10 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Final, NamedTuple
 
+from serving.access.callers import Caller
 from serving.access.guard import SECURITY_HEADERS, Guard, RequestIds, request_id_header
-from serving.access.keys import Caller
-from serving.access.keys import Scope as KeyScope
 from serving.access.limits import Refused
+from serving.access.scopes import Scope as KeyScope
 from serving.api.telemetry import Telemetry
 from serving.http.connections import network
 from serving.http.problems import Problem
@@ -24,7 +24,7 @@ from serving.http.replies import AsgiApp, Headers, Receive, Scope, Send, respons
 from serving.server.reads import METRICS, PlainReads
 
 _ROUTE: Final = "/v1/metrics/{name}"
-_READ: Final = KeyScope.READ
+_READ: Final = KeyScope.METRICS_READ
 
 
 class _Sent(NamedTuple):
@@ -62,11 +62,11 @@ class HotPath:
         """
         started = perf_counter()
         sent = _sent(headers)
-        caller = self._caller(sent, address)
+        now_us = self._guard.now_us()
+        caller = self._caller(sent, address, now_us)
         if caller is None or sent is None:
             return None
-        now_us = self._guard.now_us()
-        read = self._reads.known(caller.tenant, path, query, now_us)
+        read = self._reads.known(caller, path, query, now_us)
         if read is None:
             return None
         more = b""
@@ -104,11 +104,11 @@ class HotPath:
         started = perf_counter()
         sent = _sent(scope["headers"])
         client = scope.get("client")
-        caller = self._caller(sent, network(client[0]) if client else "")
+        now_us = self._guard.now_us()
+        caller = self._caller(sent, network(client[0]) if client else "", now_us)
         if caller is None or sent is None:
             return False
-        now_us = self._guard.now_us()
-        read = self._reads.find(caller.tenant, scope["path"], scope["query_string"], now_us)
+        read = self._reads.find(caller, scope["path"], scope["query_string"], now_us)
         if read is None:
             return False
         more: Headers = []
@@ -125,17 +125,17 @@ class HotPath:
         self._telemetry.observe("GET", _ROUTE, status, perf_counter() - started)
         return True
 
-    def _caller(self, sent: _Sent | None, address: str) -> Caller | None:
+    def _caller(self, sent: _Sent | None, address: str, now_us: int) -> Caller | None:
         """Return whose read may be answered here; everything else is judged behind."""
         guard = self._guard
         if sent is None or guard.wrong_keys.blocking:
             return None
-        caller = guard.keys.caller(sent.key)
+        caller = guard.keys.caller(sent.key, now_us)
         if caller is None or _READ not in caller.scopes:
             return None
-        if guard.origins is None:
+        if (origins := guard.origins) is None:
             guard.wrong_keys.note_right(address, caller.bucket)
-        elif not guard.origins.knows(sent.host):
+        elif not origins.knows(sent.host):
             return None
         return caller
 

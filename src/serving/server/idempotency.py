@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from agentflow.clock import Clock
 from agentflow.errors import StorageError, UnavailableError
 from control_store.idempotency.port import Conflict, Done, IdempotencyStore, InProgress, New
+from processing.write.sealing import Seal
 from serving.http.problems import Detail, Problem
 from serving.http.replies import Reply
 
@@ -25,6 +26,7 @@ T = TypeVar("T")
 MAX_KEY_LENGTH: Final = 255
 _KEPT_HEADERS: Final = frozenset({b"content-type", b"location"})
 _RETRIED_FROM: Final = 500
+_REFUSED_FROM: Final = 400
 _NOT_KEPT: Final = frozenset({401, 403, 408, 409, 413, 429})
 _WAIT_SECONDS: Final = 30.0
 _THREADS: Final = 8
@@ -57,10 +59,15 @@ def fingerprint(*parts: bytes) -> bytes:
 
 
 class Idempotency:
-    """Runs work at most once for each (tenant, key)."""
+    """Runs work at most once for each (realm, key).
 
-    def __init__(self, store: IdempotencyStore, clock: Clock) -> None:
+    Args:
+        seal: Seals answers that hold a secret, before they are stored.
+    """
+
+    def __init__(self, store: IdempotencyStore, clock: Clock, seal: Seal) -> None:
         self._store = store
+        self._seal = seal
         self._clock = clock
         self._running: dict[tuple[str, str], asyncio.Event] = {}
         # of their own: a store that does not answer must not keep others from a thread
@@ -68,20 +75,26 @@ class Idempotency:
 
     async def once(
         self,
-        tenant: str,
+        realm: str,
         key: str,
         digest: bytes,
         *,
         work: Callable[[], Awaitable[Reply]],
         request_id: str,
+        secret: bool = False,
     ) -> Reply:
-        """Return the reply of *work*, or the one it gave when the key was used before."""
-        name = (tenant, key)
+        """Return the reply of *work*, or the one it gave when the key was used before.
+
+        With *secret*, it is stored sealed.
+        """
+        name = (realm, key)
         while name in self._running:
             await asyncio.wait_for(self._running[name].wait(), _WAIT_SECONDS)
         finished = self._running[name] = asyncio.Event()
         try:
-            return await self._attempt(name, digest, work=work, request_id=request_id)
+            return await self._attempt(
+                name, digest, work=work, request_id=request_id, secret=secret
+            )
         finally:
             finished.set()
             del self._running[name]
@@ -93,20 +106,29 @@ class Idempotency:
         *,
         work: Callable[[], Awaitable[Reply]],
         request_id: str,
+        secret: bool,
     ) -> Reply:
         begin = partial(self._store.begin, *name, digest, now_us=self._clock.now_us())
         match await self._in_thread(begin):
             case Done(status=status, headers=headers, body=body):
                 kept = tuple((k.encode(), v.encode()) for k, v in headers.items())
-                return Reply(status, (*kept, _REPLAYED), body)
+                if not secret or status >= _REFUSED_FROM:
+                    return Reply(status, (*kept, _REPLAYED), body)
+                try:
+                    opened = self._seal.read(body.decode(), about=_about(name))
+                except ValueError:
+                    return _SEALED.reply(request_id)
+                return Reply(status, (*kept, _REPLAYED), opened)
             case Conflict():
                 return _CONFLICT.reply(request_id)
             case InProgress():
                 return _IN_PROGRESS.reply(request_id)
             case New():
-                return await self._do(name, work)
+                return await self._do(name, work, secret=secret)
 
-    async def _do(self, name: tuple[str, str], work: Callable[[], Awaitable[Reply]]) -> Reply:
+    async def _do(
+        self, name: tuple[str, str], work: Callable[[], Awaitable[Reply]], *, secret: bool
+    ) -> Reply:
         reply: Reply | None = None
         try:
             reply = await work()
@@ -118,7 +140,10 @@ class Idempotency:
                     await self._in_thread(partial(self._store.abandon, *name))
             else:
                 kept = {k.decode(): v.decode() for k, v in reply.headers if k in _KEPT_HEADERS}
-                done = Done(reply.status, kept, reply.body)
+                body = reply.body
+                if secret and reply.status < _REFUSED_FROM:
+                    body = self._seal.write(body, about=_about(name), salted=True).encode()
+                done = Done(reply.status, kept, body)
                 now_us = self._clock.now_us()
                 await self._in_thread(partial(self._store.finish, *name, done, now_us=now_us))
         return reply
@@ -127,6 +152,16 @@ class Idempotency:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
 
+def _about(name: tuple[str, str]) -> bytes:
+    """Return what a sealed answer belongs to: put under another key it cannot be read."""
+    return "\0".join(name).encode("utf-8", "surrogatepass")
+
+
+_SEALED = Problem(
+    "idempotency_conflict",
+    "the answer to this request cannot be told again: it was sealed with another secret",
+    "Use a new idempotency key.",
+)
 _CONFLICT = Problem(
     "idempotency_conflict",
     "the idempotency key was used with another request",

@@ -1,7 +1,8 @@
 """Plain metric reads: questions that were asked before, with answers that are ready to be sent.
 
-A question is found by tenant, path and raw query string (without the token it may carry, when that
-is covered already). What is not plain (a problem, the past, a token to wait for) is never found.
+A question is found by realm (those who are told the same), path and raw query string (without the
+token it may carry, when that is covered already). What is not plain (a problem, the past, a token
+to wait for) is never found.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from http import HTTPStatus
 from typing import Final, TypeAlias
 
 from agentflow.errors import AgentFlowError
+from serving.access.callers import Caller
 from serving.access.guard import SECURITY_HEADERS
 from serving.http.entity_tags import CACHE_CONTROL, deprecation, matches
 from serving.http.replies import JSON, Headers
@@ -99,18 +101,20 @@ class PlainReads:
         """Return how many are kept."""
         return len(self._known)
 
-    def known(self, tenant: str, path: str, query_string: bytes, now_us: int) -> PlainRead | None:
+    def known(
+        self, caller: Caller, path: str, query_string: bytes, now_us: int
+    ) -> PlainRead | None:
         """Return a question that was asked before, with a current answer."""
-        return self._current(self._name(tenant, path, query_string), now_us)
+        return self._current(self._name(caller, path, query_string), now_us)
 
-    def find(self, tenant: str, path: str, query_string: bytes, now_us: int) -> PlainRead | None:
+    def find(self, caller: Caller, path: str, query_string: bytes, now_us: int) -> PlainRead | None:
         """Return a question with a current answer, asked before or not; None if not plain."""
-        name = self._name(tenant, path, query_string)
-        return self._current(name, now_us) or self._learn(name)
+        name = self._name(caller, path, query_string)
+        return self._current(name, now_us) or self._learn(caller, name)
 
-    def _name(self, tenant: str, path: str, query_string: bytes) -> _Name:
+    def _name(self, caller: Caller, path: str, query_string: bytes) -> _Name:
         return (
-            tenant,
+            caller.realm,
             path,
             self._without_token(query_string) if _TOKEN in query_string else query_string,
         )
@@ -136,14 +140,15 @@ class PlainReads:
         parts.remove(tokens[0])
         return b"&".join(parts)
 
-    def _learn(self, name: _Name) -> PlainRead | None:
-        tenant, path, query_string = name
+    def _learn(self, caller: Caller, name: _Name) -> PlainRead | None:
+        _, path, query_string = name
         self._known.pop(name, None)
         try:
             parameters = parse_metric_parameters(path[len(METRICS) :], query_string)
             if not parameters.live:
                 return None
             query = self._check_query(
+                caller,
                 parameters.name,
                 version=parameters.version,
                 window=parameters.window,
@@ -151,9 +156,9 @@ class PlainReads:
                 by=parameters.by,
                 limit=parameters.limit,
                 cursor=parameters.cursor,
-                cursors=self._groups_of(tenant),
+                cursors=self._groups_of(caller.tenant),
             )
-            prepared = self._answers.at_once(query, tenant)
+            prepared = self._answers.at_once(query, caller.tenant)
         except AgentFlowError:
             return None
         if prepared is None:

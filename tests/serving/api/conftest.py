@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ import pytest
 from agentflow.clock import ManualClock
 from agentflow.contracts import Registry
 from agentflow.lint import load
+from agentflow.supervision import ended
 from agentflow.timers import ManualTimers, Timers
 from processing.platform import Platform
 from processing.wiring import open_platform
@@ -93,11 +94,18 @@ def serving(  # noqa: PLR0913 - each is another part of one server
     )
     with asyncio.Runner() as runner:
         runner.run(platform.start())
+        watching = runner.run(started(api)) if access and access.key_hashing else ()
         try:
             yield Served(platform, api, clock, runner.run)
         finally:
             api.close()
+            runner.run(ended(watching))
             runner.run(platform.close())
+
+
+async def started(api: Api) -> Sequence[asyncio.Task[None]]:
+    """Begin what runs in the background of an API."""
+    return api.start()
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from schemathesis.specs.openapi.checks import (
 
 from agentflow.clock import SystemClock
 from agentflow.lint import load
+from control_store.keys.hashing import KeyHashing
 from processing.wiring import open_platform
 from serving.access.keys import parse_keys
 from serving.server.app import AccessOptions, create_app
@@ -65,7 +66,10 @@ class Server:
         registry = load(few_metrics(directory / "contracts", METRICS))
         platform = open_platform(directory / "data", registry, clock=SystemClock())
         keys = parse_keys("conformance:acme")
-        patient = AccessOptions(wrong_keys_per_minute=0)  # every check sends a wrong key
+        patient = AccessOptions(
+            wrong_keys_per_minute=0,  # every check sends a wrong key
+            key_hashing=KeyHashing(bytes(32)),
+        )
         api = create_app(platform, keys=keys, access=patient, load_contracts=lambda: registry)
         await platform.start()
         config = uvicorn.Config(
@@ -95,7 +99,7 @@ def api_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     assert server.started.wait(30)
     events = [order("A"), order("B", amount="x")]
     httpx2.post(f"{server.url}/v1/events", json=events, headers=KEY)
-    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json", headers=KEY)
     yield schema.exclude(path_regex="^/v1/stream/")
     assert server.server is not None
     server.server.should_exit = True

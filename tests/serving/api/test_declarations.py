@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentflow.contracts import Registry
-from serving.access.keys import Scope
+from serving.access.scopes import ROLES, Scope
 from serving.api.openapi import openapi_document
 from serving.api.resource import Operation
 from serving.http.problems import TABLE
@@ -39,9 +39,11 @@ def address(operation: Operation) -> str:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Serve a platform to four keys, each of which lacks another scope."""
-    others = {scope: "+".join(each for each in Scope if each not in {scope, Scope.ADMIN})
-              for scope in Scope}  # fmt: skip
+    """Serve a platform to keys, each of which lacks another scope."""
+    others = {
+        scope.name: "+".join(role for role, included in ROLES.items() if scope not in included)
+        for scope in Scope
+    }
     keys = ",".join(f"without-{scope}:acme:{allowed}" for scope, allowed in others.items())
     with serving(tmp_path_factory.mktemp("guarded"), keys=keys) as served:
         yield served
@@ -52,7 +54,8 @@ def test_the_guard_demands_the_scope_that_is_declared(
     guarded: Served, operation: Operation
 ) -> None:
     """A key with every other scope is refused, before anything is done."""
-    lacking = {"X-API-Key": f"without-{operation.scope}"}
+    assert operation.scope is not None
+    lacking = {"X-API-Key": f"without-{operation.scope.name}"}
 
     without_key = guarded.request(operation.method, address(operation))
     without_scope = guarded.request(operation.method, address(operation), headers=lacking)

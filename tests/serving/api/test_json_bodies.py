@@ -29,7 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def bodies(served: Served) -> list[str]:
     """Return every documented POST that is sent JSON and no event."""
     paths = served.get("/openapi.json").json()["paths"]
-    names = {"offset": "0", "event": "order.created"}
+    names = {"offset": "0", "event": "order.created", "id": "key_1"}
     events = {"/v1/events", "/v1/dry-run"}
     return [path.format(**names) for path, operations in paths.items()
             if "post" in operations and path not in events]  # fmt: skip

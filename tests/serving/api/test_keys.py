@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agentflow.errors import ParameterError
-from serving.access.keys import EVERYTHING, ApiKey, Keys, Scope, parse_keys
+from serving.access.keys import ApiKey, Keys, parse_keys
+from serving.access.scopes import EVERYTHING, ROLES
 
 SECRET = b"a secret of the process"
 
@@ -14,10 +15,10 @@ def test_a_key_names_its_tenant_and_scopes() -> None:
     """The tenant comes from the key and from nothing a caller writes."""
     keys = Keys(parse_keys("k-one:acme:read,k-two:umbrella"), secret=SECRET)
 
-    first, second = keys.caller(b"k-one"), keys.caller(b"k-two")
+    first, second = keys.caller(b"k-one", 0), keys.caller(b"k-two", 0)
 
     assert first is not None
-    assert (first.tenant, first.scopes) == ("acme", frozenset({Scope.READ}))
+    assert (first.tenant, first.scopes) == ("acme", ROLES["read"])
     assert second is not None
     assert (second.tenant, second.scopes) == ("umbrella", EVERYTHING)
 
@@ -25,12 +26,12 @@ def test_a_key_names_its_tenant_and_scopes() -> None:
 @pytest.mark.parametrize("key", [None, b"", b"k-on", b"k-one ", b"k-onee", b"\xff" * 4096])
 def test_anything_else_is_nobody(key: bytes | None) -> None:
     """A prefix or a longer key must not do."""
-    assert Keys([ApiKey("k-one", "acme")], secret=SECRET).caller(key) is None
+    assert Keys([ApiKey("k-one", "acme")], secret=SECRET).caller(key, 0) is None
 
 
 def test_without_keys_everybody_is_the_default_tenant() -> None:
     """A laptop needs no key."""
-    caller = Keys([], secret=SECRET).caller(None)
+    caller = Keys([], secret=SECRET).caller(None, 0)
 
     assert caller is not None
     assert caller.tenant == "default"

@@ -308,7 +308,7 @@ def _value(text: bytes) -> object:
 def _asked(served: Served, metric: str) -> Any:
     from serving.api.streams import questions
 
-    return questions(served.api.context, {"metric": metric, "window": "all"})
+    return questions(served.platform.definitions, {"metric": metric, "window": "all"})
 
 
 def test_a_status_that_changes_is_pushed_like_a_value(served: Served) -> None:
