@@ -88,6 +88,8 @@ def _event(
 def _accepted_example(client: AgentFlow, catalog: Json) -> tuple[str, dict[str, object]]:
     """Return the first example that is a whole event: many say only what their metric reads.
 
+    Its key is a fresh one where that is text; a number stays as it is.
+
     Raises:
         Failure: None is; it says what is wrong with the first of them.
         UsageError: There is none.
@@ -95,8 +97,8 @@ def _accepted_example(client: AgentFlow, catalog: Json) -> tuple[str, dict[str, 
     refused: tuple[str, tuple[str, ...]] | None = None
     for name, given in _examples(catalog):
         contract = contract_of(catalog, name, None)
-        given.pop(str(contract.get("key")), None)
-        data = completed(contract, given, at=now())
+        without_key = {name: value for name, value in given.items() if name != contract.get("key")}
+        data = given | completed(contract, without_key, at=now())
         found = client.dry_run(name, data, source=_SOURCE)
         if found.accepted:
             return name, data
@@ -113,16 +115,17 @@ def _accepted_example(client: AgentFlow, catalog: Json) -> tuple[str, dict[str, 
 
 
 def _examples(catalog: Json) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield each event type of the examples, with the data of its first example."""
+    """Yield each event type of the examples with its data, once for each set of fields."""
     seen = set()
     for metric in catalog["metrics"]:
         for example in metric["examples"] if metric["status"] == "approved" else ():
             for given in example["given"]:
                 ((reference, data),) = given.items()
                 name = reference.partition("@")[0]
-                if name not in seen:
-                    seen.add(name)
-                    yield name, {key: data[key] for key in data.keys() - _RESERVED}
+                fields = frozenset(data.keys() - _RESERVED)
+                if (name, fields) not in seen:
+                    seen.add((name, fields))
+                    yield name, {key: data[key] for key in fields}
 
 
 _RESERVED = frozenset({"time", "id", "tenant"})

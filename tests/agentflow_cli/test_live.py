@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -136,13 +137,20 @@ def test_smoke_times_the_hops_of_one_event(live: Run) -> None:
 def test_smoke_of_any_pack_sends_an_event_it_accepts(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Examples of metrics say only what the metric reads: not each is a whole event."""
-    with platform_up(tmp_path, ROOT / "examples" / "flights" / "contracts") as flights:
-        monkeypatch.setenv("AGENTFLOW_URL", flights.url)
+    """Not each example is a whole event: the first lacks a field here; keys may be numbers."""
+    contracts = tmp_path / "contracts"
+    shutil.copytree(ROOT / "examples" / "pgbench" / "contracts", contracts)
+    (contracts / "contracts.lock").unlink()
+    (moved,) = (contracts / "metrics").glob("moved.*")
+    lacking = moved.read_text().replace("teller_id: 1, ", "").replace("teller_id: 3, ", "")
+    moved.write_text(lacking.replace("name: moved", "name: a_moved"))
+    with platform_up(tmp_path / "data", contracts) as bank:
+        monkeypatch.setenv("AGENTFLOW_URL", bank.url)
 
         result = run("smoke", "--json")
 
     assert result.exit_code == 0, result.stderr
+    assert json_of(result)["event"] == "branch.written"
     assert {"taken", "visible", "metric"} <= {hop["hop"] for hop in json_of(result)["hops"]}
 
 
