@@ -188,8 +188,8 @@ def _jobs_are_well(path: StreamPath) -> bool:
     return all(job.healthy for job in found)
 
 
-def _told(name: str, seconds: float, place: str) -> None:
-    _line(name, "", f"ready in {seconds:<8.1f} {place}")
+def _told(name: str, seconds: float | None, place: str) -> None:
+    _line(name, "", "starting …" if seconds is None else f"ready in {seconds:<8.1f} {place}")
 
 
 def _say(service: Service, what: str) -> None:

@@ -214,12 +214,13 @@ def _demonstrate(directory: Path, console: Console, seconds: float) -> Outcome:
     databases: dict[str, Postgres | MariaDb] = {"shop": Postgres(), "warehouse": MariaDb()}
     planned = StreamPath(directory, REPOSITORY / "contracts", databases=databases)
 
-    def told(name: str, took: float, place: str) -> None:
-        console.print(f"  {name:<14} ready in {took:5.1f} s  [dim]{place}[/dim]", highlight=False)
+    def told(name: str, took: float | None, place: str) -> None:
+        said = "starting …" if took is None else f"ready in {took:5.1f} s"
+        console.print(f"  {name:<14} {said}  [dim]{place}[/dim]", highlight=False)
 
     with planned.running(told) as path, AgentFlow(path.api.url, timeout_seconds=120) as client:
-        create_tables(path)
-        path.capture()
+        path.timed("shop's tables", told, lambda: create_tables(path))
+        path.timed("connectors", told, path.capture)
         console.print(f"[bold]{path.api.url}[/bold]  [dim]page ·[/dim] {path.api.url}/docs")
         demonstration = Demonstration(path)
         console.print("[dim]Ctrl-C, or SIGTERM, ends it and compares every number[/dim]")

@@ -38,11 +38,11 @@ from stack.topology import Database, Services
 _RUNNING_WITHIN = 180.0
 JOBS = ("gate", "lake")
 _T = TypeVar("_T")
-Told = Callable[[str, float, str], None]
-"""Told what is ready, after how many seconds, and where it is."""
+Told = Callable[[str, float | None, str], None]
+"""Told of a step twice: when it begins, and what is ready, after how many seconds and where."""
 
 
-def nobody(name: str, seconds: float, place: str) -> None:
+def nobody(name: str, seconds: float | None, place: str) -> None:
     """Tell nobody."""
     del name, seconds, place
 
@@ -106,11 +106,11 @@ class StreamPath:
             services.attach()
             for service in (*self.databases.values(), self.kafka, self.s3, self.catalog):
                 self._start(stack, service, told)
-            self.make_topics()
-            install_wheel(services.wheel)
+            self.timed("topics", told, self.make_topics)
+            self.timed("wheel", told, lambda: install_wheel(services.wheel))
             for cluster in (self.flink, self.lake_flink):
                 self._start(stack, cluster, told)
-            self.make_tables()
+            self.timed("lake tables", told, self.make_tables)
             self.ensure_jobs(told)
             if self.databases:
                 self._start(stack, self.connect, told)
@@ -254,7 +254,8 @@ class StreamPath:
         )
 
     def timed(self, name: str, told: Told, start: Callable[[], _T]) -> _T:
-        """Do a step and tell how long it took."""
+        """Do a step; tell that it begins, and how long it took."""
+        told(name, None, "")
         began = time.monotonic()
         value = start()
         place = " ".join(value.addresses.values()) if isinstance(value, Service) else value

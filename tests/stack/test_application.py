@@ -213,7 +213,7 @@ def test_demonstration_that_is_terminated_leaves_nothing_behind(tmp_path: Path) 
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as demonstration:
         assert demonstration.stderr is not None
         for line in demonstration.stderr:
-            if "kafka" in line:
+            if "kafka" in line and "ready" in line:
                 break
         files = list(tmp_path.glob("*/*.pid"))
         started = [Identity.parse(file.read_text()) for file in files]
@@ -221,7 +221,7 @@ def test_demonstration_that_is_terminated_leaves_nothing_behind(tmp_path: Path) 
         demonstration.terminate()
         said = demonstration.stderr.read()
 
-    assert "interrupted" in said
-    assert demonstration.returncode == 1
     assert len(started) >= 3
     assert not any(each is None or each.alive for each in started)
+    assert "interrupted" in said
+    assert demonstration.returncode == 1

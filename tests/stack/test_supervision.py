@@ -12,14 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from agentflow.lint import load
+from ingestion.connectors import connectors_of
 from stack import ports, state, topology
 from stack.__main__ import main
+from stack.application import JobStatus
 from stack.errors import NotReadyError, StackError
 from stack.identity import Identity
+from stack.path import StreamPath
 from stack.probe import wait_until
 from stack.process import Command, Process, wait_ready
 from stack.service import Service
-from stack.services import Redis
+from stack.services import Connect, Redis
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -219,6 +223,43 @@ def test_service_brings_what_it_needs(tmp_path: Path) -> None:
     assert [service.name for service in found] == ["kafka", "connect"]
 
 
+def test_a_worker_has_what_its_connectors_refer_to_before_it_starts(tmp_path: Path) -> None:
+    """Addresses were known only after a start, and Connect reads its environment at its own."""
+    (_, connect) = topology.attach(tmp_path, ["connect"])
+
+    assert isinstance(connect, Connect)
+    for connector in connectors_of(load(topology.CONTRACTS)):
+        assert set(connector.environment) <= connect.environment.keys()
+    ports = {key: port for key, port in connect.environment.items() if key.endswith("_PORT")}
+    assert len(ports) == len(set(ports.values())) == 2
+
+
+def test_a_job_that_is_gone_is_shown_with_its_checkpoint_and_a_command() -> None:
+    """That it is lost, without what to do about it, helps nobody."""
+    command = "python -m stack up --app --directory here"
+    gone = JobStatus("lake", "f00", None, "file:///here/chk-7", command)
+    ended = JobStatus("gate", "ba5", "CANCELED", None, command)
+
+    assert not gone.healthy
+    assert "is gone" in str(gone)
+    assert "f00; file:///here/chk-7\n" in str(gone)
+    assert str(gone).endswith(f"bring it back: {command}")
+    assert "is canceled" in str(ended)
+    assert "it has no checkpoint" in str(ended)
+
+
+def test_each_step_is_announced_before_it_is_waited_for(tmp_path: Path) -> None:
+    """Only what was ready was said: nothing, for as long as a job took to start."""
+    path, said = StreamPath(tmp_path, topology.CONTRACTS), list[str]()
+
+    def told(name: str, seconds: float | None, place: str) -> None:
+        said.append(f"{name} starts" if seconds is None else f"{name} {place}")
+
+    path.timed("tables", told, lambda: said.append("at work"))
+
+    assert said == ["tables starts", "at work", "tables "]
+
+
 def test_command_line_starts_once_and_stops(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,6 +270,7 @@ def test_command_line_starts_once_and_stops(
     (started,) = state.read(tmp_path).values()
     identity = Identity.of(started.pids[0])
     assert main(["up", "redis", *line]) == 0
+    assert state.read(tmp_path)["redis"].pids == started.pids
     assert main(["status", *line]) == 0
     assert main(["down", *line]) == 0
     assert main(["status", *line]) == 1
