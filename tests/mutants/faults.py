@@ -946,4 +946,144 @@ FAULTS: tuple[Fault, ...] = (
         "                raise\n            left",
         "tests/agentflow_cli/test_sending.py::test_a_platform_that_restarts_is_waited_for",
     ),
+    # the stream path, as its docs lead to it; what acts in other processes is in `on_services`
+    Fault(
+        "the lake job looks for no tables",
+        "processing",
+        """    require_tables(
+        job.catalog, written_tables(layouts_of(registry)), warehouse=job.warehouse, token=job.token
+    )
+""",
+        "",
+        "tests/processing/flink/test_preflight.py::"
+        "test_the_lake_job_before_its_tables_ends_in_a_sentence",
+    ),
+    Fault(
+        "a table that is missing is nobody's problem",
+        "processing",
+        "for name in needed - found):",
+        "for name in needed - needed):",
+        "tests/processing/flink/test_preflight.py::"
+        "test_tables_the_lake_does_not_have_are_named_with_the_command_that_makes_them",
+    ),
+    Fault(
+        "smoke sends the first example there is",
+        "agentflow_cli",
+        "        if found.accepted:\n            return name, data",
+        "        if found:\n            return name, data",
+        "tests/agentflow_cli/test_live.py::test_smoke_of_any_pack_sends_an_event_it_accepts",
+    ),
+    Fault(
+        "one dead process restarts all of a service",
+        "stack",
+        "if len(dead) == len(self.processes):",
+        "if dead:",
+        "tests/stack/test_supervision.py::test_only_the_dead_process_of_a_service_is_started",
+    ),
+    Fault(
+        "a worker starts without addresses of databases",
+        "stack",
+        "for server, database in self._databases.items():",
+        "for server, database in dict[str, Postgres]().items():",
+        "tests/stack/test_supervision.py::"
+        "test_a_worker_has_what_its_connectors_refer_to_before_it_starts",
+    ),
+    Fault(
+        "ports of databases are known once they start",
+        "stack",
+        "    known = _known(directory, contracts)\n    for service in known:",
+        "    known = _known(directory, contracts)\n    for service in _chosen(known, names):",
+        "tests/stack/test_supervision.py::"
+        "test_a_worker_has_what_its_connectors_refer_to_before_it_starts",
+    ),
+    Fault(
+        "a job that is gone is not said to be",
+        "stack",
+        "        if self.healthy:\n            return",
+        "        if self.healthy or self.state is None:\n            return",
+        "tests/stack/test_supervision.py::"
+        "test_a_job_that_is_gone_is_shown_with_its_checkpoint_and_a_command",
+    ),
+    Fault(
+        "a wait that nobody announced",
+        "stack",
+        '        told(name, None, "")\n',
+        "",
+        "tests/stack/test_supervision.py::test_each_step_is_announced_before_it_is_waited_for",
+    ),
+    Fault(
+        "a pipe is told nothing",
+        "stack",
+        "        _say_progress(demonstration, client, console, deadline)\n        return",
+        "        time.sleep(seconds)\n        return",
+        "tests/stack/test_demo.py::test_on_a_pipe_the_demonstration_says_how_it_goes",
+    ),
+    Fault(
+        "connectors are applied without a word",
+        "agentflow_cli",
+        "        if drift.missing:\n            _warn(each)\n",
+        "",
+        "tests/ingestion/connectors/test_apply.py::"
+        "test_a_table_without_a_key_is_warned_of_before_it_is_captured",
+    ),
+    Fault(
+        "connectors are exported without their SQL",
+        "agentflow_cli",
+        "    for each in wanted:\n        _warn(each)\n",
+        "    for each in wanted:\n",
+        "tests/ingestion/connectors/test_configuration.py::"
+        "test_the_command_writes_files_and_prints_sql",
+    ),
+    Fault(
+        "the past of a truncated table is fresh",
+        "serving",
+        "emptied = platform.health.truncations.of(\n",
+        "emptied = None and platform.health.truncations.of(\n",
+        "tests/processing/health/test_truncations.py::"
+        "test_the_past_of_a_truncated_table_is_partial_since_the_truncation_is_known",
+    ),
+    Fault(
+        "a truncated table is partial without a reason",
+        "serving",
+        "    if truncation is None:\n        return []",
+        "    if truncation is None or True:\n        return []",
+        "tests/processing/health/test_truncations.py::"
+        "test_a_truncated_table_makes_its_metrics_partial_until_that_is_dealt_with",
+    ),
+    Fault(
+        "a truncation is no change",
+        "ingestion",
+        '    if change.operation == "truncate":\n        message',
+        '    if change.operation == "truncate":\n        return\n        message',
+        "tests/processing/health/test_truncations.py::"
+        "test_a_truncated_table_makes_its_metrics_partial_until_that_is_dealt_with",
+    ),
+    Fault(
+        "any bytes name a tenant",
+        "processing",
+        """len(tenant) <= MAX_ATTRIBUTE_LENGTH and "\\ufffd" not in tenant and""",
+        "len(tenant) <= MAX_ATTRIBUTE_LENGTH and",
+        "tests/processing/transformations/test_stream.py::test_answers_are_what_they_were",
+    ),
+    Fault(
+        "health asks the lake",
+        "processing",
+        "return self._housekeeping.seen",
+        "return (self._housekeeping.look(), self._housekeeping.seen)[1]",
+        "tests/serving/api/test_health.py::test_health_answers_while_the_lake_hangs",
+    ),
+    Fault(
+        "a Kafka header is read as best it can",
+        "ingestion",
+        "yield name[len(PREFIX) :], _strict(value)",
+        "yield name[len(PREFIX) :], _text(value)",
+        "tests/processing/transformations/test_stream.py::test_answers_are_what_they_were",
+    ),
+    Fault(
+        "a preference is not read",
+        "serving",
+        "min(float(preference[1]), MAX_WAIT_SECONDS) if preference else 0.0",
+        "0.0",
+        "tests/serving/api/test_metrics.py::test_a_waiting_read_is_answered_when_the_event_arrives",
+    ),
 )

@@ -7,13 +7,17 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
 from agentflow.errors import ParameterError, UnavailableError
+from processing.flink.__main__ import main
 from processing.flink.preflight import require_alone, require_catalog, require_tables
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "contracts"
 
 
 @contextmanager
@@ -72,6 +76,24 @@ def test_tables_the_lake_does_not_have_are_named_with_the_command_that_makes_the
             )
 
     assert "agentflow lake apply" in (found.value.hint or "")
+
+
+def test_the_lake_job_before_its_tables_ends_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A newcomer starts it before `agentflow lake apply`, and read a page of Java."""
+    none = {"/v1/config": {}, "/v1/config?warehouse=s3%3A%2F%2Flake": {}}
+    with answering(none, refusal=404) as address:
+        monkeypatch.setenv("AGENTFLOW_LAKE_CATALOG", f"http://{address}")
+        monkeypatch.setenv("AGENTFLOW_LAKE_WAREHOUSE", "s3://lake")
+
+        code = main(["lake", "--contracts-dir", str(GOLDEN), "--cluster", nobody()])
+
+    assert code == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("the lake has no table ")
+    assert said[1].startswith("Make them with `agentflow lake apply`")
+    assert len(said) == 2
 
 
 def test_a_catalog_that_refuses_or_is_ill_is_told_apart() -> None:
