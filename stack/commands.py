@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Timer
 
 from stack import application, class_data, state, topology
 from stack.home import home
@@ -36,7 +37,12 @@ def install(names: Sequence[str]) -> int:
 
 def _install(service: Service) -> None:
     began = time.monotonic()
-    service.install()
+    long = Timer(_WORTH_SAYING_SECONDS, _say, (service, "installing …"))
+    long.start()
+    try:
+        service.install()
+    finally:
+        long.cancel()
     took = time.monotonic() - began
     if took > _WORTH_SAYING_SECONDS:
         _say(service, f"installed in {took:.1f} s")
@@ -49,6 +55,7 @@ def _record_classes(names: Sequence[str]) -> None:
         programs = [each for each in topology.attach(place, names) if each.archives]
         if all(path.exists() for each in programs for path in each.archives):
             return
+        _line("java", "", "archiving classes …")
         began = time.monotonic()
         one_of_each = {each.archives: each for each in reversed(programs)}
         with class_data.recorded(place / "classes"), ExitStack() as running:

@@ -1001,15 +1001,61 @@ FAULTS: tuple[Fault, ...] = (
         "stack",
         "        if self.healthy:\n            return",
         "        if self.healthy or self.state is None:\n            return",
-        "tests/stack/test_supervision.py::"
+        "tests/stack/test_bringing_up.py::"
         "test_a_job_that_is_gone_is_shown_with_its_checkpoint_and_a_command",
+    ),
+    Fault(
+        "status asks no jobs",
+        "stack",
+        "    jobs = _jobs_are_well(_path(directory)) if not names else True",
+        "    jobs = True",
+        "tests/stack/test_bringing_up.py::"
+        "test_jobs_that_are_gone_are_said_with_the_command_that_brings_them_back",
+    ),
+    Fault(
+        "a job comes back from nothing",
+        "stack",
+        "since = None if job is None else last_checkpoint(self.cluster(name), job)",
+        "since = None",
+        "tests/stack/test_bringing_up.py::"
+        "test_a_job_that_is_gone_comes_back_from_its_last_checkpoint",
+    ),
+    Fault(
+        "one command forgets the connectors",
+        "stack",
+        '        path.timed("connectors", told, path.capture)\n\n\ndef forget',
+        "\n\ndef forget",
+        "tests/stack/test_bringing_up.py::"
+        "test_one_command_makes_everything_in_the_order_of_who_needs_whom",
+    ),
+    Fault(
+        "jobs start before their tables",
+        "stack",
+        '    path.timed("lake tables", told, path.make_tables)\n    path.ensure_jobs(told)\n',
+        '    path.ensure_jobs(told)\n    path.timed("lake tables", told, path.make_tables)\n',
+        "tests/stack/test_bringing_up.py::"
+        "test_one_command_makes_everything_in_the_order_of_who_needs_whom",
+    ),
+    Fault(
+        "down leaves the platform running",
+        "stack",
+        "return [*topology.attach(directory, contracts=path.contracts), path.api]",
+        "return topology.attach(directory, contracts=path.contracts)",
+        "tests/stack/test_bringing_up.py::test_down_ends_the_platform_too",
     ),
     Fault(
         "a wait that nobody announced",
         "stack",
         '        told(name, None, "")\n',
         "",
-        "tests/stack/test_supervision.py::test_each_step_is_announced_before_it_is_waited_for",
+        "tests/stack/test_bringing_up.py::test_each_step_is_announced_before_it_is_waited_for",
+    ),
+    Fault(
+        "a download that nobody announced",
+        "stack",
+        "    long.start()\n    try:",
+        "    try:",
+        "tests/stack/test_supervision.py::test_a_long_installation_is_announced_while_it_lasts",
     ),
     Fault(
         "a pipe is told nothing",

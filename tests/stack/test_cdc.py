@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from agentflow.lint import load
 from agentflow_cli import main
-from ingestion.cdc import Refusal, RowChange, Sources, documents
+from ingestion.cdc import Refusal, Sources, documents
 from ingestion.connectors import ConnectClient, connectors_of, diagnose
 from stack import install
 from stack.probe import http_json
@@ -198,14 +198,18 @@ def _what_breaks_is_a_dead_letter(
     """A mapped column is dropped, and the table is truncated: nothing is counted wrong."""
     for execute in (databases.postgres.execute, databases.mariadb.execute):
         execute(
-            "ALTER TABLE d.t DROP COLUMN note; UPDATE d.t SET amount = 0; TRUNCATE TABLE d.t;",
+            "ALTER TABLE d.t DROP COLUMN note; UPDATE d.t SET amount = 0; TRUNCATE TABLE d.t;"
+            "INSERT INTO d.t (id, amount) VALUES (77, 1);",
             database="d",
         )
 
-    def truncated() -> list[RowChange]:
-        return [each for each in capture.changes() if each.operation == "truncate"]
+    def servers(operation: str) -> list[str]:
+        """Tell whose changes of this kind came, of the row that came last or of no row."""
+        seen = [each for each in capture.changes() if each.operation == operation]
+        return sorted(each.server for each in seen if each.key in (None, {"id": 77}))
 
-    capture.until(lambda: len(truncated()) == 2)
+    capture.until(lambda: servers("insert") == ["m", "s"])
+    assert servers("truncate") == ["m", "s"]
     reasons = [documents(each, sources) for each in capture.changes()]
     refused = {each.reason for each in reasons if isinstance(each, Refusal)}
 

@@ -46,6 +46,9 @@ def test_workers_have_the_wheel_and_no_source(flink: Flink, platform_wheel: Path
     ).stdout
 
     assert Path(shown.strip()).is_relative_to(platform_wheel)
+    environment = Path(f"/proc/{flink.taskmanager.pid}/environ").read_text().split("\0")
+    workers_path = [each for each in environment if each.startswith(f"PYTHONPATH={platform_wheel}")]
+    assert workers_path, "a job would restart without end"
 
 
 def test_verdicts_are_byte_equal(gate: RunningGate) -> None:

@@ -14,12 +14,10 @@ import pytest
 
 from agentflow.lint import load
 from ingestion.connectors import connectors_of
-from stack import ports, state, topology
+from stack import commands, ports, state, topology
 from stack.__main__ import main
-from stack.application import JobStatus
 from stack.errors import NotReadyError, StackError
 from stack.identity import Identity
-from stack.path import StreamPath
 from stack.probe import wait_until
 from stack.process import Command, Process, wait_ready
 from stack.service import Service
@@ -234,30 +232,22 @@ def test_a_worker_has_what_its_connectors_refer_to_before_it_starts(tmp_path: Pa
     assert len(ports) == len(set(ports.values())) == 2
 
 
-def test_a_job_that_is_gone_is_shown_with_its_checkpoint_and_a_command() -> None:
-    """That it is lost, without what to do about it, helps nobody."""
-    command = "python -m stack up --app --directory here"
-    gone = JobStatus("lake", "f00", None, "file:///here/chk-7", command)
-    ended = JobStatus("gate", "ba5", "CANCELED", None, command)
+def test_a_long_installation_is_announced_while_it_lasts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first one downloads for minutes."""
 
-    assert not gone.healthy
-    assert "is gone" in str(gone)
-    assert "f00; file:///here/chk-7\n" in str(gone)
-    assert str(gone).endswith(f"bring it back: {command}")
-    assert "is canceled" in str(ended)
-    assert "it has no checkpoint" in str(ended)
+    class Slow(Pair):
+        """Installed once that was said."""
 
+        def install(self) -> None:
+            assert wait_until(lambda: "installing …" in capsys.readouterr().err, within=10)
 
-def test_each_step_is_announced_before_it_is_waited_for(tmp_path: Path) -> None:
-    """Only what was ready was said: nothing, for as long as a job took to start."""
-    path, said = StreamPath(tmp_path, topology.CONTRACTS), list[str]()
+    monkeypatch.setattr("stack.commands._WORTH_SAYING_SECONDS", 0.01)
 
-    def told(name: str, seconds: float | None, place: str) -> None:
-        said.append(f"{name} starts" if seconds is None else f"{name} {place}")
+    commands._install(Slow())  # noqa: SLF001 - all of them would download
 
-    path.timed("tables", told, lambda: said.append("at work"))
-
-    assert said == ["tables starts", "at work", "tables "]
+    assert "installed in" in capsys.readouterr().err
 
 
 def test_command_line_starts_once_and_stops(
@@ -269,9 +259,10 @@ def test_command_line_starts_once_and_stops(
     assert main(["up", "redis", "--json", *line]) == 0
     (started,) = state.read(tmp_path).values()
     identity = Identity.of(started.pids[0])
-    assert main(["up", "redis", *line]) == 0
-    assert state.read(tmp_path)["redis"].pids == started.pids
     assert main(["status", *line]) == 0
+    (tmp_path / "jobs.json").write_text('{"lake": "f00d"}')
+    assert main(["up", "redis", *line]) == 1, "its job is gone"
+    assert state.read(tmp_path)["redis"].pids == started.pids
     assert main(["down", *line]) == 0
     assert main(["status", *line]) == 1
 
