@@ -23,6 +23,7 @@ from stack.state import Status
 
 _WORTH_SAYING_SECONDS = 1.0
 _ARCHIVED_WITHIN = 300.0
+_FLINKS_OWN = ("FLINK_HOME", "FLINK_CONF_DIR")
 
 
 def install(names: Sequence[str]) -> int:
@@ -136,7 +137,7 @@ def env(directory: Path) -> int:
         "FLINK": path.flink.url.removeprefix("http://"),
         "FLINK_LAKE": path.lake_flink.url.removeprefix("http://"),
         "FLINK_PYTHON": str(_flink_python(path)),
-        **{name: flink[name] for name in ("FLINK_HOME", "FLINK_CONF_DIR")},
+        **{name: flink[name] for name in _FLINKS_OWN},
     }
     for name, value in found.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
@@ -147,10 +148,13 @@ def _flink_python(path: StreamPath) -> Path:
     """Write a program that is Flink's interpreter with the platform's wheel on its path.
 
     In an environment for workers the wheel is installed; here it lies beside one that is shared.
+    Where Flink is, and its configuration, the shell says.
     """
     program = path.directory / "flink-python"
     settings = " ".join(
-        f"{name}={shlex.quote(value)}" for name, value in path.flink.client_environment.items()
+        f"{name}={shlex.quote(value)}"
+        for name, value in path.flink.client_environment.items()
+        if name not in _FLINKS_OWN
     )
     program.write_text(f'#!/bin/sh\nexec env {settings} {path.flink.python} "$@"\n')
     program.chmod(0o755)

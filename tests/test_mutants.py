@@ -1,6 +1,6 @@
 """Planted faults still fit the code, each has its test, and a sample of them is noticed.
 
-All of them: `make mutants`.
+All of them: `make mutants` and `make mutants-stack`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from random import Random
 
 import pytest
 
+from tests.mutants import on_services
 from tests.mutants.faults import FAULTS
 from tests.mutants.planting import ROOT, DoesNotFitError, Fault
 
 SEED = 20_261_137
+EVERY: tuple[Fault, ...] = (*FAULTS, *on_services.FAULTS)
 SAMPLE = Random(SEED).sample(FAULTS, 2)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", EVERY, ids=lambda fault: fault.name)
 def test_a_fault_fits_the_code_and_has_a_test(fault: Fault) -> None:
     """Code that moved takes its faults along; code that changed needs others."""
     file, _, name = fault.test.partition("::")
@@ -30,7 +32,7 @@ def test_a_fault_fits_the_code_and_has_a_test(fault: Fault) -> None:
 
 def test_faults_have_names_of_their_own() -> None:
     """One is chosen by its name."""
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    assert len({fault.name for fault in EVERY}) == len(EVERY)
 
 
 def test_the_faults_of_a_sample_are_noticed() -> None:

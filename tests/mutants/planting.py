@@ -17,7 +17,13 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 ROOT = Path(__file__).parents[2]
-ROOMS = {"agentflow_sdk": ROOT / "sdk" / "src" / "agentflow_sdk", "stack": ROOT / "stack"}
+ROOMS = {
+    "agentflow_sdk": ROOT / "sdk" / "src" / "agentflow_sdk",
+    "stack": ROOT / "stack",
+    "readme": ROOT / "README.md",
+    "stream page": ROOT / "docs" / "serving-from-a-stream.md",
+}
+"""What is not a package of `src`; a page is a room of one file."""
 
 
 class DoesNotFitError(Exception):
@@ -29,7 +35,7 @@ class Fault:
     """A change of source that makes the product wrong.
 
     Attributes:
-        room: The top-level package it is in.
+        room: The top-level package it is in, or a page of `ROOMS`.
         old: The text it replaces; it stands once in the whole room.
         test: The node id of a test that notices it.
     """
@@ -69,6 +75,8 @@ class Fault:
         """
         before = self.place().read_text()
         after = before.replace(self.old, self.new)
+        if self.place().suffix != ".py":
+            return after
         try:
             same = ast.dump(ast.parse(before)) == ast.dump(ast.parse(after))
         except SyntaxError as error:
@@ -80,8 +88,9 @@ class Fault:
 
 @cache
 def _texts(folder: Path) -> Mapping[Path, str]:
-    """Return the source of every module of a room: each of a hundred faults looks through it."""
-    return {path: path.read_text() for path in sorted(folder.rglob("*.py"))}
+    """Return the text of every module of a room: each of a hundred faults looks through it."""
+    found = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
+    return {path: path.read_text() for path in found}
 
 
 def plant(fault: Fault) -> None:

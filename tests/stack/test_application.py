@@ -20,7 +20,7 @@ from agentflow_sdk import AgentFlow
 from stack import shop, state, topology
 from stack.identity import Identity
 from stack.ports import choose
-from stack.probe import OK, http_status, wait_until
+from stack.probe import OK, http_json, http_status, wait_until
 from stack.services import S3, IcebergRest, Postgres
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +88,8 @@ def test_one_command_leads_to_a_platform_that_answers(
 ) -> None:
     """Services, topics, tables, jobs, connectors, platform: an event and a row go all the way."""
     assert stack(directory, "status").returncode == 0
+    captured = agentflow("agentflow connectors status", environment)
+    assert captured.returncode == 0, captured.stdout
 
     proof = agentflow("agentflow smoke --lake --within 120", environment)
 
@@ -137,7 +139,10 @@ def test_a_job_that_is_gone_is_said_with_the_command_that_brings_it_back(
     assert found is not None
     back = agentflow(found[1], {"HERE": str(ROOT)})
     assert back.returncode == 0, back.stderr
-    assert json.loads((directory / "jobs.json").read_text())["lake"] != lost
+    again = json.loads((directory / "jobs.json").read_text())["lake"]
+    assert again != lost
+    kept = http_json(f"http://{environment['FLINK_LAKE']}/jobs/{again}/checkpoints")
+    assert lost in str(kept["latest"]["restored"]), "it began from nothing"
     proof = agentflow("agentflow smoke --lake --within 120", environment)
     assert proof.returncode == 0, proof.stderr
 
@@ -171,7 +176,7 @@ def running(script: str, environment: Mapping[str, str], log: Path) -> Iterator[
 def test_the_page_leads_to_a_platform_on_services_that_are_there(
     directory: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Step by step, with other topics and another catalog, as on a cluster that is not ours."""
+    """Step by step, with what it exports alone: other topics, another catalog, not our cluster."""
     text = PAGE.read_text("utf-8")
     steps = dict(_STEP.findall(text))
     assert list(steps) == ["topics", "tables", "jobs", "connectors", "platform", "proof"]
@@ -179,16 +184,15 @@ def test_the_page_leads_to_a_platform_on_services_that_are_there(
     assert isinstance(s3, S3)
     with IcebergRest(s3, bucket="byhand").running(tmp_path / "catalog") as catalog:
         port = choose()
-        mine = environment | {
+        known = environment | catalog.platform_settings
+        exported = _EXPORT.findall(text.partition("## Over Redis instead")[0])
+        mine = {name: known[name] for name in exported} | {
             "AGENTFLOW_KAFKA_PREFIX": "byhand",
             "AGENTFLOW_PORT": str(port),
             "AGENTFLOW_URL": f"http://127.0.0.1:{port}",
             "AGENTFLOW_DATA_DIR": str(tmp_path / "data"),
             "HERE": str(tmp_path),
-            **catalog.platform_settings,
         }
-        by_hand = text.partition("## Over Redis instead")[0]
-        assert set(_EXPORT.findall(by_hand)) <= mine.keys()
         early = agentflow(f"{steps['jobs'].splitlines()[1]}", mine)
         assert (early.returncode, "agentflow lake apply" in early.stderr) == (2, True)
 
