@@ -831,7 +831,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "keys can be guessed",
         "serving",
-        "            if key:\n                self.wrong_keys.note_wrong(address, now_us)",
+        "            self.wrong_keys.note_wrong(address, now_us)",
         "            pass",
         "tests/serving/api/test_origins.py::"
         "test_an_address_that_guesses_keys_waits_and_who_was_there_before_does_not",
