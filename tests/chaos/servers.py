@@ -20,15 +20,19 @@ SECRET = "of the chaos"  # noqa: S105 - of tests
 START_SECONDS = 60.0
 """Promise 19: whatever the files look like, this is the longest a start may take."""
 
+_LEAST_PAUSE_SECONDS = 0.005
+_MOST_PAUSE_SECONDS = 0.25
+
 Json = dict[str, Any]
 
 
 def until(condition: Callable[[], object], *, seconds: float, what: str) -> object:
-    """Return what *condition* gives as soon as it is true."""
-    deadline = time.monotonic() + seconds
+    """Return what *condition* gives soon after it is true: what takes long is asked less often."""
+    started = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.005)
+        waited = time.monotonic() - started
+        assert waited < seconds, f"{what} did not happen within {seconds} s"
+        time.sleep(min(_LEAST_PAUSE_SECONDS + waited / 20, _MOST_PAUSE_SECONDS))
     return found
 
 

@@ -370,6 +370,14 @@ FAULTS: tuple[Fault, ...] = (
     ),
     # live state, the lake and what is computed from it
     Fault(
+        "a cell keeps an entry of every value that left it",
+        "agentflow",
+        "        if any(now):\n            self.parts[number]",
+        "        if True:\n            self.parts[number]",
+        "tests/agentflow/metrics/test_distinct_values.py::"
+        "test_a_cell_that_a_value_has_left_is_not_remembered",
+    ),
+    Fault(
         "an older deletion wins",
         "processing",
         "self._gone < sequence",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agentflow.metrics import distinct_values, seen, state
 from agentflow.metrics.distinct_values import CellShare, DistinctValues, none_seen
 from agentflow.metrics.hash_map import key_of
+from agentflow.metrics.seen import SeenWidely
 
 SLOTS, CELLS = 3, 3
 _change = st.tuples(
@@ -152,6 +153,18 @@ def test_a_share_that_is_given_back_leaves_nothing() -> None:
     assert again.number == first.number
     assert (again.counts(0), second.counts(0)) == ({}, {"a": 1})
     assert list(values.seen) == [1, 0, 0]
+
+
+def test_a_cell_that_a_value_has_left_is_not_remembered() -> None:
+    """A guest who leaves thousands of cells would keep an entry in each."""
+    everywhere = range(seen.MANY_CELLS + 1)
+    guest = SeenWidely.of(dict.fromkeys(everywhere, (1, 2)), slots=2)
+
+    for cell in everywhere:
+        guest.moved((cell, (0,), -1))
+        assert cell in guest.parts
+        guest.moved((cell, (1,), -2))
+        assert cell not in guest.parts
 
 
 def test_an_event_of_a_value_costs_the_same_in_few_cells_and_in_many() -> None:

@@ -164,7 +164,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "if one[1] and not other)",
         "if one[1])",
     ),
-    Mutant("value taken back stays", _SEEN, "if any(now):", "if True:"),
     Mutant("value in all windows", _DISTINCT_VALUES, "if counts[slot]:", "if any(counts):"),
     Mutant("value added where it was", _SEEN, "now[slot] += change", "now[slot] = change"),
     Mutant("bucket's values stay", _SUMS, "self.slot, sign=sign)", "self.slot, sign=1)"),

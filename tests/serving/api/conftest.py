@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +22,7 @@ from agentflow.contracts import Registry
 from agentflow.lint import load
 from agentflow.supervision import ended
 from agentflow.timers import ManualTimers, Timers
+from processing.lake import open_lake
 from processing.platform import Platform
 from processing.wiring import open_platform
 from serving.access.keys import parse_keys
@@ -28,6 +33,21 @@ NOW_US = 1_790_000_000_000_000
 """2026-09-21T14:13:20Z."""
 PATIENCE_SECONDS = 30.0
 CONTRACTS = Path(__file__).parents[3] / "contracts"
+
+
+@cache
+def shop() -> Registry:
+    """Return the contracts that are shipped; read once in a process."""
+    return load(CONTRACTS)
+
+
+@cache
+def empty_lake() -> Path:
+    """Return a lake of the shop without events: to copy its tables is quicker than to make them."""
+    folder = tempfile.TemporaryDirectory(prefix="agentflow-")
+    atexit.register(folder.cleanup)
+    open_lake(Path(folder.name), shop()).close()
+    return Path(folder.name)
 
 
 class Served:
@@ -81,9 +101,11 @@ def serving(  # noqa: PLR0913 - each is another part of one server
     access: AccessOptions | None = None,
     timers: Timers | None = None,
 ) -> Iterator[Served]:
-    """Serve a platform while the body runs."""
+    """Serve a platform while the body runs; of the shop, unless other contracts are given."""
+    if registry is None and not (data_dir / "log.sqlite").exists():
+        shutil.copytree(empty_lake(), data_dir / "lake")
     clock = timers.clock if isinstance(timers, ManualTimers) else ManualClock(NOW_US)
-    contracts = registry or load(CONTRACTS)
+    contracts = registry or shop()
     platform = open_platform(data_dir, contracts, clock=clock, timers=timers)
     api = create_app(
         platform,
