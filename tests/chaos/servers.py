@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
@@ -32,7 +34,7 @@ def until(condition: Callable[[], object], *, seconds: float, what: str) -> obje
     while not (found := condition()):
         waited = time.monotonic() - started
         assert waited < seconds, f"{what} did not happen within {seconds} s"
-        time.sleep(min(_LEAST_PAUSE_SECONDS + waited / 20, _MOST_PAUSE_SECONDS))
+        time.sleep(min(max(_LEAST_PAUSE_SECONDS, waited / 20), _MOST_PAUSE_SECONDS))
     return found
 
 
@@ -161,6 +163,22 @@ def _files(folder: Path, life: int) -> tuple[Path, Path, Path]:
     return folder / f"{life}.out", folder / f"{life}.err", folder / f"{life}.exit"
 
 
+@cache
+def _forks() -> subprocess.Popen[str]:
+    """One for each test process, with everything imported; it ends with us, as its input does."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("nursery.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert _line(process.stdout) == "ready"
+    atexit.register(process.wait, timeout=30)
+    atexit.register(process.stdin.close)  # type: ignore[union-attr]
+    return process
+
+
 class Nursery:
     """Starts platforms; every one of them is gone when it is closed."""
 
@@ -169,14 +187,7 @@ class Nursery:
         self._contracts_dir = contracts_dir
         self._lives = count()
         self.servers: list[Server] = []
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("nursery.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        assert _line(self._process.stdout) == "ready"
+        self._process = _forks()
 
     def start(  # noqa: PLR0913 - what a test can say of a process
         self,
@@ -238,9 +249,6 @@ class Nursery:
     def close(self) -> None:
         for server in self.servers:
             server.kill()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
 
 
 def _line(stream: IO[str] | None) -> str:
