@@ -111,7 +111,7 @@ class RawSender(Protocol):
         ...
 
     def close(self) -> None:
-        """Deliver what was taken."""
+        """Take nothing more and deliver what was taken; blocks, so not on the event loop."""
         ...
 
 
