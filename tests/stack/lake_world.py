@@ -197,7 +197,9 @@ def _offsets(lake: Lake, name: LakeTableName) -> list[int]:
 
 
 def until(condition: Callable[[], bool], *, within: float) -> None:
-    deadline = time.monotonic() + within
+    """Wait for what costs a look at the whole lake: the longer it takes, the less often."""
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.2)
+        waited = time.monotonic() - began
+        assert waited < within, "not in time"
+        time.sleep(min(max(0.2, waited / 10), 2))

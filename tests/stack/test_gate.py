@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 
 from ingestion.log.port import DUPLICATES, VALIDATED, NewRecord
 from processing.transformations.stream import StreamGate, StreamRecord
+from stack.jobs import cancel
 from stack.probe import http_json, wait_until
 from stack.services import Flink, Kafka
 from tests.ingestion.cdc.records import Logical, render, row
@@ -26,12 +28,16 @@ from tests.processing.transformations.stream_corpus import (
 from tests.stack.gate import RunningGate, change_record, launch
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
-LOAD = 20_000
+LOAD = 6_000
 
 
 @pytest.fixture(scope="module")
-def gate(kafka: Kafka, flink: Flink, tmp_path_factory: pytest.TempPathFactory) -> RunningGate:
-    return launch(kafka, flink, CONTRACTS, tmp_path_factory.mktemp("gate") / "contracts")
+def gate(
+    kafka: Kafka, flink: Flink, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningGate]:
+    running = launch(kafka, flink, CONTRACTS, tmp_path_factory.mktemp("gate") / "contracts")
+    yield running
+    cancel(flink, running.job)
 
 
 def test_workers_have_the_wheel_and_no_source(flink: Flink, platform_wheel: Path) -> None:

@@ -1,4 +1,8 @@
-"""Every service survives `kill -9` with its addresses and data, and can be used again."""
+"""Every service survives `kill -9` with its addresses and data, and can be used again.
+
+Kafka has `test_kafka`; Flink is killed with each of its jobs in `test_gate`, `test_sessions` and
+`test_lake_job`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,10 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog import load_catalog
 
-from stack.probe import http_json, wait_until
-from stack.services import Connect, Flink, IcebergRest, MariaDb, Postgres, Redis
+from stack.probe import http_json
+from stack.services import Connect, IcebergRest, MariaDb, Postgres, Redis
 
 pytestmark = pytest.mark.xdist_group("stack")
-
-JOB = Path(__file__).with_name("flink_job.py")
 
 
 def test_postgres_keeps_committed_rows(postgres: Postgres) -> None:
@@ -98,25 +100,3 @@ def test_connect_offers_both_connectors_after_a_kill(connect: Connect) -> None:
 def _get(connect: Connect, path: str) -> list[dict[str, str]]:
     answer: list[dict[str, str]] = http_json(f"{connect.url}/{path}")
     return answer
-
-
-@pytest.mark.timeout(600)  # starts four Javas, on cores that other tests use as well
-def test_flink_job_outlives_its_taskmanager(flink: Flink) -> None:
-    """A Python function in thread mode runs, checkpoints, and goes on after `kill -9`."""
-    job = flink.submit(JOB)
-    assert wait_until(lambda: _checkpoints(flink, job) > 1, within=120)
-
-    flink.taskmanager.kill()
-    assert wait_until(lambda: not flink.healthy(), within=30)
-    flink.taskmanager.start()
-    flink.wait_ready()
-    before = _checkpoints(flink, job)
-
-    assert wait_until(lambda: _checkpoints(flink, job) > before, within=120)
-    assert http_json(f"{flink.url}/jobs/{job}")["state"] == "RUNNING"
-    assert list(flink.checkpoint_directory.glob(f"{job}/chk-*"))
-
-
-def _checkpoints(flink: Flink, job: str) -> int:
-    answer = http_json(f"{flink.url}/jobs/{job}/checkpoints") or {}
-    return int(answer.get("counts", {}).get("completed", 0))
