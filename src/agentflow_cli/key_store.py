@@ -132,7 +132,8 @@ def direct_keys(data_dir: Path) -> Iterator[DirectKeys]:
 
     settings = settings_with({"data_dir": data_dir})
     with ExitStack() as opened:
-        store = opened.enter_context(_store(settings))
+        if not settings.control_url.get_secret_value():
+            opened.enter_context(_alone(settings.data_dir))
         hashing = key_hashing(settings, make=True)
         if hashing is None:
             raise Failure(
@@ -141,21 +142,35 @@ def direct_keys(data_dir: Path) -> Iterator[DirectKeys]:
                 code="stored_keys_off",
                 hint="Set it to what every replica has; `openssl rand -hex 32` makes one.",
             )
+        store = opened.enter_context(_store(settings))
         yield DirectKeys(store, KeyIssuer(store, hashing, SystemClock(), secrets.token_bytes))
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """Keep a platform out of a data directory.
+
+    Raises:
+        DataDirectoryLockedError: One runs on it.
+    """
+    from agentflow.errors import DataDirectoryLockedError
+    from ingestion.log.lock import DataDirectoryLock
+
+    try:
+        with DataDirectoryLock(data_dir):
+            yield
+    except DataDirectoryLockedError as error:
+        error.hint = f"It answers itself: leave --data-dir out. {error.hint or ''}".strip()
+        raise
 
 
 @contextmanager
 def _store(settings: Settings) -> Iterator[KeyStore]:
     from agentflow.supervision import Activity
     from control_store.wiring import control_of
-    from ingestion.log.lock import DataDirectoryLock
 
-    with ExitStack() as held:
-        if not settings.control_url.get_secret_value():
-            held.enter_context(DataDirectoryLock(settings.data_dir))
-        activity = Activity("control-store", "control", SystemClock())
-        opened = control_of(settings)(settings.data_dir, activity)
-        store = held.enter_context(closing(opened.store))
+    activity = Activity("control-store", "control", SystemClock())
+    with closing(control_of(settings)(settings.data_dir, activity).store) as store:
         store.require()
         yield store.keys
 

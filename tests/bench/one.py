@@ -18,6 +18,7 @@ MEASUREMENTS = (
     "volume",
     "batches",
     "reads",
+    "keys",
     "latency",
     "fan_out",
     "groups",

@@ -35,7 +35,7 @@ class Replica:
         self.stored = StoredKeys(
             self.store.key_directory, HASHING, clock=SystemClock(), timers=SystemTimers()
         )
-        self.keys = Keys((), secret=b"here", stored=True, trusted=self.stored.trusted)
+        self.keys = Keys((), secret=b"here", stored=True)
         self.stored.attach(self.keys)
         self.tasks = self.stored.start(Supervisor())
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b, scrypt
+from time import monotonic
 from typing import Final
 
 from agentflow.errors import ParameterError
@@ -61,7 +62,10 @@ class Keys:
         keys: The configured ones.
         secret: What digests are keyed with.
         stored: Whether there may be keys in the store: then a caller without one is nobody.
-        trusted: Tells whether what is known of stored keys may be relied on.
+        seconds: Measures time; it never goes back.
+
+    Attributes:
+        trusted_until: Until then what is known of stored keys may be relied on.
     """
 
     def __init__(
@@ -70,10 +74,11 @@ class Keys:
         *,
         secret: bytes,
         stored: bool = False,
-        trusted: Callable[[], bool] = lambda: False,
+        seconds: Callable[[], float] = monotonic,
     ) -> None:
         self._secret = secret
-        self._trusted = trusted
+        self._seconds = seconds
+        self.trusted_until = float("-inf")
         self._held: dict[bytes, HeldKey] = {}
         self._stored: dict[bytes, HeldKey] = {}
         self._latest_us = 0
@@ -92,12 +97,21 @@ class Keys:
         held = self.held(key)
         if held is None:
             return None
-        if held.key is not None:
-            if self.over(held, now_us) or not self._trusted():
+        if (stored := held.key) is not None:  # every read comes by here
+            if (
+                stored.revoked_us is not None
+                or (held.ends_us is not None and self.over(held, now_us))
+                or self._seconds() >= self.trusted_until
+            ):
                 return None
             held.uses += 1
             held.used_us = now_us
         return held.caller
+
+    @property
+    def trusted(self) -> bool:
+        """Whether what is known of stored keys may be relied on now."""
+        return self._seconds() < self.trusted_until
 
     def over(self, held: HeldKey, now_us: int) -> bool:
         """Tell whether a stored key was revoked or has ended.

@@ -73,7 +73,6 @@ class StoredKeys:
         self._away_seconds = away_seconds
         self._keys = Keys((), secret=b"")
         self._generation = -1
-        self._trusted_until = float("-inf")
         self._unknown: set[bytes] = set()
         self._followers: dict[bytes, tuple[HeldKey, list[OnEnd]]] = {}
         self._uses: dict[str, KeyUse] = {}
@@ -86,10 +85,6 @@ class StoredKeys:
         """Keep in *keys* what is found."""
         self._keys = keys
 
-    def trusted(self) -> bool:
-        """Tell whether what is known of keys may be relied on."""
-        return self._timers.seconds() < self._trusted_until
-
     # Finding a caller
 
     async def find(self, key: bytes) -> Caller | Problem:
@@ -99,7 +94,7 @@ class StoredKeys:
         if (fault := fault_of(key)) is not None:
             return _mistyped(fault)
         held = self._keys.held(key)
-        if held is None or held.key is None or not self.trusted():
+        if held is None or held.key is None or not self._keys.trusted:
             found = await self._looked_up(key)
             if isinstance(found, Problem):
                 return found
@@ -114,7 +109,7 @@ class StoredKeys:
         if self.hashing is None:
             return _UNKNOWN
         digest = self.hashing.digest(key)
-        if digest in self._unknown and self.trusted():
+        if digest in self._unknown and self._keys.trusted:
             return _UNKNOWN
         if self._waiting >= _MOST_WAITING:
             return _CROWDED
@@ -203,7 +198,7 @@ class StoredKeys:
                 self._unknown.clear()
                 for match in found:
                     self._apply(match)
-            self._trusted_until = asked_at + self._away_seconds
+            self._keys.trusted_until = asked_at + self._away_seconds
 
     def _apply(self, match: KeyMatch) -> None:
         known = self._keys.stored(match.digest)
@@ -242,7 +237,7 @@ class StoredKeys:
     def end_streams(self) -> None:
         """Tell those who follow keys which have ended."""
         for held, followers in list(self._followers.values()):
-            problem = self._fault(held) or (None if self.trusted() else _UNTRUSTED)
+            problem = self._fault(held) or (None if self._keys.trusted else _UNTRUSTED)
             if problem is not None:
                 for on_end in tuple(followers):
                     on_end(problem)

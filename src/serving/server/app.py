@@ -169,7 +169,7 @@ def create_app(
         known,
         secret=secrets.token_bytes(32),
         stored=hashing is not None,
-        trusted=stored.trusted,
+        seconds=platform.supervisor.timers.seconds,
     )
     stored.attach(held)
     guard = Guard(

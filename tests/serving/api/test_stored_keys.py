@@ -22,16 +22,27 @@ METRIC = "/v1/metrics/order_count?window=1h"
 MINUTE_US = 60_000_000
 
 
-@pytest.fixture
-def timers() -> ManualTimers:
-    return ManualTimers(ManualClock(NOW_US))
-
-
-@pytest.fixture
-def door(tmp_path: Path, timers: ManualTimers) -> Iterator[Vault]:
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
     """Serve a platform whose time is told to pass."""
-    with vault(tmp_path, timers=timers, keys="env:acme") as found:
+    patient = AccessOptions(key_hashing=STORED.key_hashing, wrong_keys_per_minute=0)
+    timers = ManualTimers(ManualClock(NOW_US))
+    directory = tmp_path_factory.mktemp("door")
+    with vault(directory, timers=timers, keys="env:acme", access=patient) as found:
         yield found
+
+
+@pytest.fixture
+def door(platform: Vault) -> Vault:
+    """Give the platform with a store that answers, of which nothing was asked yet."""
+    platform.directory.away = False
+    platform.look()
+    platform.directory.lookups = 0
+    return platform
+
+
+def in_a_minute(door: Vault) -> int:
+    return door.served.clock.now_us() + MINUTE_US
 
 
 def test_a_key_is_looked_up_once(door: Vault) -> None:
@@ -110,21 +121,22 @@ def test_a_revocation_between_a_lookup_and_its_answer_is_not_missed(door: Vault)
 
 
 def test_an_expired_key_stays_closed_when_the_clock_is_set_back(
-    door: Vault, timers: ManualTimers
+    door: Vault,
 ) -> None:
     """The time that has been does not come again."""
-    key = door.make(expires_us=NOW_US + MINUTE_US)
+    key = door.make(expires_us=in_a_minute(door))
     assert door.get(METRIC, key)[0] == 200
-    timers.clock.advance(timedelta(minutes=1))
+    door.served.clock.advance(timedelta(minutes=1))
     assert door.get(METRIC, key) == (401, "key_expired")
 
-    timers.clock.advance(-timedelta(hours=1))
+    door.served.clock.advance(-timedelta(hours=1))
 
     assert door.get(METRIC, key) == (401, "key_expired")
+    door.served.clock.advance(timedelta(hours=1))
 
 
 def test_a_rotated_key_works_in_both_texts_until_the_first_ends(
-    door: Vault, timers: ManualTimers
+    door: Vault,
 ) -> None:
     """A fleet takes the new one over without a pause."""
     key = door.make()
@@ -133,13 +145,13 @@ def test_a_rotated_key_works_in_both_texts_until_the_first_ends(
     door.look()
     assert (door.get(METRIC, key)[0], door.get(METRIC, new)[0]) == (200, 200)
 
-    timers.clock.advance(timedelta(minutes=1))
+    door.served.clock.advance(timedelta(minutes=1))
 
     assert (door.get(METRIC, key)[1], door.get(METRIC, new)[0]) == ("key_expired", 200)
 
 
 def test_known_keys_work_while_the_store_is_away_for_as_long_as_is_said(
-    door: Vault, timers: ManualTimers
+    door: Vault,
 ) -> None:
     """What was revoked stays closed, what is not known is told why, and then nothing is open."""
     known, revoked, unknown = door.make(), door.make(), door.make()
@@ -149,12 +161,12 @@ def test_known_keys_work_while_the_store_is_away_for_as_long_as_is_said(
     door.look()
 
     door.directory.away = True
-    timers.clock.advance(timedelta(seconds=299))
+    door.served.clock.advance(timedelta(seconds=299))
 
     assert door.get(METRIC, known)[0] == 200
     assert door.get(METRIC, revoked) == (401, "key_revoked")
     assert door.get(METRIC, unknown) == (503, "unavailable")
-    timers.clock.advance(timedelta(seconds=2))
+    door.served.clock.advance(timedelta(seconds=2))
     assert door.get(METRIC, known) == (503, "unavailable")
     assert door.get(METRIC, "env")[0] == 200
 
@@ -181,7 +193,7 @@ def test_an_address_that_guesses_is_not_looked_up(tmp_path: Path) -> None:
 
 def test_a_stream_ends_with_a_reason_when_its_key_is_revoked_or_expires(door: Vault) -> None:
     """What is open was opened by a key that was in force."""
-    revoked, expiring = door.make(), door.make(expires_us=NOW_US + MINUTE_US)
+    revoked, expiring = door.make(), door.make(expires_us=in_a_minute(door))
     door.served.send(order("o-1"), headers={"X-API-Key": "env"})
 
     async def ends(url: str, key: str) -> list[object]:
@@ -235,7 +247,7 @@ def test_what_a_key_is_used_for_is_noted_now_and_then(door: Vault) -> None:
     door.served.run(door.stored.note_uses())
     door.served.run(door.stored.note_uses())
 
-    assert uses(door, key.key.id) == (5, NOW_US)
+    assert uses(door, key.key.id) == (5, door.served.clock.now_us())
 
 
 def uses(door: Vault, key_id: str) -> tuple[int, int | None]:
