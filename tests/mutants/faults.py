@@ -378,6 +378,22 @@ FAULTS: tuple[Fault, ...] = (
         "test_a_cell_that_a_value_has_left_is_not_remembered",
     ),
     Fault(
+        "a value that left a window is still listed in it",
+        "agentflow",
+        "if counts[slot]:",
+        "if any(counts):",
+        "tests/agentflow/metrics/test_distinct_values.py::"
+        "test_every_slot_counts_as_sets_of_its_own_would",
+    ),
+    Fault(
+        "a group that left memory is empty",
+        "processing",
+        "return self._keep(key, found.get(key, ()))",
+        "return self._keep(key, ())",
+        "tests/processing/live/test_engine.py::"
+        "test_a_batch_of_more_groups_than_memory_keeps_is_corrected_whole",
+    ),
+    Fault(
         "an older deletion wins",
         "processing",
         "self._gone < sequence",

@@ -164,7 +164,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "if one[1] and not other)",
         "if one[1])",
     ),
-    Mutant("value in all windows", _DISTINCT_VALUES, "if counts[slot]:", "if any(counts):"),
     Mutant("value added where it was", _SEEN, "now[slot] += change", "now[slot] = change"),
     Mutant("bucket's values stay", _SUMS, "self.slot, sign=sign)", "self.slot, sign=1)"),
     # corrections
@@ -175,8 +174,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "groups not in memory are lost",
         _CORRECTIONS,
-        "return self._keep(key, found.get(key, ()))",
-        "return self._keep(key, ())",
+        "        for key in keys:\n            self._keep(key, found.get(key, ()))",
+        "        for key in keys:\n            self._keep(key, ())",
     ),
     Mutant(
         "groups of tenants mixed",

@@ -130,6 +130,16 @@ def test_groups_that_left_memory_are_found_in_the_log(shop: Shop) -> None:
     assert shop.revenue() == "39.00"
 
 
+def test_a_batch_of_more_groups_than_memory_keeps_is_corrected_whole(shop: Shop) -> None:
+    """Some have left memory again before their turn comes."""
+    shop.engine = shop.new_engine(groups_kept=2)
+    shop.send(*(shop.order(f"O{n}", "1.00") for n in range(6)))
+
+    shop.send(*(shop.event("order.cancelled", order_id=f"O{n}") for n in range(5)))
+
+    assert shop.revenue() == "1.00"
+
+
 def test_a_correction_is_one_cause_and_says_what_it_did(shop: Shop) -> None:
     """Taking back and counting again is one move to a reader."""
     order = shop.order("A", "10.00")
