@@ -31,7 +31,8 @@ def backup(*, target: Path, data_dir: Path | None, as_json: bool) -> None:
     A control store in PostgreSQL is copied into it as well.
 
     A platform may run on it and take events: the backup is of one instant, with every event that
-    was accepted before. It leaves out contracts, settings and keys: keep those in version control.
+    was accepted before. It leaves out contracts and settings: keep those in version control. Keys
+    that are stored are in it, with `key-secret`: keep it as you keep the data directory.
     """
     from agentflow.clock import SystemClock
     from agentflow_cli.service import people, settings_with

@@ -96,3 +96,20 @@ def test_in_postgres_the_secret_must_be_named(
     done = run("keys", "list", "--data-dir", tmp_path)
 
     assert (done.exit_code, "AGENTFLOW_KEY_SECRET is not" in done.stderr) == (4, True)
+
+
+def test_a_restored_platform_knows_its_keys(run: Run, tmp_path: Path) -> None:
+    """A backup has the secret, and it is restored for its owner alone."""
+    data, restored = tmp_path / "data", tmp_path / "restored"
+    key = run("keys", "create", "boss", "--scope", "admin", "--data-dir", data).stdout.strip()
+
+    saved = run("backup", tmp_path / "kept.tar", "--data-dir", data)
+    back = run("restore", tmp_path / "kept.tar", "--data-dir", restored)
+
+    assert (saved.exit_code, back.exit_code) == (0, 0), saved.output + back.output
+    hashing = hashing_in(restored)
+    assert hashing is not None
+    store = open_control(restored / "control.sqlite").store
+    match = store.key_directory.match(hashing.digest(key.encode()))
+    store.close()
+    assert match is not None

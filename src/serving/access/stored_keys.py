@@ -146,6 +146,7 @@ class StoredKeys:
         held = HeldKey(digest, caller_of(match), match.key, _ends_us(match))
         if followed is not None:
             held = followed[0]
+            _update(held, match)
         gone = self._keys.hold(held, match.digest)
         if gone is not None:
             self._count(gone)

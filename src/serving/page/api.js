@@ -3,6 +3,11 @@
 import { byId } from "./dom.js";
 
 const KEY = "agentflow.api_key";
+const ENDED = {
+  key_expired: "This key has expired.",
+  key_revoked: "This key was revoked.",
+  key_malformed: "This key is mistyped or cut off.",
+};
 let asking = null;
 
 export class Problem extends Error {
@@ -27,7 +32,8 @@ export async function call(method, path, { params, body, headers, signal } = {})
     const sent = { ...headers, ...(key ? { "X-API-Key": key } : {}) };
     const response = await fetch(url, { method, headers: sent, body, signal, cache: "no-store" });
     if (response.status !== 401) return response;
-    await askForKey(key !== null);
+    const problem = key === null ? null : await response.json().catch(() => ({}));
+    await askForKey(problem);
   }
 }
 
@@ -50,11 +56,15 @@ export const get = (path, params) => json("GET", path, { params });
 export const post = (path, body, options = {}) =>
   json("POST", path, { body: typeof body === "string" ? body : JSON.stringify(body), ...options });
 
+/** Tell whether a key was given; without one the platform answers everyone, or nothing but its reference. */
+export const hasKey = () => sessionStorage.getItem(KEY) !== null;
+
+/** Ask for a key, and say why the one before was refused. */
 function askForKey(refused) {
   asking ??= new Promise((resolve) => {
     const dialog = byId("key");
     byId("key-note").textContent = refused
-      ? "The platform does not know this key."
+      ? (ENDED[refused.code] ?? "The platform does not know this key.")
       : "This platform answers only those who have a key.";
     byId("key-value").value = "";
     dialog.addEventListener(

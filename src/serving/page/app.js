@@ -5,6 +5,7 @@ import { openDetail } from "./detail.js";
 import { byId, el } from "./dom.js";
 import { Graph } from "./graph.js";
 import { showHealth } from "./health.js";
+import { Keys } from "./keys.js";
 import { Numbers } from "./numbers.js";
 import { SendBox } from "./send.js";
 
@@ -31,6 +32,7 @@ await Promise.all([
   start(letters, "deadletter-list"),
   showHealth(),
 ]);
+await start(new Keys(), "keys-note");
 setInterval(() => {
   if (document.hidden) return;
   showHealth();
