@@ -85,7 +85,7 @@ FAULTS: tuple[Elsewhere, ...] = (
         "```bash\nagentflow lake apply\n```",
         "```bash\nagentflow contracts lint\n```",
         _BY_HAND,
-        "AssertionError: jobs: the lake has no table",
+        "the lake has no table agentflow.",
     ),
     Elsewhere(
         "connectors tell nobody of a TRUNCATE",
