@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SERVER_SIDE = 500
 _COMMANDS: Final = {
     "GET /v1/deadletter.": "`agentflow deadletter list`.",
+    "Send it as X-API-Key.": "Pass it with --api-key or AGENTFLOW_API_KEY.",
     "GET /v1/metrics lists": "`agentflow metric` lists",
     "in GET /v1/health;": "in `agentflow doctor`;",
 }

@@ -126,10 +126,13 @@ def direct_keys(data_dir: Path) -> Iterator[DirectKeys]:
         Failure: Keys are in PostgreSQL, and the settings do not say what they are hashed with.
         UnavailableError: The database does not answer.
     """
-    from agentflow_cli.service import settings_with
+    from agentflow_cli.service import people, settings_with
     from control_store.keys.issuing import KeyIssuer
     from control_store.wiring import key_hashing
+    from ingestion.log.private import make_private
 
+    people()
+    make_private(data_dir)
     settings = settings_with({"data_dir": data_dir})
     with ExitStack() as opened:
         if not settings.control_url.get_secret_value():
@@ -160,7 +163,7 @@ def _alone(data_dir: Path) -> Iterator[None]:
         with DataDirectoryLock(data_dir):
             yield
     except DataDirectoryLockedError as error:
-        error.hint = f"It answers itself: leave --data-dir out. {error.hint or ''}".strip()
+        error.hint = "If a platform runs there, leave --data-dir out: it is asked over HTTP."
         raise
 
 

@@ -10,25 +10,30 @@ from control_store.keys.hashing import hashing_in
 from control_store.keys.key_text import fault_of
 from control_store.sqlite.opening import open_control
 from ingestion.log.lock import DataDirectoryLock
+from ingestion.log.private import OWN
 from tests.agentflow_cli.conftest import Run, json_of
 
 
 def test_the_first_key_is_made_in_the_store_of_a_stopped_platform(run: Run, tmp_path: Path) -> None:
     """The key alone is on stdout, so that it can be kept in a variable or a vault."""
-    data = ("--data-dir", tmp_path)
+    directory = tmp_path / "data"
+    data = ("--data-dir", directory)
 
     made = run("keys", "create", "boss", "--scope", "admin", "--tenant", "acme", *data)
 
     key = made.stdout.strip()
+    files = {path.name: path.stat().st_mode & 0o077 for path in (directory, *directory.iterdir())}
+    assert set(files.values()) == {0}
+    assert all(name.startswith(OWN) for name in files if name != "data")
     assert (made.exit_code, fault_of(key.encode())) == (0, None)
     assert "not shown again" in made.stderr
     [listed] = json_of(run("keys", "list", "--json", *data))
     assert (listed["tenant"], listed["created_by"], listed["scopes"]) == (
         "acme", "operator", ["admin"])  # fmt: skip
     assert key not in run("keys", "show", listed["id"], *data).output
-    hashing = hashing_in(tmp_path)
+    hashing = hashing_in(directory)
     assert hashing is not None
-    store = open_control(tmp_path / "control.sqlite").store
+    store = open_control(directory / "control.sqlite").store
     match = store.key_directory.match(hashing.digest(key.encode()))
     store.close()
     assert match is not None

@@ -177,7 +177,7 @@ def unknown_key_id(key_id: str) -> NotFoundError:
     """Return the error of an id that no key has."""
     return NotFoundError(
         f"API key {quoted(key_id)} does not exist",
-        hint="GET /v1/keys lists keys with their ids; the key itself is not its id.",
+        hint="List keys with their ids; the key itself is not its id.",
     )
 
 

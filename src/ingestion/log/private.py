@@ -12,7 +12,9 @@ import structlog
 
 log = structlog.get_logger()
 
-OWN: Final = ("LOCK", "control.sqlite", "lake", "live.snapshot", "log.sqlite", "replica.sqlite")
+OWN: Final = (
+    "LOCK", "control.sqlite", "key-secret", "lake", "live.snapshot", "log.sqlite", "replica.sqlite",
+)  # fmt: skip
 """What the names in a data directory begin with."""
 _OTHERS: Final = 0o077
 

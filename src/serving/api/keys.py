@@ -15,7 +15,8 @@ from starlette.requests import Request
 
 from agentflow.clock import to_rfc3339
 from agentflow.contracts import Registry
-from agentflow.errors import ParameterError, StorageError, UnavailableError, UnknownContractError
+from agentflow.errors import ParameterError, StorageError, UnavailableError
+from agentflow.wording import quoted
 from control_store.keys.issuing import KeyIssuer, KeyRequest, NewKey
 from control_store.keys.port import Grant, StoredKey
 from control_store.keys.store import unknown_key_id
@@ -290,21 +291,18 @@ def _require_known(grant: Grant, registry: Registry) -> None:
         UnknownContractError: Something does not.
         ParameterError: A name has a version.
     """
-    for kind, names, contracts in (
-        ("metric", grant.metrics, registry.metrics.values()),
-        ("entity", grant.entities, registry.entities.values()),
-        ("event", grant.events, registry.events.values()),
+    for names, pick in (
+        (grant.metrics, registry.metric),
+        (grant.entities, registry.entity),
+        (grant.events, registry.event),
     ):
-        known = {contract.name for contract in contracts}
         for name in names or ():
-            bare = name.partition("@")[0]
-            if bare != name and bare in known:
+            bare = pick(printable(name)).name
+            if bare != name:
                 raise ParameterError(
-                    f'"{printable(name)}" has a version, a key is narrowed by names',
-                    hint=f'Write "{bare}": it is every version of it.',
+                    f"{quoted(name)} has a version, a key is narrowed by names",
+                    hint=f"Write {quoted(bare)}: it is every version of it.",
                 )
-            if name not in known:
-                raise UnknownContractError(kind, printable(name), known=known)
 
 
 def _refused(against: list[Objection]) -> Problem:
