@@ -15,6 +15,7 @@ GENERATED = {"docs/reference/metrics.md"}
 
 FOLLOWED = {
     "README.md": "tests/e2e/test_readme.py",
+    "docs/api-keys.md": "tests/e2e/test_api_keys.py",
     "docs/operations.md": "tests/e2e/test_tutorial.py",
     "docs/reference/answers.md": "tests/e2e/test_reference.py",
     "docs/reference/http-api.md": "tests/e2e/test_reference.py",

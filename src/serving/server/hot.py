@@ -133,9 +133,9 @@ class HotPath:
         caller = guard.keys.caller(sent.key, now_us)
         if caller is None or _READ not in caller.scopes:
             return None
-        if (origins := guard.origins) is None:
+        if guard.keys.anonymous is None:
             guard.wrong_keys.note_right(address, caller.bucket)
-        elif not origins.knows(sent.host):
+        elif (origins := guard.origins) is not None and not origins.knows(sent.host):
             return None
         return caller
 
