@@ -16,6 +16,7 @@ from sqlalchemy import delete, select
 
 from agentflow.clock import ManualClock
 from agentflow.errors import KeyEndedError, NotFoundError, ParameterError, StorageError
+from agentflow.settings import Settings
 from control_store.keys.hashing import (
     SECRET_FILE,
     KeyHashing,
@@ -28,6 +29,7 @@ from control_store.keys.key_text import MODES, PATTERN, Mode, claims_to_be_store
 from control_store.keys.port import Grant, KeyMatch, KeyUse, StoredKey
 from control_store.keys.tables import api_key_digests, api_keys
 from control_store.store import ControlStore
+from control_store.wiring import key_hashing
 from tests.control_store.conftest import Opened
 
 GRANT = Grant(("metrics:read",), metrics=("revenue",), statuses=("approved",))
@@ -295,3 +297,18 @@ def test_other_secrets_and_other_purposes_give_other_digests() -> None:
     assert len(digests) == 4
     with pytest.raises(ParameterError, match="less than 32 characters"):
         hashing_of("a" * 31)
+
+
+def test_replicas_that_share_keys_need_one_secret(tmp_path: Path) -> None:
+    """With a file of each they would not know each other's; the setting counts before the file."""
+    shared = Settings(data_dir=tmp_path, control_url="postgresql://x@localhost/x")
+    named = Settings(data_dir=tmp_path, key_secret="s" * 32)
+    alone = Settings(data_dir=tmp_path)
+
+    assert key_hashing(shared, make=True) is None
+    assert key_hashing(alone, make=False) is None
+    made, given = key_hashing(alone, make=True), key_hashing(named, make=True)
+    assert made is not None
+    assert given is not None
+    assert made.digest(b"key") != given.digest(b"key") == hashing_of("s" * 32).digest(b"key")
+    assert "s" * 32 not in f"{named!r} {given!r}"
