@@ -35,7 +35,7 @@ from stack.services import Flink
 from stack.services.api import Api
 from stack.topology import Database, Services
 
-_RUNNING_WITHIN = 180.0
+_RUNNING_WITHIN = 300.0
 JOBS = ("gate", "lake")
 _T = TypeVar("_T")
 Told = Callable[[str, float | None, str], None]
