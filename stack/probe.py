@@ -13,22 +13,28 @@ from typing import Any
 from stack.home import LOOPBACK
 
 OK = 200
-_LEAST_PAUSE_SECONDS = 0.05
-_MOST_PAUSE_SECONDS = 0.5
+_EVERY_SECONDS = 0.05
 _ANSWER_WITHIN = 5.0
 
 
-def wait_until(condition: Callable[[], bool], *, within: float) -> bool:
-    """Ask again and again until the condition holds; False when the deadline passed.
+def pause(waited: float, *, every: float) -> float:
+    """Return for how many seconds to wait before asking again: *every* at first, ten times at most.
 
     What takes long is asked less often: questions take processor time from what is waited for.
     """
+    return min(max(every, waited / 20), 10 * every)
+
+
+def wait_until(
+    condition: Callable[[], bool], *, within: float, every: float = _EVERY_SECONDS
+) -> bool:
+    """Ask again and again until the condition holds; False when the deadline passed."""
     began = time.monotonic()
     while not condition():
         waited = time.monotonic() - began
         if waited > within:
             return False
-        time.sleep(min(max(_LEAST_PAUSE_SECONDS, waited / 20), _MOST_PAUSE_SECONDS))
+        time.sleep(pause(waited, every=every))
     return True
 
 

@@ -16,25 +16,26 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
+from stack.probe import pause
+
 ROOT = Path(__file__).parents[2]
 KEYS = {"acme": "key-of-acme", "globex": "key-of-globex"}
 SECRET = "of the chaos"  # noqa: S105 - of tests
 START_SECONDS = 60.0
 """Promise 19: whatever the files look like, this is the longest a start may take."""
 
-_LEAST_PAUSE_SECONDS = 0.005
-_MOST_PAUSE_SECONDS = 0.25
+_EVERY_SECONDS = 0.01
 
 Json = dict[str, Any]
 
 
 def until(condition: Callable[[], object], *, seconds: float, what: str) -> object:
-    """Return what *condition* gives soon after it is true: what takes long is asked less often."""
+    """Return what *condition* gives soon after it is true."""
     started = time.monotonic()
     while not (found := condition()):
         waited = time.monotonic() - started
         assert waited < seconds, f"{what} did not happen within {seconds} s"
-        time.sleep(min(max(_LEAST_PAUSE_SECONDS, waited / 20), _MOST_PAUSE_SECONDS))
+        time.sleep(pause(waited, every=_EVERY_SECONDS))
     return found
 
 

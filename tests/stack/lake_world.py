@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from processing.lake.remote import open_remote_lake
 from processing.transformations import Router
 from quality import Gate
 from stack.jobs import start
+from stack.probe import wait_until
 from stack.services import Flink, IcebergRest, Kafka
 from tests.fakes.memory_log import MemoryLog
 
@@ -197,9 +197,5 @@ def _offsets(lake: Lake, name: LakeTableName) -> list[int]:
 
 
 def until(condition: Callable[[], bool], *, within: float) -> None:
-    """Wait for what costs a look at the whole lake: the longer it takes, the less often."""
-    began = time.monotonic()
-    while not condition():
-        waited = time.monotonic() - began
-        assert waited < within, "not in time"
-        time.sleep(min(max(0.2, waited / 10), 2))
+    """Wait for what costs a look at the whole lake."""
+    assert wait_until(condition, within=within, every=0.2), "not in time"
